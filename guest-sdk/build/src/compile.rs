@@ -1,0 +1,108 @@
+//! From a crate to a core module.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::toolchain::TARGET;
+use crate::{Error, Toolchain};
+
+/// Fast first, then small. Passed on the command line, so that a rule outside this workspace is
+/// built the same.
+const PROFILE: [&str; 7] = [
+    "profile.rule.inherits='release'",
+    "profile.rule.opt-level=3",
+    "profile.rule.lto=true",
+    "profile.rule.codegen-units=1",
+    "profile.rule.panic='abort'",
+    "profile.rule.strip=true",
+    "profile.rule.debug=false",
+];
+
+/// The crate to build.
+#[derive(Debug, Clone)]
+pub struct Crate<'a> {
+    /// Its `Cargo.toml`, or that of a workspace it belongs to.
+    pub manifest: &'a Path,
+    /// Its package name.
+    pub package: &'a str,
+    /// A target directory of its own: another compiler than the host's may fill it.
+    pub target_dir: &'a Path,
+}
+
+/// Compiles a crate and returns where its core module is. Cargo's progress goes to stderr.
+///
+/// # Errors
+/// Where cargo cannot be run or fails, or the package makes no module.
+pub fn compile(toolchain: &Toolchain, wanted: &Crate<'_>) -> Result<PathBuf, Error> {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args([
+            "build",
+            "--target",
+            TARGET,
+            "--profile",
+            "rule",
+            "--message-format",
+            "json",
+        ])
+        .args(["--package", wanted.package])
+        .arg("--manifest-path")
+        .arg(wanted.manifest)
+        .arg("--target-dir")
+        .arg(wanted.target_dir)
+        // Flags that someone set for native code would be passed to the sandbox's linker.
+        .env_remove("RUSTFLAGS")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    for setting in PROFILE {
+        cargo.args(["--config", setting]);
+    }
+    toolchain.apply(&mut cargo);
+    let output = cargo.output().map_err(|source| Error::Run {
+        program: "cargo".to_owned(),
+        source,
+    })?;
+    let messages = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        return Err(Error::Compile {
+            package: wanted.package.to_owned(),
+        });
+    }
+    messages
+        .lines()
+        .filter_map(module_of)
+        .next_back()
+        .ok_or_else(|| Error::NoModule {
+            package: wanted.package.to_owned(),
+        })
+}
+
+/// The `.wasm` that one of cargo's messages names, where it names one.
+fn module_of(message: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    if message.get("reason")? != "compiler-artifact" {
+        return None;
+    }
+    let files = message.get("filenames")?.as_array()?;
+    files
+        .iter()
+        .filter_map(|file| file.as_str())
+        .find(|file| file.ends_with(".wasm"))
+        .map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_module_is_found_among_cargos_messages() {
+        let artifact = r#"{"reason":"compiler-artifact","filenames":["/t/a.rlib","/t/a.wasm"]}"#;
+        assert_eq!(module_of(artifact), Some(PathBuf::from("/t/a.wasm")));
+        assert_eq!(
+            module_of(r#"{"reason":"build-finished","success":true}"#),
+            None
+        );
+        assert_eq!(module_of("not json"), None);
+    }
+}

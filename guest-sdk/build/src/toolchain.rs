@@ -1,0 +1,148 @@
+//! Which compiler builds for the sandbox's target on this machine.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::Error;
+
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
+const DEBIAN_PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
+
+/// A compiler that can build for `wasm32-unknown-unknown`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Toolchain {
+    /// The current toolchain has the target.
+    Installed,
+    /// Debian's `rustc-web` with the library's source: the standard library is built along, and
+    /// linked with this program.
+    Debian {
+        /// A `rust-lld`.
+        linker: PathBuf,
+    },
+}
+
+impl Toolchain {
+    /// Finds a compiler, in this order: the current toolchain's own target; the target after
+    /// `rustup target add`; Debian's packages; Debian's packages after `apt-get install`, where we
+    /// may do that. `say` is told before anything is installed.
+    ///
+    /// # Errors
+    /// [`Error::NoTarget`] with what was tried and the commands that mend it.
+    pub fn find(say: &mut dyn FnMut(&str)) -> Result<Self, Error> {
+        if has_target() {
+            return Ok(Self::Installed);
+        }
+        if let Some(debian) = Self::debian() {
+            return Ok(debian);
+        }
+        let mut why = String::new();
+        say(&format!(
+            "installing the target: rustup target add {TARGET}"
+        ));
+        match run(Command::new("rustup").args(["target", "add", TARGET])) {
+            Ok(()) if has_target() => return Ok(Self::Installed),
+            Ok(()) => why.push_str(": rustup has it, but rustc does not find it"),
+            Err(fault) => why.push_str(&format!(": rustup target add: {fault}")),
+        }
+        if Path::new("/usr/bin/apt-get").exists() {
+            say(&format!(
+                "installing Debian's {}",
+                DEBIAN_PACKAGES.join(" and ")
+            ));
+            match apt_install() {
+                Ok(()) => {
+                    if let Some(debian) = Self::debian() {
+                        return Ok(debian);
+                    }
+                    why.push_str("; apt-get installed the packages, but they cannot be used");
+                }
+                Err(fault) => why.push_str(&format!("; apt-get: {fault}")),
+            }
+        }
+        Err(Error::NoTarget { why })
+    }
+
+    fn debian() -> Option<Self> {
+        let usable = Path::new(DEBIAN_RUSTC).exists() && Path::new(DEBIAN_SOURCE).exists();
+        let linker = usable.then(linker).flatten()?;
+        Some(Self::Debian { linker })
+    }
+
+    /// Makes a `cargo build` command use this compiler.
+    pub(crate) fn apply(&self, cargo: &mut Command) {
+        match self {
+            Self::Installed => {}
+            Self::Debian { linker } => {
+                // Debian ships no compiled library for this target; building it needs a flag
+                // that a stable compiler takes only so.
+                cargo
+                    .env("RUSTC", DEBIAN_RUSTC)
+                    .env("RUSTC_BOOTSTRAP", "1")
+                    .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
+                    .env_remove("RUSTC_WRAPPER")
+                    .args(["-Z", "build-std=std,panic_abort"]);
+            }
+        }
+    }
+}
+
+fn has_target() -> bool {
+    stdout(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]))
+        .is_some_and(|libdir| Path::new(&libdir).is_dir())
+}
+
+/// A `rust-lld`: the current toolchain ships one.
+fn linker() -> Option<PathBuf> {
+    let sysroot = stdout(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let version = stdout(Command::new("rustc").arg("-vV"))?;
+    let host = version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))?;
+    let shipped = Path::new(&sysroot)
+        .join("lib/rustlib")
+        .join(host)
+        .join("bin/rust-lld");
+    [shipped, PathBuf::from("/usr/bin/rust-lld")]
+        .into_iter()
+        .find(|path| path.exists())
+}
+
+fn apt_install() -> Result<(), String> {
+    run(Command::new("apt-get").arg("update"))?;
+    let mut install = Command::new("apt-get");
+    install
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(DEBIAN_PACKAGES)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    run(&mut install)
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|fault| fault.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let last = text
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("no message");
+    Err(last.trim().to_owned())
+}
+
+fn stdout(command: &mut Command) -> Option<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}

@@ -1,0 +1,127 @@
+//! Write a Klaxon rule in Rust.
+//!
+//! A rule is a type that implements [`Rule`] and one line that exports it:
+//!
+//! ```
+//! use klaxon_sdk::prelude::*;
+//!
+//! struct Oom;
+//!
+//! impl Rule for Oom {
+//!     type Settings = NoSettings;
+//!
+//!     fn manifest() -> Manifest {
+//!         Manifest::new("oom", "1.0.0", "Containers killed for memory")
+//!             .code("OOM", "Out of memory", Severity::Error, "A container was killed for memory")
+//!             .interest(Interest::new("pods", "v1", "Pod"))
+//!     }
+//!
+//!     fn configure(_: NoSettings) -> Result<Self, Problem> {
+//!         Ok(Oom)
+//!     }
+//!
+//!     fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+//!         let Some(pod) = event.pod() else { return Ok(()) };
+//!         for container in &pod.containers {
+//!             if container.state.terminated().is_some_and(|end| end.reason == "OOMKilled") {
+//!                 let key = format!("{}/{}", event.object.uid, container.name);
+//!                 out.say(Verdict::firing("OOM", key));
+//!             }
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! klaxon_sdk::export!(Oom);
+//! ```
+//!
+//! The export exists under `cfg(target_family = "wasm")` only, so a rule is also an ordinary crate:
+//! it is tested natively (see [`testing`]) and several can be linked side by side.
+//!
+//! Nothing in a rule's memory lasts: the host may throw an instance away between any two batches.
+//! What must last goes into [`Cx::state`].
+
+pub mod bindings;
+mod cx;
+mod event;
+#[doc(hidden)]
+pub mod guest;
+mod manifest;
+mod outcome;
+mod settings;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+mod time;
+
+pub use bindings::klaxon::rule::log::Level;
+pub use bindings::klaxon::rule::types::*;
+pub use cx::{Cx, State};
+pub use settings::{NoSettings, Span};
+pub use time::rfc3339;
+
+/// All that a rule usually needs.
+pub mod prelude {
+    pub use crate::{
+        Change, Changes, ConditionStatus, ContainerKind, ContainerState, Cx, Event, Interest,
+        Level, Manifest, NoSettings, NoticeLevel, Outcome, Partition, Parts, PodPhase, Problem,
+        Rule, Severity, Span, Status, Subject, Target, Value, Verdict,
+    };
+}
+
+/// A rule: what it is, how it is set up, and what it says to an event.
+pub trait Rule: Sized {
+    /// The rule's settings. Its JSON Schema is derived and shown to the operator, and the host
+    /// refuses settings that do not pass it before the rule sees them.
+    type Settings: serde::de::DeserializeOwned + schemars::JsonSchema;
+
+    /// What the rule is. Must always answer the same.
+    fn manifest() -> Manifest;
+
+    /// Makes a rule from its settings; called once per instance.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names the wrong value and says why.
+    fn configure(settings: Self::Settings) -> Result<Self, Problem>;
+
+    /// Answers one event.
+    ///
+    /// # Errors
+    /// A text that the host records as a rule error for this event. What the event wrote to the
+    /// state is then lost; its neighbours in the batch are not touched.
+    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String>;
+}
+
+/// Exports a [`Rule`] as the module's rule. Does nothing on a native target.
+#[macro_export]
+macro_rules! export {
+    ($rule:ty) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            thread_local! {
+                static INSTANCE: ::core::cell::RefCell<::core::option::Option<$rule>> =
+                    const { ::core::cell::RefCell::new(None) };
+            }
+
+            struct Exported;
+
+            impl $crate::bindings::exports::klaxon::rule::rule::Guest for Exported {
+                fn describe() -> $crate::Manifest {
+                    $crate::guest::describe::<$rule>()
+                }
+                fn configure(
+                    settings: ::std::string::String,
+                ) -> ::core::result::Result<(), $crate::Problem> {
+                    $crate::guest::configure::<$rule>(&INSTANCE, &settings)
+                }
+                fn evaluate(
+                    events: ::std::vec::Vec<$crate::Event>,
+                ) -> ::std::vec::Vec<::core::result::Result<$crate::Outcome, ::std::string::String>>
+                {
+                    $crate::guest::evaluate::<$rule>(&INSTANCE, &events)
+        }
+            }
+
+            $crate::bindings::export_bindings!(Exported with_types_in $crate::bindings);
+        };
+    };
+}

@@ -1,0 +1,120 @@
+//! A manifest, written the way it reads.
+
+use crate::{Changes, Code, Interest, Manifest, Partition, Parts, Schedule, Severity};
+
+impl Manifest {
+    /// A manifest without codes and interests.
+    pub fn new(name: &str, version: &str, description: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            description: description.to_owned(),
+            codes: Vec::new(),
+            interests: Vec::new(),
+            schedules: Vec::new(),
+            settings_schema: String::new(),
+            capabilities: Vec::new(),
+            state_version: 0,
+        }
+    }
+
+    /// Declares a code that the rule may say.
+    pub fn code(mut self, name: &str, title: &str, severity: Severity, description: &str) -> Self {
+        self.codes.push(Code {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            severity,
+            description: description.to_owned(),
+        });
+        self
+    }
+
+    /// Declares a kind of object that the rule wants to see.
+    pub fn interest(mut self, interest: Interest) -> Self {
+        self.interests.push(interest);
+        self
+    }
+
+    /// Declares a tick every so many milliseconds.
+    pub fn schedule(mut self, name: &str, every_ms: u32) -> Self {
+        self.schedules.push(Schedule {
+            name: name.to_owned(),
+            every_ms,
+        });
+        self
+    }
+
+    /// Declares that the rule keeps state of this form; raise the number when the form changes.
+    pub fn state(mut self, version: u32) -> Self {
+        self.capabilities.push("state".to_owned());
+        self.state_version = version;
+        self
+    }
+
+    /// Declares that the rule writes to the log.
+    pub fn log(mut self) -> Self {
+        self.capabilities.push("log".to_owned());
+        self
+    }
+}
+
+impl Interest {
+    /// Every object of a kind, all changes, no parts, partitioned by object.
+    pub fn new(name: &str, api_version: &str, kind: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            label_selector: String::new(),
+            field_selector: String::new(),
+            namespaces: Vec::new(),
+            changes: Changes::empty(),
+            partition: Partition::ByObject,
+            parts: Parts::empty(),
+            annotations: Vec::new(),
+            fields: Vec::new(),
+        }
+    }
+
+    /// Only objects that this label selector matches, as in kubectl's `-l`.
+    pub fn labels(mut self, selector: &str) -> Self {
+        selector.clone_into(&mut self.label_selector);
+        self
+    }
+
+    /// Only objects that this field selector matches, as in kubectl's `--field-selector`.
+    pub fn field_selector(mut self, selector: &str) -> Self {
+        selector.clone_into(&mut self.field_selector);
+        self
+    }
+
+    /// Only these changes.
+    pub fn changes(mut self, changes: Changes) -> Self {
+        self.changes = changes;
+        self
+    }
+
+    /// What to carry; each part makes an event dearer.
+    pub fn parts(mut self, parts: Parts) -> Self {
+        self.parts = parts;
+        self
+    }
+
+    /// Which events share state and are kept in order.
+    pub fn partition(mut self, partition: Partition) -> Self {
+        self.partition = partition;
+        self
+    }
+
+    /// Carries this annotation.
+    pub fn annotation(mut self, name: &str) -> Self {
+        self.annotations.push(name.to_owned());
+        self
+    }
+
+    /// Carries what this JSONPath (RFC 9535) finds; its value has the same place in `event.fields`.
+    pub fn field(mut self, path: &str) -> Self {
+        self.fields.push(path.to_owned());
+        self
+    }
+}

@@ -1,0 +1,91 @@
+//! Unit tests of a rule as plain Rust: events made by hand, one partition's state in memory.
+//!
+//! ```
+//! use klaxon_sdk::prelude::*;
+//! use klaxon_sdk::testing::{Scene, container, pod};
+//! # struct Oom;
+//! # impl Rule for Oom {
+//! #     type Settings = NoSettings;
+//! #     fn manifest() -> Manifest { Manifest::new("oom", "1.0.0", "") }
+//! #     fn configure(_: NoSettings) -> Result<Self, Problem> { Ok(Oom) }
+//! #     fn evaluate(&mut self, _: &mut Cx, e: &Event, out: &mut Outcome) -> Result<(), String> {
+//! #         let oom = e.pod().unwrap().containers.iter().any(|c| c.state.terminated().is_some());
+//! #         if oom { out.say(Verdict::firing("OOM", "")); }
+//! #         Ok(())
+//! #     }
+//! # }
+//! let mut scene = Scene::<Oom>::new("{}").unwrap();
+//! let event = pod("shop", "web-1").container(container("app").terminated("OOMKilled", 137)).event();
+//! assert_eq!(scene.codes(&event), ["OOM"]);
+//! ```
+
+mod object;
+mod pod;
+mod workload;
+
+pub use object::{NEW_YEAR, condition, event, label};
+pub use pod::{ContainerBuilder, PodBuilder, container, pod};
+pub use workload::{WorkloadBuilder, deployment};
+
+use crate::{Cx, Event, Level, Outcome, Problem, Rule, settings};
+
+/// A configured rule and the state of the one partition that its events belong to.
+pub struct Scene<R> {
+    rule: R,
+    cx: Cx,
+}
+
+impl<R: Rule> Scene<R> {
+    /// Configures the rule with settings as JSON.
+    ///
+    /// # Errors
+    /// What the rule says of its settings.
+    pub fn new(settings: &str) -> Result<Self, Problem> {
+        let rule = R::configure(settings::parse(settings)?)?;
+        Ok(Self {
+            rule,
+            cx: Cx::at(0),
+        })
+    }
+
+    /// The rule's answer to an event. Unlike in the host, what an event wrote stays written when
+    /// its answer is an error.
+    ///
+    /// # Errors
+    /// The rule's own error text.
+    pub fn evaluate(&mut self, event: &Event) -> Result<Outcome, String> {
+        self.cx.backend.now = event.time;
+        let mut outcome = Outcome::default();
+        self.rule.evaluate(&mut self.cx, event, &mut outcome)?;
+        Ok(outcome)
+    }
+
+    /// The codes that the rule says to an event.
+    ///
+    /// # Panics
+    /// Where the answer is an error.
+    pub fn codes(&mut self, event: &Event) -> Vec<String> {
+        let outcome = self
+            .evaluate(event)
+            .unwrap_or_else(|fault| panic!("rule error: {fault}"));
+        outcome
+            .verdicts
+            .into_iter()
+            .map(|verdict| verdict.code)
+            .collect()
+    }
+
+    /// Throws the rule's memory away, as the host may do between any two batches; state stays.
+    ///
+    /// # Errors
+    /// What the rule says of its settings.
+    pub fn forget(&mut self, settings: &str) -> Result<(), Problem> {
+        self.rule = R::configure(settings::parse(settings)?)?;
+        Ok(())
+    }
+
+    /// What the rule wrote to the log so far.
+    pub fn log(&self) -> &[(Level, String)] {
+        &self.cx.backend.lines
+    }
+}
