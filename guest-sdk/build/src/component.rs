@@ -21,7 +21,7 @@ pub fn componentize(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     wit_component::ComponentEncoder::default()
         .validate(true)
         .module(bytes)
-        .and_then(|mut encoder| encoder.encode())
+        .and_then(|encoder| encoder.encode())
         .map_err(|fault| Error::Component {
             why: format!("{fault:#}"),
         })

@@ -118,10 +118,10 @@ macro_rules! export {
                 ) -> ::std::vec::Vec<::core::result::Result<$crate::Outcome, ::std::string::String>>
                 {
                     $crate::guest::evaluate::<$rule>(&INSTANCE, &events)
-        }
+                }
             }
 
-            $crate::bindings::export_bindings!(Exported with_types_in $crate::bindings);
+    $crate::bindings::export_bindings!(Exported with_types_in $crate::bindings);
         };
     };
 }

@@ -1,0 +1,69 @@
+//! Checks an outcome against what the rule declared and what the host allows.
+
+use serde::de::IgnoredAny;
+
+use super::Answer;
+use crate::model::{Failure, FailureKind, Manifest, Outcome};
+
+/// Most timers of one partition, and so of one answer.
+pub(crate) const MAX_WAKES: usize = 100;
+
+impl Answer {
+    pub(super) fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
+        let failure = Failure {
+            kind,
+            message: message.into(),
+        };
+        Self {
+            outcome: Err(failure),
+            writes: Vec::new(),
+            log: Vec::new(),
+        }
+    }
+
+    /// For an event whose worker is gone. Workers end with the engine only, so it is a bug if
+    /// anyone sees this; an event must have an answer all the same.
+    pub(super) fn lost() -> Self {
+        Self::failed(FailureKind::Trap, "the worker that ran the rule ended")
+    }
+}
+
+/// What is wrong with an outcome, if anything is.
+pub(super) fn check(manifest: &Manifest, outcome: &Outcome) -> Result<(), Failure> {
+    for verdict in &outcome.verdicts {
+        if manifest.code(&verdict.code).is_none() {
+            let declared: Vec<&str> = manifest
+                .codes
+                .iter()
+                .map(|code| code.name.as_str())
+                .collect();
+            return invalid(format!(
+                "code {:?} is not declared in the manifest (declared: {}); mend: declare it in `describe`",
+                verdict.code,
+                declared.join(", ")
+            ));
+        }
+        if !verdict.payload.is_empty()
+            && let Err(fault) = serde_json::from_str::<IgnoredAny>(&verdict.payload)
+        {
+            return invalid(format!(
+                "the payload of {} is not JSON: {fault}",
+                verdict.code
+            ));
+        }
+    }
+    if outcome.wakes.len() > MAX_WAKES {
+        return invalid(format!(
+            "the answer sets {} wakes; a partition has room for {MAX_WAKES}",
+            outcome.wakes.len()
+        ));
+    }
+    Ok(())
+}
+
+fn invalid(message: String) -> Result<(), Failure> {
+    Err(Failure {
+        kind: FailureKind::InvalidAnswer,
+        message,
+    })
+}

@@ -1,0 +1,232 @@
+//! Answers for a run of events, with the damage of a failing one kept to itself.
+//!
+//! A trap undoes the whole call, because nobody can say which event caused it. The instance is
+//! thrown away and the batch runs again one event at a time: the event that fails alone is the
+//! poison, and the others get their answers. The same is done where an event answered with an error
+//! after it had written state, for later events of the batch may have read what must now be lost.
+
+use std::sync::Arc;
+
+use wasmtime::Trap;
+
+use super::answer::check;
+use super::deadline::OutOfTime;
+use super::host::Call;
+use super::imports::state::{Overlay, StateCall};
+use super::instance::{Called, Instance};
+use super::limits::GrowthRefused;
+use super::{Answer, LoadedRule};
+use crate::model::{Event, Failure, FailureKind, Outcome, StateView};
+
+/// A time-out may be the machine's fault: an event is tried so often before it is set aside.
+const TRIES: u32 = 3;
+
+/// One rule on one worker.
+pub(super) struct Runner {
+    rule: Arc<LoadedRule>,
+    instance: Option<Instance>,
+    fresh_instances: bool,
+}
+
+/// What came of one call.
+enum Attempt {
+    Answered(Vec<Answer>),
+    /// The call is undone: its writes are gone. With a batch of one, this is its failure.
+    Undone(Failure),
+}
+
+impl Runner {
+    pub(super) fn new(rule: Arc<LoadedRule>, fresh_instances: bool) -> Self {
+        Self {
+            rule,
+            instance: None,
+            fresh_instances,
+        }
+    }
+
+    /// Answers all events, in order, in batches of at most so many.
+    pub(super) fn run(
+        &mut self,
+        events: &[Arc<Event>],
+        batch: usize,
+        state: &Arc<dyn StateView>,
+    ) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(events.len());
+        let mut overlay = Overlay::default();
+        for batch in events.chunks(batch) {
+            match self.call(batch, state, &mut overlay) {
+                Attempt::Answered(all) => answers.extend(all),
+                Attempt::Undone(failure) if batch.len() == 1 => {
+                    answers.extend(self.settle(batch, state, &mut overlay, failure));
+                }
+                Attempt::Undone(_) => {
+                    for event in batch {
+                        answers.extend(self.single(
+                            std::slice::from_ref(event),
+                            state,
+                            &mut overlay,
+                        ));
+                    }
+                }
+            }
+        }
+        answers
+    }
+
+    fn single(
+        &mut self,
+        event: &[Arc<Event>],
+        state: &Arc<dyn StateView>,
+        overlay: &mut Overlay,
+    ) -> Vec<Answer> {
+        match self.call(event, state, overlay) {
+            Attempt::Answered(answers) => answers,
+            Attempt::Undone(failure) => self.settle(event, state, overlay, failure),
+        }
+    }
+
+    /// An event has failed alone: final, but for a time-out, which is tried again.
+    fn settle(
+        &mut self,
+        event: &[Arc<Event>],
+        state: &Arc<dyn StateView>,
+        overlay: &mut Overlay,
+        mut failure: Failure,
+    ) -> Vec<Answer> {
+        for _ in 1..TRIES {
+            if failure.kind != FailureKind::OutOfTime {
+                break;
+            }
+            match self.call(event, state, overlay) {
+                Attempt::Answered(answers) => return answers,
+                Attempt::Undone(again) => failure = again,
+            }
+        }
+        vec![Answer {
+            outcome: Err(failure),
+            writes: Vec::new(),
+            log: Vec::new(),
+        }]
+    }
+
+    fn call(
+        &mut self,
+        events: &[Arc<Event>],
+        state: &Arc<dyn StateView>,
+        overlay: &mut Overlay,
+    ) -> Attempt {
+        let instance = self
+            .instance
+            .take()
+            .map_or_else(|| Instance::new(&self.rule), Ok);
+        let mut instance = match instance {
+            Ok(instance) => instance,
+            Err(fault) => return Attempt::Undone(failure_of(&fault)),
+        };
+        let limits = &self.rule.limits;
+        let state = StateCall::new(
+            self.rule.name.clone(),
+            state.clone(),
+            std::mem::take(overlay),
+            limits.state,
+        );
+        let call = Call::new(events.to_vec(), state, limits.host_calls);
+        let Called { answers, mut call } = instance.evaluate(&self.rule, events, call);
+        let attempt = match answers {
+            Ok(answers) => {
+                if !self.fresh_instances {
+                    self.instance = Some(instance);
+                }
+                judge(&self.rule, events, answers, &mut call)
+            }
+            Err(fault) => Attempt::Undone(failure_of(&fault)),
+        };
+        // In a batch, an event that failed wrote nothing, or the call would have been undone.
+        let keep = match &attempt {
+            Attempt::Answered(answers) => {
+                answers.len() > 1 || answers.iter().all(|answer| answer.outcome.is_ok())
+            }
+            Attempt::Undone(_) => false,
+        };
+        *overlay = std::mem::take(&mut call.state).finish(keep);
+        attempt
+    }
+}
+
+/// Turns raw answers into checked ones, or asks for the call to be undone.
+fn judge(
+    rule: &LoadedRule,
+    events: &[Arc<Event>],
+    raw: Vec<Result<Outcome, String>>,
+    call: &mut Call,
+) -> Attempt {
+    if raw.len() != events.len() {
+        return Attempt::Undone(Failure {
+            kind: FailureKind::InvalidAnswer,
+            message: format!(
+                "the rule gave {} answers to {} events",
+                raw.len(),
+                events.len()
+            ),
+        });
+    }
+    let mut answers = Vec::with_capacity(raw.len());
+    for (place, raw) in raw.into_iter().enumerate() {
+        let outcome = match (call.failure_of(place), raw) {
+            (Some(failure), _) => Err(failure),
+            (None, Err(message)) => Err(Failure {
+                kind: FailureKind::RuleError,
+                message,
+            }),
+            (None, Ok(outcome)) => check(&rule.manifest, &outcome).map(|()| outcome),
+        };
+        if outcome.is_err() && events.len() > 1 && call.state.wrote(place) {
+            return Attempt::Undone(Failure {
+                kind: FailureKind::RuleError,
+                message: "an event failed after it had written state".to_owned(),
+            });
+        }
+        let writes = if outcome.is_ok() {
+            call.writes_of(place)
+        } else {
+            Vec::new()
+        };
+        answers.push(Answer {
+            outcome,
+            writes,
+            log: call.lines_of(place),
+        });
+    }
+    Attempt::Answered(answers)
+}
+
+/// Why a call ended early, in terms of what a rule's author can mend.
+pub(super) fn failure_of(fault: &wasmtime::Error) -> Failure {
+    let (kind, message) = if let Some(out) = fault.downcast_ref::<OutOfTime>() {
+        (
+            FailureKind::OutOfTime,
+            format!("{out}; mend: do less per event, or raise `limits.cpu`"),
+        )
+    } else if let Some(refused) = fault.downcast_ref::<GrowthRefused>() {
+        (FailureKind::OutOfMemory, refused.to_string())
+    } else if is_answer_too_large(fault) {
+        let text = "the answer is larger than the host takes (1 MiB, and a sixteenth of that for each further event); mend: answer less";
+        (FailureKind::AnswerTooLarge, text.to_owned())
+    } else if fault.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
+        (
+            FailureKind::Trap,
+            "the call stack is exhausted; mend: recurse less deeply".to_owned(),
+        )
+    } else {
+        // The root cause names the trap; what stands before it is a list of code addresses.
+        (FailureKind::Trap, fault.root_cause().to_string())
+    };
+    Failure { kind, message }
+}
+
+fn is_answer_too_large(fault: &wasmtime::Error) -> bool {
+    // wasmtime keeps this error's type to itself.
+    fault
+        .chain()
+        .any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
+}

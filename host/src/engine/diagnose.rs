@@ -1,0 +1,89 @@
+//! What is wrong with a module, in words that name the mend for the language it comes from.
+
+use wasmparser::{Parser, Payload};
+
+/// Imports and exports by name, read from a core module or a component without compiling it.
+#[derive(Debug, Default)]
+pub(super) struct Outline {
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<String>,
+}
+
+/// Reads the outermost imports and exports.
+///
+/// # Errors
+/// Where the bytes are no WebAssembly, or end early.
+pub(super) fn outline(bytes: &[u8]) -> Result<Outline, String> {
+    let mut outline = Outline::default();
+    let mut depth = 0u32;
+    let text = |fault: wasmparser::BinaryReaderError| fault.to_string();
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(text)? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ImportSection(section) if depth == 0 => {
+                for import in section.into_imports() {
+                    let import = import.map_err(text)?;
+                    outline
+                        .imports
+                        .push(format!("{}.{}", import.module, import.name));
+                }
+            }
+            Payload::ExportSection(section) if depth == 0 => {
+                for export in section {
+                    outline.exports.push(export.map_err(text)?.name.to_owned());
+                }
+            }
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    outline
+                        .imports
+                        .push(import.map_err(text)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    outline
+                        .exports
+                        .push(export.map_err(text)?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(outline)
+}
+
+/// The first import that the sandbox does not have, with how to be rid of it.
+pub(super) fn foreign_import(outline: &Outline) -> Option<String> {
+    let import = outline.imports.iter().find(|import| !is_ours(import))?;
+    let mend = if import.starts_with("wasi:") || import.starts_with("wasi_snapshot_preview1") {
+        "rules run without WASI; mend: in Rust build for wasm32-unknown-unknown; in Go adapt with the \
+         stub adapter; in Python pass --stub-wasi to componentize-py; in JavaScript pass \
+         --backend-qjs-stub-wasi to jco (or disable all features of StarlingMonkey)"
+    } else if import.starts_with("klaxon:rule/") {
+        "this host does not have that interface or that version of it; mend: build with the SDK of \
+         this release"
+    } else {
+        "mend: build the rule without it"
+    };
+    Some(format!("the module imports {import}: {mend}"))
+}
+
+fn is_ours(import: &str) -> bool {
+    [
+        "klaxon:rule/types@0.1.",
+        "klaxon:rule/state@0.1.",
+        "klaxon:rule/log@0.1.",
+    ]
+    .iter()
+    .any(|ours| import.starts_with(ours))
+}
+
+/// Whether the rule's interface is exported in a version that this host speaks.
+pub(super) fn exports_rule(outline: &Outline) -> bool {
+    outline
+        .exports
+        .iter()
+        .any(|export| export.starts_with("klaxon:rule/rule@0.1."))
+}

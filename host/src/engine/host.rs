@@ -1,0 +1,103 @@
+//! What an instance's store holds: limits, the deadline, and the call at hand.
+
+use std::sync::Arc;
+
+use super::deadline::Deadline;
+use super::imports::log::{Line, Log};
+use super::imports::state::StateCall;
+use super::limits::{Limiter, Limits};
+use crate::model::{Event, Failure, FailureKind, Write};
+
+/// Data of a store.
+pub(super) struct Host {
+    pub(super) limiter: Limiter,
+    pub(super) deadline: Deadline,
+    pub(super) call: Call,
+}
+
+impl Host {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            limiter: Limiter {
+                memory: limits.memory,
+            },
+            deadline: Deadline::new(),
+            call: Call::default(),
+        }
+    }
+}
+
+/// What the rule did, through its imports, during the call at hand.
+#[derive(Default)]
+pub(super) struct Call {
+    /// The batch; empty while the rule describes or configures itself.
+    events: Vec<Arc<Event>>,
+    pub(super) state: StateCall,
+    pub(super) log: Log,
+    host_calls: u32,
+    max_host_calls: u32,
+    /// The event that spoke last: the index may not go down.
+    current: usize,
+    /// Events that went over a budget, whatever the rule then answers.
+    pub(super) over_budget: Vec<(usize, String)>,
+}
+
+impl Call {
+    pub(super) fn new(events: Vec<Arc<Event>>, state: StateCall, max_host_calls: u32) -> Self {
+        Self {
+            events,
+            state,
+            max_host_calls,
+            ..Self::default()
+        }
+    }
+
+    /// The event that an import is called for.
+    ///
+    /// # Errors
+    /// A trap, where the index is out of range or goes down, or the event has made too many calls.
+    pub(super) fn event(&mut self, index: u32) -> wasmtime::Result<(usize, Arc<Event>)> {
+        let place = index as usize;
+        let Some(event) = self.events.get(place) else {
+            wasmtime::bail!(
+                "the rule asked the host about event {index} of a batch of {}; mend: pass the index of the event at hand",
+                self.events.len()
+            );
+        };
+        if place < self.current {
+            wasmtime::bail!(
+                "the rule asked the host about event {index} after event {}; mend: answer events in order",
+                self.current
+            );
+        }
+        if place > self.current {
+            self.current = place;
+            self.host_calls = 0;
+        }
+        self.host_calls += 1;
+        if self.host_calls > self.max_host_calls {
+            wasmtime::bail!(
+                "one event made more than {} calls into the host",
+                self.max_host_calls
+            );
+        }
+        Ok((place, event.clone()))
+    }
+
+    /// The failure of an event that went over a budget.
+    pub(super) fn failure_of(&self, place: usize) -> Option<Failure> {
+        let (_, message) = self.over_budget.iter().find(|(at, _)| *at == place)?;
+        Some(Failure {
+            kind: FailureKind::OverBudget,
+            message: message.clone(),
+        })
+    }
+
+    pub(super) fn writes_of(&self, place: usize) -> Vec<Write> {
+        self.state.writes_of(place)
+    }
+
+    pub(super) fn lines_of(&mut self, place: usize) -> Vec<Line> {
+        self.log.take(place)
+    }
+}

@@ -1,0 +1,216 @@
+//! `state`: a partition's keys and values, as its events see them one after the other.
+//!
+//! Three layers, newest first: what the call at hand wrote, what earlier calls of the same round
+//! wrote, and what is committed. A call that is undone takes only the first with it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::engine::host::Call;
+use crate::model::{Slot, StateView, Timestamp, Write};
+
+/// Writes not yet committed, by partition and key.
+#[derive(Default)]
+pub(in crate::engine) struct Overlay(HashMap<Arc<str>, BTreeMap<String, Write>>);
+
+impl Overlay {
+    fn find(&self, partition: &str, key: &str) -> Option<&Write> {
+        self.0.get(partition)?.get(key)
+    }
+
+    fn apply(&mut self, partition: &Arc<str>, write: Write) {
+        self.0
+            .entry(partition.clone())
+            .or_default()
+            .insert(write.key().to_owned(), write);
+    }
+
+    /// Puts another overlay on top of this one.
+    pub(in crate::engine) fn absorb(&mut self, newer: Self) {
+        for (partition, writes) in newer.0 {
+            self.0.entry(partition).or_default().extend(writes);
+        }
+    }
+}
+
+/// State as the call at hand sees it.
+#[derive(Default)]
+pub(in crate::engine) struct StateCall {
+    rule: Arc<str>,
+    committed: Option<Arc<dyn StateView>>,
+    round: Overlay,
+    call: Overlay,
+    writes: Vec<(usize, Write)>,
+    /// Bytes in use by each partition that was written to.
+    used: HashMap<Arc<str>, usize>,
+    budget: usize,
+}
+
+impl StateCall {
+    pub(in crate::engine) fn new(
+        rule: Arc<str>,
+        committed: Arc<dyn StateView>,
+        round: Overlay,
+        budget: usize,
+    ) -> Self {
+        Self {
+            rule,
+            committed: Some(committed),
+            round,
+            budget,
+            ..Self::default()
+        }
+    }
+
+    /// Ends the call: what the round has written, with this call's writes or without.
+    pub(in crate::engine) fn finish(self, keep: bool) -> Overlay {
+        let mut round = self.round;
+        if keep {
+            round.absorb(self.call);
+        }
+        round
+    }
+
+    pub(in crate::engine) fn writes_of(&self, place: usize) -> Vec<Write> {
+        let of_event = self.writes.iter().filter(|(at, _)| *at == place);
+        of_event.map(|(_, write)| write.clone()).collect()
+    }
+
+    pub(in crate::engine) fn wrote(&self, place: usize) -> bool {
+        self.writes.iter().any(|(at, _)| *at == place)
+    }
+
+    fn slot(&self, partition: &Arc<str>) -> Slot {
+        Slot {
+            rule: self.rule.clone(),
+            partition: partition.clone(),
+        }
+    }
+
+    fn get(&self, partition: &Arc<str>, key: &str, now: Timestamp) -> Option<String> {
+        let written = self
+            .call
+            .find(partition, key)
+            .or_else(|| self.round.find(partition, key));
+        match written {
+            Some(write) => live(write, now).map(str::to_owned),
+            None => self
+                .committed
+                .as_ref()?
+                .get(&self.slot(partition), key, now),
+        }
+    }
+
+    /// Live keys with the bytes of each key and value.
+    fn sizes(&self, partition: &Arc<str>, now: Timestamp) -> BTreeMap<String, usize> {
+        let committed = self.committed.as_ref();
+        let mut sizes: BTreeMap<String, usize> = committed
+            .map(|view| view.sizes(&self.slot(partition), now).into_iter().collect())
+            .unwrap_or_default();
+        for layer in [&self.round, &self.call] {
+            for (key, write) in layer.0.get(partition).into_iter().flatten() {
+                match live(write, now) {
+                    Some(value) => sizes.insert(key.clone(), key.len() + value.len()),
+                    None => sizes.remove(key),
+                };
+            }
+        }
+        sizes
+    }
+
+    fn write(&mut self, place: usize, partition: &Arc<str>, write: Write) {
+        self.call.apply(partition, write.clone());
+        self.writes.push((place, write));
+    }
+}
+
+/// The value that a write left, if it still lives.
+fn live(write: &Write, now: Timestamp) -> Option<&str> {
+    match write {
+        Write::Put {
+            value, expires_at, ..
+        } if expires_at.is_none_or(|end| now < end) => Some(value),
+        _ => None,
+    }
+}
+
+impl Call {
+    pub(in crate::engine) fn state_get(
+        &mut self,
+        index: u32,
+        key: &str,
+    ) -> wasmtime::Result<Option<String>> {
+        let (_, event) = self.event(index)?;
+        Ok(self.state.get(&event.partition, key, event.time))
+    }
+
+    pub(in crate::engine) fn state_put(
+        &mut self,
+        index: u32,
+        key: String,
+        value: String,
+        ttl_seconds: u32,
+    ) -> wasmtime::Result<()> {
+        let (place, event) = self.event(index)?;
+        let (partition, now) = (&event.partition, event.time);
+        let before = match self.state.used.get(partition) {
+            Some(used) => *used,
+            None => self.state.sizes(partition, now).values().sum(),
+        };
+        let freed = self
+            .state
+            .get(partition, &key, now)
+            .map_or(0, |old| key.len() + old.len());
+        let after = (before + key.len() + value.len()).saturating_sub(freed);
+        if after > self.state.budget {
+            self.over_budget.push((
+                place,
+                format!(
+                    "the state of partition {partition:?} would grow to {after} bytes, over its budget of {}; mend: keep less, or raise `grants.state`",
+                    self.state.budget
+                ),
+            ));
+            return Ok(());
+        }
+        self.state.used.insert(partition.clone(), after);
+        let expires_at = (ttl_seconds > 0).then(|| now.plus_millis(i64::from(ttl_seconds) * 1000));
+        self.state.write(
+            place,
+            partition,
+            Write::Put {
+                key,
+                value,
+                expires_at,
+            },
+        );
+        Ok(())
+    }
+
+    pub(in crate::engine) fn state_remove(
+        &mut self,
+        index: u32,
+        key: String,
+    ) -> wasmtime::Result<()> {
+        let (place, event) = self.event(index)?;
+        let partition = &event.partition;
+        let freed = self
+            .state
+            .get(partition, &key, event.time)
+            .map(|old| key.len() + old.len());
+        if let (Some(freed), Some(used)) = (freed, self.state.used.get_mut(partition)) {
+            *used = used.saturating_sub(freed);
+        }
+        self.state.write(place, partition, Write::Remove { key });
+        Ok(())
+    }
+
+    pub(in crate::engine) fn state_keys(
+        &mut self,
+        index: u32,
+        prefix: &str,
+    ) -> wasmtime::Result<Vec<String>> {
+        let (_, event) = self.event(index)?;
+        let keys = self.state.sizes(&event.partition, event.time).into_keys();
+        Ok(keys.filter(|key| key.starts_with(prefix)).collect())
+    }
+}

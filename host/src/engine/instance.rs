@@ -1,0 +1,96 @@
+//! The engine's settings, and one instance of a rule in a store of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use wasmtime::{Config, Engine, Store, UpdateDeadline};
+
+use super::abi::Guest;
+use super::cache;
+use super::host::{Call, Host};
+use super::load::LoadedRule;
+use super::{EngineError, limits::Limits};
+use crate::model::{Event, Outcome};
+
+/// The one configuration that rules are compiled for: deterministic, interruptible, no threads.
+pub(super) fn wasm_engine(cache: Option<&Path>) -> Result<Engine, EngineError> {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .concurrency_support(false)
+        .relaxed_simd_deterministic(true)
+        .cranelift_nan_canonicalization(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(512 << 10);
+    if let Some(directory) = cache {
+        config.cache(Some(cache::open(directory)?));
+    }
+    Engine::new(&config).map_err(|fault| EngineError::Wasm(format!("{fault:#}")))
+}
+
+/// A store that ends calls which run over time and refuses growth over the limits.
+pub(super) fn store(engine: &Engine, limits: &Limits) -> Store<Host> {
+    let mut store = Store::new(engine, Host::new(limits));
+    store.limiter(|host| &mut host.limiter);
+    store.epoch_deadline_callback(|mut context| {
+        context
+            .data_mut()
+            .deadline
+            .tick()
+            .map_err(wasmtime::Error::new)?;
+        Ok(UpdateDeadline::Continue(1))
+    });
+    store
+}
+
+/// Makes a store ready for a call with so many events.
+pub(super) fn arm(store: &mut Store<Host>, limits: &Limits, events: usize) {
+    store.data_mut().deadline.arm(limits.cpu_for(events));
+    store.set_epoch_deadline(1);
+    store.set_hostcall_fuel(limits.answer_for(events));
+}
+
+/// One configured instance of a rule.
+pub(super) struct Instance {
+    store: Store<Host>,
+    guest: Box<dyn Guest>,
+}
+
+/// What came of a call: the raw answers, and what the rule did through its imports.
+pub(super) struct Called {
+    pub(super) answers: wasmtime::Result<Vec<Result<Outcome, String>>>,
+    pub(super) call: Call,
+}
+
+impl Instance {
+    /// Instantiates and configures a rule.
+    ///
+    /// # Errors
+    /// What the sandbox or the rule says; at load both were tried once with success.
+    pub(super) fn new(rule: &LoadedRule) -> wasmtime::Result<Self> {
+        let mut store = store(rule.component.engine(), &rule.limits);
+        arm(&mut store, &rule.limits, 1);
+        let mut guest = rule.component.instantiate(&mut store)?;
+        guest
+            .configure(&mut store, &rule.settings)?
+            .map_err(|problem| {
+                wasmtime::format_err!("settings at {:?}: {}", problem.path, problem.message)
+            })?;
+        Ok(Self { store, guest })
+    }
+
+    /// Calls the rule with a batch. After an error the instance must be dropped: a trap poisons its
+    /// whole store.
+    pub(super) fn evaluate(
+        &mut self,
+        rule: &LoadedRule,
+        events: &[Arc<Event>],
+        call: Call,
+    ) -> Called {
+        arm(&mut self.store, &rule.limits, events.len());
+        self.store.data_mut().call = call;
+        let answers = self.guest.evaluate(&mut self.store, &rule.manifest, events);
+        let call = std::mem::take(&mut self.store.data_mut().call);
+        Called { answers, call }
+    }
+}

@@ -1,0 +1,266 @@
+//! From a file's bytes to a rule that can run.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::abi::Loaded;
+use super::batch::failure_of;
+use super::{Limits, diagnose, instance, settings};
+use crate::model::{Capability, Manifest};
+
+/// A rule's place among the rules of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleIndex(pub usize);
+
+/// A rule to load.
+#[derive(Debug, Clone)]
+pub struct RuleSpec {
+    /// Its configured name.
+    pub name: String,
+    /// Where the bytes come from, for errors.
+    pub origin: PathBuf,
+    /// A component, or a core module with embedded bindings.
+    pub bytes: Vec<u8>,
+    /// JSON that the rule is configured with.
+    pub settings: Value,
+    /// What it may use.
+    pub limits: Limits,
+    /// What the operator lets it import.
+    pub grants: BTreeSet<Capability>,
+}
+
+/// A rule that was compiled and asked for its manifest, and whose settings it took.
+pub struct LoadedRule {
+    /// Its place among the rules of the host.
+    pub index: RuleIndex,
+    /// Its configured name.
+    pub name: Arc<str>,
+    /// BLAKE3 of the file, in hexadecimal.
+    pub digest: String,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// What it imports.
+    pub capabilities: BTreeSet<Capability>,
+    pub(super) component: Loaded,
+    pub(super) settings: String,
+    pub(super) limits: Limits,
+}
+
+impl std::fmt::Debug for LoadedRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadedRule")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a rule cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+#[error("rule {rule}: {origin}: {what}")]
+pub struct LoadError {
+    /// The rule's configured name.
+    pub rule: String,
+    /// The file.
+    pub origin: PathBuf,
+    /// What is wrong, and how to mend it.
+    pub what: LoadFault,
+}
+
+/// What is wrong with a rule.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadFault {
+    /// The bytes are no WebAssembly, or end early.
+    #[error("this is no complete WebAssembly module: {0}; mend: build the rule again")]
+    NotWasm(String),
+    /// A core module whose bindings are missing or do not fit.
+    #[error("the module cannot be made a component: {0}")]
+    NotAComponent(String),
+    /// The rule's interface is not exported.
+    #[error(
+        "the module does not export klaxon:rule/rule@0.1.0 (it exports: {0}); mend: export a rule \
+         with the SDK, for one of the worlds pure-rule and stateful-rule"
+    )]
+    NotARule(String),
+    /// An import that the sandbox does not have.
+    #[error("{0}")]
+    ForeignImport(String),
+    /// An import that the operator did not grant.
+    #[error("the rule imports {0}, which is not granted; mend: grant it under `grants.{0}`")]
+    NotGranted(&'static str),
+    /// An import that the manifest does not declare.
+    #[error(
+        "the rule imports {0}, but its manifest does not declare that capability; mend: declare it \
+         in `describe`"
+    )]
+    Undeclared(&'static str),
+    /// Compiling failed.
+    #[error("the module cannot be compiled: {0}")]
+    Compile(String),
+    /// The rule failed while it described itself.
+    #[error("the rule failed in `describe`: {0}")]
+    Describe(String),
+    /// The manifest contradicts itself.
+    #[error("the manifest is wrong: {0}")]
+    Manifest(String),
+    /// The settings do not pass the rule's schema, or the rule refuses them.
+    #[error("settings{0}: {1}")]
+    Settings(String, String),
+    /// The rule failed while it took its settings.
+    #[error("the rule failed in `configure`: {0}")]
+    Configure(String),
+}
+
+pub(super) fn load(
+    engine: &Engine,
+    index: RuleIndex,
+    spec: RuleSpec,
+) -> Result<LoadedRule, LoadError> {
+    let fault = |what| LoadError {
+        rule: spec.name.clone(),
+        origin: spec.origin.clone(),
+        what,
+    };
+    let (component, capabilities) = compile(engine, &spec).map_err(fault)?;
+    let manifest = describe(engine, &component, &spec.limits).map_err(fault)?;
+    check_manifest(&manifest).map_err(|text| fault(LoadFault::Manifest(text)))?;
+    for capability in &capabilities {
+        if !spec.grants.contains(capability) {
+            return Err(fault(LoadFault::NotGranted(capability.name())));
+        }
+        if !manifest
+            .capabilities
+            .iter()
+            .any(|declared| declared == capability.name())
+        {
+            return Err(fault(LoadFault::Undeclared(capability.name())));
+        }
+    }
+    configure(engine, &component, &manifest, &spec).map_err(fault)?;
+    Ok(LoadedRule {
+        index,
+        name: spec.name.into(),
+        digest: blake3::hash(&spec.bytes).to_hex().to_string(),
+        manifest,
+        capabilities,
+        component,
+        settings: spec.settings.to_string(),
+        limits: spec.limits,
+    })
+}
+
+fn compile(engine: &Engine, spec: &RuleSpec) -> Result<(Loaded, BTreeSet<Capability>), LoadFault> {
+    // Read whole before anything else: a truncated file is told apart from a wrong one.
+    diagnose::outline(&spec.bytes).map_err(LoadFault::NotWasm)?;
+    let bytes = klaxon_build::componentize(&spec.bytes)
+        .map_err(|fault| LoadFault::NotAComponent(explain(&spec.bytes, &fault.to_string())))?;
+    let outline = diagnose::outline(&bytes).map_err(LoadFault::NotWasm)?;
+    if let Some(foreign) = diagnose::foreign_import(&outline) {
+        return Err(LoadFault::ForeignImport(foreign));
+    }
+    if !diagnose::exports_rule(&outline) {
+        return Err(LoadFault::NotARule(outline.exports.join(", ")));
+    }
+    let capabilities = Capability::ALL
+        .into_iter()
+        .filter(|capability| {
+            let interface = format!("klaxon:rule/{}@", capability.name());
+            outline
+                .imports
+                .iter()
+                .any(|import| import.starts_with(&interface))
+        })
+        .collect();
+    let component =
+        Component::new(engine, &bytes).map_err(|fault| LoadFault::Compile(format!("{fault:#}")))?;
+    let loaded = Loaded::link(engine, &component)
+        .map_err(|fault| LoadFault::Compile(format!("{fault:#}")))?;
+    Ok((loaded, capabilities))
+}
+
+/// A core module that is no component because it imports WASI gets the error that mends that.
+fn explain(bytes: &[u8], fault: &str) -> String {
+    diagnose::outline(bytes)
+        .ok()
+        .filter(|outline| {
+            outline
+                .imports
+                .iter()
+                .any(|import| import.starts_with("wasi"))
+        })
+        .and_then(|outline| diagnose::foreign_import(&outline))
+        .unwrap_or_else(|| fault.to_owned())
+}
+
+fn describe(engine: &Engine, component: &Loaded, limits: &Limits) -> Result<Manifest, LoadFault> {
+    let mut store = instance::store(engine, limits);
+    instance::arm(&mut store, limits, 1);
+    let described = component
+        .instantiate(&mut store)
+        .and_then(|mut guest| guest.describe(&mut store));
+    described.map_err(|fault| LoadFault::Describe(failure_of(&fault).message))
+}
+
+fn configure(
+    engine: &Engine,
+    component: &Loaded,
+    manifest: &Manifest,
+    spec: &RuleSpec,
+) -> Result<(), LoadFault> {
+    let faults = settings::check(&manifest.settings_schema, &spec.settings).map_err(|fault| {
+        LoadFault::Manifest(format!("its settings schema is no JSON Schema: {fault}"))
+    })?;
+    if let Some((path, message)) = faults.into_iter().next() {
+        return Err(LoadFault::Settings(path, message));
+    }
+    let mut store = instance::store(engine, &spec.limits);
+    instance::arm(&mut store, &spec.limits, 1);
+    let configured = component
+        .instantiate(&mut store)
+        .and_then(|mut guest| guest.configure(&mut store, &spec.settings.to_string()));
+    match configured {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(problem)) => Err(LoadFault::Settings(problem.path, problem.message)),
+        Err(fault) => Err(LoadFault::Configure(failure_of(&fault).message)),
+    }
+}
+
+/// What a manifest must not say.
+fn check_manifest(manifest: &Manifest) -> Result<(), String> {
+    let unique = |what: &str, names: Vec<&str>| {
+        let mut seen = BTreeSet::new();
+        match names.iter().find(|name| !seen.insert(**name)) {
+            Some(twice) => Err(format!("{what} {twice:?} is declared twice")),
+            None => Ok(()),
+        }
+    };
+    unique(
+        "code",
+        manifest
+            .codes
+            .iter()
+            .map(|code| code.name.as_str())
+            .collect(),
+    )?;
+    unique(
+        "interest",
+        manifest
+            .interests
+            .iter()
+            .map(|interest| interest.name.as_str())
+            .collect(),
+    )?;
+    for interest in &manifest.interests {
+        if interest.api_version.is_empty() || interest.kind.is_empty() {
+            return Err(format!(
+                "interest {:?} names no api version or no kind",
+                interest.name
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Runs rules: WebAssembly components behind limits, on plain threads.
+//!
+//! A rule's events go to worker `hash(rule, partition) mod N`, in batches, each worker with an
+//! instance of its own per rule. Answers come back in the order of the events. What a rule does
+//! wrong costs only itself: see [`batch`] for how the one event behind a trap is found.
+
+mod abi;
+mod answer;
+mod batch;
+mod breaker;
+mod cache;
+mod deadline;
+mod diagnose;
+mod host;
+mod imports;
+mod instance;
+mod limits;
+mod load;
+mod settings;
+mod worker;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use crate::model::{Event, Failure, Outcome, StateView, Write};
+
+pub use breaker::{Breaker, Ruling};
+pub use cache::default_directory as default_cache_directory;
+pub use imports::log::{Level, Line};
+pub use limits::Limits;
+pub use load::{LoadError, LoadedRule, RuleIndex, RuleSpec};
+use worker::{Job, Worker};
+
+/// How an engine runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Threads that run rules.
+    pub workers: NonZeroUsize,
+    /// Most events of one call.
+    pub batch: NonZeroUsize,
+    /// Throw an instance away after each call, to find rules that rely on their memory.
+    pub fresh_instances: bool,
+    /// Where compiled code is kept; none: nowhere.
+    pub cache: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            batch: NonZeroUsize::new(64).unwrap_or(NonZeroUsize::MIN),
+            fresh_instances: false,
+            cache: None,
+        }
+    }
+}
+
+/// Why an engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// wasmtime refuses its configuration.
+    #[error("the WebAssembly engine cannot start: {0}")]
+    Wasm(String),
+    /// The cache folder is not safe or not usable.
+    #[error("compiled code cannot be kept in {path}: {why}; mend: {mend}")]
+    Cache {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// One event for one rule.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The rule.
+    pub rule: Arc<LoadedRule>,
+    /// The event.
+    pub event: Arc<Event>,
+}
+
+/// What a rule answered to one event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The outcome, checked against the manifest; or why there is none.
+    pub outcome: Result<Outcome, Failure>,
+    /// What the event wrote to its partition's state, in order; empty where there is no outcome.
+    pub writes: Vec<Write>,
+    /// What the rule wrote to the log.
+    pub log: Vec<Line>,
+}
+
+/// The engine and its threads. Dropping it ends them.
+pub struct Engine {
+    wasm: wasmtime::Engine,
+    options: Options,
+    workers: Vec<Worker>,
+    // Dropped last: calls under way need its ticks to end.
+    _ticker: deadline::Ticker,
+}
+
+impl Engine {
+    /// Starts the engine's threads.
+    ///
+    /// # Errors
+    /// Where the cache folder is not safe, or a thread cannot be started.
+    pub fn start(options: Options) -> Result<Self, EngineError> {
+        let wasm = instance::wasm_engine(options.cache.as_deref())?;
+        let ticker = deadline::Ticker::start(&wasm).map_err(EngineError::Thread)?;
+        let workers = (0..options.workers.get())
+            .map(|number| Worker::start(number, &options))
+            .collect::<Result<_, _>>()
+            .map_err(EngineError::Thread)?;
+        Ok(Self {
+            wasm,
+            options,
+            workers,
+            _ticker: ticker,
+        })
+    }
+
+    /// Loads a rule: componentizes it where it is a core module, checks what it imports, compiles
+    /// it, asks for its manifest and tries its settings.
+    ///
+    /// # Errors
+    /// What is wrong with the module, its manifest or its settings, and how to mend it.
+    pub fn load(&self, index: RuleIndex, spec: RuleSpec) -> Result<Arc<LoadedRule>, LoadError> {
+        load::load(&self.wasm, index, spec).map(Arc::new)
+    }
+
+    /// Evaluates events and returns their answers in the same order. Each rule reads the committed
+    /// state and what earlier events of the call wrote.
+    ///
+    /// Events of one (rule, partition) are evaluated in the order given; how many workers there are
+    /// and how events fall into batches changes no answer.
+    pub fn evaluate(&self, state: &Arc<dyn StateView>, tasks: &[Task]) -> Vec<Answer> {
+        let mut jobs: Vec<Vec<Job>> = self.workers.iter().map(|_| Vec::new()).collect();
+        for (position, task) in tasks.iter().enumerate() {
+            let Some(jobs) = jobs.get_mut(self.worker_of(task)) else {
+                continue;
+            };
+            let job = match jobs
+                .iter_mut()
+                .position(|job| job.rule.index == task.rule.index)
+            {
+                Some(at) => jobs.get_mut(at),
+                None => {
+                    jobs.push(Job::new(task.rule.clone(), state.clone()));
+                    jobs.last_mut()
+                }
+            };
+            if let Some(job) = job {
+                job.push(position, task.event.clone());
+            }
+        }
+        let expected = jobs.iter().map(Vec::len).sum::<usize>();
+        let (reply, replies) = sync_channel(expected.max(1));
+        for (worker, jobs) in self.workers.iter().zip(jobs) {
+            for job in jobs {
+                worker.send(job, reply.clone());
+            }
+        }
+        drop(reply);
+        let mut answers: Vec<Option<Answer>> = tasks.iter().map(|_| None).collect();
+        for (position, answer) in replies.into_iter().flatten() {
+            if let Some(place) = answers.get_mut(position) {
+                *place = Some(answer);
+            }
+        }
+        answers
+            .into_iter()
+            .map(|answer| answer.unwrap_or_else(Answer::lost))
+            .collect()
+    }
+
+    fn worker_of(&self, task: &Task) -> usize {
+        let workers = self.options.workers.get();
+        if workers == 1 {
+            return 0;
+        }
+        let mut hasher = DefaultHasher::new();
+        (task.rule.index, &task.event.partition).hash(&mut hasher);
+        usize::try_from(hasher.finish() % workers as u64).unwrap_or(0)
+    }
+}

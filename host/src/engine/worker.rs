@@ -1,0 +1,91 @@
+//! A thread that runs rules.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use super::batch::Runner;
+use super::{Answer, LoadedRule, Options, RuleIndex};
+use crate::model::{Event, StateView};
+
+/// Events of one rule for one worker, with their positions in the round.
+pub(super) struct Job {
+    pub(super) rule: Arc<LoadedRule>,
+    state: Arc<dyn StateView>,
+    positions: Vec<usize>,
+    events: Vec<Arc<Event>>,
+}
+
+impl Job {
+    pub(super) fn new(rule: Arc<LoadedRule>, state: Arc<dyn StateView>) -> Self {
+        Self {
+            rule,
+            state,
+            positions: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, position: usize, event: Arc<Event>) {
+        self.positions.push(position);
+        self.events.push(event);
+    }
+}
+
+/// Answers with their positions in the round.
+pub(super) type Reply = Vec<(usize, Answer)>;
+
+type Message = (Job, SyncSender<Reply>);
+
+/// The engine's end of a worker. Dropping it ends the thread after its last job.
+pub(super) struct Worker {
+    jobs: Option<SyncSender<Message>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    pub(super) fn start(number: usize, options: &Options) -> std::io::Result<Self> {
+        let (jobs, inbox) = sync_channel::<Message>(1);
+        let (batch, fresh) = (options.batch.get(), options.fresh_instances);
+        let thread = std::thread::Builder::new()
+            .name(format!("klaxon-rules-{number}"))
+            // Room for the sandbox's stack and the host's own frames around it.
+            .stack_size(4 << 20)
+            .spawn(move || work(&inbox, batch, fresh))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands a job over; waits while the worker has another one waiting.
+    pub(super) fn send(&self, job: Job, reply: SyncSender<Reply>) {
+        if let Some(jobs) = &self.jobs {
+            // A worker that is gone drops the reply's sender, which the engine answers for.
+            drop(jobs.send((job, reply)));
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn work(inbox: &Receiver<Message>, batch: usize, fresh_instances: bool) {
+    let mut runners: HashMap<RuleIndex, Runner> = HashMap::new();
+    while let Ok((job, reply)) = inbox.recv() {
+        let runner = runners
+            .entry(job.rule.index)
+            .or_insert_with(|| Runner::new(job.rule.clone(), fresh_instances));
+        let answers = runner.run(&job.events, batch, &job.state);
+        let reply_with = job.positions.into_iter().zip(answers).collect();
+        // Nobody waits any longer where the engine is being dropped.
+        drop(reply.send(reply_with));
+    }
+}

@@ -1,0 +1,97 @@
+//! One normalized change as one rule sees it.
+
+use std::sync::Arc;
+
+use super::{Id, Object, Timestamp};
+
+/// Why a rule is called. The contract documents each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "mirrors the contract, which documents each")]
+pub enum Change {
+    Added,
+    Modified,
+    Deleted,
+    Left,
+    Snapshot,
+    Wake,
+    Tick,
+}
+
+impl Change {
+    /// As it is written in errors and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Modified => "modified",
+            Self::Deleted => "deleted",
+            Self::Left => "left",
+            Self::Snapshot => "snapshot",
+            Self::Wake => "wake",
+            Self::Tick => "tick",
+        }
+    }
+}
+
+/// The timer behind a wake or a tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timer {
+    /// The wake's key, or the schedule's name.
+    pub key: String,
+    /// When it was due.
+    pub due: Timestamp,
+    /// What the rule stored with the wake.
+    pub payload: String,
+}
+
+/// A value found by a path.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Nothing was found, or JSON null.
+    Null,
+    /// A boolean.
+    Boolean(bool),
+    /// A number without a fraction that 64 bits hold.
+    Integer(i64),
+    /// Any other number.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// An array, an object, or the array of several matches, as JSON.
+    Json(String),
+}
+
+/// Where events are seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The cluster of the configuration.
+    pub cluster: String,
+    /// The name of the source.
+    pub source: String,
+}
+
+/// One event for one rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Stable id of the observation.
+    pub id: Id,
+    /// Where it was seen.
+    pub origin: Arc<Origin>,
+    /// When it happened; the rule's only clock.
+    pub time: Timestamp,
+    /// Why the rule is called.
+    pub change: Change,
+    /// Found by comparing after a missed period.
+    pub gap: bool,
+    /// Which of the rule's interests matched.
+    pub interest: u32,
+    /// For a wake and a tick.
+    pub timer: Option<Timer>,
+    /// What it is about.
+    pub object: Arc<Object>,
+    /// For a Kubernetes Event: how much its count grew.
+    pub delta: u32,
+    /// Values of the interest's fields, by position.
+    pub fields: Vec<Value>,
+    /// Which state it shares.
+    pub partition: Arc<str>,
+}

@@ -1,0 +1,35 @@
+//! What flows through the house: plain data, without input or output.
+
+pub mod clock;
+mod event;
+mod failure;
+mod id;
+mod manifest;
+mod object;
+mod observation;
+mod outcome;
+mod state;
+mod subject;
+mod timestamp;
+mod verdict;
+
+pub use event::{Change, Event, Origin, Timer, Value};
+pub use failure::{Failure, FailureKind};
+pub use id::{Id, IdPart, IdWriter};
+pub use manifest::{
+    Capability, Changes, Code, Interest, Manifest, PartitionBy, Parts, Schedule, Severity,
+};
+pub use object::{Identity, Label, Meta, Object, ObjectRef, Owner};
+pub use observation::{Observation, Seen};
+pub use outcome::{
+    ConditionRequest, EventRequest, Extension, GateRequest, Metric, MetricKind, Outcome,
+    RuleTarget, RuleVerdict, Status, Wake,
+};
+pub use state::{Slot, StateView, Write};
+pub use subject::{
+    Addresses, Cause, Condition, ConditionStatus, Container, ContainerKind, ContainerState, Image,
+    Job, Node, Notice, NoticeLevel, Pod, PodPhase, QosClass, Running, Subject, Taint, Terminated,
+    Workload,
+};
+pub use timestamp::Timestamp;
+pub use verdict::{ObjectName, Verdict};

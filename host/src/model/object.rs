@@ -1,0 +1,106 @@
+//! The Kubernetes object that an event is about.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Subject, Timestamp};
+
+/// Which object it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// Such as `apps/v1`.
+    pub api_version: String,
+    /// Such as `Deployment`.
+    pub kind: String,
+    /// Empty for an object of the whole cluster.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+impl Identity {
+    /// The API group: the part of the API version before the slash, empty for the core group.
+    pub fn group(&self) -> &str {
+        self.api_version
+            .split_once('/')
+            .map_or("", |(group, _)| group)
+    }
+}
+
+/// Identity and metadata of an object.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Meta {
+    /// Which object it is.
+    pub identity: Identity,
+    /// The version of the object that this is.
+    pub resource_version: String,
+    /// 0 where the kind has none; what is larger than the type becomes its largest value.
+    pub generation: u32,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// When its deletion was asked for, or happened.
+    pub deleted_at: Option<Timestamp>,
+    /// Sorted by key.
+    pub labels: Vec<Label>,
+    /// Only those that some rule asks for; sorted by key.
+    pub annotations: Vec<Label>,
+    /// In the order of the object.
+    pub owners: Vec<Owner>,
+}
+
+impl Meta {
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels
+            .iter()
+            .find(|label| label.key == key)
+            .map(|label| label.value.as_str())
+    }
+}
+
+/// A label or an annotation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Its name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// One owner reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Such as `apps/v1`.
+    pub api_version: String,
+    /// Such as `ReplicaSet`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// True for the managing controller.
+    pub controller: bool,
+}
+
+/// A reference to an object, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObjectRef {
+    /// Which object.
+    pub identity: Identity,
+    /// A part of it, such as `spec.containers{app}`.
+    pub part: Option<String>,
+}
+
+/// An object as the host read it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Object {
+    /// Identity and metadata.
+    pub meta: Meta,
+    /// What is read of the kinds that the host knows.
+    pub subject: Subject,
+    /// The whole object, redacted; only where some rule asks for fields of this kind.
+    pub document: Option<Arc<Value>>,
+}

@@ -1,0 +1,144 @@
+//! What a rule answers to one event, before the host has checked it.
+
+use serde::Serialize;
+
+use super::{Cause, ConditionStatus, Label, NoticeLevel, ObjectRef, Severity, Timestamp};
+
+/// The answer to one event.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Outcome {
+    /// What the rule says.
+    pub verdicts: Vec<RuleVerdict>,
+    /// Timers to set, after `cancels`.
+    pub wakes: Vec<Wake>,
+    /// Keys of timers to remove.
+    pub cancels: Vec<String>,
+}
+
+/// One decision in the rule's words.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "mirrors the contract, which documents each")]
+pub struct RuleVerdict {
+    pub code: String,
+    pub key: String,
+    pub status: Status,
+    pub severity: Option<Severity>,
+    pub title: String,
+    pub payload: String,
+    pub targets: Vec<RuleTarget>,
+}
+
+/// Whether it is so, or no longer so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "mirrors the contract, which documents each")]
+pub enum Status {
+    Firing,
+    Resolved,
+}
+
+impl Status {
+    /// As it is written in a verdict.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// Where a rule wants a verdict to go.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "mirrors the contract, which documents each")]
+pub enum RuleTarget {
+    Routed,
+    Named(String),
+    KubernetesEvent(EventRequest),
+    Apply(String),
+    Condition(ConditionRequest),
+    Gate(GateRequest),
+    Metric(Metric),
+    Extension(Extension),
+}
+
+impl RuleTarget {
+    /// The kind of target, as grants name it.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Routed => "routed",
+            Self::Named(_) => "named",
+            Self::KubernetesEvent(_) => "kubernetes-event",
+            Self::Apply(_) => "apply",
+            Self::Condition(_) => "condition",
+            Self::Gate(_) => "gate",
+            Self::Metric(_) => "metric",
+            Self::Extension(extension) => &extension.kind,
+        }
+    }
+}
+
+/// A Kubernetes Event to write.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "mirrors the contract, which documents each")]
+pub struct EventRequest {
+    pub reporting_component: Option<String>,
+    pub regarding: ObjectRef,
+    pub level: NoticeLevel,
+    pub reason: String,
+    pub note: String,
+    pub action: String,
+}
+
+/// A condition to set in an object's status.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "mirrors the contract, which documents each")]
+pub struct ConditionRequest {
+    pub about: ObjectRef,
+    pub name: String,
+    pub status: ConditionStatus,
+    pub cause: Cause,
+}
+
+/// A gate to open or close.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "mirrors the contract, which documents each")]
+pub struct GateRequest {
+    pub gate: String,
+    pub open: bool,
+}
+
+/// A value for `/metrics` and statsd.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "mirrors the contract, which documents each")]
+pub struct Metric {
+    pub name: String,
+    pub kind: MetricKind,
+    pub value: f64,
+    pub labels: Vec<Label>,
+}
+
+/// What values of one name do together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "mirrors the contract, which documents each")]
+pub enum MetricKind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// A target that this version has no type for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "mirrors the contract, which documents each")]
+pub struct Extension {
+    pub kind: String,
+    pub body: String,
+}
+
+/// A timer to set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "mirrors the contract, which documents each")]
+pub struct Wake {
+    pub key: String,
+    pub at: Timestamp,
+    pub payload: String,
+}

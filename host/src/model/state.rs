@@ -1,0 +1,51 @@
+//! State of rules as the engine sees it: who keeps it is not the engine's business.
+
+use std::sync::Arc;
+
+use super::Timestamp;
+
+/// Whose state: one partition of one rule.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot {
+    /// The rule's configured name.
+    pub rule: Arc<str>,
+    /// The partition.
+    pub partition: Arc<str>,
+}
+
+/// What an event did to its partition's state. A log of these is committed with its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// A key has a value, until a time if one is given.
+    Put {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+        /// From then on the key is gone.
+        expires_at: Option<Timestamp>,
+    },
+    /// A key is gone.
+    Remove {
+        /// The key.
+        key: String,
+    },
+}
+
+impl Write {
+    /// The key that it is about.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Put { key, .. } | Self::Remove { key } => key,
+        }
+    }
+}
+
+/// Committed state, read while rules run.
+pub trait StateView: Send + Sync {
+    /// The value of a key at a time of the event clock.
+    fn get(&self, slot: &Slot, key: &str, now: Timestamp) -> Option<String>;
+
+    /// All live keys of a slot and the bytes of each key and value together, sorted by key.
+    fn sizes(&self, slot: &Slot, now: Timestamp) -> Vec<(String, usize)>;
+}

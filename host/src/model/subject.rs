@@ -1,0 +1,190 @@
+//! What the host reads of the kinds that it knows. The contract (guest-sdk/wit) says what each
+//! item means; these are the same in the host's own terms.
+#![expect(
+    missing_docs,
+    reason = "the items mirror the contract, which documents each"
+)]
+
+use super::{ObjectRef, Timestamp};
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Subject {
+    #[default]
+    Other,
+    Pod(Pod),
+    Notice(Notice),
+    Workload(Workload),
+    Node(Node),
+    Job(Job),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    pub name: String,
+    pub status: ConditionStatus,
+    pub cause: Option<Cause>,
+    pub changed_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    pub reason: String,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConditionStatus {
+    #[default]
+    Unknown,
+    Yes,
+    No,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Pod {
+    pub phase: PodPhase,
+    pub cause: Option<Cause>,
+    pub node: String,
+    pub addresses: Addresses,
+    pub qos: QosClass,
+    pub conditions: Vec<Condition>,
+    pub containers: Vec<Container>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Addresses {
+    pub host_ip: String,
+    pub pod_ip: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PodPhase {
+    #[default]
+    Unknown,
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum QosClass {
+    #[default]
+    Unknown,
+    Guaranteed,
+    Burstable,
+    BestEffort,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Container {
+    pub name: String,
+    pub kind: ContainerKind,
+    pub image: Image,
+    pub ready: bool,
+    pub started: bool,
+    pub restart_count: u32,
+    pub state: ContainerState,
+    pub last_state: ContainerState,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Image {
+    pub name: String,
+    pub container_id: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContainerKind {
+    App,
+    Init,
+    Sidecar,
+    Ephemeral,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum ContainerState {
+    #[default]
+    Unknown,
+    Waiting(Cause),
+    Running(Running),
+    Terminated(Terminated),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Running {
+    pub started_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Terminated {
+    pub exit_code: i32,
+    pub signal: i32,
+    pub reason: String,
+    pub message: Option<String>,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub container_id: String,
+}
+
+/// A Kubernetes Event. How much its count grew depends on who looks, and so is part of the event.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Notice {
+    pub level: NoticeLevel,
+    pub reason: String,
+    pub message: String,
+    pub action: Option<String>,
+    pub count: u32,
+    pub first_at: Option<Timestamp>,
+    pub last_at: Option<Timestamp>,
+    pub reporting_component: String,
+    pub reporting_instance: Option<String>,
+    pub source_host: Option<String>,
+    pub regarding: ObjectRef,
+    pub related: Option<ObjectRef>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NoticeLevel {
+    #[default]
+    Unknown,
+    Normal,
+    Warning,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Workload {
+    pub desired: u32,
+    pub current: u32,
+    pub updated: u32,
+    pub ready: u32,
+    pub available: u32,
+    pub observed_generation: u32,
+    pub conditions: Vec<Condition>,
+    pub images: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Node {
+    pub unschedulable: bool,
+    pub conditions: Vec<Condition>,
+    pub taints: Vec<Taint>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Taint {
+    pub key: String,
+    pub value: String,
+    pub effect: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Job {
+    pub active: u32,
+    pub succeeded: u32,
+    pub failed: u32,
+    pub conditions: Vec<Condition>,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+}

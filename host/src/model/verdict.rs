@@ -1,0 +1,64 @@
+//! A decision as it is kept, delivered and written: one form everywhere.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Id, Identity, Severity, Status, Timestamp};
+
+/// One decision of a rule about one event.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verdict {
+    /// Stable: the same in a replay and after a crash.
+    pub id: Id,
+    /// The event's time.
+    pub time: Timestamp,
+    /// The cluster of the configuration.
+    pub cluster: Arc<str>,
+    /// The rule's configured name.
+    pub rule: Arc<str>,
+    /// The version of its manifest.
+    pub rule_version: Arc<str>,
+    /// A code of its manifest.
+    pub code: String,
+    /// The rule's, else the manifest's for the code.
+    pub severity: Severity,
+    /// Whether it is so, or no longer so.
+    pub status: Status,
+    /// The rule's, else the manifest's for the code.
+    pub title: String,
+    /// What it is about.
+    pub key: String,
+    /// The object of the event.
+    pub object: ObjectName,
+    /// The body that receivers get, as the rule wrote it.
+    pub payload: Box<RawValue>,
+    /// Names of the targets that it goes to.
+    pub targets: Vec<String>,
+    /// Found by comparing after a missed period.
+    pub gap: bool,
+}
+
+/// An object's identity as it is written in a verdict.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "as Identity")]
+pub struct ObjectName {
+    pub api_version: String,
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+}
+
+impl From<&Identity> for ObjectName {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            api_version: identity.api_version.clone(),
+            kind: identity.kind.clone(),
+            namespace: identity.namespace.clone(),
+            name: identity.name.clone(),
+            uid: identity.uid.clone(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Which kind of object it is, found without reading on.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+
+use super::lax::Text;
+
+/// API version and kind of an object; empty where it has none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Header<'a> {
+    /// Such as `apps/v1`.
+    pub api_version: Cow<'a, str>,
+    /// Such as `Deployment`.
+    pub kind: Cow<'a, str>,
+}
+
+impl Header<'_> {
+    /// The part of the API version before the slash, empty for the core group.
+    pub fn group(&self) -> &str {
+        self.api_version
+            .split_once('/')
+            .map_or("", |(group, _)| group)
+    }
+}
+
+/// Reads API version and kind, and stops as soon as it has both: they stand first in nearly all
+/// objects, and the rest is read by the decoder of the kind.
+///
+/// # Errors
+/// Where the bytes are no JSON object up to there, or one of the two is no string.
+pub fn header(json: &[u8]) -> Result<Header<'_>, serde_json::Error> {
+    let mut found = Found::default();
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let outcome = deserializer.deserialize_map(Stop(&mut found));
+    match (found.api_version.take(), found.kind.take()) {
+        (Some(api_version), Some(kind)) => Ok(Header {
+            api_version: into_cow(api_version),
+            kind: into_cow(kind),
+        }),
+        (api_version, kind) => outcome.map(|()| Header {
+            api_version: into_cow(api_version.unwrap_or_default()),
+            kind: into_cow(kind.unwrap_or_default()),
+        }),
+    }
+}
+
+fn into_cow(text: Text<'_>) -> Cow<'_, str> {
+    text.0
+}
+
+#[derive(Default)]
+struct Found<'a> {
+    api_version: Option<Text<'a>>,
+    kind: Option<Text<'a>>,
+}
+
+struct Stop<'f, 'a>(&'f mut Found<'a>);
+
+impl<'de> Visitor<'de> for Stop<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a Kubernetes object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            match key.as_str() {
+                "apiVersion" => self.0.api_version = Some(map.next_value()?),
+                "kind" => self.0.kind = Some(map.next_value()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            if self.0.api_version.is_some() && self.0.kind.is_some() {
+                // serde has no way to leave a map early but an error; nobody sees this one.
+                return Err(A::Error::custom("both are known"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_stops_at_the_second_of_the_two() {
+        let found = header(br#"{"kind":"Pod","apiVersion":"v1", and then no JSON"#).unwrap();
+        assert_eq!((&*found.api_version, &*found.kind), ("v1", "Pod"));
+    }
+
+    #[test]
+    fn the_order_does_not_matter_and_both_may_be_missing() {
+        let found = header(br#"{"metadata":{"name":"a"},"kind":"B","apiVersion":"c/v1"}"#).unwrap();
+        assert_eq!((found.group(), &*found.kind), ("c", "B"));
+        assert_eq!(header(b"{}").unwrap(), Header::default());
+        assert!(header(b"[1]").is_err());
+        assert!(header(br#"{"kind":3}"#).is_err());
+    }
+}

@@ -1,0 +1,273 @@
+//! Pods: the containers of the spec, each with its status where there is one.
+
+use serde::Deserialize;
+
+use super::Wanted;
+use super::lax::{List, Text, count, nullable};
+use super::meta::RawMeta;
+use super::status::{RawCondition, cause, conditions};
+use crate::model::{
+    Addresses, Cause, Container, ContainerKind, ContainerState, Image, Meta, Pod, PodPhase,
+    QosClass, Running, Subject, Terminated, Timestamp,
+};
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawPod<'a> {
+    #[serde(borrow)]
+    api_version: Text<'a>,
+    #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    metadata: RawMeta<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    spec: RawSpec<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    status: RawStatus<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawSpec<'a> {
+    #[serde(borrow)]
+    node_name: Text<'a>,
+    #[serde(borrow)]
+    init_containers: List<RawContainer<'a>>,
+    #[serde(borrow)]
+    containers: List<RawContainer<'a>>,
+    #[serde(borrow)]
+    ephemeral_containers: List<RawContainer<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawContainer<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    image: Text<'a>,
+    #[serde(borrow)]
+    restart_policy: Text<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawStatus<'a> {
+    #[serde(borrow)]
+    phase: Text<'a>,
+    #[serde(borrow)]
+    reason: Text<'a>,
+    #[serde(borrow)]
+    message: Text<'a>,
+    #[serde(borrow)]
+    qos_class: Text<'a>,
+    #[serde(borrow, rename = "hostIP")]
+    host_ip: Text<'a>,
+    #[serde(borrow, rename = "podIP")]
+    pod_ip: Text<'a>,
+    #[serde(borrow)]
+    conditions: List<RawCondition<'a>>,
+    #[serde(borrow)]
+    init_container_statuses: List<RawContainerStatus<'a>>,
+    #[serde(borrow)]
+    container_statuses: List<RawContainerStatus<'a>>,
+    #[serde(borrow)]
+    ephemeral_container_statuses: List<RawContainerStatus<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawContainerStatus<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    image: Text<'a>,
+    #[serde(borrow, rename = "containerID")]
+    container_id: Text<'a>,
+    #[serde(deserialize_with = "nullable")]
+    ready: bool,
+    #[serde(deserialize_with = "nullable")]
+    started: bool,
+    #[serde(deserialize_with = "count")]
+    restart_count: u32,
+    #[serde(borrow, deserialize_with = "nullable")]
+    state: RawState<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    last_state: RawState<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawState<'a> {
+    #[serde(borrow)]
+    waiting: Option<RawWaiting<'a>>,
+    running: Option<RawRunning>,
+    #[serde(borrow)]
+    terminated: Option<RawTerminated<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawWaiting<'a> {
+    #[serde(borrow)]
+    reason: Text<'a>,
+    #[serde(borrow)]
+    message: Text<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawRunning {
+    started_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawTerminated<'a> {
+    #[serde(deserialize_with = "nullable")]
+    exit_code: i32,
+    #[serde(deserialize_with = "nullable")]
+    signal: i32,
+    #[serde(borrow)]
+    reason: Text<'a>,
+    #[serde(borrow)]
+    message: Text<'a>,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    #[serde(borrow, rename = "containerID")]
+    container_id: Text<'a>,
+}
+
+pub(super) fn decode(json: &[u8], wanted: &Wanted) -> Result<(Meta, Subject), serde_json::Error> {
+    let raw: RawPod<'_> = serde_json::from_slice(json)?;
+    let meta = raw.metadata.build(raw.api_version, raw.kind, wanted);
+    Ok((meta, Subject::Pod(build(raw.spec, raw.status))))
+}
+
+fn build(spec: RawSpec<'_>, status: RawStatus<'_>) -> Pod {
+    let mut containers = Vec::with_capacity(
+        spec.init_containers.0.len() + spec.containers.0.len() + spec.ephemeral_containers.0.len(),
+    );
+    join(
+        &mut containers,
+        spec.init_containers,
+        status.init_container_statuses,
+        |container| match container.restart_policy.as_str() {
+            "Always" => ContainerKind::Sidecar,
+            _ => ContainerKind::Init,
+        },
+    );
+    join(
+        &mut containers,
+        spec.containers,
+        status.container_statuses,
+        |_| ContainerKind::App,
+    );
+    join(
+        &mut containers,
+        spec.ephemeral_containers,
+        status.ephemeral_container_statuses,
+        |_| ContainerKind::Ephemeral,
+    );
+    Pod {
+        phase: match status.phase.as_str() {
+            "Pending" => PodPhase::Pending,
+            "Running" => PodPhase::Running,
+            "Succeeded" => PodPhase::Succeeded,
+            "Failed" => PodPhase::Failed,
+            _ => PodPhase::Unknown,
+        },
+        cause: cause(status.reason, status.message),
+        node: spec.node_name.into_string(),
+        addresses: Addresses {
+            host_ip: status.host_ip.into_string(),
+            pod_ip: status.pod_ip.into_string(),
+        },
+        qos: match status.qos_class.as_str() {
+            "Guaranteed" => QosClass::Guaranteed,
+            "Burstable" => QosClass::Burstable,
+            "BestEffort" => QosClass::BestEffort,
+            _ => QosClass::Unknown,
+        },
+        conditions: conditions(status.conditions),
+        containers,
+    }
+}
+
+/// One list of the spec with its statuses, in the order of the spec. A status without a container
+/// in the spec comes last: what is reported is not thrown away because it is odd.
+fn join(
+    into: &mut Vec<Container>,
+    spec: List<RawContainer<'_>>,
+    statuses: List<RawContainerStatus<'_>>,
+    kind: impl Fn(&RawContainer<'_>) -> ContainerKind,
+) {
+    let mut statuses = statuses.0;
+    for container in spec.0 {
+        let kind = kind(&container);
+        let at = statuses
+            .iter()
+            .position(|status| status.name == container.name);
+        let status = at.map(|at| statuses.remove(at)).unwrap_or_default();
+        into.push(build_container(container, status, kind));
+    }
+    for mut status in statuses {
+        let container = RawContainer {
+            name: std::mem::take(&mut status.name),
+            ..Default::default()
+        };
+        let kind = kind(&container);
+        into.push(build_container(container, status, kind));
+    }
+}
+
+fn build_container(
+    container: RawContainer<'_>,
+    status: RawContainerStatus<'_>,
+    kind: ContainerKind,
+) -> Container {
+    let image = if container.image.is_empty() {
+        status.image
+    } else {
+        container.image
+    };
+    Container {
+        name: container.name.into_string(),
+        kind,
+        image: Image {
+            name: image.into_string(),
+            container_id: status.container_id.into_string(),
+        },
+        ready: status.ready,
+        started: status.started,
+        restart_count: status.restart_count,
+        state: state(status.state),
+        last_state: state(status.last_state),
+    }
+}
+
+/// The API allows one of the three; where an object has several, the most final counts.
+fn state(raw: RawState<'_>) -> ContainerState {
+    if let Some(end) = raw.terminated {
+        return ContainerState::Terminated(Terminated {
+            exit_code: end.exit_code,
+            signal: end.signal,
+            reason: end.reason.into_string(),
+            message: end.message.into_option(),
+            started_at: end.started_at,
+            finished_at: end.finished_at,
+            container_id: end.container_id.into_string(),
+        });
+    }
+    if let Some(running) = raw.running {
+        return ContainerState::Running(Running {
+            started_at: running.started_at,
+        });
+    }
+    raw.waiting.map_or(ContainerState::Unknown, |waiting| {
+        ContainerState::Waiting(Cause {
+            reason: waiting.reason.into_string(),
+            message: waiting.message.into_string(),
+        })
+    })
+}

@@ -1,0 +1,153 @@
+//! Deployments, ReplicaSets, StatefulSets and DaemonSets.
+
+use serde::{Deserialize, Deserializer};
+
+use super::Wanted;
+use super::lax::{List, Text, count, nullable};
+use super::meta::RawMeta;
+use super::status::{RawCondition, conditions};
+use crate::model::{Meta, Subject, Workload};
+
+#[derive(Deserialize, Default)]
+#[serde(
+    rename_all = "camelCase",
+    default,
+    bound(deserialize = "S: Default + Deserialize<'de>, 'de: 'a")
+)]
+struct RawWorkload<'a, S> {
+    #[serde(borrow)]
+    api_version: Text<'a>,
+    #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    metadata: RawMeta<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    spec: RawSpec<'a>,
+    #[serde(deserialize_with = "nullable")]
+    status: S,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawSpec<'a> {
+    #[serde(deserialize_with = "replicas")]
+    replicas: Option<u32>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    template: RawTemplate<'a>,
+}
+
+fn replicas<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let number = Option::<i64>::deserialize(deserializer)?;
+    Ok(number.map(|number| u32::try_from(number.max(0)).unwrap_or(u32::MAX)))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawTemplate<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    spec: RawPodSpec<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawPodSpec<'a> {
+    #[serde(borrow)]
+    containers: List<RawImage<'a>>,
+    #[serde(borrow)]
+    init_containers: List<RawImage<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawImage<'a> {
+    #[serde(borrow)]
+    image: Text<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawStatus<'a> {
+    #[serde(deserialize_with = "count")]
+    replicas: u32,
+    #[serde(deserialize_with = "count")]
+    updated_replicas: u32,
+    #[serde(deserialize_with = "count")]
+    ready_replicas: u32,
+    #[serde(deserialize_with = "count")]
+    available_replicas: u32,
+    #[serde(deserialize_with = "count")]
+    observed_generation: u32,
+    #[serde(borrow)]
+    conditions: List<RawCondition<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawDaemonStatus<'a> {
+    #[serde(deserialize_with = "count")]
+    desired_number_scheduled: u32,
+    #[serde(deserialize_with = "count")]
+    current_number_scheduled: u32,
+    #[serde(deserialize_with = "count")]
+    updated_number_scheduled: u32,
+    #[serde(deserialize_with = "count")]
+    number_ready: u32,
+    #[serde(deserialize_with = "count")]
+    number_available: u32,
+    #[serde(deserialize_with = "count")]
+    observed_generation: u32,
+    #[serde(borrow)]
+    conditions: List<RawCondition<'a>>,
+}
+
+pub(super) fn decode(json: &[u8], wanted: &Wanted) -> Result<(Meta, Subject), serde_json::Error> {
+    let raw: RawWorkload<'_, RawStatus<'_>> = serde_json::from_slice(json)?;
+    let status = raw.status;
+    let workload = Workload {
+        // The API server fills in the default of 1; other writers of recordings may not.
+        desired: raw.spec.replicas.unwrap_or(1),
+        current: status.replicas,
+        updated: status.updated_replicas,
+        ready: status.ready_replicas,
+        available: status.available_replicas,
+        observed_generation: status.observed_generation,
+        conditions: conditions(status.conditions),
+        images: images(raw.spec.template),
+    };
+    Ok((
+        raw.metadata.build(raw.api_version, raw.kind, wanted),
+        Subject::Workload(workload),
+    ))
+}
+
+/// A DaemonSet has no replicas of its own: the number of nodes that should run it is the desired one.
+pub(super) fn decode_daemon_set(
+    json: &[u8],
+    wanted: &Wanted,
+) -> Result<(Meta, Subject), serde_json::Error> {
+    let raw: RawWorkload<'_, RawDaemonStatus<'_>> = serde_json::from_slice(json)?;
+    let status = raw.status;
+    let workload = Workload {
+        desired: status.desired_number_scheduled,
+        current: status.current_number_scheduled,
+        updated: status.updated_number_scheduled,
+        ready: status.number_ready,
+        available: status.number_available,
+        observed_generation: status.observed_generation,
+        conditions: conditions(status.conditions),
+        images: images(raw.spec.template),
+    };
+    Ok((
+        raw.metadata.build(raw.api_version, raw.kind, wanted),
+        Subject::Workload(workload),
+    ))
+}
+
+fn images(template: RawTemplate<'_>) -> Vec<String> {
+    let lists = [template.spec.containers, template.spec.init_containers];
+    lists
+        .into_iter()
+        .flat_map(|list| list.0)
+        .map(|container| container.image.into_string())
+        .collect()
+}

@@ -1,0 +1,184 @@
+//! An interest of a manifest, narrowed by the operator and ready to match.
+
+use std::collections::BTreeMap;
+
+use serde_json_path::JsonPath;
+
+use super::field_selector::FieldSelector;
+use super::label_selector::LabelSelector;
+use super::partition::Partitioning;
+use crate::model::{Change, Changes, Interest, Manifest, Object, PartitionBy, Value};
+use crate::normalize::{Wanted, evaluate_fields, parse_path};
+
+/// The operator's narrowing: namespaces by the name of an interest.
+pub type Narrowing = BTreeMap<String, Vec<String>>;
+
+/// Why an interest cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("interest {interest:?}: {why}")]
+pub struct InterestError {
+    interest: String,
+    why: String,
+}
+
+/// An interest, ready to match.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    group: String,
+    kind: String,
+    namespaces: Vec<String>,
+    labels: LabelSelector,
+    fields_match: FieldSelector,
+    changes: Changes,
+    pub(super) partition: Partitioning,
+    annotations: Vec<String>,
+    fields: Vec<JsonPath>,
+}
+
+/// Compiles the interests of a manifest, in its order.
+pub(super) fn compile(
+    manifest: &Manifest,
+    narrowing: &Narrowing,
+) -> Result<Vec<Compiled>, InterestError> {
+    if let Some(unknown) = narrowing.keys().find(|name| {
+        manifest
+            .interests
+            .iter()
+            .all(|interest| interest.name != **name)
+    }) {
+        let names: Vec<&str> = manifest
+            .interests
+            .iter()
+            .map(|interest| interest.name.as_str())
+            .collect();
+        return Err(InterestError {
+            interest: unknown.clone(),
+            why: format!(
+                "the rule has no such interest; it has: {}",
+                names.join(", ")
+            ),
+        });
+    }
+    manifest
+        .interests
+        .iter()
+        .map(|interest| {
+            Compiled::new(interest, narrowing.get(&interest.name)).map_err(|why| InterestError {
+                interest: interest.name.clone(),
+                why,
+            })
+        })
+        .collect()
+}
+
+impl Compiled {
+    fn new(interest: &Interest, narrowed: Option<&Vec<String>>) -> Result<Self, String> {
+        let fields = interest
+            .fields
+            .iter()
+            .map(|path| parse_path(path).map_err(|fault| format!("field {path:?}: {fault}")))
+            .collect::<Result<Vec<_>, _>>()?;
+        let partition = match &interest.partition {
+            PartitionBy::Field(path) => {
+                let place = interest.fields.iter().position(|field| field == path);
+                let missing =
+                    || format!("it is partitioned by {path:?}, which is none of its fields");
+                Partitioning::Field(place.ok_or_else(missing)?)
+            }
+            other => Partitioning::Plain(other.clone()),
+        };
+        Ok(Self {
+            group: interest
+                .api_version
+                .split_once('/')
+                .map_or(String::new(), |(group, _)| group.to_owned()),
+            kind: interest.kind.clone(),
+            namespaces: narrow(&interest.namespaces, narrowed)?,
+            labels: LabelSelector::parse(&interest.label_selector)?,
+            fields_match: FieldSelector::parse(&interest.field_selector)?,
+            changes: interest.changes,
+            partition,
+            annotations: interest.annotations.clone(),
+            fields,
+        })
+    }
+
+    pub(super) fn is_kind(&self, group: &str, kind: &str) -> bool {
+        self.kind == kind && (self.group == group || both_are_events(&self.group, group, kind))
+    }
+
+    pub(super) fn matches(&self, object: &Object) -> bool {
+        let identity = &object.meta.identity;
+        self.is_kind(identity.group(), &identity.kind)
+            && (self.namespaces.is_empty() || self.namespaces.contains(&identity.namespace))
+            && self.labels.matches(&object.meta)
+            && self.fields_match.matches(object)
+    }
+
+    pub(super) fn wants(&self, change: Change) -> bool {
+        match change {
+            Change::Added => self.changes.added,
+            Change::Modified => self.changes.modified,
+            Change::Deleted => self.changes.deleted,
+            Change::Left => self.changes.left,
+            Change::Snapshot => self.changes.snapshot,
+            Change::Wake | Change::Tick => true,
+        }
+    }
+
+    pub(super) fn fields(&self, object: &Object) -> Vec<Value> {
+        match &object.document {
+            Some(document) if !self.fields.is_empty() => evaluate_fields(&self.fields, document),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn add_to(&self, wanted: &mut Wanted) {
+        for name in &self.annotations {
+            if !wanted.annotations.contains(name) {
+                wanted.annotations.push(name.clone());
+            }
+        }
+        if !self.fields.is_empty() || self.fields_match.needs_document() {
+            let groups: &[&str] = match (&*self.group, &*self.kind) {
+                ("" | "events.k8s.io", "Event") => &["", "events.k8s.io"],
+                (group, _) => &[group],
+            };
+            for group in groups {
+                let kind = ((*group).to_owned(), self.kind.clone());
+                if !wanted.documents.contains(&kind) {
+                    wanted.documents.push(kind);
+                }
+            }
+        }
+    }
+}
+
+/// core/v1 and events.k8s.io/v1 show the same Kubernetes Events: an interest in one sees both.
+fn both_are_events(one: &str, other: &str, kind: &str) -> bool {
+    let is_events = |group| group == "" || group == "events.k8s.io";
+    kind == "Event" && is_events(one) && is_events(other)
+}
+
+/// The operator may take namespaces away, never add any.
+fn narrow(asked: &[String], narrowed: Option<&Vec<String>>) -> Result<Vec<String>, String> {
+    let Some(narrowed) = narrowed else {
+        return Ok(asked.to_vec());
+    };
+    if asked.is_empty() {
+        return Ok(narrowed.clone());
+    }
+    let both: Vec<String> = asked
+        .iter()
+        .filter(|name| narrowed.contains(name))
+        .cloned()
+        .collect();
+    if both.is_empty() {
+        return Err(format!(
+            "the rule wants the namespaces {}, the configuration allows only {}: nothing is left",
+            asked.join(", "),
+            narrowed.join(", ")
+        ));
+    }
+    Ok(both)
+}
