@@ -1,9 +1,5 @@
 //! The developer's commands: `cargo xtask help`.
-#![expect(
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "commands talk to a person"
-)]
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "commands talk to a person")]
 
 mod rules;
 mod workspace;

@@ -28,10 +28,8 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<()> {
 pub fn run_command(command: &mut Command) -> Result<()> {
     let shown = format!("{command:?}").replace('"', "");
     eprintln!("\n$ {shown}");
-    let status = command
-        .current_dir(root())
-        .status()
-        .with_context(|| format!("cannot run `{shown}`"))?;
+    let status =
+        command.current_dir(root()).status().with_context(|| format!("cannot run `{shown}`"))?;
     if !status.success() {
         bail!("`{shown}` failed ({status})");
     }

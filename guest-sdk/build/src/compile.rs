@@ -36,15 +36,7 @@ pub struct Crate<'a> {
 pub fn compile(toolchain: &Toolchain, wanted: &Crate<'_>) -> Result<PathBuf, Error> {
     let mut cargo = Command::new("cargo");
     cargo
-        .args([
-            "build",
-            "--target",
-            TARGET,
-            "--profile",
-            "rule",
-            "--message-format",
-            "json",
-        ])
+        .args(["build", "--target", TARGET, "--profile", "rule", "--message-format", "json"])
         .args(["--package", wanted.package])
         .arg("--manifest-path")
         .arg(wanted.manifest)
@@ -58,23 +50,17 @@ pub fn compile(toolchain: &Toolchain, wanted: &Crate<'_>) -> Result<PathBuf, Err
         cargo.args(["--config", setting]);
     }
     toolchain.apply(&mut cargo);
-    let output = cargo.output().map_err(|source| Error::Run {
-        program: "cargo".to_owned(),
-        source,
-    })?;
+    let output =
+        cargo.output().map_err(|source| Error::Run { program: "cargo".to_owned(), source })?;
     let messages = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        return Err(Error::Compile {
-            package: wanted.package.to_owned(),
-        });
+        return Err(Error::Compile { package: wanted.package.to_owned() });
     }
     messages
         .lines()
         .filter_map(module_of)
         .next_back()
-        .ok_or_else(|| Error::NoModule {
-            package: wanted.package.to_owned(),
-        })
+        .ok_or_else(|| Error::NoModule { package: wanted.package.to_owned() })
 }
 
 /// The `.wasm` that one of cargo's messages names, where it names one.
@@ -99,10 +85,7 @@ mod tests {
     fn the_module_is_found_among_cargos_messages() {
         let artifact = r#"{"reason":"compiler-artifact","filenames":["/t/a.rlib","/t/a.wasm"]}"#;
         assert_eq!(module_of(artifact), Some(PathBuf::from("/t/a.wasm")));
-        assert_eq!(
-            module_of(r#"{"reason":"build-finished","success":true}"#),
-            None
-        );
+        assert_eq!(module_of(r#"{"reason":"build-finished","success":true}"#), None);
         assert_eq!(module_of("not json"), None);
     }
 }

@@ -39,19 +39,14 @@ impl Toolchain {
             return Ok(debian);
         }
         let mut why = String::new();
-        say(&format!(
-            "installing the target: rustup target add {TARGET}"
-        ));
+        say(&format!("installing the target: rustup target add {TARGET}"));
         match run(Command::new("rustup").args(["target", "add", TARGET])) {
             Ok(()) if has_target() => return Ok(Self::Installed),
             Ok(()) => why.push_str(": rustup has it, but rustc does not find it"),
             Err(fault) => why.push_str(&format!(": rustup target add: {fault}")),
         }
         if Path::new("/usr/bin/apt-get").exists() {
-            say(&format!(
-                "installing Debian's {}",
-                DEBIAN_PACKAGES.join(" and ")
-            ));
+            say(&format!("installing Debian's {}", DEBIAN_PACKAGES.join(" and ")));
             match apt_install() {
                 Ok(()) => {
                     if let Some(debian) = Self::debian() {
@@ -98,16 +93,9 @@ fn has_target() -> bool {
 fn linker() -> Option<PathBuf> {
     let sysroot = stdout(Command::new("rustc").args(["--print", "sysroot"]))?;
     let version = stdout(Command::new("rustc").arg("-vV"))?;
-    let host = version
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))?;
-    let shipped = Path::new(&sysroot)
-        .join("lib/rustlib")
-        .join(host)
-        .join("bin/rust-lld");
-    [shipped, PathBuf::from("/usr/bin/rust-lld")]
-        .into_iter()
-        .find(|path| path.exists())
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "))?;
+    let shipped = Path::new(&sysroot).join("lib/rustlib").join(host).join("bin/rust-lld");
+    [shipped, PathBuf::from("/usr/bin/rust-lld")].into_iter().find(|path| path.exists())
 }
 
 fn apt_install() -> Result<(), String> {
@@ -121,28 +109,17 @@ fn apt_install() -> Result<(), String> {
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|fault| fault.to_string())?;
+    let output = command.stdin(Stdio::null()).output().map_err(|fault| fault.to_string())?;
     if output.status.success() {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&output.stderr);
-    let last = text
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or("no message");
+    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
     Err(last.trim().to_owned())
 }
 
 fn stdout(command: &mut Command) -> Option<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
 }

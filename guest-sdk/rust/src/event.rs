@@ -58,10 +58,7 @@ impl Event {
 }
 
 fn find<'a>(labels: &'a [Label], key: &str) -> Option<&'a str> {
-    labels
-        .iter()
-        .find(|label| label.key == key)
-        .map(|label| label.value.as_str())
+    labels.iter().find(|label| label.key == key).map(|label| label.value.as_str())
 }
 
 /// The condition of a name; the interest must have the part `conditions`.
@@ -77,9 +74,7 @@ impl Pod {
 
     /// The containers of one kind.
     pub fn containers_of(&self, kind: ContainerKind) -> impl Iterator<Item = &crate::Container> {
-        self.containers
-            .iter()
-            .filter(move |container| container.kind == kind)
+        self.containers.iter().filter(move |container| container.kind == kind)
     }
 }
 
@@ -107,16 +102,12 @@ impl Job {
 impl Condition {
     /// The reason; empty where there is none.
     pub fn reason(&self) -> &str {
-        self.cause
-            .as_ref()
-            .map_or("", |cause| cause.reason.as_str())
+        self.cause.as_ref().map_or("", |cause| cause.reason.as_str())
     }
 
     /// The message; empty where there is none.
     pub fn message(&self) -> &str {
-        self.cause
-            .as_ref()
-            .map_or("", |cause| cause.message.as_str())
+        self.cause.as_ref().map_or("", |cause| cause.message.as_str())
     }
 }
 

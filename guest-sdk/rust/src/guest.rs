@@ -39,8 +39,7 @@ pub fn evaluate<R: Rule>(
             .zip(events)
             .map(|(index, event)| {
                 let mut outcome = Outcome::default();
-                rule.evaluate(&mut Cx::at(index), event, &mut outcome)
-                    .map(|()| outcome)
+                rule.evaluate(&mut Cx::at(index), event, &mut outcome).map(|()| outcome)
             })
             .collect()
     })

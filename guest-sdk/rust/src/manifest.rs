@@ -37,10 +37,7 @@ impl Manifest {
 
     /// Declares a tick every so many milliseconds.
     pub fn schedule(mut self, name: &str, every_ms: u32) -> Self {
-        self.schedules.push(Schedule {
-            name: name.to_owned(),
-            every_ms,
-        });
+        self.schedules.push(Schedule { name: name.to_owned(), every_ms });
         self
     }
 

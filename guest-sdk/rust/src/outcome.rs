@@ -6,11 +6,7 @@ use crate::{Outcome, Severity, Status, Target, Timestamp, Verdict, Wake};
 
 impl Default for Outcome {
     fn default() -> Self {
-        Self {
-            verdicts: Vec::new(),
-            wakes: Vec::new(),
-            cancels: Vec::new(),
-        }
+        Self { verdicts: Vec::new(), wakes: Vec::new(), cancels: Vec::new() }
     }
 }
 
@@ -22,11 +18,7 @@ impl Outcome {
 
     /// Asks to be woken at a time of the event clock; the same key again moves the wake.
     pub fn wake(&mut self, key: &str, at: Timestamp) {
-        self.wakes.push(Wake {
-            key: key.to_owned(),
-            at,
-            payload: String::new(),
-        });
+        self.wakes.push(Wake { key: key.to_owned(), at, payload: String::new() });
     }
 
     /// Removes a wake; nothing happens where there is none.

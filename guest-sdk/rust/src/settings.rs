@@ -22,9 +22,7 @@ pub struct Span {
 impl Span {
     /// So many minutes.
     pub const fn minutes(minutes: u32) -> Self {
-        Self {
-            seconds: minutes * 60,
-        }
+        Self { seconds: minutes * 60 }
     }
 
     /// Whole seconds.
@@ -47,9 +45,7 @@ impl Span {
             _ => return None,
         };
         let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
-        Some(Self {
-            seconds: number.checked_mul(factor)?,
-        })
+        Some(Self { seconds: number.checked_mul(factor)? })
     }
 }
 

@@ -6,19 +6,20 @@ use super::Answer;
 use crate::model::{Failure, FailureKind, Manifest, Outcome};
 
 /// Most timers of one partition, and so of one answer.
-pub(crate) const MAX_WAKES: usize = 100;
+pub const MAX_WAKES: usize = 100;
 
 impl Answer {
     pub(super) fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
-        let failure = Failure {
-            kind,
-            message: message.into(),
-        };
-        Self {
-            outcome: Err(failure),
-            writes: Vec::new(),
-            log: Vec::new(),
-        }
+        let failure = Failure { kind, message: message.into() };
+        Self { outcome: Err(failure), writes: Vec::new(), log: Vec::new() }
+    }
+
+    /// For an event whose rule is out of service.
+    pub fn out_of_service() -> Self {
+        Self::failed(
+            FailureKind::OutOfService,
+            "the rule failed too often and is out of service for now",
+        )
     }
 
     /// For an event whose worker is gone. Workers end with the engine only, so it is a bug if
@@ -32,11 +33,8 @@ impl Answer {
 pub(super) fn check(manifest: &Manifest, outcome: &Outcome) -> Result<(), Failure> {
     for verdict in &outcome.verdicts {
         if manifest.code(&verdict.code).is_none() {
-            let declared: Vec<&str> = manifest
-                .codes
-                .iter()
-                .map(|code| code.name.as_str())
-                .collect();
+            let declared: Vec<&str> =
+                manifest.codes.iter().map(|code| code.name.as_str()).collect();
             return invalid(format!(
                 "code {:?} is not declared in the manifest (declared: {}); mend: declare it in `describe`",
                 verdict.code,
@@ -46,10 +44,7 @@ pub(super) fn check(manifest: &Manifest, outcome: &Outcome) -> Result<(), Failur
         if !verdict.payload.is_empty()
             && let Err(fault) = serde_json::from_str::<IgnoredAny>(&verdict.payload)
         {
-            return invalid(format!(
-                "the payload of {} is not JSON: {fault}",
-                verdict.code
-            ));
+            return invalid(format!("the payload of {} is not JSON: {fault}", verdict.code));
         }
     }
     if outcome.wakes.len() > MAX_WAKES {
@@ -62,8 +57,5 @@ pub(super) fn check(manifest: &Manifest, outcome: &Outcome) -> Result<(), Failur
 }
 
 fn invalid(message: String) -> Result<(), Failure> {
-    Err(Failure {
-        kind: FailureKind::InvalidAnswer,
-        message,
-    })
+    Err(Failure { kind: FailureKind::InvalidAnswer, message })
 }

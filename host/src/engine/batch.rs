@@ -37,11 +37,7 @@ enum Attempt {
 
 impl Runner {
     pub(super) fn new(rule: Arc<LoadedRule>, fresh_instances: bool) -> Self {
-        Self {
-            rule,
-            instance: None,
-            fresh_instances,
-        }
+        Self { rule, instance: None, fresh_instances }
     }
 
     /// Answers all events, in order, in batches of at most so many.
@@ -102,11 +98,7 @@ impl Runner {
                 Attempt::Undone(again) => failure = again,
             }
         }
-        vec![Answer {
-            outcome: Err(failure),
-            writes: Vec::new(),
-            log: Vec::new(),
-        }]
+        vec![Answer { outcome: Err(failure), writes: Vec::new(), log: Vec::new() }]
     }
 
     fn call(
@@ -115,10 +107,7 @@ impl Runner {
         state: &Arc<dyn StateView>,
         overlay: &mut Overlay,
     ) -> Attempt {
-        let instance = self
-            .instance
-            .take()
-            .map_or_else(|| Instance::new(&self.rule), Ok);
+        let instance = self.instance.take().map_or_else(|| Instance::new(&self.rule), Ok);
         let mut instance = match instance {
             Ok(instance) => instance,
             Err(fault) => return Attempt::Undone(failure_of(&fault)),
@@ -163,21 +152,14 @@ fn judge(
     if raw.len() != events.len() {
         return Attempt::Undone(Failure {
             kind: FailureKind::InvalidAnswer,
-            message: format!(
-                "the rule gave {} answers to {} events",
-                raw.len(),
-                events.len()
-            ),
+            message: format!("the rule gave {} answers to {} events", raw.len(), events.len()),
         });
     }
     let mut answers = Vec::with_capacity(raw.len());
     for (place, raw) in raw.into_iter().enumerate() {
         let outcome = match (call.failure_of(place), raw) {
             (Some(failure), _) => Err(failure),
-            (None, Err(message)) => Err(Failure {
-                kind: FailureKind::RuleError,
-                message,
-            }),
+            (None, Err(message)) => Err(Failure { kind: FailureKind::RuleError, message }),
             (None, Ok(outcome)) => check(&rule.manifest, &outcome).map(|()| outcome),
         };
         if outcome.is_err() && events.len() > 1 && call.state.wrote(place) {
@@ -186,16 +168,8 @@ fn judge(
                 message: "an event failed after it had written state".to_owned(),
             });
         }
-        let writes = if outcome.is_ok() {
-            call.writes_of(place)
-        } else {
-            Vec::new()
-        };
-        answers.push(Answer {
-            outcome,
-            writes,
-            log: call.lines_of(place),
-        });
+        let writes = if outcome.is_ok() { call.writes_of(place) } else { Vec::new() };
+        answers.push(Answer { outcome, writes, log: call.lines_of(place) });
     }
     Attempt::Answered(answers)
 }
@@ -203,20 +177,14 @@ fn judge(
 /// Why a call ended early, in terms of what a rule's author can mend.
 pub(super) fn failure_of(fault: &wasmtime::Error) -> Failure {
     let (kind, message) = if let Some(out) = fault.downcast_ref::<OutOfTime>() {
-        (
-            FailureKind::OutOfTime,
-            format!("{out}; mend: do less per event, or raise `limits.cpu`"),
-        )
+        (FailureKind::OutOfTime, format!("{out}; mend: do less per event, or raise `limits.cpu`"))
     } else if let Some(refused) = fault.downcast_ref::<GrowthRefused>() {
         (FailureKind::OutOfMemory, refused.to_string())
     } else if is_answer_too_large(fault) {
         let text = "the answer is larger than the host takes (1 MiB, and a sixteenth of that for each further event); mend: answer less";
         (FailureKind::AnswerTooLarge, text.to_owned())
     } else if fault.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
-        (
-            FailureKind::Trap,
-            "the call stack is exhausted; mend: recurse less deeply".to_owned(),
-        )
+        (FailureKind::Trap, "the call stack is exhausted; mend: recurse less deeply".to_owned())
     } else {
         // The root cause names the trap; what stands before it is a list of code addresses.
         (FailureKind::Trap, fault.root_cause().to_string())
@@ -226,7 +194,5 @@ pub(super) fn failure_of(fault: &wasmtime::Error) -> Failure {
 
 fn is_answer_too_large(fault: &wasmtime::Error) -> bool {
     // wasmtime keeps this error's type to itself.
-    fault
-        .chain()
-        .any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
+    fault.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
 }

@@ -57,11 +57,7 @@ impl Breaker {
         }
         self.answers += 1;
         self.failures += u32::from(failed);
-        if self.failures >= FAILURES {
-            self.open(time)
-        } else {
-            Ruling::Accept
-        }
+        if self.failures >= FAILURES { self.open(time) } else { Ruling::Accept }
     }
 
     fn open(&mut self, time: Timestamp) -> Ruling {
@@ -106,21 +102,14 @@ mod tests {
                 now = until;
             }
         }
-        assert_eq!(
-            pauses.get(..8),
-            Some([1, 2, 4, 8, 16, 32, 60, 60].as_slice())
-        );
+        assert_eq!(pauses.get(..8), Some([1, 2, 4, 8, 16, 32, 60, 60].as_slice()));
     }
 
     #[test]
     fn few_failures_among_many_answers_are_put_up_with() {
         let mut breaker = Breaker::default();
         for n in 0..10_000u32 {
-            assert_eq!(
-                breaker.rule(at(0), n % 6 == 0),
-                Ruling::Accept,
-                "answer {n}"
-            );
+            assert_eq!(breaker.rule(at(0), n % 6 == 0), Ruling::Accept, "answer {n}");
         }
     }
 }

@@ -14,22 +14,14 @@ const MEND: &str = "name another folder with `--cache DIR`, or none with `--no-c
 /// The folder for the user who runs this: `$XDG_CACHE_HOME/klaxon`, else `$HOME/.cache/klaxon`
 /// (XDG Base Directory Specification); none where neither is set.
 pub fn default_directory() -> Option<PathBuf> {
-    let of = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|dir| dir.is_absolute())
-    };
+    let of = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
     let cache = of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")))?;
     Some(cache.join("klaxon").join("compiled"))
 }
 
 /// Opens the cache in a folder, which is made with access for its owner only.
 pub(super) fn open(directory: &Path) -> Result<Cache, EngineError> {
-    let refuse = |why: String| EngineError::Cache {
-        path: directory.to_owned(),
-        why,
-        mend: MEND,
-    };
+    let refuse = |why: String| EngineError::Cache { path: directory.to_owned(), why, mend: MEND };
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -22,18 +22,14 @@ impl Ticker {
     pub(super) fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (engine, stopped) = (engine.clone(), stop.clone());
-        let thread = std::thread::Builder::new()
-            .name("klaxon-ticker".to_owned())
-            .spawn(move || {
+        let thread =
+            std::thread::Builder::new().name("klaxon-ticker".to_owned()).spawn(move || {
                 while !stopped.load(Ordering::Relaxed) {
                     std::thread::sleep(TICK);
                     engine.increment_epoch();
                 }
             })?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+        Ok(Self { stop, thread: Some(thread) })
     }
 }
 
@@ -63,10 +59,7 @@ pub(super) struct Deadline {
 
 impl Deadline {
     pub(super) fn new() -> Self {
-        Self {
-            cpu: Duration::ZERO,
-            started: None,
-        }
+        Self { cpu: Duration::ZERO, started: None }
     }
 
     /// A call begins that may use so much CPU time.

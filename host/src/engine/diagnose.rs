@@ -24,9 +24,7 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, String> {
             Payload::ImportSection(section) if depth == 0 => {
                 for import in section.into_imports() {
                     let import = import.map_err(text)?;
-                    outline
-                        .imports
-                        .push(format!("{}.{}", import.module, import.name));
+                    outline.imports.push(format!("{}.{}", import.module, import.name));
                 }
             }
             Payload::ExportSection(section) if depth == 0 => {
@@ -36,16 +34,12 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, String> {
             }
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    outline
-                        .imports
-                        .push(import.map_err(text)?.name.name.to_owned());
+                    outline.imports.push(import.map_err(text)?.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    outline
-                        .exports
-                        .push(export.map_err(text)?.name.name.to_owned());
+                    outline.exports.push(export.map_err(text)?.name.name.to_owned());
                 }
             }
             _ => {}
@@ -71,19 +65,12 @@ pub(super) fn foreign_import(outline: &Outline) -> Option<String> {
 }
 
 fn is_ours(import: &str) -> bool {
-    [
-        "klaxon:rule/types@0.1.",
-        "klaxon:rule/state@0.1.",
-        "klaxon:rule/log@0.1.",
-    ]
-    .iter()
-    .any(|ours| import.starts_with(ours))
+    ["klaxon:rule/types@0.1.", "klaxon:rule/state@0.1.", "klaxon:rule/log@0.1."]
+        .iter()
+        .any(|ours| import.starts_with(ours))
 }
 
 /// Whether the rule's interface is exported in a version that this host speaks.
 pub(super) fn exports_rule(outline: &Outline) -> bool {
-    outline
-        .exports
-        .iter()
-        .any(|export| export.starts_with("klaxon:rule/rule@0.1."))
+    outline.exports.iter().any(|export| export.starts_with("klaxon:rule/rule@0.1."))
 }

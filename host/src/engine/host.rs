@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::deadline::Deadline;
 use super::imports::log::{Line, Log};
 use super::imports::state::StateCall;
-use super::limits::{Limiter, Limits};
-use crate::model::{Event, Failure, FailureKind, Write};
+use super::limits::Limiter;
+use crate::model::{Event, Failure, FailureKind, Limits, Write};
 
 /// Data of a store.
 pub(super) struct Host {
@@ -18,9 +18,7 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            limiter: Limiter {
-                memory: limits.memory,
-            },
+            limiter: Limiter { memory: limits.memory },
             deadline: Deadline::new(),
             call: Call::default(),
         }
@@ -44,12 +42,7 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn new(events: Vec<Arc<Event>>, state: StateCall, max_host_calls: u32) -> Self {
-        Self {
-            events,
-            state,
-            max_host_calls,
-            ..Self::default()
-        }
+        Self { events, state, max_host_calls, ..Self::default() }
     }
 
     /// The event that an import is called for.
@@ -76,10 +69,7 @@ impl Call {
         }
         self.host_calls += 1;
         if self.host_calls > self.max_host_calls {
-            wasmtime::bail!(
-                "one event made more than {} calls into the host",
-                self.max_host_calls
-            );
+            wasmtime::bail!("one event made more than {} calls into the host", self.max_host_calls);
         }
         Ok((place, event.clone()))
     }
@@ -87,10 +77,7 @@ impl Call {
     /// The failure of an event that went over a budget.
     pub(super) fn failure_of(&self, place: usize) -> Option<Failure> {
         let (_, message) = self.over_budget.iter().find(|(at, _)| *at == place)?;
-        Some(Failure {
-            kind: FailureKind::OverBudget,
-            message: message.clone(),
-        })
+        Some(Failure { kind: FailureKind::OverBudget, message: message.clone() })
     }
 
     pub(super) fn writes_of(&self, place: usize) -> Vec<Write> {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use wasmtime::{Config, Engine, Store, UpdateDeadline};
 
+use super::EngineError;
 use super::abi::Guest;
 use super::cache;
 use super::host::{Call, Host};
 use super::load::LoadedRule;
-use super::{EngineError, limits::Limits};
-use crate::model::{Event, Outcome};
+use crate::model::{Event, Limits, Outcome};
 
 /// The one configuration that rules are compiled for: deterministic, interruptible, no threads.
 pub(super) fn wasm_engine(cache: Option<&Path>) -> Result<Engine, EngineError> {
@@ -33,11 +33,7 @@ pub(super) fn store(engine: &Engine, limits: &Limits) -> Store<Host> {
     let mut store = Store::new(engine, Host::new(limits));
     store.limiter(|host| &mut host.limiter);
     store.epoch_deadline_callback(|mut context| {
-        context
-            .data_mut()
-            .deadline
-            .tick()
-            .map_err(wasmtime::Error::new)?;
+        context.data_mut().deadline.tick().map_err(wasmtime::Error::new)?;
         Ok(UpdateDeadline::Continue(1))
     });
     store
@@ -71,11 +67,9 @@ impl Instance {
         let mut store = store(rule.component.engine(), &rule.limits);
         arm(&mut store, &rule.limits, 1);
         let mut guest = rule.component.instantiate(&mut store)?;
-        guest
-            .configure(&mut store, &rule.settings)?
-            .map_err(|problem| {
-                wasmtime::format_err!("settings at {:?}: {}", problem.path, problem.message)
-            })?;
+        guest.configure(&mut store, &rule.settings)?.map_err(|problem| {
+            wasmtime::format_err!("settings at {:?}: {}", problem.path, problem.message)
+        })?;
         Ok(Self { store, guest })
     }
 

@@ -10,8 +10,8 @@ use wasmtime::component::Component;
 
 use super::abi::Loaded;
 use super::batch::failure_of;
-use super::{Limits, diagnose, instance, settings};
-use crate::model::{Capability, Manifest};
+use super::{diagnose, instance, settings};
+use crate::model::{Capability, Limits, Manifest};
 
 /// A rule's place among the rules of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,9 +53,7 @@ pub struct LoadedRule {
 
 impl std::fmt::Debug for LoadedRule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoadedRule")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("LoadedRule").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -120,11 +118,7 @@ pub(super) fn load(
     index: RuleIndex,
     spec: RuleSpec,
 ) -> Result<LoadedRule, LoadError> {
-    let fault = |what| LoadError {
-        rule: spec.name.clone(),
-        origin: spec.origin.clone(),
-        what,
-    };
+    let fault = |what| LoadError { rule: spec.name.clone(), origin: spec.origin.clone(), what };
     let (component, capabilities) = compile(engine, &spec).map_err(fault)?;
     let manifest = describe(engine, &component, &spec.limits).map_err(fault)?;
     check_manifest(&manifest).map_err(|text| fault(LoadFault::Manifest(text)))?;
@@ -132,11 +126,7 @@ pub(super) fn load(
         if !spec.grants.contains(capability) {
             return Err(fault(LoadFault::NotGranted(capability.name())));
         }
-        if !manifest
-            .capabilities
-            .iter()
-            .any(|declared| declared == capability.name())
-        {
+        if !manifest.capabilities.iter().any(|declared| declared == capability.name()) {
             return Err(fault(LoadFault::Undeclared(capability.name())));
         }
     }
@@ -169,10 +159,7 @@ fn compile(engine: &Engine, spec: &RuleSpec) -> Result<(Loaded, BTreeSet<Capabil
         .into_iter()
         .filter(|capability| {
             let interface = format!("klaxon:rule/{}@", capability.name());
-            outline
-                .imports
-                .iter()
-                .any(|import| import.starts_with(&interface))
+            outline.imports.iter().any(|import| import.starts_with(&interface))
         })
         .collect();
     let component =
@@ -186,12 +173,7 @@ fn compile(engine: &Engine, spec: &RuleSpec) -> Result<(Loaded, BTreeSet<Capabil
 fn explain(bytes: &[u8], fault: &str) -> String {
     diagnose::outline(bytes)
         .ok()
-        .filter(|outline| {
-            outline
-                .imports
-                .iter()
-                .any(|import| import.starts_with("wasi"))
-        })
+        .filter(|outline| outline.imports.iter().any(|import| import.starts_with("wasi")))
         .and_then(|outline| diagnose::foreign_import(&outline))
         .unwrap_or_else(|| fault.to_owned())
 }
@@ -199,9 +181,8 @@ fn explain(bytes: &[u8], fault: &str) -> String {
 fn describe(engine: &Engine, component: &Loaded, limits: &Limits) -> Result<Manifest, LoadFault> {
     let mut store = instance::store(engine, limits);
     instance::arm(&mut store, limits, 1);
-    let described = component
-        .instantiate(&mut store)
-        .and_then(|mut guest| guest.describe(&mut store));
+    let described =
+        component.instantiate(&mut store).and_then(|mut guest| guest.describe(&mut store));
     described.map_err(|fault| LoadFault::Describe(failure_of(&fault).message))
 }
 
@@ -238,28 +219,11 @@ fn check_manifest(manifest: &Manifest) -> Result<(), String> {
             None => Ok(()),
         }
     };
-    unique(
-        "code",
-        manifest
-            .codes
-            .iter()
-            .map(|code| code.name.as_str())
-            .collect(),
-    )?;
-    unique(
-        "interest",
-        manifest
-            .interests
-            .iter()
-            .map(|interest| interest.name.as_str())
-            .collect(),
-    )?;
+    unique("code", manifest.codes.iter().map(|code| code.name.as_str()).collect())?;
+    unique("interest", manifest.interests.iter().map(|interest| interest.name.as_str()).collect())?;
     for interest in &manifest.interests {
         if interest.api_version.is_empty() || interest.kind.is_empty() {
-            return Err(format!(
-                "interest {:?} names no api version or no kind",
-                interest.name
-            ));
+            return Err(format!("interest {:?} names no api version or no kind", interest.name));
         }
     }
     Ok(())

@@ -27,10 +27,10 @@ use std::sync::mpsc::sync_channel;
 
 use crate::model::{Event, Failure, Outcome, StateView, Write};
 
+pub use answer::MAX_WAKES;
 pub use breaker::{Breaker, Ruling};
 pub use cache::default_directory as default_cache_directory;
 pub use imports::log::{Level, Line};
-pub use limits::Limits;
 pub use load::{LoadError, LoadedRule, RuleIndex, RuleSpec};
 use worker::{Job, Worker};
 
@@ -120,12 +120,7 @@ impl Engine {
             .map(|number| Worker::start(number, &options))
             .collect::<Result<_, _>>()
             .map_err(EngineError::Thread)?;
-        Ok(Self {
-            wasm,
-            options,
-            workers,
-            _ticker: ticker,
-        })
+        Ok(Self { wasm, options, workers, _ticker: ticker })
     }
 
     /// Loads a rule: componentizes it where it is a core module, checks what it imports, compiles
@@ -148,10 +143,7 @@ impl Engine {
             let Some(jobs) = jobs.get_mut(self.worker_of(task)) else {
                 continue;
             };
-            let job = match jobs
-                .iter_mut()
-                .position(|job| job.rule.index == task.rule.index)
-            {
+            let job = match jobs.iter_mut().position(|job| job.rule.index == task.rule.index) {
                 Some(at) => jobs.get_mut(at),
                 None => {
                     jobs.push(Job::new(task.rule.clone(), state.clone()));
@@ -176,10 +168,7 @@ impl Engine {
                 *place = Some(answer);
             }
         }
-        answers
-            .into_iter()
-            .map(|answer| answer.unwrap_or_else(Answer::lost))
-            .collect()
+        answers.into_iter().map(|answer| answer.unwrap_or_else(Answer::lost)).collect()
     }
 
     fn worker_of(&self, task: &Task) -> usize {

@@ -11,9 +11,7 @@ pub(super) type Fault = (String, String);
 /// The schema's own fault, where it is no JSON Schema.
 pub(super) fn check(schema: &str, settings: &Value) -> Result<Vec<Fault>, String> {
     if schema.is_empty() {
-        let given = settings
-            .as_object()
-            .is_some_and(|members| !members.is_empty());
+        let given = settings.as_object().is_some_and(|members| !members.is_empty());
         let fault = || (String::new(), "the rule has no settings".to_owned());
         return Ok(given.then(fault).into_iter().collect());
     }

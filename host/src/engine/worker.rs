@@ -19,12 +19,7 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn new(rule: Arc<LoadedRule>, state: Arc<dyn StateView>) -> Self {
-        Self {
-            rule,
-            state,
-            positions: Vec::new(),
-            events: Vec::new(),
-        }
+        Self { rule, state, positions: Vec::new(), events: Vec::new() }
     }
 
     pub(super) fn push(&mut self, position: usize, event: Arc<Event>) {
@@ -53,10 +48,7 @@ impl Worker {
             // Room for the sandbox's stack and the host's own frames around it.
             .stack_size(4 << 20)
             .spawn(move || work(&inbox, batch, fresh))?;
-        Ok(Self {
-            jobs: Some(jobs),
-            thread: Some(thread),
-        })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
     /// Hands a job over; waits while the worker has another one waiting.

@@ -1,9 +1,6 @@
 //! The only place that asks the machine for the time, so that a replay is a pure function of its
 //! streams.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this is where the clocks are read"
-)]
+#![expect(clippy::disallowed_methods, reason = "this is where the clocks are read")]
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

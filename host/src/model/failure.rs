@@ -51,9 +51,6 @@ impl FailureKind {
     /// Whether the event is set aside with its input, and counts towards taking the rule out of
     /// service: the rule did not even say that it cannot answer.
     pub fn quarantines(self) -> bool {
-        !matches!(
-            self,
-            Self::RuleError | Self::InvalidAnswer | Self::OutOfService
-        )
+        !matches!(self, Self::RuleError | Self::InvalidAnswer | Self::OutOfService)
     }
 }

@@ -1,5 +1,7 @@
 //! What a rule says of itself.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// A rule's manifest. The contract documents each item.
@@ -76,13 +78,8 @@ pub struct Changes {
 
 impl Changes {
     /// All of them: what a rule gets that names none.
-    pub const ALL: Self = Self {
-        added: true,
-        modified: true,
-        deleted: true,
-        left: true,
-        snapshot: true,
-    };
+    pub const ALL: Self =
+        Self { added: true, modified: true, deleted: true, left: true, snapshot: true };
 }
 
 /// Parts of an event that cost something and that many rules do not need.
@@ -136,3 +133,6 @@ impl Capability {
         }
     }
 }
+
+/// The operator's narrowing of a rule's interests: namespaces by the name of an interest.
+pub type Narrowing = BTreeMap<String, Vec<String>>;

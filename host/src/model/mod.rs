@@ -4,6 +4,7 @@ pub mod clock;
 mod event;
 mod failure;
 mod id;
+mod limits;
 mod manifest;
 mod object;
 mod observation;
@@ -16,8 +17,10 @@ mod verdict;
 pub use event::{Change, Event, Origin, Timer, Value};
 pub use failure::{Failure, FailureKind};
 pub use id::{Id, IdPart, IdWriter};
+pub use limits::Limits;
 pub use manifest::{
-    Capability, Changes, Code, Interest, Manifest, PartitionBy, Parts, Schedule, Severity,
+    Capability, Changes, Code, Interest, Manifest, Narrowing, PartitionBy, Parts, Schedule,
+    Severity,
 };
 pub use object::{Identity, Label, Meta, Object, ObjectRef, Owner};
 pub use observation::{Observation, Seen};
@@ -25,7 +28,7 @@ pub use outcome::{
     ConditionRequest, EventRequest, Extension, GateRequest, Metric, MetricKind, Outcome,
     RuleTarget, RuleVerdict, Status, Wake,
 };
-pub use state::{Slot, StateView, Write};
+pub use state::{Slot, StateKeeper, StateView, Write};
 pub use subject::{
     Addresses, Cause, Condition, ConditionStatus, Container, ContainerKind, ContainerState, Image,
     Job, Node, Notice, NoticeLevel, Pod, PodPhase, QosClass, Running, Subject, Taint, Terminated,

@@ -1,5 +1,6 @@
 //! The Kubernetes object that an event is about.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -22,11 +23,24 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// What tells objects apart: the uid; hand-made objects without one are told apart by name.
+    pub fn unique(&self) -> Cow<'_, str> {
+        if self.uid.is_empty() {
+            Cow::Owned(format!("{}/{}/{}", self.kind, self.namespace, self.name))
+        } else {
+            Cow::Borrowed(&self.uid)
+        }
+    }
+
+    /// The object's own partition. A node's is its name, for the Kubernetes Events about it carry
+    /// the name in place of the uid.
+    pub fn partition(&self) -> Cow<'_, str> {
+        if self.kind == "Node" { Cow::Owned(format!("Node/{}", self.name)) } else { self.unique() }
+    }
+
     /// The API group: the part of the API version before the slash, empty for the core group.
     pub fn group(&self) -> &str {
-        self.api_version
-            .split_once('/')
-            .map_or("", |(group, _)| group)
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
     }
 }
 
@@ -54,10 +68,7 @@ pub struct Meta {
 impl Meta {
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
-        self.labels
-            .iter()
-            .find(|label| label.key == key)
-            .map(|label| label.value.as_str())
+        self.labels.iter().find(|label| label.key == key).map(|label| label.value.as_str())
     }
 }
 

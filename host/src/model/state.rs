@@ -49,3 +49,12 @@ pub trait StateView: Send + Sync {
     /// All live keys of a slot and the bytes of each key and value together, sorted by key.
     fn sizes(&self, slot: &Slot, now: Timestamp) -> Vec<(String, usize)>;
 }
+
+/// Keeps state. In memory for now; the journal will commit it with the answers.
+pub trait StateKeeper: StateView {
+    /// Commits what an event wrote.
+    fn commit(&self, slot: &Slot, writes: Vec<Write>);
+
+    /// Forgets all of a slot.
+    fn forget(&self, slot: &Slot);
+}

@@ -1,9 +1,6 @@
 //! What the host reads of the kinds that it knows. The contract (guest-sdk/wit) says what each
 //! item means; these are the same in the host's own terms.
-#![expect(
-    missing_docs,
-    reason = "the items mirror the contract, which documents each"
-)]
+#![expect(missing_docs, reason = "the items mirror the contract, which documents each")]
 
 use super::{ObjectRef, Timestamp};
 

@@ -74,8 +74,7 @@ impl<'de> Deserialize<'de> for Timestamp {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
-                text.parse()
-                    .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+                text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
             }
         }
         deserializer.deserialize_str(Text)
@@ -90,18 +89,13 @@ mod tests {
     fn times_are_written_with_milliseconds_in_utc() {
         let time: Timestamp = "2026-11-20T12:00:00.123987+02:00".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-20T10:00:00.123Z");
-        assert_eq!(
-            Timestamp::from_millis(0).to_string(),
-            "1970-01-01T00:00:00.000Z"
-        );
+        assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert!(!Timestamp::from_millis(i64::MAX).to_string().is_empty());
     }
 
     #[test]
     fn a_wrong_time_says_what_it_should_be() {
-        let fault = serde_json::from_str::<Timestamp>("\"yesterday\"")
-            .unwrap_err()
-            .to_string();
+        let fault = serde_json::from_str::<Timestamp>("\"yesterday\"").unwrap_err().to_string();
         assert!(fault.contains("a time as RFC 3339"), "{fault}");
     }
 }

@@ -14,10 +14,7 @@ pub(super) fn redacted(json: &[u8]) -> Result<Json, serde_json::Error> {
     let is_secret = object["kind"] == "Secret";
     if let Some(metadata) = object.get_mut("metadata").and_then(Json::as_object_mut) {
         metadata.remove("managedFields");
-        if let Some(annotations) = metadata
-            .get_mut("annotations")
-            .and_then(Json::as_object_mut)
-        {
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Json::as_object_mut) {
             annotations.remove(LAST_APPLIED);
         }
     }

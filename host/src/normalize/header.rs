@@ -19,9 +19,7 @@ pub struct Header<'a> {
 impl Header<'_> {
     /// The part of the API version before the slash, empty for the core group.
     pub fn group(&self) -> &str {
-        self.api_version
-            .split_once('/')
-            .map_or("", |(group, _)| group)
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
     }
 }
 
@@ -35,10 +33,9 @@ pub fn header(json: &[u8]) -> Result<Header<'_>, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let outcome = deserializer.deserialize_map(Stop(&mut found));
     match (found.api_version.take(), found.kind.take()) {
-        (Some(api_version), Some(kind)) => Ok(Header {
-            api_version: into_cow(api_version),
-            kind: into_cow(kind),
-        }),
+        (Some(api_version), Some(kind)) => {
+            Ok(Header { api_version: into_cow(api_version), kind: into_cow(kind) })
+        }
         (api_version, kind) => outcome.map(|()| Header {
             api_version: into_cow(api_version.unwrap_or_default()),
             kind: into_cow(kind.unwrap_or_default()),

@@ -46,8 +46,5 @@ pub(super) fn decode(json: &[u8], wanted: &Wanted) -> Result<(Meta, Subject), se
         started_at: raw.status.start_time,
         completed_at: raw.status.completion_time,
     };
-    Ok((
-        raw.metadata.build(raw.api_version, raw.kind, wanted),
-        Subject::Job(job),
-    ))
+    Ok((raw.metadata.build(raw.api_version, raw.kind, wanted), Subject::Job(job)))
 }

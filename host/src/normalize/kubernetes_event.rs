@@ -97,14 +97,10 @@ fn build(raw: RawEvent<'_>, created_at: Option<Timestamp>) -> Notice {
         raw.reporting_component
     };
     // Any of the times may be null: the newest that says when it was last seen.
-    let last_at = [
-        raw.series.last_observed_time,
-        raw.last_timestamp,
-        raw.event_time,
-    ]
-    .into_iter()
-    .flatten()
-    .max();
+    let last_at = [raw.series.last_observed_time, raw.last_timestamp, raw.event_time]
+        .into_iter()
+        .flatten()
+        .max();
     let first_at = raw.first_timestamp.or(raw.event_time).or(created_at);
     Notice {
         level: match raw.level.as_str() {

@@ -90,10 +90,7 @@ fn labels(pairs: Pairs<'_>, keep: impl Fn(&str) -> bool) -> Vec<Label> {
         .0
         .into_iter()
         .filter(|(key, _)| keep(key.as_str()))
-        .map(|(key, value)| Label {
-            key: key.into_string(),
-            value: value.into_string(),
-        })
+        .map(|(key, value)| Label { key: key.into_string(), value: value.into_string() })
         .collect();
     labels.sort_by(|a, b| a.key.cmp(&b.key));
     // A key that the JSON repeats counts with its last value, as in any JSON map.
@@ -121,12 +118,7 @@ impl RawMeta<'_> {
             annotations: labels(self.annotations, |key| {
                 wanted.annotations.iter().any(|name| name == key)
             }),
-            owners: self
-                .owner_references
-                .0
-                .into_iter()
-                .map(RawOwner::build)
-                .collect(),
+            owners: self.owner_references.0.into_iter().map(RawOwner::build).collect(),
         }
     }
 }

@@ -50,15 +50,8 @@ pub fn decode(json: &[u8], wanted: &Wanted) -> Result<Object, Undecodable> {
 }
 
 fn undecodable(what: &str, source: serde_json::Error) -> Undecodable {
-    let what = if what.is_empty() {
-        "an object without a kind"
-    } else {
-        what
-    };
-    Undecodable {
-        what: what.to_owned(),
-        source,
-    }
+    let what = if what.is_empty() { "an object without a kind" } else { what };
+    Undecodable { what: what.to_owned(), source }
 }
 
 fn decode_kind(
@@ -79,16 +72,8 @@ fn decode_kind(
         .documents
         .iter()
         .any(|(group, kind)| group == header.group() && *kind == *header.kind);
-    let document = if needs_document {
-        Some(Arc::new(document::redacted(json)?))
-    } else {
-        None
-    };
-    Ok(Object {
-        meta,
-        subject,
-        document,
-    })
+    let document = if needs_document { Some(Arc::new(document::redacted(json)?)) } else { None };
+    Ok(Object { meta, subject, document })
 }
 
 #[cfg(test)]

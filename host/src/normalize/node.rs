@@ -62,8 +62,5 @@ pub(super) fn decode(json: &[u8], wanted: &Wanted) -> Result<(Meta, Subject), se
         conditions: conditions(raw.status.conditions),
         taints: taints.collect(),
     };
-    Ok((
-        raw.metadata.build(raw.api_version, raw.kind, wanted),
-        Subject::Node(node),
-    ))
+    Ok((raw.metadata.build(raw.api_version, raw.kind, wanted), Subject::Node(node)))
 }

@@ -148,27 +148,16 @@ fn build(spec: RawSpec<'_>, status: RawStatus<'_>) -> Pod {
     let mut containers = Vec::with_capacity(
         spec.init_containers.0.len() + spec.containers.0.len() + spec.ephemeral_containers.0.len(),
     );
-    join(
-        &mut containers,
-        spec.init_containers,
-        status.init_container_statuses,
-        |container| match container.restart_policy.as_str() {
+    join(&mut containers, spec.init_containers, status.init_container_statuses, |container| {
+        match container.restart_policy.as_str() {
             "Always" => ContainerKind::Sidecar,
             _ => ContainerKind::Init,
-        },
-    );
-    join(
-        &mut containers,
-        spec.containers,
-        status.container_statuses,
-        |_| ContainerKind::App,
-    );
-    join(
-        &mut containers,
-        spec.ephemeral_containers,
-        status.ephemeral_container_statuses,
-        |_| ContainerKind::Ephemeral,
-    );
+        }
+    });
+    join(&mut containers, spec.containers, status.container_statuses, |_| ContainerKind::App);
+    join(&mut containers, spec.ephemeral_containers, status.ephemeral_container_statuses, |_| {
+        ContainerKind::Ephemeral
+    });
     Pod {
         phase: match status.phase.as_str() {
             "Pending" => PodPhase::Pending,
@@ -205,17 +194,13 @@ fn join(
     let mut statuses = statuses.0;
     for container in spec.0 {
         let kind = kind(&container);
-        let at = statuses
-            .iter()
-            .position(|status| status.name == container.name);
+        let at = statuses.iter().position(|status| status.name == container.name);
         let status = at.map(|at| statuses.remove(at)).unwrap_or_default();
         into.push(build_container(container, status, kind));
     }
     for mut status in statuses {
-        let container = RawContainer {
-            name: std::mem::take(&mut status.name),
-            ..Default::default()
-        };
+        let container =
+            RawContainer { name: std::mem::take(&mut status.name), ..Default::default() };
         let kind = kind(&container);
         into.push(build_container(container, status, kind));
     }
@@ -226,18 +211,11 @@ fn build_container(
     status: RawContainerStatus<'_>,
     kind: ContainerKind,
 ) -> Container {
-    let image = if container.image.is_empty() {
-        status.image
-    } else {
-        container.image
-    };
+    let image = if container.image.is_empty() { status.image } else { container.image };
     Container {
         name: container.name.into_string(),
         kind,
-        image: Image {
-            name: image.into_string(),
-            container_id: status.container_id.into_string(),
-        },
+        image: Image { name: image.into_string(), container_id: status.container_id.into_string() },
         ready: status.ready,
         started: status.started,
         restart_count: status.restart_count,
@@ -260,9 +238,7 @@ fn state(raw: RawState<'_>) -> ContainerState {
         });
     }
     if let Some(running) = raw.running {
-        return ContainerState::Running(Running {
-            started_at: running.started_at,
-        });
+        return ContainerState::Running(Running { started_at: running.started_at });
     }
     raw.waiting.map_or(ContainerState::Unknown, |waiting| {
         ContainerState::Waiting(Cause {

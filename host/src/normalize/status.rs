@@ -40,8 +40,5 @@ pub(super) fn conditions(raw: List<RawCondition<'_>>) -> Vec<Condition> {
 /// None where there is neither a reason nor a message.
 pub(super) fn cause(reason: Text<'_>, message: Text<'_>) -> Option<Cause> {
     let any = !reason.is_empty() || !message.is_empty();
-    any.then(|| Cause {
-        reason: reason.into_string(),
-        message: message.into_string(),
-    })
+    any.then(|| Cause { reason: reason.into_string(), message: message.into_string() })
 }

@@ -32,22 +32,12 @@ fn containers_follow_the_spec_and_keep_their_kind() {
         },
     }));
     assert_eq!(
-        pod.meta
-            .labels
-            .iter()
-            .map(|label| label.key.as_str())
-            .collect::<Vec<_>>(),
+        pod.meta.labels.iter().map(|label| label.key.as_str()).collect::<Vec<_>>(),
         ["a", "b"]
     );
-    let Subject::Pod(pod) = pod.subject else {
-        panic!("no pod")
-    };
+    let Subject::Pod(pod) = pod.subject else { panic!("no pod") };
     assert_eq!(pod.phase, PodPhase::Running);
-    let containers: Vec<_> = pod
-        .containers
-        .iter()
-        .map(|c| (c.name.as_str(), c.kind))
-        .collect();
+    let containers: Vec<_> = pod.containers.iter().map(|c| (c.name.as_str(), c.kind)).collect();
     assert_eq!(
         containers,
         [
@@ -84,15 +74,10 @@ fn both_event_apis_read_the_same() {
         "deprecatedLastTimestamp": "2026-01-01T00:00:09Z", "eventTime": null,
     }));
     assert_eq!(core.subject, events.subject);
-    let Subject::Notice(notice) = core.subject else {
-        panic!("no notice")
-    };
+    let Subject::Notice(notice) = core.subject else { panic!("no notice") };
     assert_eq!((notice.level, notice.count), (NoticeLevel::Warning, 3));
     assert_eq!(notice.reporting_component, "kubelet");
-    assert_eq!(
-        notice.last_at.unwrap().to_string(),
-        "2026-01-01T00:00:09.000Z"
-    );
+    assert_eq!(notice.last_at.unwrap().to_string(), "2026-01-01T00:00:09.000Z");
 }
 
 #[test]
@@ -116,16 +101,11 @@ fn a_series_counts_and_an_event_without_any_time_uses_its_creation() {
 
 #[test]
 fn what_cannot_be_decoded_says_what_and_where() {
-    let fault = decode(
-        br#"{"apiVersion":"v1","kind":"Pod","status":{"phase":7}}"#,
-        &Wanted::default(),
-    )
-    .unwrap_err()
-    .to_string();
-    assert!(
-        fault.starts_with("Pod cannot be decoded: invalid type: integer `7`"),
-        "{fault}"
-    );
+    let fault =
+        decode(br#"{"apiVersion":"v1","kind":"Pod","status":{"phase":7}}"#, &Wanted::default())
+            .unwrap_err()
+            .to_string();
+    assert!(fault.starts_with("Pod cannot be decoded: invalid type: integer `7`"), "{fault}");
     assert!(fault.contains("column"), "{fault}");
 }
 
@@ -155,10 +135,7 @@ fn shaped_like(sample: Json) -> BoxedStrategy<Json> {
                 .collect();
             members
                 .prop_map(|members| {
-                    members
-                        .into_iter()
-                        .filter_map(|(key, value)| Some((key, value?)))
-                        .collect()
+                    members.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
                 })
                 .boxed()
         }
@@ -166,14 +143,10 @@ fn shaped_like(sample: Json) -> BoxedStrategy<Json> {
             let items: Vec<_> = items.into_iter().map(shaped_like).collect();
             items.prop_map(Json::Array).boxed()
         }
-        Json::String(text) => prop_oneof![Just(text), ".{0,6}"]
-            .prop_map(Json::String)
-            .boxed(),
+        Json::String(text) => prop_oneof![Just(text), ".{0,6}"].prop_map(Json::String).boxed(),
         other => Just(other).boxed(),
     };
-    (odd, as_it_is)
-        .prop_map(|(odd, value)| odd.unwrap_or(value))
-        .boxed()
+    (odd, as_it_is).prop_map(|(odd, value)| odd.unwrap_or(value)).boxed()
 }
 
 fn sample(kind: &str) -> Json {
@@ -212,33 +185,17 @@ fn sample(kind: &str) -> Json {
 }
 
 fn everything() -> Wanted {
-    let kinds = [
-        ("", "Pod"),
-        ("", "Event"),
-        ("apps", "DaemonSet"),
-        ("batch", "Job"),
-        ("", "Node"),
-    ];
+    let kinds = [("", "Pod"), ("", "Event"), ("apps", "DaemonSet"), ("batch", "Job"), ("", "Node")];
     Wanted {
         annotations: vec!["k".to_owned()],
-        documents: kinds
-            .map(|(group, kind)| (group.to_owned(), kind.to_owned()))
-            .to_vec(),
+        documents: kinds.map(|(group, kind)| (group.to_owned(), kind.to_owned())).to_vec(),
     }
 }
 
 fn odd_object() -> BoxedStrategy<Json> {
-    prop::sample::select(vec![
-        "Pod",
-        "Event",
-        "Deployment",
-        "DaemonSet",
-        "Job",
-        "Node",
-        "Other",
-    ])
-    .prop_flat_map(|kind| shaped_like(sample(kind)))
-    .boxed()
+    prop::sample::select(vec!["Pod", "Event", "Deployment", "DaemonSet", "Job", "Node", "Other"])
+        .prop_flat_map(|kind| shaped_like(sample(kind)))
+        .boxed()
 }
 
 /// Replaces nothing but puts null where a part is missing: what a full type reads as its default.
@@ -257,10 +214,7 @@ fn only_nulls(sample: Json) -> BoxedStrategy<Json> {
                 .collect();
             members
                 .prop_map(|members| {
-                    members
-                        .into_iter()
-                        .filter_map(|(key, value)| Some((key, value?)))
-                        .collect()
+                    members.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
                 })
                 .boxed()
         }

@@ -114,10 +114,7 @@ pub(super) fn decode(json: &[u8], wanted: &Wanted) -> Result<(Meta, Subject), se
         conditions: conditions(status.conditions),
         images: images(raw.spec.template),
     };
-    Ok((
-        raw.metadata.build(raw.api_version, raw.kind, wanted),
-        Subject::Workload(workload),
-    ))
+    Ok((raw.metadata.build(raw.api_version, raw.kind, wanted), Subject::Workload(workload)))
 }
 
 /// A DaemonSet has no replicas of its own: the number of nodes that should run it is the desired one.
@@ -137,10 +134,7 @@ pub(super) fn decode_daemon_set(
         conditions: conditions(status.conditions),
         images: images(raw.spec.template),
     };
-    Ok((
-        raw.metadata.build(raw.api_version, raw.kind, wanted),
-        Subject::Workload(workload),
-    ))
+    Ok((raw.metadata.build(raw.api_version, raw.kind, wanted), Subject::Workload(workload)))
 }
 
 fn images(template: RawTemplate<'_>) -> Vec<String> {

@@ -19,10 +19,7 @@ impl FieldSelector {
     /// # Errors
     /// Where a requirement is none: which, and what forms there are.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let parts = text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty());
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         parts
             .map(|part| {
                 requirement(part).ok_or_else(|| {
@@ -38,9 +35,7 @@ impl FieldSelector {
 
     /// Whether it looks at more than the metadata that is always read.
     pub(super) fn needs_document(&self) -> bool {
-        self.0
-            .iter()
-            .any(|one| one.path != "metadata.name" && one.path != "metadata.namespace")
+        self.0.iter().any(|one| one.path != "metadata.name" && one.path != "metadata.namespace")
     }
 
     pub(super) fn matches(&self, object: &Object) -> bool {
@@ -49,10 +44,9 @@ impl FieldSelector {
             let found = match requirement.path.as_str() {
                 "metadata.name" => identity.name.clone(),
                 "metadata.namespace" => identity.namespace.clone(),
-                path => object
-                    .document
-                    .as_deref()
-                    .map_or(String::new(), |json| look_up(json, path)),
+                path => {
+                    object.document.as_deref().map_or(String::new(), |json| look_up(json, path))
+                }
             };
             (found == requirement.value) == requirement.equal
         })

@@ -1,17 +1,12 @@
 //! An interest of a manifest, narrowed by the operator and ready to match.
 
-use std::collections::BTreeMap;
-
 use serde_json_path::JsonPath;
 
 use super::field_selector::FieldSelector;
 use super::label_selector::LabelSelector;
 use super::partition::Partitioning;
-use crate::model::{Change, Changes, Interest, Manifest, Object, PartitionBy, Value};
+use crate::model::{Change, Changes, Interest, Manifest, Narrowing, Object, PartitionBy, Value};
 use crate::normalize::{Wanted, evaluate_fields, parse_path};
-
-/// The operator's narrowing: namespaces by the name of an interest.
-pub type Narrowing = BTreeMap<String, Vec<String>>;
 
 /// Why an interest cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,33 +35,23 @@ pub(super) fn compile(
     manifest: &Manifest,
     narrowing: &Narrowing,
 ) -> Result<Vec<Compiled>, InterestError> {
-    if let Some(unknown) = narrowing.keys().find(|name| {
-        manifest
-            .interests
-            .iter()
-            .all(|interest| interest.name != **name)
-    }) {
-        let names: Vec<&str> = manifest
-            .interests
-            .iter()
-            .map(|interest| interest.name.as_str())
-            .collect();
+    if let Some(unknown) = narrowing
+        .keys()
+        .find(|name| manifest.interests.iter().all(|interest| interest.name != **name))
+    {
+        let names: Vec<&str> =
+            manifest.interests.iter().map(|interest| interest.name.as_str()).collect();
         return Err(InterestError {
             interest: unknown.clone(),
-            why: format!(
-                "the rule has no such interest; it has: {}",
-                names.join(", ")
-            ),
+            why: format!("the rule has no such interest; it has: {}", names.join(", ")),
         });
     }
     manifest
         .interests
         .iter()
         .map(|interest| {
-            Compiled::new(interest, narrowing.get(&interest.name)).map_err(|why| InterestError {
-                interest: interest.name.clone(),
-                why,
-            })
+            Compiled::new(interest, narrowing.get(&interest.name))
+                .map_err(|why| InterestError { interest: interest.name.clone(), why })
         })
         .collect()
 }
@@ -168,11 +153,7 @@ fn narrow(asked: &[String], narrowed: Option<&Vec<String>>) -> Result<Vec<String
     if asked.is_empty() {
         return Ok(narrowed.clone());
     }
-    let both: Vec<String> = asked
-        .iter()
-        .filter(|name| narrowed.contains(name))
-        .cloned()
-        .collect();
+    let both: Vec<String> = asked.iter().filter(|name| narrowed.contains(name)).cloned().collect();
     if both.is_empty() {
         return Err(format!(
             "the rule wants the namespaces {}, the configuration allows only {}: nothing is left",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::model::{Identity, Object, Subject};
+use crate::model::{Object, Subject};
 
 /// A rule's view of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +24,7 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn membership(&self, rule: usize) -> Option<&Membership> {
-        self.memberships
-            .iter()
-            .find(|membership| membership.rule == rule)
+        self.memberships.iter().find(|membership| membership.rule == rule)
     }
 
     /// The count, of a Kubernetes Event.
@@ -35,15 +33,6 @@ impl Known {
             Subject::Notice(notice) => notice.count,
             _ => 0,
         }
-    }
-}
-
-/// What tells objects apart: the uid; hand-made objects without one are told apart by name.
-pub(super) fn uid(identity: &Identity) -> String {
-    if identity.uid.is_empty() {
-        format!("{}/{}/{}", identity.kind, identity.namespace, identity.name)
-    } else {
-        identity.uid.clone()
     }
 }
 

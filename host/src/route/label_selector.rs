@@ -74,10 +74,7 @@ fn split(text: &str) -> Vec<&str> {
 fn requirement(text: &str) -> Option<Requirement> {
     let of = |key: &str, test| {
         let key = key.trim();
-        is_word(key).then(|| Requirement {
-            key: key.to_owned(),
-            test,
-        })
+        is_word(key).then(|| Requirement { key: key.to_owned(), test })
     };
     let one = |value: &str| {
         let value = value.trim();
@@ -94,10 +91,7 @@ fn requirement(text: &str) -> Option<Requirement> {
     }
     if let Some((head, set)) = text.strip_suffix(')').and_then(|text| text.split_once('(')) {
         let (key, operator) = head.trim().rsplit_once(char::is_whitespace)?;
-        let values = set
-            .split(',')
-            .map(|value| one(value)?.pop())
-            .collect::<Option<Vec<_>>>()?;
+        let values = set.split(',').map(|value| one(value)?.pop()).collect::<Option<Vec<_>>>()?;
         return match operator {
             "in" => of(key, Test::In(values)),
             "notin" => of(key, Test::NotIn(values)),
@@ -108,10 +102,7 @@ fn requirement(text: &str) -> Option<Requirement> {
 }
 
 fn is_word(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
 }
 
 #[cfg(test)]
@@ -122,15 +113,9 @@ mod tests {
     fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
         let labels = labels
             .iter()
-            .map(|(key, value)| Label {
-                key: (*key).to_owned(),
-                value: (*value).to_owned(),
-            })
+            .map(|(key, value)| Label { key: (*key).to_owned(), value: (*value).to_owned() })
             .collect();
-        LabelSelector::parse(selector).unwrap().matches(&Meta {
-            labels,
-            ..Meta::default()
-        })
+        LabelSelector::parse(selector).unwrap().matches(&Meta { labels, ..Meta::default() })
     }
 
     #[test]
@@ -151,16 +136,9 @@ mod tests {
         ] {
             assert!(matches(yes, &web), "{yes}");
         }
-        for no in [
-            "db",
-            "!app",
-            "app=db",
-            "app!=web",
-            "app in (db)",
-            "app notin (web)",
-            "app,db",
-            "app=",
-        ] {
+        for no in
+            ["db", "!app", "app=db", "app!=web", "app in (db)", "app notin (web)", "app,db", "app="]
+        {
             assert!(!matches(no, &web), "{no}");
         }
     }

@@ -14,13 +14,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{
-    Change, Event, Id, Identity, Manifest, Meta, Object, Observation, Origin, Seen, Subject,
-    Timestamp, Value,
+    Change, Event, Id, Identity, Manifest, Meta, Narrowing, Object, Observation, Origin, Seen,
+    Subject, Timestamp, Value,
 };
 use crate::normalize::Wanted;
 
 use interest::Compiled;
-pub use interest::{InterestError, Narrowing};
+pub use interest::InterestError;
 use known::{Known, KnownObjects, Membership};
 
 /// Events that an observation made, in the order of the rules.
@@ -44,8 +44,10 @@ pub struct Gap {
     pub from: Timestamp,
     /// When watching went on.
     pub to: Timestamp,
-    /// The kind of object, such as `pods` or `Pod`.
-    pub kind: String,
+    /// The stream or watch that broke.
+    pub scope: String,
+    /// The kinds of object that it is about, such as `Pod`.
+    pub kinds: Vec<String>,
     /// Why there was a gap.
     pub reason: String,
 }
@@ -116,8 +118,13 @@ impl Router {
     }
 
     /// The last known form of an object, while it exists.
-    pub fn last_known(&self, uid: &str) -> Option<Arc<Object>> {
-        self.known.get(uid).map(|known| known.object.clone())
+    pub fn last_known(&self, identity: &Identity) -> Option<Arc<Object>> {
+        self.known.get(&identity.unique()).map(|known| known.object.clone())
+    }
+
+    /// Values of an interest's fields in an object.
+    pub fn fields(&self, rule: usize, interest: u32, object: &Object) -> Vec<Value> {
+        self.rules.get(rule).map(|rule| rule.fields(interest, object)).unwrap_or_default()
     }
 
     /// Whether the host knows that the partition's object exists.
@@ -128,8 +135,7 @@ impl Router {
     /// The source lost its place: what follows in this scope (a stream or a watch) is compared with
     /// what is known until [`Router::end_gap`].
     pub fn begin_gap(&mut self, scope: &str, since: Timestamp) {
-        self.comparing
-            .retain(|comparison| comparison.scope != scope);
+        self.comparing.retain(|comparison| comparison.scope != scope);
         self.comparing.push(Comparison {
             scope: scope.to_owned(),
             since,
@@ -140,20 +146,16 @@ impl Router {
 
     /// Whether a scope is being compared.
     pub fn in_gap(&self, scope: &str) -> bool {
-        self.comparing
-            .iter()
-            .any(|comparison| comparison.scope == scope)
+        self.comparing.iter().any(|comparison| comparison.scope == scope)
     }
 
     /// The list after a gap is complete: what was known, is of a kind of the scope and was not seen
-    /// again has vanished.
-    pub fn end_gap(&mut self, scope: &str, time: Timestamp) -> Routed {
-        let Some(at) = self
-            .comparing
-            .iter()
-            .position(|comparison| comparison.scope == scope)
+    /// again has vanished. Returns the events of what has vanished, and the kinds that the list was
+    /// about.
+    pub fn end_gap(&mut self, scope: &str, time: Timestamp) -> (Routed, Vec<String>) {
+        let Some(at) = self.comparing.iter().position(|comparison| comparison.scope == scope)
         else {
-            return Vec::new();
+            return (Vec::new(), Vec::new());
         };
         let comparison = self.comparing.swap_remove(at);
         let mut routed = Vec::new();
@@ -162,7 +164,17 @@ impl Router {
                 routed.extend(self.vanished(&known, time));
             }
         }
-        routed
+        (routed, comparison.kinds.into_iter().map(|(_, kind)| kind).collect())
+    }
+
+    /// Ends a comparison whose list never became complete; returns the kinds that were seen.
+    pub fn abandon_gap(&mut self, scope: &str) -> Vec<String> {
+        let Some(at) = self.comparing.iter().position(|comparison| comparison.scope == scope)
+        else {
+            return Vec::new();
+        };
+        let comparison = self.comparing.swap_remove(at);
+        comparison.kinds.into_iter().map(|(_, kind)| kind).collect()
     }
 
     /// Tells a scope's comparison which kind of object it is about; a list may be empty.
@@ -176,7 +188,7 @@ impl Router {
     pub fn route(&mut self, scope: &str, observation: Observation) -> Routing {
         let Observation { time, seen, object } = observation;
         let meta = &object.meta;
-        let uid = known::uid(&meta.identity);
+        let uid = meta.identity.unique().into_owned();
         let gap_since = self.note_seen(scope, &uid, &meta.identity);
         if seen == Seen::Deleted {
             return match self.known.remove(&uid) {
@@ -195,19 +207,13 @@ impl Router {
         let sight = Sight {
             id: self.seen_id(meta),
             time,
-            snapshot: seen == Seen::Snapshot,
+            snapshot: seen == Seen::Snapshot && gap_since.is_none(),
             gap_since,
             count_before: before.as_ref().map(|known| known.count()),
             object,
         };
         let (memberships, routed) = self.enter_and_leave(before.as_ref(), &sight);
-        self.known.insert(
-            uid,
-            Some(Known {
-                object: sight.object,
-                memberships,
-            }),
-        );
+        self.known.insert(uid, Some(Known { object: sight.object, memberships }));
         Routing::News(routed)
     }
 
@@ -225,31 +231,10 @@ impl Router {
         let mut routed = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
             let was = before.and_then(|known| known.membership(index));
-            let is = rule
-                .matching(&sight.object)
-                .map(|(interest, compiled, fields)| {
-                    let partition = match was {
-                        Some(was)
-                            if partition::same(
-                                &compiled.partition,
-                                was,
-                                &sight.object,
-                                &fields,
-                            ) =>
-                        {
-                            was.partition.clone()
-                        }
-                        _ => partition::of(&compiled.partition, &sight.object, &fields),
-                    };
-                    (
-                        Membership {
-                            rule: index,
-                            interest,
-                            partition,
-                        },
-                        fields,
-                    )
-                });
+            let is = rule.matching(&sight.object).map(|(interest, compiled, fields)| {
+                let partition = partition::of(&compiled.partition, &sight.object, &fields);
+                (Membership { rule: index, interest, partition }, fields)
+            });
             let stays = match (was, &is) {
                 (Some(was), Some((is, _))) => was.partition == is.partition,
                 _ => false,
@@ -344,15 +329,8 @@ impl Router {
     fn vanished(&self, known: &Known, time: Timestamp) -> Routed {
         let meta = &known.object.meta;
         let cluster = self.origin.cluster.as_str();
-        let id = Id::of(
-            "v",
-            &[
-                &cluster,
-                &self.history,
-                &meta.identity.uid,
-                &meta.resource_version,
-            ],
-        );
+        let id =
+            Id::of("v", &[&cluster, &self.history, &meta.identity.uid, &meta.resource_version]);
         self.gone(known, &known.object, id, time, true)
     }
 
@@ -370,8 +348,7 @@ impl Router {
         }
         let wanted = known.memberships.iter().filter_map(|was| {
             let rule = self.rules.get(was.rule)?;
-            rule.wants(was.interest, Change::Deleted)
-                .then_some((rule, was))
+            rule.wants(was.interest, Change::Deleted).then_some((rule, was))
         });
         wanted
             .map(|(rule, was)| {
@@ -403,7 +380,7 @@ impl Router {
                 &self.history,
                 &id_group(identity),
                 &identity.kind,
-                &known::uid(identity),
+                &&*identity.unique(),
                 &meta.resource_version,
             ],
         )
@@ -443,11 +420,7 @@ impl Sight {
             (None, _, None) => notice.count,
             (None, _, Some(since)) => {
                 let created = self.object.meta.created_at;
-                if created.is_some_and(|at| at >= since) {
-                    notice.count
-                } else {
-                    0
-                }
+                if created.is_some_and(|at| at >= since) { notice.count } else { 0 }
             }
         }
     }
@@ -456,23 +429,18 @@ impl Sight {
 impl RuleInterests {
     /// The first interest that matches an object, with the values of its fields.
     fn matching(&self, object: &Object) -> Option<(u32, &Compiled, Vec<Value>)> {
-        let (place, interest) = (0u32..)
-            .zip(&self.interests)
-            .find(|(_, interest)| interest.matches(object))?;
+        let (place, interest) =
+            (0u32..).zip(&self.interests).find(|(_, interest)| interest.matches(object))?;
         Some((place, interest, interest.fields(object)))
     }
 
     fn wants(&self, interest: u32, change: Change) -> bool {
-        self.interests
-            .get(interest as usize)
-            .is_some_and(|interest| interest.wants(change))
+        self.interests.get(interest as usize).is_some_and(|interest| interest.wants(change))
     }
 
     fn fields(&self, interest: u32, object: &Object) -> Vec<Value> {
         let interest = self.interests.get(interest as usize);
-        interest
-            .map(|interest| interest.fields(object))
-            .unwrap_or_default()
+        interest.map(|interest| interest.fields(object)).unwrap_or_default()
     }
 }
 

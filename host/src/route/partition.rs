@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::known::{Membership, uid};
-use crate::model::{Identity, Object, PartitionBy, Subject, Value};
+use crate::model::{Object, PartitionBy, Subject, Value};
 
 /// How an interest partitions, with a field's place among the interest's fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,32 +33,11 @@ pub(super) fn of(by: &Partitioning, object: &Object, fields: &[Value]) -> Arc<st
     }
 }
 
-/// Whether an object is still in the partition that it was in, found without making its name anew.
-pub(super) fn same(by: &Partitioning, was: &Membership, object: &Object, fields: &[Value]) -> bool {
-    match by {
-        Partitioning::Plain(PartitionBy::WholeCluster) => was.partition.is_empty(),
-        Partitioning::Plain(PartitionBy::Object)
-            if !matches!(object.subject, Subject::Notice(_)) =>
-        {
-            *was.partition == *object.meta.identity.uid
-        }
-        _ => was.partition == of(by, object, fields),
-    }
-}
-
-/// A Kubernetes Event's partition is that of the object it regards. A node's is its name, for the
-/// Events about it carry the name in place of the uid.
+/// A Kubernetes Event's partition is that of the object it regards.
 fn by_object(object: &Object) -> Arc<str> {
-    match &object.subject {
-        Subject::Notice(notice) => of_identity(&notice.regarding.identity),
-        _ => of_identity(&object.meta.identity),
-    }
-}
-
-fn of_identity(identity: &Identity) -> Arc<str> {
-    if identity.kind == "Node" {
-        format!("Node/{}", identity.name).into()
-    } else {
-        uid(identity).into()
-    }
+    let identity = match &object.subject {
+        Subject::Notice(notice) => &notice.regarding.identity,
+        _ => &object.meta.identity,
+    };
+    identity.partition().into()
 }

@@ -25,11 +25,7 @@ impl<'a> App<'a> {
             .label(DYNO_TYPE)
             .or_else(|| event.object.name.split_once("--").map(|(_, rest)| rest))
             .unwrap_or("web");
-        Some(Self {
-            name,
-            space: &event.object.namespace,
-            dyno_type,
-        })
+        Some(Self { name, space: &event.object.namespace, dyno_type })
     }
 
     /// What receivers know the app by.

@@ -17,38 +17,14 @@ pub(crate) struct Code {
     description: &'static str,
 }
 
-const R14: Code = Code {
-    name: "R14",
-    description: "Memory quota exceeded",
-};
-const H10: Code = Code {
-    name: "H10",
-    description: "App crashed",
-};
-const H9: Code = Code {
-    name: "H9",
-    description: "App did not startup",
-};
-const H20: Code = Code {
-    name: "H20",
-    description: "App boot timeout",
-};
-const H8: Code = Code {
-    name: "H8",
-    description: "App exited prematurely",
-};
-const H99: Code = Code {
-    name: "H99",
-    description: "Platform error",
-};
-const H98: Code = Code {
-    name: "H98",
-    description: "Platform limit error",
-};
-const H0: Code = Code {
-    name: "H0",
-    description: "Unknown error",
-};
+const R14: Code = Code { name: "R14", description: "Memory quota exceeded" };
+const H10: Code = Code { name: "H10", description: "App crashed" };
+const H9: Code = Code { name: "H9", description: "App did not startup" };
+const H20: Code = Code { name: "H20", description: "App boot timeout" };
+const H8: Code = Code { name: "H8", description: "App exited prematurely" };
+const H99: Code = Code { name: "H99", description: "Platform error" };
+const H98: Code = Code { name: "H98", description: "Platform limit error" };
+const H0: Code = Code { name: "H0", description: "Unknown error" };
 
 /// Ends that an operator, a shell or a missing command explains.
 const NO_CRASH: [i32; 6] = [0, 126, 127, 130, 143, 15];
@@ -78,9 +54,7 @@ impl<'a> Said<'a> {
         now: Timestamp,
         repeat: Span,
     ) -> Result<bool, String> {
-        Ok(self
-            .last(code)?
-            .is_none_or(|last| now.saturating_sub(last) >= repeat.millis()))
+        Ok(self.last(code)?.is_none_or(|last| now.saturating_sub(last) >= repeat.millis()))
     }
 
     /// Remembers that a code was said.
@@ -138,12 +112,7 @@ pub(crate) fn classify(
     if is_unschedulable(pod) {
         return Ok(Some(H98));
     }
-    let mut look = Look {
-        pod,
-        extended,
-        gap: event.gap,
-        said,
-    };
+    let mut look = Look { pod, extended, gap: event.gap, said };
     if look.any_end(R14, |end| end.reason == "OOMKilled")? {
         return Ok(Some(R14));
     }
@@ -245,10 +214,7 @@ impl Look<'_, '_> {
 
     fn waits_for(&self, reasons: &[&str]) -> bool {
         self.pod.containers.iter().any(|container| {
-            self.counts(container)
-                && reasons
-                    .iter()
-                    .any(|reason| container.state.waits_for(reason))
+            self.counts(container) && reasons.iter().any(|reason| container.state.waits_for(reason))
         })
     }
 }
@@ -277,16 +243,11 @@ struct Dyno<'a> {
 pub(crate) fn payload<'a>(event: &'a Event, app: &App<'a>, pod: &Pod, code: Code) -> Crashed<'a> {
     let restarts = pod
         .containers_of(ContainerKind::App)
-        .fold(0u32, |sum, container| {
-            sum.saturating_add(container.restart_count)
-        });
+        .fold(0u32, |sum, container| sum.saturating_add(container.restart_count));
     Crashed {
         app: Named { name: app.name },
         space: Named { name: app.space },
-        dynos: [Dyno {
-            dyno: &event.object.name,
-            r#type: app.dyno_type,
-        }],
+        dynos: [Dyno { dyno: &event.object.name, r#type: app.dyno_type }],
         key: app.key(),
         action: "crashed",
         description: code.description,

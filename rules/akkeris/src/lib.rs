@@ -26,10 +26,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            repeat: Span::minutes(30),
-            extended: false,
-        }
+        Self { repeat: Span::minutes(30), extended: false }
     }
 }
 
@@ -43,74 +40,30 @@ impl Rule for Akkeris {
 
     fn manifest() -> Manifest {
         use Severity::{Error, Info, Warning};
-        Manifest::new(
-            "akkeris",
-            env!("CARGO_PKG_VERSION"),
-            env!("CARGO_PKG_DESCRIPTION"),
-        )
-        .code(
-            "R14",
-            "Memory quota exceeded",
-            Error,
-            "A container was killed for memory",
-        )
-        .code(
-            "H10",
-            "App crashed",
-            Error,
-            "A container ended with an error",
-        )
-        .code(
-            "H9",
-            "App did not startup",
-            Error,
-            "A container's command cannot be run",
-        )
-        .code(
-            "H20",
-            "App boot timeout",
-            Error,
-            "A web pod is not ready 60 s after its start",
-        )
-        .code(
-            "H8",
-            "App exited prematurely",
-            Warning,
-            "A container ended without an error",
-        )
-        .code("H99", "Platform error", Error, "An image cannot be pulled")
-        .code(
-            "H98",
-            "Platform limit error",
-            Error,
-            "No node has room for the pod",
-        )
-        .code(
-            "H0",
-            "Unknown error",
-            Error,
-            "The app cannot run (extended mode only)",
-        )
-        .code(
-            "released",
-            "Released",
-            Info,
-            "A new release is fully rolled out",
-        )
-        .interest(
-            Interest::new("pods", "v1", "Pod")
-                .labels(app::APP_NAME)
-                .changes(Changes::ADDED | Changes::MODIFIED | Changes::SNAPSHOT)
-                .parts(Parts::LABELS | Parts::CONDITIONS),
-        )
-        .interest(
-            Interest::new("deployments", "apps/v1", "Deployment")
-                .labels(&format!("{},{}", app::APP_NAME, release::RELEASE_UUID))
-                .changes(Changes::ADDED | Changes::MODIFIED | Changes::SNAPSHOT)
-                .parts(Parts::LABELS | Parts::CONDITIONS | Parts::IMAGES)
-                .partition(Partition::ByLabel(app::APP_NAME.to_owned())),
-        )
-        .state(1)
+        Manifest::new("akkeris", env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_DESCRIPTION"))
+            .code("R14", "Memory quota exceeded", Error, "A container was killed for memory")
+            .code("H10", "App crashed", Error, "A container ended with an error")
+            .code("H9", "App did not startup", Error, "A container's command cannot be run")
+            .code("H20", "App boot timeout", Error, "A web pod is not ready 60 s after its start")
+            .code("H8", "App exited prematurely", Warning, "A container ended without an error")
+            .code("H99", "Platform error", Error, "An image cannot be pulled")
+            .code("H98", "Platform limit error", Error, "No node has room for the pod")
+            .code("H0", "Unknown error", Error, "The app cannot run (extended mode only)")
+            .code("released", "Released", Info, "A new release is fully rolled out")
+            .interest(
+                Interest::new("pods", "v1", "Pod")
+                    .labels(app::APP_NAME)
+                    .changes(Changes::ADDED | Changes::MODIFIED | Changes::SNAPSHOT)
+                    .parts(Parts::LABELS | Parts::CONDITIONS),
+            )
+            .interest(
+                Interest::new("deployments", "apps/v1", "Deployment")
+                    .labels(&format!("{},{}", app::APP_NAME, release::RELEASE_UUID))
+                    .changes(Changes::ADDED | Changes::MODIFIED | Changes::SNAPSHOT)
+                    .parts(Parts::LABELS | Parts::CONDITIONS | Parts::IMAGES)
+                    .partition(Partition::ByLabel(app::APP_NAME.to_owned())),
+            )
+            .state(1)
     }
 
     fn configure(settings: Settings) -> Result<Self, Problem> {

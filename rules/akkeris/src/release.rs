@@ -35,8 +35,7 @@ pub(crate) fn evaluate(
         && rolled_out_at.is_none_or(|at| event.time.saturating_sub(at) <= NEWS_FOR_MS);
     known.push(uuid.to_owned());
     let forgotten = known.len().saturating_sub(REMEMBERED);
-    cx.state()
-        .put_json(KNOWN, &known.get(forgotten..).unwrap_or_default())?;
+    cx.state().put_json(KNOWN, &known.get(forgotten..).unwrap_or_default())?;
     if is_news {
         let body = payload(event, app, workload, uuid);
         out.say(Verdict::firing("released", app.key()).payload(&body)?);
@@ -97,13 +96,9 @@ fn payload<'a>(
         space: Named { name: app.space },
         key: app.key(),
         action: "released",
-        slug: Slug {
-            image: workload.images.first().map_or("", String::as_str),
-        },
+        slug: Slug { image: workload.images.first().map_or("", String::as_str) },
         released_at: rfc3339(event.time),
-        dyno: DynoType {
-            r#type: app.dyno_type,
-        },
+        dyno: DynoType { r#type: app.dyno_type },
         release: Release { id: uuid },
     }
 }

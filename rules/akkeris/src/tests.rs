@@ -24,17 +24,9 @@ fn codes(settings: &str, event: &Event) -> Vec<String> {
 
 #[track_caller]
 fn says(containers: &[ContainerBuilder], compatible: &str, extended: &str) {
-    let event = containers
-        .iter()
-        .cloned()
-        .fold(web(), PodBuilder::container)
-        .event();
+    let event = containers.iter().cloned().fold(web(), PodBuilder::container).event();
     assert_eq!(codes("{}", &event).concat(), compatible, "compatible mode");
-    assert_eq!(
-        codes(r#"{"extended":true}"#, &event).concat(),
-        extended,
-        "extended mode"
-    );
+    assert_eq!(codes(r#"{"extended":true}"#, &event).concat(), extended, "extended mode");
 }
 
 #[test]
@@ -45,32 +37,16 @@ fn the_table_row_by_row() {
     for explained in [0, 126, 127, 130, 143, 15, 137] {
         says(&[app().terminated("Error", explained)], "", "");
     }
+    says(&[app().waiting("CrashLoopBackOff").last_terminated("Error", 137, None)], "H10", "H10");
     says(
-        &[app()
-            .waiting("CrashLoopBackOff")
-            .last_terminated("Error", 137, None)],
+        &[app().waiting("CrashLoopBackOff").last_terminated("OOMKilled", 137, None)],
         "H10",
         "H10",
     );
-    says(
-        &[app()
-            .waiting("CrashLoopBackOff")
-            .last_terminated("OOMKilled", 137, None)],
-        "H10",
-        "H10",
-    );
-    says(
-        &[app()
-            .waiting("CrashLoopBackOff")
-            .last_terminated("Error", 143, None)],
-        "",
-        "",
-    );
+    says(&[app().waiting("CrashLoopBackOff").last_terminated("Error", 143, None)], "", "");
     says(&[app().terminated("ContainerCannotRun", 127)], "H9", "H9");
     says(
-        &[app()
-            .waiting("CrashLoopBackOff")
-            .last_terminated("ContainerCannotRun", 127, None)],
+        &[app().waiting("CrashLoopBackOff").last_terminated("ContainerCannotRun", 127, None)],
         "H9",
         "H9",
     );
@@ -78,11 +54,7 @@ fn the_table_row_by_row() {
     says(&[app().terminated("Completed", 0)], "H8", "H8");
     says(&[app().waiting("ImagePullBackOff")], "H99", "H99");
     says(&[app().waiting("ErrImagePull")], "H99", "H99");
-    for reason in [
-        "CreateContainerConfigError",
-        "InvalidImageName",
-        "RunContainerError",
-    ] {
+    for reason in ["CreateContainerConfigError", "InvalidImageName", "RunContainerError"] {
         says(&[app().waiting(reason)], "", "H0");
     }
     says(&[app()], "", "");
@@ -92,10 +64,7 @@ fn the_table_row_by_row() {
 #[test]
 fn the_first_match_wins_over_all_containers() {
     says(
-        &[
-            container("a").terminated("Completed", 0),
-            container("b").terminated("OOMKilled", 137),
-        ],
+        &[container("a").terminated("Completed", 0), container("b").terminated("OOMKilled", 137)],
         "R14",
         "R14",
     );
@@ -104,49 +73,21 @@ fn the_first_match_wins_over_all_containers() {
 #[test]
 fn init_and_sidecar_containers_count_in_the_extended_mode_only() {
     let init = |kind| container("migrate").kind(kind);
-    says(
-        &[init(ContainerKind::Init).terminated("Error", 1)],
-        "",
-        "H10",
-    );
-    says(
-        &[init(ContainerKind::Sidecar).waiting("ErrImagePull")],
-        "",
-        "H99",
-    );
-    says(
-        &[init(ContainerKind::Init).terminated("Completed", 0)],
-        "",
-        "",
-    );
-    says(
-        &[init(ContainerKind::Ephemeral).terminated("Error", 1)],
-        "",
-        "",
-    );
+    says(&[init(ContainerKind::Init).terminated("Error", 1)], "", "H10");
+    says(&[init(ContainerKind::Sidecar).waiting("ErrImagePull")], "", "H99");
+    says(&[init(ContainerKind::Init).terminated("Completed", 0)], "", "");
+    says(&[init(ContainerKind::Ephemeral).terminated("Error", 1)], "", "");
 }
 
 #[test]
 fn an_unschedulable_pod_is_h98_with_no_restarts() {
-    let unschedulable = condition(
-        "PodScheduled",
-        ConditionStatus::No,
-        "Unschedulable",
-        "0/3 nodes are available",
-    );
-    let event = web()
-        .phase(PodPhase::Pending)
-        .condition(unschedulable)
-        .event();
+    let unschedulable =
+        condition("PodScheduled", ConditionStatus::No, "Unschedulable", "0/3 nodes are available");
+    let event = web().phase(PodPhase::Pending).condition(unschedulable).event();
     let outcome = scene("{}").evaluate(&event).unwrap();
     assert_eq!(outcome.verdicts[0].code, "H98");
     assert!(outcome.verdicts[0].payload.contains(r#""restarts":0"#));
-    let gated = condition(
-        "PodScheduled",
-        ConditionStatus::No,
-        "SchedulingGated",
-        "gated",
-    );
+    let gated = condition("PodScheduled", ConditionStatus::No, "SchedulingGated", "gated");
     let event = web().phase(PodPhase::Pending).condition(gated).event();
     assert!(codes("{}", &event).is_empty());
 }
@@ -166,34 +107,22 @@ fn others_and_stops_on_purpose_say_nothing() {
 fn a_web_pod_that_is_not_ready_is_woken_a_minute_after_its_start() {
     let starting = || web().container(container("app").running(NEW_YEAR, false));
     let mut scene = scene("{}");
-    let outcome = scene
-        .evaluate(&starting().at(NEW_YEAR + 1500).event())
-        .unwrap();
+    let outcome = scene.evaluate(&starting().at(NEW_YEAR + 1500).event()).unwrap();
     assert!(outcome.verdicts.is_empty());
-    assert_eq!(
-        (outcome.wakes[0].key.as_str(), outcome.wakes[0].at),
-        ("boot", NEW_YEAR + MINUTE)
-    );
+    assert_eq!((outcome.wakes[0].key.as_str(), outcome.wakes[0].at), ("boot", NEW_YEAR + MINUTE));
 
-    let woken = starting()
-        .at(NEW_YEAR + MINUTE)
-        .with(|event| event.change = Change::Wake)
-        .event();
+    let woken = starting().at(NEW_YEAR + MINUTE).with(|event| event.change = Change::Wake).event();
     assert_eq!(scene.codes(&woken), ["H20"]);
 
-    let ready = web()
-        .container(container("app").running(NEW_YEAR, true))
-        .event();
+    let ready = web().container(container("app").running(NEW_YEAR, true)).event();
     assert_eq!(scene.evaluate(&ready).unwrap().cancels, ["boot"]);
 }
 
 #[test]
 fn only_web_dynos_have_a_boot_limit() {
     let late = |pod: PodBuilder| {
-        let event = pod
-            .container(container("app").running(NEW_YEAR, false))
-            .at(NEW_YEAR + MINUTE)
-            .event();
+        let event =
+            pod.container(container("app").running(NEW_YEAR, false)).at(NEW_YEAR + MINUTE).event();
         codes("{}", &event)
     };
     assert_eq!(late(web()), ["H20"]);
@@ -204,18 +133,9 @@ fn only_web_dynos_have_a_boot_limit() {
 
 #[test]
 fn a_pod_is_reported_once_per_code_until_the_repeat_is_over() {
-    let crash = |time| {
-        web()
-            .container(container("app").terminated("Error", 1))
-            .at(time)
-            .event()
-    };
-    let killed = |time| {
-        web()
-            .container(container("app").terminated("OOMKilled", 137))
-            .at(time)
-            .event()
-    };
+    let crash = |time| web().container(container("app").terminated("Error", 1)).at(time).event();
+    let killed =
+        |time| web().container(container("app").terminated("OOMKilled", 137)).at(time).event();
     let mut scene = scene("{}");
     assert_eq!(scene.codes(&crash(NEW_YEAR)), ["H10"]);
     scene.forget("{}").unwrap();
@@ -258,12 +178,7 @@ fn release(uuid: &str) -> WorkloadBuilder {
         .label("akkeris.io/app-name", "testapp")
         .label("akkeris.io/release-uuid", uuid)
         .image("registry.example.com/repo/testapp:1")
-        .condition(condition(
-            "Progressing",
-            ConditionStatus::Yes,
-            "NewReplicaSetAvailable",
-            "done",
-        ))
+        .condition(condition("Progressing", ConditionStatus::Yes, "NewReplicaSetAvailable", "done"))
 }
 
 #[test]
@@ -280,12 +195,8 @@ fn a_release_is_reported_once_with_its_image() {
 
 #[test]
 fn a_release_waits_for_its_own_status() {
-    let stale = release("1")
-        .with(|event, _| event.object.generation = 2)
-        .event();
-    let rolling = release("1")
-        .with(|_, workload| workload.updated = 1)
-        .event();
+    let stale = release("1").with(|event, _| event.object.generation = 2).event();
+    let rolling = release("1").with(|_, workload| workload.updated = 1).event();
     let old = release("1").at(NEW_YEAR + 61 * MINUTE).event();
     for event in [stale, rolling, old] {
         assert!(codes("{}", &event).is_empty());
@@ -295,9 +206,7 @@ fn a_release_waits_for_its_own_status() {
 #[test]
 fn releases_that_existed_are_learnt_and_twenty_are_remembered() {
     let mut scene = scene("{}");
-    let existing = release("0")
-        .with(|event, _| event.change = Change::Snapshot)
-        .event();
+    let existing = release("0").with(|event, _| event.change = Change::Snapshot).event();
     assert!(scene.codes(&existing).is_empty());
     assert!(scene.codes(&release("0").event()).is_empty());
     for n in 1..=20 {
@@ -310,8 +219,6 @@ fn releases_that_existed_are_learnt_and_twenty_are_remembered() {
 #[test]
 fn settings_are_checked() {
     assert!(Scene::<Akkeris>::new(r#"{"repeat":"1h","extended":true}"#).is_ok());
-    let problem = Scene::<Akkeris>::new(r#"{"repeat":"often"}"#)
-        .err()
-        .unwrap();
+    let problem = Scene::<Akkeris>::new(r#"{"repeat":"often"}"#).err().unwrap();
     assert_eq!(problem.path, "/repeat");
 }

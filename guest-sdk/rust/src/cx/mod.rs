@@ -17,17 +17,13 @@ pub struct Cx {
 impl Cx {
     #[cfg(target_family = "wasm")]
     pub(crate) fn at(index: u32) -> Self {
-        Self {
-            backend: Backend::at(index),
-        }
+        Self { backend: Backend::at(index) }
     }
 
     /// State of the event's partition. It is committed with the answer to this event, and is all
     /// that lasts between batches.
     pub fn state(&mut self) -> State<'_> {
-        State {
-            backend: &mut self.backend,
-        }
+        State { backend: &mut self.backend }
     }
 
     /// Writes a line to the host's log, tied to the event.

@@ -21,9 +21,7 @@ pub(crate) struct Entry {
 impl Cx {
     // The export shim of the sandbox makes one per event; natively only the tests' scene does.
     pub(crate) fn at(_index: u32) -> Self {
-        Self {
-            backend: Backend::default(),
-        }
+        Self { backend: Backend::default() }
     }
 }
 
@@ -42,13 +40,7 @@ impl Backend {
             0 => 0,
             _ => self.now.saturating_add(i64::from(seconds) * 1000),
         };
-        self.entries.insert(
-            key.to_owned(),
-            Entry {
-                value: value.to_owned(),
-                expires_at,
-            },
-        );
+        self.entries.insert(key.to_owned(), Entry { value: value.to_owned(), expires_at });
     }
 
     pub(super) fn remove(&mut self, key: &str) {

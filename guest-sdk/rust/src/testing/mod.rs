@@ -42,10 +42,7 @@ impl<R: Rule> Scene<R> {
     /// What the rule says of its settings.
     pub fn new(settings: &str) -> Result<Self, Problem> {
         let rule = R::configure(settings::parse(settings)?)?;
-        Ok(Self {
-            rule,
-            cx: Cx::at(0),
-        })
+        Ok(Self { rule, cx: Cx::at(0) })
     }
 
     /// The rule's answer to an event. Unlike in the host, what an event wrote stays written when
@@ -65,14 +62,8 @@ impl<R: Rule> Scene<R> {
     /// # Panics
     /// Where the answer is an error.
     pub fn codes(&mut self, event: &Event) -> Vec<String> {
-        let outcome = self
-            .evaluate(event)
-            .unwrap_or_else(|fault| panic!("rule error: {fault}"));
-        outcome
-            .verdicts
-            .into_iter()
-            .map(|verdict| verdict.code)
-            .collect()
+        let outcome = self.evaluate(event).unwrap_or_else(|fault| panic!("rule error: {fault}"));
+        outcome.verdicts.into_iter().map(|verdict| verdict.code).collect()
     }
 
     /// Throws the rule's memory away, as the host may do between any two batches; state stays.

@@ -39,18 +39,13 @@ pub fn event(api_version: &str, kind: &str, namespace: &str, name: &str) -> Even
 
 /// A label.
 pub fn label(key: &str, value: &str) -> Label {
-    Label {
-        key: key.to_owned(),
-        value: value.to_owned(),
-    }
+    Label { key: key.to_owned(), value: value.to_owned() }
 }
 
 /// A condition; an empty reason and message make one without a cause.
 pub fn condition(name: &str, status: ConditionStatus, reason: &str, message: &str) -> Condition {
-    let cause = (!reason.is_empty() || !message.is_empty()).then(|| Cause {
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-    });
+    let cause = (!reason.is_empty() || !message.is_empty())
+        .then(|| Cause { reason: reason.to_owned(), message: message.to_owned() });
     Condition {
         name: name.to_owned(),
         status,

@@ -122,19 +122,15 @@ impl ContainerBuilder {
 
     /// It runs since then, and is ready or not.
     pub fn running(mut self, since: Timestamp, ready: bool) -> Self {
-        self.container.state = ContainerState::Running(Running {
-            started_at: Some(since),
-        });
+        self.container.state = ContainerState::Running(Running { started_at: Some(since) });
         self.container.ready = ready;
         self
     }
 
     /// It waits for a reason.
     pub fn waiting(mut self, reason: &str) -> Self {
-        self.container.state = ContainerState::Waiting(Cause {
-            reason: reason.to_owned(),
-            message: String::new(),
-        });
+        self.container.state =
+            ContainerState::Waiting(Cause { reason: reason.to_owned(), message: String::new() });
         self
     }
 
@@ -151,10 +147,7 @@ impl ContainerBuilder {
         exit_code: i32,
         finished_at: Option<Timestamp>,
     ) -> Self {
-        let end = Terminated {
-            finished_at,
-            ..terminated(reason, exit_code)
-        };
+        let end = Terminated { finished_at, ..terminated(reason, exit_code) };
         self.container.last_state = ContainerState::Terminated(end);
         self
     }

@@ -48,10 +48,7 @@ impl Loaded {
         let mut linker = Linker::new(engine);
         v0_1::add_to_linker(&mut linker)?;
         let pre = v0_1::prepare(&linker, component)?;
-        Ok(Self {
-            engine: engine.clone(),
-            pre,
-        })
+        Ok(Self { engine: engine.clone(), pre })
     }
 
     pub(super) fn engine(&self) -> &Engine {

@@ -34,17 +34,11 @@ pub(in crate::engine) struct Log {
 impl Log {
     /// The lines of one event; the last says how many there was no room for, if any.
     pub(in crate::engine) fn take(&mut self, place: usize) -> Vec<Line> {
-        let mut lines: Vec<Line> = self
-            .lines
-            .extract_if(.., |(at, _)| *at == place)
-            .map(|(_, line)| line)
-            .collect();
+        let mut lines: Vec<Line> =
+            self.lines.extract_if(.., |(at, _)| *at == place).map(|(_, line)| line).collect();
         if let Some((_, count)) = self.dropped.iter().find(|(at, _)| *at == place) {
             let text = format!("{count} more lines of this event were dropped");
-            lines.push(Line {
-                level: Level::Warn,
-                text,
-            });
+            lines.push(Line { level: Level::Warn, text });
         }
         lines
     }

@@ -19,10 +19,7 @@ impl Overlay {
     }
 
     fn apply(&mut self, partition: &Arc<str>, write: Write) {
-        self.0
-            .entry(partition.clone())
-            .or_default()
-            .insert(write.key().to_owned(), write);
+        self.0.entry(partition.clone()).or_default().insert(write.key().to_owned(), write);
     }
 
     /// Puts another overlay on top of this one.
@@ -53,13 +50,7 @@ impl StateCall {
         round: Overlay,
         budget: usize,
     ) -> Self {
-        Self {
-            rule,
-            committed: Some(committed),
-            round,
-            budget,
-            ..Self::default()
-        }
+        Self { rule, committed: Some(committed), round, budget, ..Self::default() }
     }
 
     /// Ends the call: what the round has written, with this call's writes or without.
@@ -81,23 +72,14 @@ impl StateCall {
     }
 
     fn slot(&self, partition: &Arc<str>) -> Slot {
-        Slot {
-            rule: self.rule.clone(),
-            partition: partition.clone(),
-        }
+        Slot { rule: self.rule.clone(), partition: partition.clone() }
     }
 
     fn get(&self, partition: &Arc<str>, key: &str, now: Timestamp) -> Option<String> {
-        let written = self
-            .call
-            .find(partition, key)
-            .or_else(|| self.round.find(partition, key));
+        let written = self.call.find(partition, key).or_else(|| self.round.find(partition, key));
         match written {
             Some(write) => live(write, now).map(str::to_owned),
-            None => self
-                .committed
-                .as_ref()?
-                .get(&self.slot(partition), key, now),
+            None => self.committed.as_ref()?.get(&self.slot(partition), key, now),
         }
     }
 
@@ -127,9 +109,9 @@ impl StateCall {
 /// The value that a write left, if it still lives.
 fn live(write: &Write, now: Timestamp) -> Option<&str> {
     match write {
-        Write::Put {
-            value, expires_at, ..
-        } if expires_at.is_none_or(|end| now < end) => Some(value),
+        Write::Put { value, expires_at, .. } if expires_at.is_none_or(|end| now < end) => {
+            Some(value)
+        }
         _ => None,
     }
 }
@@ -157,10 +139,7 @@ impl Call {
             Some(used) => *used,
             None => self.state.sizes(partition, now).values().sum(),
         };
-        let freed = self
-            .state
-            .get(partition, &key, now)
-            .map_or(0, |old| key.len() + old.len());
+        let freed = self.state.get(partition, &key, now).map_or(0, |old| key.len() + old.len());
         let after = (before + key.len() + value.len()).saturating_sub(freed);
         if after > self.state.budget {
             self.over_budget.push((
@@ -174,15 +153,7 @@ impl Call {
         }
         self.state.used.insert(partition.clone(), after);
         let expires_at = (ttl_seconds > 0).then(|| now.plus_millis(i64::from(ttl_seconds) * 1000));
-        self.state.write(
-            place,
-            partition,
-            Write::Put {
-                key,
-                value,
-                expires_at,
-            },
-        );
+        self.state.write(place, partition, Write::Put { key, value, expires_at });
         Ok(())
     }
 
@@ -193,10 +164,7 @@ impl Call {
     ) -> wasmtime::Result<()> {
         let (place, event) = self.event(index)?;
         let partition = &event.partition;
-        let freed = self
-            .state
-            .get(partition, &key, event.time)
-            .map(|old| key.len() + old.len());
+        let freed = self.state.get(partition, &key, event.time).map(|old| key.len() + old.len());
         if let (Some(freed), Some(used)) = (freed, self.state.used.get_mut(partition)) {
             *used = used.saturating_sub(freed);
         }

@@ -13,10 +13,7 @@ pub(super) fn manifest(manifest: wit::Manifest) -> model::Manifest {
         schedules: manifest
             .schedules
             .into_iter()
-            .map(|schedule| model::Schedule {
-                name: schedule.name,
-                every_ms: schedule.every_ms,
-            })
+            .map(|schedule| model::Schedule { name: schedule.name, every_ms: schedule.every_ms })
             .collect(),
         settings_schema: manifest.settings_schema,
         capabilities: manifest.capabilities,
@@ -142,15 +139,11 @@ fn target(target: wit::Target) -> model::RuleTarget {
                 wit::ConditionStatus::Yes => model::ConditionStatus::Yes,
                 wit::ConditionStatus::No => model::ConditionStatus::No,
             },
-            cause: model::Cause {
-                reason: request.reason,
-                message: request.message,
-            },
+            cause: model::Cause { reason: request.reason, message: request.message },
         }),
-        wit::Target::Gate(request) => model::RuleTarget::Gate(model::GateRequest {
-            gate: request.gate,
-            open: request.open,
-        }),
+        wit::Target::Gate(request) => {
+            model::RuleTarget::Gate(model::GateRequest { gate: request.gate, open: request.open })
+        }
         wit::Target::Metric(metric) => model::RuleTarget::Metric(model::Metric {
             name: metric.name,
             kind: match metric.kind {
@@ -162,10 +155,7 @@ fn target(target: wit::Target) -> model::RuleTarget {
             labels: metric
                 .labels
                 .into_iter()
-                .map(|label| model::Label {
-                    key: label.key,
-                    value: label.value,
-                })
+                .map(|label| model::Label { key: label.key, value: label.value })
                 .collect(),
         }),
         wit::Target::Extension(extension) => model::RuleTarget::Extension(model::Extension {

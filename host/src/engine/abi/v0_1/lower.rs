@@ -77,10 +77,7 @@ fn meta<'a>(
     annotations: &[String],
 ) -> wit::ObjectMeta<'a> {
     let identity = &meta.identity;
-    let wanted = meta
-        .annotations
-        .iter()
-        .filter(|label| annotations.contains(&label.key));
+    let wanted = meta.annotations.iter().filter(|label| annotations.contains(&label.key));
     wit::ObjectMeta {
         api_version: &identity.api_version,
         kind: &identity.kind,
@@ -91,30 +88,19 @@ fn meta<'a>(
         generation: meta.generation,
         created_at: millis(meta.created_at),
         deleted_at: millis(meta.deleted_at),
-        labels: if parts.labels {
-            list(arena, &meta.labels, label)
-        } else {
-            &[]
-        },
+        labels: if parts.labels { list(arena, &meta.labels, label) } else { &[] },
         annotations: if annotations.is_empty() {
             &[]
         } else {
             let wanted: Vec<_> = wanted.map(label).collect();
             arena.alloc_slice_fill_iter(wanted)
         },
-        owners: if parts.owners {
-            list(arena, &meta.owners, owner)
-        } else {
-            &[]
-        },
+        owners: if parts.owners { list(arena, &meta.owners, owner) } else { &[] },
     }
 }
 
 fn label(label: &model::Label) -> wit::LabelParam<'_> {
-    wit::LabelParam {
-        key: &label.key,
-        value: &label.value,
-    }
+    wit::LabelParam { key: &label.key, value: &label.value }
 }
 
 fn owner(owner: &model::Owner) -> wit::Owner<'_> {
@@ -167,10 +153,7 @@ fn subject<'a>(arena: &'a Bump, event: &'a model::Event, parts: model::Parts) ->
 }
 
 fn cause(cause: &model::Cause) -> wit::Cause<'_> {
-    wit::Cause {
-        reason: &cause.reason,
-        message: &cause.message,
-    }
+    wit::Cause { reason: &cause.reason, message: &cause.message }
 }
 
 fn condition_status(status: model::ConditionStatus) -> wit::ConditionStatus {
@@ -249,9 +232,9 @@ fn container_state(state: &model::ContainerState, parts: model::Parts) -> wit::C
     match state {
         model::ContainerState::Unknown => wit::ContainerState::Unknown,
         model::ContainerState::Waiting(waiting) => wit::ContainerState::Waiting(cause(waiting)),
-        model::ContainerState::Running(running) => wit::ContainerState::Running(wit::Running {
-            started_at: millis(running.started_at),
-        }),
+        model::ContainerState::Running(running) => {
+            wit::ContainerState::Running(wit::Running { started_at: millis(running.started_at) })
+        }
         model::ContainerState::Terminated(end) => {
             let container_id = parts.images && !end.container_id.is_empty();
             wit::ContainerState::Terminated(wit::Terminated {
@@ -314,10 +297,6 @@ fn workload<'a>(
         available: workload.available,
         observed_generation: workload.observed_generation,
         conditions: conditions(arena, &workload.conditions, parts),
-        images: if parts.images {
-            list(arena, &workload.images, String::as_str)
-        } else {
-            &[]
-        },
+        images: if parts.images { list(arena, &workload.images, String::as_str) } else { &[] },
     }
 }

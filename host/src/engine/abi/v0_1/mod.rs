@@ -35,10 +35,7 @@ pub(super) fn prepare(linker: &Linker<Host>, component: &Component) -> wasmtime:
 
 pub(super) fn instantiate(pre: &Pre, store: &mut Store<Host>) -> wasmtime::Result<Box<dyn Guest>> {
     let exports = pre.instantiate(store)?;
-    Ok(Box::new(Exports {
-        exports,
-        arena: Bump::new(),
-    }))
+    Ok(Box::new(Exports { exports, arena: Bump::new() }))
 }
 
 struct Exports {
@@ -58,14 +55,8 @@ impl Guest for Exports {
         store: &mut Store<Host>,
         settings: &str,
     ) -> wasmtime::Result<Result<(), Problem>> {
-        let configured = self
-            .exports
-            .klaxon_rule_rule()
-            .call_configure(store, settings)?;
-        Ok(configured.map_err(|problem| Problem {
-            path: problem.path,
-            message: problem.message,
-        }))
+        let configured = self.exports.klaxon_rule_rule().call_configure(store, settings)?;
+        Ok(configured.map_err(|problem| Problem { path: problem.path, message: problem.message }))
     }
 
     fn evaluate(
@@ -76,13 +67,7 @@ impl Guest for Exports {
     ) -> wasmtime::Result<Vec<Result<Outcome, String>>> {
         self.arena.reset();
         let passed = lower::events(&self.arena, manifest, events);
-        let answers = self
-            .exports
-            .klaxon_rule_rule()
-            .call_evaluate(store, passed)?;
-        Ok(answers
-            .into_iter()
-            .map(|answer| answer.map(lift::outcome))
-            .collect())
+        let answers = self.exports.klaxon_rule_rule().call_evaluate(store, passed)?;
+        Ok(answers.into_iter().map(|answer| answer.map(lift::outcome)).collect())
     }
 }

@@ -1,0 +1,243 @@
+//! The running service. This is the only wiring: which threads and tasks there are, who holds which
+//! end of which channel, and in what order they end.
+//!
+//! ```text
+//! source thread ──records──► middle thread ──deliveries──► one task a target
+//!      (bounded)    owns the pipeline and the journal         (bounded)
+//! ```
+//!
+//! Every channel is bounded, so a full step makes the one before it wait, up to the source. They end
+//! from left to right: a source that is exhausted or stopped drops its sender; the middle drains the
+//! channel, evaluates what waits, commits it and drops the queues; each target ends when its queue is
+//! empty.
+
+mod report;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::info;
+
+use crate::config::{Config, Source};
+use crate::deliver::{self, Delivered};
+use crate::engine::Options;
+use crate::harness::RecordFeed;
+use crate::journal::{Journal, JournalError, MemoryJournal};
+use crate::model::{Origin, Timestamp};
+use crate::pipeline::{AssembleError, Counts, Pipeline, assemble};
+use crate::source::{Item, ReplaySource};
+use crate::stream::{StreamError, StreamFile};
+use crate::targets::Sender;
+
+pub use report::log_step;
+
+/// Records between the source and the middle.
+const RECORDS: usize = 1024;
+/// When nothing comes for so long, what waits is evaluated.
+const IDLE: Duration = Duration::from_millis(20);
+/// How long deliveries may take after the service was told to stop.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Why the service cannot run on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The rules cannot be loaded.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// A target cannot be made ready.
+    #[error("target {name}: {why}")]
+    Target {
+        /// The target's name.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// A stream cannot be read.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// What was decided cannot be kept.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A thread or the runtime cannot be started, or ended without an outcome.
+    #[error("the service cannot run: {0}")]
+    System(String),
+    /// Deliveries were still under way when the time to drain was over.
+    #[error("told to stop, and deliveries were still under way after {DRAIN:?}")]
+    NotDrained,
+}
+
+/// What a run did.
+#[derive(Debug, Default, serde::Serialize)]
+pub struct RunSummary {
+    /// Streams that were read.
+    pub streams: u64,
+    /// Lines of other types that were skipped.
+    pub skipped: u64,
+    /// What the pipeline counted.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Verdicts by rule and code.
+    pub codes: BTreeMap<String, u64>,
+    /// What each target's queue did.
+    pub targets: BTreeMap<String, Delivered>,
+}
+
+/// Runs the service until its source is exhausted or it is told to stop, and drains it.
+///
+/// # Errors
+/// Where it cannot start, a source cannot be read, or what was decided cannot be kept.
+pub fn run(config: Config, options: Options) -> Result<RunSummary, RunError> {
+    let system = |fault: std::io::Error| RunError::System(fault.to_string());
+    let Some(source) = config.sources.first().cloned() else {
+        return Err(RunError::System("there is no source".to_owned()));
+    };
+    let origin = Origin { cluster: config.cluster.clone(), source: source.name.clone() };
+    let targets = config.targets.keys().cloned().collect();
+    let pipeline = assemble(&config.rules, targets, origin, options)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(system)?;
+    runtime.block_on(serve(config, source, pipeline))
+}
+
+async fn serve(config: Config, source: Source, pipeline: Pipeline) -> Result<RunSummary, RunError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut deliveries = JoinSet::new();
+    let mut queues = BTreeMap::new();
+    for (name, target) in &config.targets {
+        let sender =
+            Sender::new(target).map_err(|why| RunError::Target { name: name.clone(), why })?;
+        let (queue, inbox) = mpsc::channel(deliver::QUEUE);
+        queues.insert(name.clone(), queue);
+        let name = name.clone();
+        deliveries.spawn(async move {
+            let delivered = deliver::run(name.clone(), sender, inbox).await;
+            (name, delivered)
+        });
+    }
+    let journal = MemoryJournal::new(config.targets, queues);
+    info!(cluster = config.cluster, source = source.name, rules = config.rules.len(), "started");
+
+    let signals = tokio::spawn(stop_on_signal(stop.clone()));
+    let middle = tokio::task::spawn_blocking({
+        let stop = stop.clone();
+        move || middle(pipeline, journal, &source, &stop)
+    });
+    let mut summary =
+        middle.await.map_err(|fault| RunError::System(format!("the middle ended: {fault}")))??;
+
+    let drained = async {
+        while let Some(done) = deliveries.join_next().await {
+            let (name, delivered) =
+                done.map_err(|fault| RunError::System(format!("a target ended: {fault}")))?;
+            summary.targets.insert(name, delivered);
+        }
+        Ok::<_, RunError>(())
+    };
+    tokio::select! {
+        drained = drained => drained?,
+        () = drain_deadline(&stop) => return Err(RunError::NotDrained),
+    }
+    signals.abort();
+    Ok(summary)
+}
+
+/// Sets the flag at SIGTERM and SIGINT.
+async fn stop_on_signal(stop: Arc<AtomicBool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    info!("told to stop: draining");
+    stop.store(true, Ordering::Relaxed);
+}
+
+/// Over when the service was told to stop and its time to drain is up.
+async fn drain_deadline(stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(DRAIN).await;
+}
+
+/// Runs on a thread of its own: takes records, decides, commits.
+fn middle(
+    mut pipeline: Pipeline,
+    mut journal: MemoryJournal,
+    source: &Source,
+    stop: &Arc<AtomicBool>,
+) -> Result<RunSummary, RunError> {
+    let files: Vec<StreamFile> = source
+        .streams
+        .iter()
+        .map(|path| StreamFile { path: path.clone(), snapshot_until: None })
+        .collect();
+    let mut summary = RunSummary { streams: files.len() as u64, ..RunSummary::default() };
+    let mut feed = RecordFeed::new(files.len());
+    let replay = ReplaySource { files, speed: source.speed };
+    let (records, inbox) = sync_channel(RECORDS);
+    let reader = std::thread::Builder::new()
+        .name("klaxon-source".to_owned())
+        .spawn({
+            let stop = stop.clone();
+            move || replay.run(&records, &stop)
+        })
+        .map_err(|fault| RunError::System(fault.to_string()))?;
+
+    let taken = take(&mut pipeline, &mut journal, &mut feed, &inbox, &mut summary);
+    // A source that still sends must see that nobody listens, or it would wait for ever.
+    drop(inbox);
+    let read = reader.join().map_err(|_| RunError::System("the source ended".to_owned()))?;
+    taken?;
+    let (last, skipped) = read?;
+    let until: Option<Timestamp> = last.map(|last| last.plus_millis(source.advance_ms));
+    pipeline.finish(if stop.load(Ordering::Relaxed) { last } else { until });
+    commit(&mut pipeline, &mut journal, &mut summary)?;
+    summary.skipped = skipped;
+    summary.counts = pipeline.counts();
+    Ok(summary)
+}
+
+fn take(
+    pipeline: &mut Pipeline,
+    journal: &mut MemoryJournal,
+    feed: &mut RecordFeed,
+    inbox: &Receiver<Item>,
+    summary: &mut RunSummary,
+) -> Result<(), RunError> {
+    loop {
+        match inbox.recv_timeout(IDLE) {
+            Ok(item) => feed.push(pipeline, item.stream, &item.scope, &item.record),
+            Err(RecvTimeoutError::Timeout) => pipeline.flush(),
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        commit(pipeline, journal, summary)?;
+    }
+}
+
+fn commit(
+    pipeline: &mut Pipeline,
+    journal: &mut MemoryJournal,
+    summary: &mut RunSummary,
+) -> Result<(), RunError> {
+    let Some(step) = pipeline.take_step() else { return Ok(()) };
+    log_step(&step);
+    for verdict in &step.verdicts {
+        *summary.codes.entry(format!("{}/{}", verdict.rule, verdict.code)).or_default() += 1;
+    }
+    journal.commit(step)?;
+    Ok(())
+}

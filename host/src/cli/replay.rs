@@ -1,0 +1,209 @@
+//! `klaxon replay`.
+#![expect(clippy::print_stderr, reason = "the summary is for the person who ran it")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::exit::fail;
+use super::{EngineArguments, Exit, Output};
+use crate::config::{self, Config};
+use crate::harness::{Replay, ReplayError, Summary};
+use crate::model::{Limits, Narrowing, Origin, Timestamp};
+use crate::pipeline::{Pipeline, Step, assemble};
+use crate::stream::{self, StreamFile};
+
+#[derive(Debug, Args)]
+#[group(id = "rules", required = true, multiple = false, args = ["config", "rule"])]
+pub(super) struct ReplayArguments {
+    /// Rules and settings of a configuration; its sources and targets are left alone
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One rule's module, with its default settings
+    #[arg(long, value_name = "WASM")]
+    rule: Option<PathBuf>,
+    /// Settings of that rule, as JSON
+    #[arg(long, value_name = "FILE", requires = "rule")]
+    settings: Option<PathBuf>,
+    /// Recorded streams, merged by time; .gz and .zst are read too
+    #[arg(value_name = "STREAM", required = true)]
+    streams: Vec<PathBuf>,
+    /// What comes before this time is state, not news (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    snapshot_until: Option<Timestamp>,
+    /// Let timers fire for so long after the last event, such as 90s
+    #[arg(long, value_name = "SPAN", value_parser = advance)]
+    advance: Option<i64>,
+    /// How the summary is written, to stderr
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    engine: EngineArguments,
+}
+
+fn advance(text: &str) -> Result<i64, String> {
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| "write a length of time such as 90s or 2m".to_owned())?;
+    i64::try_from(span.as_millis()).map_err(|_| "that is too long".to_owned())
+}
+
+pub(super) fn replay(arguments: ReplayArguments) -> Exit {
+    let (replay, mut pipeline) = match prepare(&arguments) {
+        Ok(ready) => ready,
+        Err(fault) => return fail(Exit::CouldNotRun, &fault),
+    };
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut told = Told::default();
+    let outcome = replay.run(&mut pipeline, |step| told.step(&mut out, &step));
+    let outcome = outcome.and_then(|summary| {
+        out.flush().map_err(ReplayError::Sink)?;
+        Ok(summary)
+    });
+    match outcome {
+        Ok(summary) => told.end(&summary, arguments.output),
+        Err(ReplayError::Sink(fault)) if fault.kind() == std::io::ErrorKind::BrokenPipe => {
+            Exit::Success
+        }
+        Err(ReplayError::Sink(fault)) => fail(Exit::Failure, &format!("stdout: {fault}")),
+        Err(fault @ ReplayError::Stream(_)) => {
+            // What was decided before the broken line has been printed, and counts for nothing.
+            drop(out.flush());
+            fail(Exit::CouldNotRun, &fault)
+        }
+    }
+}
+
+fn prepare(arguments: &ReplayArguments) -> Result<(Replay, Pipeline), String> {
+    let (cluster, rules, targets) = match (&arguments.config, &arguments.rule) {
+        (Some(path), _) => {
+            let config = Config::read(path).map_err(|faults| faults.to_string())?;
+            let targets = config.targets.keys().cloned().collect();
+            (config.cluster, config.rules, targets)
+        }
+        (None, Some(module)) => {
+            let rule = single_rule(module, arguments.settings.as_deref())?;
+            ("replay".to_owned(), vec![rule], BTreeSet::new())
+        }
+        (None, None) => return Err("name a configuration or a rule".to_owned()),
+    };
+    let files =
+        stream::expand(&arguments.streams, Path::new("")).map_err(|fault| fault.to_string())?;
+    let streams = files
+        .into_iter()
+        .map(|path| StreamFile { path, snapshot_until: arguments.snapshot_until })
+        .collect();
+    let origin = Origin { cluster, source: "replay".to_owned() };
+    let pipeline = assemble(&rules, targets, origin, arguments.engine.options())
+        .map_err(|fault| fault.to_string())?;
+    Ok((Replay { streams, advance_ms: arguments.advance.unwrap_or(0) }, pipeline))
+}
+
+fn single_rule(module: &Path, settings: Option<&Path>) -> Result<config::Rule, String> {
+    let settings = match settings {
+        None => Value::Object(serde_json::Map::new()),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|fault| format!("settings {}: {fault}", path.display()))?;
+            serde_json::from_str(&text)
+                .map_err(|fault| format!("settings {}: no JSON: {fault}", path.display()))?
+        }
+    };
+    let name = module.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into());
+    Ok(config::Rule {
+        name,
+        module: module.to_owned(),
+        settings,
+        targets: Vec::new(),
+        narrowing: Narrowing::new(),
+        limits: Limits::default(),
+        state_granted: true,
+    })
+}
+
+/// What was told so far.
+#[derive(Default)]
+struct Told {
+    codes: BTreeMap<String, u64>,
+    failures: u64,
+}
+
+impl Told {
+    fn step(&mut self, out: &mut impl Write, step: &Step) -> std::io::Result<()> {
+        for verdict in &step.verdicts {
+            *self.codes.entry(format!("{}/{}", verdict.rule, verdict.code)).or_default() += 1;
+            serde_json::to_writer(&mut *out, verdict)?;
+            out.write_all(b"\n")?;
+        }
+        for failed in &step.failures {
+            self.failures += 1;
+            let object = &failed.object;
+            eprintln!(
+                "rule {} on {} {}/{}/{} at {}: {}: {}",
+                failed.rule,
+                failed.change,
+                object.kind,
+                object.namespace,
+                object.name,
+                failed.time,
+                failed.failure.kind.as_str(),
+                failed.failure.message
+            );
+        }
+        for out in &step.out_of_service {
+            eprintln!("rule {} is out of service from {} to {}", out.rule, out.since, out.until);
+        }
+        for object in &step.quarantine {
+            eprintln!("an object of {} was set aside: {}", object.scope, object.reason);
+        }
+        for gap in &step.gaps {
+            let kinds = gap.kinds.join(", ");
+            eprintln!(
+                "gap in {} ({kinds}) from {} to {}: {}",
+                gap.scope, gap.from, gap.to, gap.reason
+            );
+        }
+        for refusal in &step.refusals {
+            eprintln!("rule {}, code {}: {}", refusal.rule, refusal.code, refusal.why);
+        }
+        for said in &step.log {
+            eprintln!("rule {} ({:?}): {}", said.rule, said.line.level, said.line.text);
+        }
+        Ok(())
+    }
+
+    fn end(&self, summary: &Summary, output: Output) -> Exit {
+        let counts = &summary.counts;
+        match output {
+            Output::Json => match serde_json::to_string(summary) {
+                Ok(line) => eprintln!("{line}"),
+                Err(fault) => return fail(Exit::Failure, &fault),
+            },
+            Output::Text => {
+                eprintln!(
+                    "{} objects from {} streams ({} ignored, {} repeated, {} undecodable), \
+                     {} events for rules ({} wakes, {} not due yet), {} verdicts, {} failures",
+                    counts.observed,
+                    summary.streams,
+                    counts.ignored,
+                    counts.repeated + counts.unknown,
+                    counts.undecodable,
+                    counts.events,
+                    counts.wakes,
+                    counts.pending_wakes,
+                    counts.verdicts,
+                    counts.failures
+                );
+                if summary.skipped > 0 {
+                    eprintln!("{} lines of other types were skipped", summary.skipped);
+                }
+                for (code, count) in &self.codes {
+                    eprintln!("  {code}: {count}");
+                }
+            }
+        }
+        if self.failures > 0 { Exit::Failure } else { Exit::Success }
+    }
+}

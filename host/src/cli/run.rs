@@ -1,0 +1,69 @@
+//! `klaxon run`.
+#![expect(clippy::print_stderr, reason = "the summary is for the person who ran it")]
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::fail;
+use super::{EngineArguments, Exit, Output};
+use crate::app::{self, RunError, RunSummary};
+use crate::config::Config;
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = "klaxon.yaml")]
+    config: PathBuf,
+    /// How the summary at the end is written, to stderr
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    engine: EngineArguments,
+}
+
+pub(super) fn run(arguments: RunArguments) -> Exit {
+    let config = match Config::read(&arguments.config) {
+        Ok(config) => config,
+        Err(faults) => return fail(Exit::CouldNotRun, &faults),
+    };
+    match app::run(config, arguments.engine.options()) {
+        Ok(summary) => {
+            print(&summary, arguments.output);
+            Exit::Success
+        }
+        Err(fault @ (RunError::Assemble(_) | RunError::Stream(_) | RunError::Target { .. })) => {
+            fail(Exit::CouldNotRun, &fault)
+        }
+        Err(fault) => fail(Exit::Failure, &fault),
+    }
+}
+
+fn print(summary: &RunSummary, output: Output) {
+    if output == Output::Json {
+        match serde_json::to_string(summary) {
+            Ok(line) => eprintln!("{line}"),
+            Err(fault) => eprintln!("error: the summary cannot be written: {fault}"),
+        }
+        return;
+    }
+    let counts = &summary.counts;
+    eprintln!(
+        "{} objects from {} streams, {} events for rules ({} wakes), {} verdicts, {} failures",
+        counts.observed,
+        summary.streams,
+        counts.events,
+        counts.wakes,
+        counts.verdicts,
+        counts.failures
+    );
+    for (code, count) in &summary.codes {
+        eprintln!("  {code}: {count}");
+    }
+    for (name, delivered) in &summary.targets {
+        eprintln!(
+            "  to {name}: {} delivered, {} tried again, {} dead letters",
+            delivered.sent, delivered.retried, delivered.dead
+        );
+    }
+}

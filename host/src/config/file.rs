@@ -1,0 +1,211 @@
+//! The configuration file as it is written. Its JSON Schema is derived from these types.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::quantity::{Size, Span};
+
+/// klaxon.yaml
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConfigFile {
+    /// The version of this file's form.
+    #[serde(rename = "apiVersion")]
+    #[schemars(extend("const" = "klaxon.dev/v1alpha1"))]
+    #[expect(dead_code, reason = "the schema checks it")]
+    api_version: String,
+    /// The cluster's name in events, verdicts and ids.
+    pub(super) cluster: String,
+    /// Where events come from.
+    pub(super) sources: Vec<SourceFile>,
+    /// The rules, in the order in which their verdicts on one event come.
+    pub(super) rules: Vec<RuleFile>,
+    /// Where verdicts go, by name.
+    pub(super) targets: BTreeMap<String, TargetFile>,
+}
+
+/// A source of events.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SourceFile {
+    /// Its name in events.
+    pub(super) name: String,
+    /// Recorded streams; `klaxon run` ends when all is delivered.
+    pub(super) replay: ReplayFile,
+}
+
+/// Recorded streams.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReplayFile {
+    /// Files, relative to this file's folder; a * in the last part stands for any text.
+    pub(super) streams: Vec<PathBuf>,
+    /// `max`, or how many times faster than recorded.
+    #[serde(default)]
+    pub(super) speed: Speed,
+    /// How long wakes may still fire after the last event.
+    pub(super) advance: Option<Span>,
+}
+
+/// How fast a replay runs.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Speed {
+    /// As fast as possible.
+    Word(SpeedWord),
+    /// So many times faster than recorded.
+    Times(f64),
+}
+
+impl Default for Speed {
+    fn default() -> Self {
+        Self::Word(SpeedWord::Max)
+    }
+}
+
+/// A speed that is no number.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum SpeedWord {
+    /// As fast as possible.
+    Max,
+}
+
+/// A rule to run.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleFile {
+    /// Its name here.
+    pub(super) name: String,
+    /// The module's file, relative to this file's folder.
+    pub(super) module: PathBuf,
+    /// What the rule is configured with.
+    #[serde(default)]
+    pub(super) settings: Map<String, Value>,
+    /// Names of targets.
+    #[serde(default)]
+    pub(super) targets: Vec<String>,
+    /// Narrows interests of the rule, by their names.
+    #[serde(default)]
+    pub(super) interests: BTreeMap<String, InterestFile>,
+    /// What it may use.
+    #[serde(default)]
+    pub(super) limits: LimitsFile,
+    /// What it may do.
+    #[serde(default)]
+    pub(super) grants: GrantsFile,
+}
+
+/// Narrows an interest.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InterestFile {
+    /// Only objects in these.
+    pub(super) namespaces: Vec<String>,
+}
+
+/// Bounds of one call and one instance.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LimitsFile {
+    /// CPU time of one call, besides 5ms for each event of the batch.
+    pub(super) cpu: Option<Span>,
+    /// Memory of one instance.
+    pub(super) memory: Option<Size>,
+}
+
+/// What a rule may do beyond answering.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct GrantsFile {
+    /// Budget of state of one partition; 0B: none at all.
+    pub(super) state: Option<Size>,
+}
+
+/// Where verdicts go: exactly one kind.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TargetFile {
+    /// Verdicts as JSON Lines on stdout.
+    pub(super) stdout: Option<StdoutFile>,
+    /// An HTTP receiver.
+    pub(super) webhook: Option<WebhookFile>,
+}
+
+/// Verdicts as JSON Lines on stdout.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StdoutFile {}
+
+/// An HTTP receiver.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookFile {
+    /// http:// or https://
+    pub(super) url: String,
+    /// Key of Standard Webhooks signatures: whsec_ and base64.
+    #[serde(default)]
+    pub(super) secret: Option<String>,
+    /// Further keys while one replaces another.
+    #[serde(default)]
+    pub(super) old_secrets: Vec<String>,
+    /// What is sent.
+    #[serde(default)]
+    pub(super) format: Format,
+    /// Sent with each request.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+    /// How long one attempt may take (15s).
+    pub(super) timeout: Option<Span>,
+    /// Statuses that count as success (every 2xx).
+    #[serde(default)]
+    pub(super) success: Vec<u16>,
+    /// Retries.
+    #[serde(default)]
+    pub(super) retry: RetryFile,
+    /// Addresses that are refused otherwise.
+    #[serde(default)]
+    pub(super) allow: Vec<Allow>,
+}
+
+/// What a webhook sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// The payload as the rule wrote it.
+    #[default]
+    Payload,
+    /// The whole verdict in a CloudEvent 1.0, structured.
+    CloudEvents,
+}
+
+/// Retries of a delivery.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RetryFile {
+    /// For how long (72h).
+    pub(super) r#for: Option<Span>,
+}
+
+/// Addresses that are refused unless named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Allow {
+    /// This machine.
+    Loopback,
+    /// Such as a cloud's metadata service.
+    LinkLocal,
+}
+
+/// The schema without references, so that the place of a fault names the place in the schema.
+pub(super) fn schema() -> Value {
+    let settings =
+        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let generator = settings.into_generator();
+    generator.into_root_schema_for::<ConfigFile>().to_value()
+}

@@ -1,0 +1,127 @@
+//! The configuration: read as it is written, checked as a whole, and turned into what the rest uses.
+//! All faults are reported at once, each with its file, line, path and mend.
+
+mod fault;
+mod file;
+mod quantity;
+mod secret;
+mod substitute;
+mod validate;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::model::{Limits, Narrowing};
+
+pub use fault::{Fault, Faults};
+pub use secret::Secret;
+
+/// A configuration that passed every check that needs no cluster and no module.
+#[derive(Debug)]
+pub struct Config {
+    /// Its file, for errors.
+    pub path: PathBuf,
+    /// The cluster's name in events, verdicts and ids.
+    pub cluster: String,
+    /// In the order of the file.
+    pub sources: Vec<Source>,
+    /// In the order of the file.
+    pub rules: Vec<Rule>,
+    /// By name.
+    pub targets: BTreeMap<String, Target>,
+}
+
+/// Where events come from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its name in events.
+    pub name: String,
+    /// Recorded streams to run through.
+    pub streams: Vec<PathBuf>,
+    /// How many times faster than recorded; none: as fast as possible.
+    pub speed: Option<f64>,
+    /// How long wakes may still fire after the last event, in milliseconds.
+    pub advance_ms: i64,
+}
+
+/// A rule to run.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name here; unlike the manifest's it tells two uses of one module apart.
+    pub name: String,
+    /// The module's file.
+    pub module: PathBuf,
+    /// What the rule is configured with.
+    pub settings: Value,
+    /// Where its verdicts go.
+    pub targets: Vec<String>,
+    /// The operator's narrowing of interests.
+    pub narrowing: Narrowing,
+    /// What it may use.
+    pub limits: Limits,
+    /// Whether it may keep state.
+    pub state_granted: bool,
+}
+
+/// Where verdicts go.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Verdicts as JSON Lines.
+    Stdout,
+    /// An HTTP receiver.
+    Webhook(Webhook),
+}
+
+/// An HTTP receiver.
+#[derive(Clone)]
+pub struct Webhook {
+    /// Where to send.
+    pub url: String,
+    /// Keys of Standard Webhooks signatures; the first is the newest.
+    pub secrets: Vec<Secret>,
+    /// What is sent.
+    pub format: Format,
+    /// Sent with each request.
+    pub headers: BTreeMap<String, String>,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// Statuses that count as success; empty: every 2xx.
+    pub success: Vec<u16>,
+    /// How long a delivery is retried.
+    pub retry_for: Duration,
+    /// Whether addresses of this machine may be sent to.
+    pub allow_loopback: bool,
+    /// Whether link-local addresses, such as a cloud's metadata service, may be sent to.
+    pub allow_link_local: bool,
+}
+
+impl std::fmt::Debug for Webhook {
+    /// Without what is secret: URLs and headers may carry tokens too.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhook").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+pub use file::Format;
+
+impl Config {
+    /// Reads and checks a configuration file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// All faults that were found.
+    pub fn read(path: &Path) -> Result<Self, Faults> {
+        validate::read(path)
+    }
+}
+
+/// The JSON Schema of the configuration file, for editors.
+pub fn schema() -> Value {
+    file::schema()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! `${env:NAME}` and `${file:PATH}` inside text values. A `$` anywhere else stays.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::yaml::escape;
+
+/// Replaces in all texts below a value; what cannot be replaced is pushed as (pointer, message).
+pub(super) fn all(
+    value: &mut Value,
+    pointer: &str,
+    base: &Path,
+    faults: &mut Vec<(String, String)>,
+) {
+    match value {
+        Value::String(text) => match one(text, base) {
+            Ok(replaced) => *text = replaced,
+            Err(why) => faults.push((pointer.to_owned(), why)),
+        },
+        Value::Array(items) => {
+            for (place, item) in items.iter_mut().enumerate() {
+                all(item, &format!("{pointer}/{place}"), base, faults);
+            }
+        }
+        Value::Object(members) => {
+            for (key, member) in members {
+                all(member, &format!("{pointer}/{}", escape(key)), base, faults);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn one(text: &str, base: &Path) -> Result<String, String> {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        result.push_str(before);
+        let Some((reference, tail)) = after.split_once('}') else {
+            result.push_str("${");
+            rest = after;
+            continue;
+        };
+        match reference.split_once(':') {
+            Some(("env", name)) => result.push_str(&std::env::var(name).map_err(|_| {
+                format!("the environment variable {name} is not set; mend: set it")
+            })?),
+            Some(("file", path)) => {
+                let content = std::fs::read_to_string(base.join(path))
+                    .map_err(|fault| format!("the file {path} cannot be read: {fault}"))?;
+                result.push_str(content.trim_end_matches(['\r', '\n']));
+            }
+            _ => {
+                result.push_str("${");
+                result.push_str(reference);
+                result.push('}');
+            }
+        }
+        rest = tail;
+    }
+    result.push_str(rest);
+    Ok(result)
+}

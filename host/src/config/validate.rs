@@ -1,0 +1,298 @@
+//! From the file to a checked configuration.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind;
+use serde_json::Value;
+
+use super::fault::{Fault, Faults};
+use super::file::{
+    Allow, ConfigFile, RuleFile, SourceFile, Speed, TargetFile, WebhookFile, schema,
+};
+use super::yaml::Document;
+use super::{Config, Rule, Secret, Source, Target, Webhook, substitute};
+use crate::model::Limits;
+use crate::stream;
+
+pub(super) fn read(path: &Path) -> Result<Config, Faults> {
+    let whole = |line, message| Faults {
+        file: path.to_owned(),
+        faults: vec![Fault { line, path: String::new(), message }],
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|fault| whole(0, format!("cannot be read: {fault}; mend: check the path")))?;
+    let mut document = Document::parse(&text).map_err(|(line, why)| whole(line, why))?;
+    let base = path.parent().unwrap_or(Path::new("."));
+
+    let mut found = Vec::new();
+    substitute::all(&mut document.value, "", base, &mut found);
+    found.extend(against_schema(&document.value));
+    let mut check = Check { base, found, sources: Vec::new(), targets: Vec::new() };
+    let config = match serde_json::from_value::<ConfigFile>(document.value.clone()) {
+        Ok(file) => Some(check.config(path, file)),
+        Err(fault) if check.found.is_empty() => {
+            check.found.push((String::new(), fault.to_string()));
+            None
+        }
+        Err(_) => None,
+    };
+    let mut faults: Vec<Fault> = check
+        .found
+        .into_iter()
+        .map(|(pointer, message)| Fault {
+            line: document.line(&pointer),
+            path: dotted(&pointer),
+            message,
+        })
+        .collect();
+    faults.sort_by(|a, b| (a.line, &a.path).cmp(&(b.line, &b.path)));
+    match config {
+        Some(config) if faults.is_empty() => Ok(config),
+        _ => Err(Faults { file: path.to_owned(), faults }),
+    }
+}
+
+/// `/rules/0/module` as people write it: `rules[0].module`.
+fn dotted(pointer: &str) -> String {
+    let mut path = String::new();
+    for part in pointer.split('/').skip(1) {
+        let part = part.replace("~1", "/").replace("~0", "~");
+        if part.parse::<usize>().is_ok() {
+            path.push_str(&format!("[{part}]"));
+        } else {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(&part);
+        }
+    }
+    path
+}
+
+fn against_schema(value: &Value) -> Vec<(String, String)> {
+    let schema = schema();
+    match jsonschema::validator_for(&schema) {
+        Ok(validator) => {
+            validator.iter_errors(value).flat_map(|fault| explain(&schema, &fault)).collect()
+        }
+        Err(fault) => {
+            vec![(String::new(), format!("the configuration's own schema is wrong: {fault}"))]
+        }
+    }
+}
+
+/// A schema's fault in words; an unknown key names the nearest known one.
+fn explain(schema: &Value, fault: &ValidationError<'_>) -> Vec<(String, String)> {
+    let pointer = fault.instance_path().to_string();
+    match fault.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let above = fault.schema_path().to_string();
+            let above = above.rsplit_once('/').map_or("", |(above, _)| above);
+            let properties = schema.pointer(above).and_then(|schema| schema.get("properties"));
+            let known: Vec<&str> = properties
+                .and_then(Value::as_object)
+                .map(|properties| properties.keys().map(String::as_str).collect())
+                .unwrap_or_default();
+            unexpected
+                .iter()
+                .map(|key| {
+                    (format!("{pointer}/{}", super::yaml::escape(key)), unknown(key, &known))
+                })
+                .collect()
+        }
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            vec![(pointer, format!("{name:?} is missing; mend: add it"))]
+        }
+        _ => vec![(pointer, fault.to_string())],
+    }
+}
+
+fn unknown(key: &str, known: &[&str]) -> String {
+    let nearest = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(key, name), name))
+        .min()
+        .filter(|(distance, name)| *distance <= 2.max(name.len() / 3));
+    match nearest {
+        Some((_, name)) => format!("unknown key; mend: did you mean {name:?}?"),
+        None => format!("unknown key; mend: use one of {}", known.join(", ")),
+    }
+}
+
+/// Checks that the schema cannot make.
+struct Check<'a> {
+    base: &'a Path,
+    found: Vec<(String, String)>,
+    sources: Vec<String>,
+    targets: Vec<String>,
+}
+
+impl Check<'_> {
+    fn say(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.found.push((pointer.into(), message.into()));
+    }
+
+    fn config(&mut self, path: &Path, file: ConfigFile) -> Config {
+        self.targets = file.targets.keys().cloned().collect();
+        if file.sources.len() != 1 {
+            self.say("/sources", "this version runs exactly one source; mend: write one");
+        }
+        if file.rules.is_empty() {
+            self.say("/rules", "there is no rule; mend: add one");
+        }
+        let sources =
+            file.sources.into_iter().enumerate().map(|(place, one)| self.source(place, one));
+        let sources = sources.collect();
+        let mut names = BTreeSet::new();
+        for (place, rule) in file.rules.iter().enumerate() {
+            if !names.insert(rule.name.clone()) {
+                self.say(
+                    format!("/rules/{place}/name"),
+                    format!("another rule is called {:?}; mend: give each its own name", rule.name),
+                );
+            }
+        }
+        let rules = file.rules.into_iter().enumerate().map(|(place, one)| self.rule(place, one));
+        let rules = rules.collect();
+        let targets = file
+            .targets
+            .into_iter()
+            .filter_map(|(name, target)| {
+                let target = self.target(&name, target)?;
+                Some((name, target))
+            })
+            .collect();
+        Config { path: path.to_owned(), cluster: file.cluster, sources, rules, targets }
+    }
+
+    fn source(&mut self, place: usize, source: SourceFile) -> Source {
+        if self.sources.contains(&source.name) {
+            self.say(format!("/sources/{place}/name"), "another source has this name");
+        }
+        self.sources.push(source.name.clone());
+        let streams = stream::expand(&source.replay.streams, self.base).unwrap_or_else(|fault| {
+            self.say(format!("/sources/{place}/replay/streams"), fault.to_string());
+            Vec::new()
+        });
+        for stream in streams.iter().filter(|stream| !stream.is_file()) {
+            self.say(
+                format!("/sources/{place}/replay/streams"),
+                format!("there is no file {}; mend: check the path", stream.display()),
+            );
+        }
+        let speed = match source.replay.speed {
+            Speed::Word(_) => None,
+            Speed::Times(times) => {
+                if times.is_nan() || times <= 0.0 {
+                    self.say(
+                        format!("/sources/{place}/replay/speed"),
+                        "must be above 0; mend: write max, or a number such as 10",
+                    );
+                }
+                Some(times)
+            }
+        };
+        let advance = source.replay.advance.map_or(Duration::ZERO, |span| span.0);
+        let advance_ms = i64::try_from(advance.as_millis()).unwrap_or(i64::MAX);
+        Source { name: source.name, streams, speed, advance_ms }
+    }
+
+    fn rule(&mut self, place: usize, rule: RuleFile) -> Rule {
+        let module = self.base.join(&rule.module);
+        if !module.is_file() {
+            self.say(
+                format!("/rules/{place}/module"),
+                format!(
+                    "there is no file {}; mend: build the rule, or check the path",
+                    module.display()
+                ),
+            );
+        }
+        for (at, target) in rule.targets.iter().enumerate() {
+            if !self.targets.contains(target) {
+                let known: Vec<&str> = self.targets.iter().map(String::as_str).collect();
+                let nearest = unknown(target, &known).replace("unknown key; ", "");
+                self.say(
+                    format!("/rules/{place}/targets/{at}"),
+                    format!("there is no target {target:?}; {nearest}"),
+                );
+            }
+        }
+        let defaults = Limits::default();
+        let state = rule.grants.state.map_or(defaults.state, |size| size.0);
+        Rule {
+            name: rule.name,
+            module,
+            settings: Value::Object(rule.settings),
+            targets: rule.targets,
+            narrowing: rule
+                .interests
+                .into_iter()
+                .map(|(name, interest)| (name, interest.namespaces))
+                .collect(),
+            limits: Limits {
+                cpu: rule.limits.cpu.map_or(defaults.cpu, |span| span.0),
+                memory: rule.limits.memory.map_or(defaults.memory, |size| size.0),
+                state,
+                ..defaults
+            },
+            state_granted: state > 0,
+        }
+    }
+
+    fn target(&mut self, name: &str, target: TargetFile) -> Option<Target> {
+        let pointer = format!("/targets/{}", super::yaml::escape(name));
+        match (target.stdout, target.webhook) {
+            (Some(_), None) => Some(Target::Stdout),
+            (None, Some(webhook)) => {
+                Some(Target::Webhook(self.webhook(&format!("{pointer}/webhook"), webhook)))
+            }
+            _ => {
+                self.say(pointer, "a target is of exactly one kind; mend: write stdout or webhook");
+                None
+            }
+        }
+    }
+
+    fn webhook(&mut self, pointer: &str, webhook: WebhookFile) -> Webhook {
+        let scheme = webhook.url.split_once("://").map(|(scheme, _)| scheme);
+        if !matches!(scheme, Some("http" | "https")) {
+            self.say(
+                format!("{pointer}/url"),
+                "this is no http:// or https:// address; mend: write it with its scheme",
+            );
+        }
+        let mut secrets = Vec::new();
+        for text in webhook.secret.into_iter().chain(webhook.old_secrets) {
+            match Secret::parse(&text) {
+                Ok(secret) => secrets.push(secret),
+                Err(why) => self.say(format!("{pointer}/secret"), why),
+            }
+        }
+        for status in &webhook.success {
+            if !(200..400).contains(status) {
+                self.say(
+                    format!("{pointer}/success"),
+                    format!(
+                        "{status} is no status of success; mend: name statuses from 200 to 399"
+                    ),
+                );
+            }
+        }
+        Webhook {
+            url: webhook.url,
+            secrets,
+            format: webhook.format,
+            headers: webhook.headers,
+            timeout: webhook.timeout.map_or(Duration::from_secs(15), |span| span.0),
+            success: webhook.success,
+            retry_for: webhook.retry.r#for.map_or(Duration::from_secs(72 * 3600), |span| span.0),
+            allow_loopback: webhook.allow.contains(&Allow::Loopback),
+            allow_link_local: webhook.allow.contains(&Allow::LinkLocal),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! How long to wait between attempts.
+
+use std::time::Duration;
+
+use rand::RngExt;
+
+const FIRST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Exponential backoff with jitter: each wait is drawn from the upper half of a span that doubles,
+/// so that receivers which failed together are not tried again together.
+#[derive(Debug, Clone, Default)]
+pub struct Backoff {
+    attempts: u32,
+}
+
+impl Backoff {
+    /// The next wait; what the receiver asked for is the least.
+    pub fn next(&mut self, asked: Option<Duration>) -> Duration {
+        let span = FIRST.saturating_mul(1 << self.attempts.min(20)).min(LONGEST);
+        self.attempts += 1;
+        let drawn = span.mul_f64(rand::rng().random_range(0.5..=1.0));
+        match asked {
+            // Jitter comes on top, or all who were told the same would come at once.
+            Some(asked) => asked.saturating_add(drawn / 10),
+            None => drawn,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_five_minutes_and_never_undercut_what_was_asked() {
+        let mut backoff = Backoff::default();
+        for attempt in 0..40u32 {
+            let most = FIRST.saturating_mul(1 << attempt.min(20)).min(LONGEST);
+            let wait = backoff.next(None);
+            assert!(wait >= most / 2 && wait <= most, "attempt {attempt}: {wait:?}");
+        }
+        assert!(Backoff::default().next(Some(Duration::from_secs(7))) >= Duration::from_secs(7));
+    }
+}

@@ -1,0 +1,86 @@
+//! A pipeline from configured rules.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{MemoryState, Pipeline};
+use crate::config;
+use crate::engine::{Engine, EngineError, LoadError, Options, RuleIndex, RuleSpec};
+use crate::model::{Capability, Origin};
+use crate::policy::RulePolicy;
+use crate::route::InterestError;
+
+/// Why a pipeline cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// The engine cannot start.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A module's file cannot be read.
+    #[error("rule {rule}: {path}: {source}; mend: build the rule, or check the path")]
+    File {
+        /// The rule's configured name.
+        rule: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A rule cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// An interest of a rule cannot be used.
+    #[error("rule {rule}: {source}")]
+    Interest {
+        /// The rule's configured name.
+        rule: String,
+        /// Why.
+        source: InterestError,
+    },
+}
+
+/// Loads rules, in order, into a new pipeline that keeps their state in memory.
+///
+/// # Errors
+/// The first rule that cannot be loaded, and why.
+pub fn assemble(
+    rules: &[config::Rule],
+    targets: BTreeSet<String>,
+    origin: Origin,
+    options: Options,
+) -> Result<Pipeline, AssembleError> {
+    let engine = Engine::start(options)?;
+    let mut pipeline = Pipeline::new(engine, origin, Arc::new(MemoryState::default()));
+    let targets = Arc::new(targets);
+    for (place, rule) in rules.iter().enumerate() {
+        let bytes = std::fs::read(&rule.module).map_err(|source| AssembleError::File {
+            rule: rule.name.clone(),
+            path: rule.module.clone(),
+            source,
+        })?;
+        let mut grants = BTreeSet::from([Capability::Log]);
+        if rule.state_granted {
+            grants.insert(Capability::State);
+        }
+        let spec = RuleSpec {
+            name: rule.name.clone(),
+            origin: rule.module.clone(),
+            bytes,
+            settings: rule.settings.clone(),
+            limits: rule.limits.clone(),
+            grants,
+        };
+        let loaded = pipeline.engine().load(RuleIndex(place), spec)?;
+        let policy = RulePolicy {
+            rule: loaded.name.clone(),
+            version: loaded.manifest.version.as_str().into(),
+            routed: rule.targets.clone(),
+            targets: targets.clone(),
+        };
+        pipeline
+            .add_rule(loaded, policy, &rule.narrowing)
+            .map_err(|source| AssembleError::Interest { rule: rule.name.clone(), source })?;
+    }
+    Ok(pipeline)
+}

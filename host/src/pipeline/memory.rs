@@ -1,0 +1,74 @@
+//! The rules' state in memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{PoisonError, RwLock};
+
+use crate::model::{Slot, StateKeeper, StateView, Timestamp, Write};
+
+#[derive(Debug)]
+struct Entry {
+    value: String,
+    expires_at: Option<Timestamp>,
+}
+
+impl Entry {
+    fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+type Slots = HashMap<Slot, BTreeMap<String, Entry>>;
+
+/// State that ends with the process.
+#[derive(Debug, Default)]
+pub struct MemoryState {
+    slots: RwLock<Slots>,
+}
+
+impl MemoryState {
+    // A poisoned lock means that a reader or writer panicked between two complete writes: the map
+    // is whole.
+    fn read<T>(&self, look: impl FnOnce(&Slots) -> T) -> T {
+        look(&self.slots.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl StateView for MemoryState {
+    fn get(&self, slot: &Slot, key: &str, now: Timestamp) -> Option<String> {
+        self.read(|slots| {
+            let entry = slots.get(slot)?.get(key)?;
+            entry.is_live(now).then(|| entry.value.clone())
+        })
+    }
+
+    fn sizes(&self, slot: &Slot, now: Timestamp) -> Vec<(String, usize)> {
+        self.read(|slots| {
+            let entries = slots.get(slot).into_iter().flatten();
+            entries
+                .filter(|(_, entry)| entry.is_live(now))
+                .map(|(key, entry)| (key.clone(), key.len() + entry.value.len()))
+                .collect()
+        })
+    }
+}
+
+impl StateKeeper for MemoryState {
+    fn commit(&self, slot: &Slot, writes: Vec<Write>) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let entries = slots.entry(slot.clone()).or_default();
+        for write in writes {
+            match write {
+                Write::Put { key, value, expires_at } => {
+                    entries.insert(key, Entry { value, expires_at });
+                }
+                Write::Remove { key } => {
+                    entries.remove(&key);
+                }
+            }
+        }
+    }
+
+    fn forget(&self, slot: &Slot) {
+        self.slots.write().unwrap_or_else(PoisonError::into_inner).remove(slot);
+    }
+}

@@ -1,0 +1,407 @@
+//! The middle of the house: normalize, route, engine and policy under one event clock. The service
+//! and the harness drive the same code, which is why offline answers equal live ones.
+//!
+//! Events are gathered into *rounds* and each round is evaluated at once, on all workers. A round
+//! spans less than a second of event time and ends at the next wake that is due. A wake is set at
+//! least a second ahead, so nothing that an event of the round does can concern another event of
+//! the same round, but by its partition's state, which the engine keeps in order.
+
+mod assemble;
+mod memory;
+mod step;
+mod wakes;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::engine::{Answer, Breaker, Engine, LoadedRule, MAX_WAKES, Ruling, Task};
+use crate::model::{
+    Change, Event, FailureKind, Id, Meta, Narrowing, Object, Observation, Origin, Outcome, Seen,
+    Slot, StateKeeper, StateView, Subject, Timer, Timestamp,
+};
+use crate::normalize::{self, Wanted};
+use crate::policy::RulePolicy;
+use crate::route::{Gap, InterestError, Router, Routing};
+
+pub use assemble::{AssembleError, assemble};
+pub use memory::MemoryState;
+pub use step::{Counts, FailedEvent, LogLine, OutOfService, QuarantinedObject, Step};
+use wakes::{Wakes, Waking};
+
+/// Event time that a round may span: the least distance of a wake.
+const ROUND_MS: i64 = 1000;
+/// Most events of a round.
+const ROUND_EVENTS: usize = 4096;
+/// How long the state of a by-object partition outlives its object, for stragglers.
+const AFTER_DELETION_MS: i64 = 600_000;
+/// How long state about an object that the host does not know is kept.
+const UNKNOWN_OBJECT_MS: i64 = 86_400_000;
+
+/// Everything between sources and the journal.
+pub struct Pipeline {
+    engine: Engine,
+    router: Router,
+    rules: Vec<Rule>,
+    wanted: Wanted,
+    state: Arc<dyn StateKeeper>,
+    view: Arc<dyn StateView>,
+    wakes: Wakes,
+    /// Slots whose state goes at a time.
+    expiries: BTreeMap<(Timestamp, Slot), ()>,
+    origin: Arc<Origin>,
+    round: Vec<Task>,
+    round_began: Timestamp,
+    now: Timestamp,
+    open_gaps: Vec<OpenGap>,
+    step: Step,
+    counts: Counts,
+}
+
+struct Rule {
+    loaded: Arc<LoadedRule>,
+    policy: RulePolicy,
+    breaker: Breaker,
+}
+
+struct OpenGap {
+    scope: String,
+    from: Timestamp,
+    reason: String,
+}
+
+impl Pipeline {
+    /// A pipeline without rules. `keeper` holds the rules' state.
+    pub fn new<K: StateKeeper + 'static>(engine: Engine, origin: Origin, keeper: Arc<K>) -> Self {
+        Self {
+            engine,
+            router: Router::new(origin.clone()),
+            rules: Vec::new(),
+            wanted: Wanted::default(),
+            state: keeper.clone(),
+            view: keeper,
+            wakes: Wakes::default(),
+            expiries: BTreeMap::new(),
+            origin: Arc::new(origin),
+            round: Vec::new(),
+            round_began: Timestamp::default(),
+            now: Timestamp::from_millis(i64::MIN),
+            open_gaps: Vec::new(),
+            step: Step::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// The engine, to load rules with.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Adds a loaded rule. Verdicts of several rules on one event come in the order of adding.
+    ///
+    /// # Errors
+    /// Where an interest of its manifest, or the operator's narrowing of one, cannot be used.
+    pub fn add_rule(
+        &mut self,
+        loaded: Arc<LoadedRule>,
+        policy: RulePolicy,
+        narrowing: &Narrowing,
+    ) -> Result<(), InterestError> {
+        self.router.add_rule(loaded.name.clone(), &loaded.manifest, narrowing)?;
+        self.wanted = self.router.wanted();
+        self.rules.push(Rule { loaded, policy, breaker: Breaker::default() });
+        Ok(())
+    }
+
+    /// Takes an object that a source saw, as its JSON. `scope` names the stream or watch: a gap
+    /// concerns one scope. Times of one source do not go back.
+    pub fn observe(&mut self, scope: &str, time: Timestamp, seen: Seen, json: &[u8]) {
+        let time = self.advance_to(time);
+        self.counts.observed += 1;
+        let is_unwanted = normalize::header(json)
+            .is_ok_and(|header| !self.router.wants_kind(header.group(), &header.kind));
+        if is_unwanted {
+            self.counts.ignored += 1;
+            return;
+        }
+        let object = match normalize::decode(json, &self.wanted) {
+            Ok(object) => Arc::new(object),
+            Err(fault) => {
+                self.counts.undecodable += 1;
+                self.step.quarantine.push(QuarantinedObject {
+                    time,
+                    scope: scope.to_owned(),
+                    reason: fault.to_string(),
+                    json: json.to_vec(),
+                });
+                return;
+            }
+        };
+        match self.router.route(scope, Observation { time, seen, object }) {
+            Routing::News(events) => self.enqueue(events),
+            Routing::Repeated => self.counts.repeated += 1,
+            Routing::Unknown => self.counts.unknown += 1,
+        }
+    }
+
+    /// The source lost its place in a scope: what follows is a list, to be compared with what is
+    /// known.
+    pub fn begin_gap(&mut self, scope: &str, from: Timestamp, reason: &str) {
+        self.flush();
+        self.router.begin_gap(scope, from);
+        self.open_gaps.retain(|gap| gap.scope != scope);
+        self.open_gaps.push(OpenGap { scope: scope.to_owned(), from, reason: reason.to_owned() });
+    }
+
+    /// Whether a scope is being compared after a gap.
+    pub fn in_gap(&self, scope: &str) -> bool {
+        self.router.in_gap(scope)
+    }
+
+    /// Tells which kind of object a scope's list is of, for the list may be empty.
+    pub fn compare_kind(&mut self, scope: &str, group: &str, kind: &str) {
+        self.router.compare_kind(scope, group, kind);
+    }
+
+    /// The list after a gap is complete; nothing happens where the scope has no gap.
+    pub fn end_gap(&mut self, scope: &str, time: Timestamp) {
+        let time = self.advance_to(time);
+        let (vanished, kinds) = self.router.end_gap(scope, time);
+        self.enqueue(vanished);
+        if let Some(at) = self.open_gaps.iter().position(|gap| gap.scope == scope) {
+            let OpenGap { scope, from, reason } = self.open_gaps.swap_remove(at);
+            self.step.gaps.push(Gap { from, to: time, scope, kinds, reason });
+        }
+    }
+
+    /// Moves the clock: evaluates what waits, and fires the wakes that are due before this time.
+    /// Returns the time, which never goes back.
+    pub fn advance_to(&mut self, time: Timestamp) -> Timestamp {
+        let time = time.max(self.now);
+        let over = time.millis_since(self.round_began) >= ROUND_MS
+            || self.wakes.next_due().is_some_and(|due| due < time);
+        if over && !self.round.is_empty() {
+            self.flush();
+        }
+        while let Some(due) = self.wakes.next_due().filter(|due| *due < time) {
+            self.expire(due);
+            self.fire(due);
+        }
+        self.expire(time);
+        self.now = time;
+        time
+    }
+
+    /// Ends a run: evaluates what waits, fires what is due up to `until` or, without it, up to the
+    /// last event, and closes gaps that are still open.
+    pub fn finish(&mut self, until: Option<Timestamp>) {
+        let end = until.unwrap_or(self.now).max(self.now);
+        for gap in std::mem::take(&mut self.open_gaps) {
+            // What was not seen again may yet have come: nothing is taken as vanished.
+            let kinds = self.router.abandon_gap(&gap.scope);
+            let reason = format!("{}; the stream ended before a list was complete", gap.reason);
+            self.step.gaps.push(Gap { from: gap.from, to: end, scope: gap.scope, kinds, reason });
+        }
+        self.flush();
+        self.advance_to(end.plus_millis(1));
+        self.flush();
+    }
+
+    /// What was decided since this was last asked.
+    pub fn take_step(&mut self) -> Option<Step> {
+        (!self.step.is_empty()).then(|| std::mem::take(&mut self.step))
+    }
+
+    /// What happened so far, in numbers.
+    pub fn counts(&self) -> Counts {
+        Counts { pending_wakes: self.wakes.len() as u64, ..self.counts.clone() }
+    }
+
+    /// Evaluates what waits.
+    pub fn flush(&mut self) {
+        let tasks = std::mem::take(&mut self.round);
+        if !tasks.is_empty() {
+            self.evaluate(&tasks);
+        }
+    }
+
+    fn enqueue(&mut self, events: Vec<(usize, Arc<Event>)>) {
+        for (rule, event) in events {
+            if self.round.is_empty() {
+                self.round_began = event.time;
+            }
+            if let Some(rule) = self.rules.get(rule) {
+                self.round.push(Task { rule: rule.loaded.clone(), event });
+            }
+        }
+        if self.round.len() >= ROUND_EVENTS {
+            self.flush();
+        }
+    }
+
+    fn fire(&mut self, due: Timestamp) {
+        let tasks: Vec<Task> = self
+            .wakes
+            .take(due)
+            .into_iter()
+            .filter_map(|waking| {
+                let rule = self.rules.get(waking.rule)?.loaded.clone();
+                let event = Arc::new(self.wake_event(due, waking));
+                Some(Task { rule, event })
+            })
+            .collect();
+        self.counts.wakes += tasks.len() as u64;
+        self.evaluate(&tasks);
+    }
+
+    /// A wake carries the object of the event that last set it, as last known; once that is gone,
+    /// its identity.
+    fn wake_event(&self, due: Timestamp, waking: Waking) -> Event {
+        let Waking { rule, slot, key, payload, set_by } = waking;
+        let identity = &set_by.object.meta.identity;
+        let object = self.router.last_known(identity).unwrap_or_else(|| {
+            let meta = Meta { identity: identity.clone(), ..Meta::default() };
+            Arc::new(Object { meta, subject: Subject::Other, document: None })
+        });
+        let cluster = self.origin.cluster.as_str();
+        Event {
+            id: Id::of("w", &[&cluster, &&*slot.rule, &&*slot.partition, &key, &set_by.id]),
+            origin: self.origin.clone(),
+            time: due,
+            change: Change::Wake,
+            gap: false,
+            interest: set_by.interest,
+            fields: self.router.fields(rule, set_by.interest, &object),
+            object,
+            delta: 0,
+            partition: slot.partition,
+            timer: Some(Timer { key, due, payload }),
+        }
+    }
+
+    fn evaluate(&mut self, tasks: &[Task]) {
+        let (open, live): (Vec<&Task>, Vec<&Task>) = tasks.iter().partition(|task| {
+            let rule = self.rules.get(task.rule.index.0);
+            rule.is_some_and(|rule| rule.breaker.is_open(task.event.time))
+        });
+        let answers = if open.is_empty() {
+            self.engine.evaluate(&self.view, tasks)
+        } else {
+            let live: Vec<Task> = live.into_iter().cloned().collect();
+            let mut answers = self.engine.evaluate(&self.view, &live).into_iter();
+            let answer = |task: &Task| {
+                let rule = self.rules.get(task.rule.index.0);
+                let is_open = rule.is_some_and(|rule| rule.breaker.is_open(task.event.time));
+                if is_open {
+                    Answer::out_of_service()
+                } else {
+                    answers.next().unwrap_or_else(Answer::out_of_service)
+                }
+            };
+            tasks.iter().map(answer).collect()
+        };
+        self.counts.events += tasks.len() as u64;
+        for (task, answer) in tasks.iter().zip(answers) {
+            self.settle(task, answer);
+        }
+    }
+
+    /// Takes one answer, in event order.
+    fn settle(&mut self, task: &Task, answer: Answer) {
+        let Task { rule: loaded, event } = task;
+        let Some(rule) = self.rules.get_mut(loaded.index.0) else { return };
+        let failed = answer.outcome.as_ref().is_err_and(|failure| failure.kind.quarantines());
+        let answer = match rule.breaker.rule(event.time, failed) {
+            Ruling::Accept => answer,
+            Ruling::AcceptAndOpen { until } => {
+                self.step.out_of_service.push(OutOfService {
+                    rule: loaded.name.clone(),
+                    since: event.time,
+                    until,
+                });
+                answer
+            }
+            Ruling::Refuse => Answer::out_of_service(),
+        };
+        let slot = Slot { rule: loaded.name.clone(), partition: event.partition.clone() };
+        for line in answer.log {
+            self.step.log.push(LogLine { rule: loaded.name.clone(), event: event.id, line });
+        }
+        match answer.outcome {
+            Ok(outcome) => {
+                if !answer.writes.is_empty() {
+                    self.state.commit(&slot, answer.writes);
+                    self.expire_if_unknown(&slot, event);
+                }
+                self.accept(task, &slot, outcome);
+            }
+            Err(failure) => {
+                self.counts.failures += 1;
+                self.step.failures.push(FailedEvent::new(loaded, event, failure));
+            }
+        }
+        if event.change == Change::Deleted && is_by_object(event) {
+            self.wakes.cancel_all(loaded.index.0, &slot);
+            self.expiries.insert((event.time.plus_millis(AFTER_DELETION_MS), slot), ());
+        }
+    }
+
+    fn accept(&mut self, task: &Task, slot: &Slot, outcome: Outcome) {
+        let Task { rule: loaded, event } = task;
+        for key in &outcome.cancels {
+            self.wakes.cancel(loaded.index.0, slot, key);
+        }
+        for wake in outcome.wakes {
+            let due = wake.at.max(event.time.plus_millis(ROUND_MS));
+            let waking = Waking {
+                rule: loaded.index.0,
+                slot: slot.clone(),
+                key: wake.key,
+                payload: wake.payload,
+                set_by: event.clone(),
+            };
+            if let Err(refused) = self.wakes.set(due, waking) {
+                self.counts.failures += 1;
+                let message = format!(
+                    "wake {refused:?} was not set: partition {:?} has {MAX_WAKES} already; mend: cancel what is no longer needed",
+                    slot.partition
+                );
+                let failure = crate::model::Failure { kind: FailureKind::OverBudget, message };
+                self.step.failures.push(FailedEvent::new(loaded, event, failure));
+            }
+        }
+        let Some(rule) = self.rules.get(loaded.index.0) else { return };
+        let decided = rule.policy.decide(&loaded.manifest, event, outcome.verdicts);
+        self.counts.verdicts += decided.verdicts.len() as u64;
+        self.step.verdicts.extend(decided.verdicts);
+        self.step.refusals.extend(decided.refusals);
+    }
+
+    /// State about an object that the host does not watch would stay for ever.
+    fn expire_if_unknown(&mut self, slot: &Slot, event: &Event) {
+        let about_another = matches!(event.object.subject, Subject::Notice(_));
+        if about_another && is_by_object(event) && !self.router.knows_partition(&slot.partition) {
+            self.expiries.insert((event.time.plus_millis(UNKNOWN_OBJECT_MS), slot.clone()), ());
+        }
+    }
+
+    /// Forgets state whose time is over.
+    fn expire(&mut self, now: Timestamp) {
+        while let Some(entry) = self.expiries.first_entry()
+            && entry.key().0 <= now
+        {
+            let ((_, slot), ()) = entry.remove_entry();
+            if !self.router.knows_partition(&slot.partition) {
+                self.state.forget(&slot);
+            }
+        }
+    }
+}
+
+/// Whether the event's partition is the object's own.
+fn is_by_object(event: &Event) -> bool {
+    let identity = match &event.object.subject {
+        Subject::Notice(notice) => &notice.regarding.identity,
+        _ => &event.object.meta.identity,
+    };
+    *event.partition == *identity.partition()
+}

@@ -1,0 +1,138 @@
+//! What the pipeline hands on: all that came of a stretch of events, in their order.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::engine::{Line, LoadedRule};
+use crate::model::{Event, Failure, Id, ObjectName, Timestamp, Verdict};
+use crate::policy::Refusal;
+use crate::route::Gap;
+
+/// What is to be kept and delivered.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Verdicts in event order; of one event, in the order of the rules.
+    pub verdicts: Vec<Verdict>,
+    /// Events that a rule did not answer.
+    pub failures: Vec<FailedEvent>,
+    /// Targets that were not granted.
+    pub refusals: Vec<Refusal>,
+    /// Objects that could not be decoded.
+    pub quarantine: Vec<QuarantinedObject>,
+    /// Periods in which changes may have been missed.
+    pub gaps: Vec<Gap>,
+    /// Rules that were taken out of service.
+    pub out_of_service: Vec<OutOfService>,
+    /// What rules wrote to the log.
+    pub log: Vec<LogLine>,
+}
+
+impl Step {
+    /// Whether nothing came of it.
+    pub fn is_empty(&self) -> bool {
+        self.verdicts.is_empty()
+            && self.failures.is_empty()
+            && self.refusals.is_empty()
+            && self.quarantine.is_empty()
+            && self.gaps.is_empty()
+            && self.out_of_service.is_empty()
+            && self.log.is_empty()
+    }
+}
+
+/// An event that a rule did not answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailedEvent {
+    /// The event.
+    pub event: Id,
+    /// Its time.
+    pub time: Timestamp,
+    /// The rule's configured name.
+    pub rule: Arc<str>,
+    /// Why the rule was called.
+    pub change: &'static str,
+    /// What the event is about.
+    pub object: ObjectName,
+    /// Why there is no answer.
+    #[serde(flatten)]
+    pub failure: Failure,
+    /// The event itself, so that it can be looked at and run again.
+    #[serde(skip)]
+    pub input: Arc<Event>,
+}
+
+impl FailedEvent {
+    pub(super) fn new(rule: &LoadedRule, event: &Arc<Event>, failure: Failure) -> Self {
+        Self {
+            event: event.id,
+            time: event.time,
+            rule: rule.name.clone(),
+            change: event.change.as_str(),
+            object: (&event.object.meta.identity).into(),
+            failure,
+            input: event.clone(),
+        }
+    }
+}
+
+/// An object that could not be decoded.
+#[derive(Debug, Clone, Serialize)]
+pub struct QuarantinedObject {
+    /// When it was seen.
+    pub time: Timestamp,
+    /// The stream or watch that it came from.
+    pub scope: String,
+    /// Why it cannot be decoded.
+    pub reason: String,
+    /// Its bytes.
+    #[serde(skip)]
+    pub json: Vec<u8>,
+}
+
+/// A rule that failed too often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutOfService {
+    /// The rule's configured name.
+    pub rule: Arc<str>,
+    /// The time of the event that was too much.
+    pub since: Timestamp,
+    /// When the rule is tried again.
+    pub until: Timestamp,
+}
+
+/// A line that a rule wrote.
+#[derive(Debug, Clone)]
+pub struct LogLine {
+    /// The rule's configured name.
+    pub rule: Arc<str>,
+    /// The event that it was about.
+    pub event: Id,
+    /// The line.
+    pub line: Line,
+}
+
+/// What happened, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Objects that sources saw.
+    pub observed: u64,
+    /// Of those: of a kind that no rule is interested in.
+    pub ignored: u64,
+    /// Of those: a version that was seen before.
+    pub repeated: u64,
+    /// Of those: deletions of objects that nobody knew.
+    pub unknown: u64,
+    /// Of those: not decodable, and set aside.
+    pub undecodable: u64,
+    /// Events that rules were asked about, wakes included.
+    pub events: u64,
+    /// Of those: wakes.
+    pub wakes: u64,
+    /// Verdicts.
+    pub verdicts: u64,
+    /// Events that a rule did not answer.
+    pub failures: u64,
+    /// Wakes that are set and not due yet.
+    pub pending_wakes: u64,
+}

@@ -1,0 +1,143 @@
+//! From what a rule says to what is delivered: ids, defaults of the manifest, and grants.
+//!
+//! By default every verdict passes; only what the operator did not grant is refused, recorded and
+//! shown, and stops nothing else.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::model::{Event, Id, Manifest, RuleTarget, RuleVerdict, Status, Verdict};
+
+/// What one rule may do with its verdicts.
+#[derive(Debug, Clone)]
+pub struct RulePolicy {
+    /// The rule's configured name.
+    pub rule: Arc<str>,
+    /// The version of its manifest.
+    pub version: Arc<str>,
+    /// Where the operator routed it.
+    pub routed: Vec<String>,
+    /// Targets that exist, by name.
+    pub targets: Arc<BTreeSet<String>>,
+}
+
+/// A target that a verdict does not go to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// The verdict.
+    pub verdict: Id,
+    /// The rule's configured name.
+    pub rule: Arc<str>,
+    /// The verdict's code.
+    pub code: String,
+    /// The kind of target, as grants name it.
+    pub target: String,
+    /// Why, and how to mend it.
+    pub why: String,
+}
+
+/// What one event's verdicts become.
+#[derive(Debug, Default)]
+pub struct Decided {
+    /// In the order of the answer.
+    pub verdicts: Vec<Verdict>,
+    /// What was not granted.
+    pub refusals: Vec<Refusal>,
+}
+
+impl RulePolicy {
+    /// Decides on the verdicts of one answer, which was checked against the manifest.
+    pub fn decide(&self, manifest: &Manifest, event: &Event, said: Vec<RuleVerdict>) -> Decided {
+        let mut decided = Decided::default();
+        // The same verdict twice in one answer is two: each has its number.
+        let mut numbers: HashMap<(String, String, Status), u64> = HashMap::new();
+        for verdict in said {
+            let alike = (verdict.code.clone(), verdict.key.clone(), verdict.status);
+            let number = numbers.entry(alike).or_default();
+            let id = Id::of(
+                "verdict",
+                &[
+                    &event.id,
+                    &&*self.rule,
+                    &verdict.code,
+                    &verdict.key,
+                    &verdict.status.as_str(),
+                    number,
+                ],
+            );
+            *number += 1;
+            let targets = self.resolve(id, &verdict, &mut decided.refusals);
+            if let Some(verdict) = self.complete(id, manifest, event, verdict, targets) {
+                decided.verdicts.push(verdict);
+            }
+        }
+        decided
+    }
+
+    /// Fills in what the rule left to its manifest. None for an undeclared code or a payload that
+    /// is no JSON, which the engine has turned into a failure before.
+    fn complete(
+        &self,
+        id: Id,
+        manifest: &Manifest,
+        event: &Event,
+        said: RuleVerdict,
+        targets: Vec<String>,
+    ) -> Option<Verdict> {
+        let code = manifest.code(&said.code)?;
+        let payload = if said.payload.is_empty() { "{}".to_owned() } else { said.payload };
+        Some(Verdict {
+            id,
+            time: event.time,
+            cluster: event.origin.cluster.as_str().into(),
+            rule: self.rule.clone(),
+            rule_version: self.version.clone(),
+            severity: said.severity.unwrap_or(code.severity),
+            status: said.status,
+            title: if said.title.is_empty() { code.title.clone() } else { said.title },
+            code: said.code,
+            key: said.key,
+            object: (&event.object.meta.identity).into(),
+            payload: RawValue::from_string(payload).ok()?,
+            targets,
+            gap: event.gap,
+        })
+    }
+
+    /// Names of the targets, each once, in the order in which the rule named them.
+    fn resolve(&self, id: Id, said: &RuleVerdict, refusals: &mut Vec<Refusal>) -> Vec<String> {
+        if said.targets.is_empty() {
+            return self.routed.clone();
+        }
+        let mut names: Vec<String> = Vec::new();
+        let mut refuse = |target: &str, why: String| {
+            refusals.push(Refusal {
+                verdict: id,
+                rule: self.rule.clone(),
+                code: said.code.clone(),
+                target: target.to_owned(),
+                why,
+            });
+        };
+        for target in &said.targets {
+            match target {
+                RuleTarget::Routed => names.extend(self.routed.iter().cloned()),
+                RuleTarget::Named(name) if self.targets.contains(name) => names.push(name.clone()),
+                RuleTarget::Named(name) => refuse(
+                    target.kind(),
+                    format!("there is no target {name:?}; mend: configure it under `targets`"),
+                ),
+                other => refuse(
+                    other.kind(),
+                    format!("this host has no grant for targets of the kind {:?}", other.kind()),
+                ),
+            }
+        }
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        names
+    }
+}

@@ -1,0 +1,5 @@
+//! Where events come from.
+
+mod replay;
+
+pub use replay::{Item, ReplaySource};

@@ -1,0 +1,122 @@
+//! JSON documents of a file, each with the line on which it begins.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use serde::de::IgnoredAny;
+
+use super::StreamError;
+
+/// Reads a file document by document. A document may span lines, but begins on one of its own.
+pub(super) struct Documents {
+    path: PathBuf,
+    reader: Box<dyn BufRead + Send>,
+    line: u64,
+    buffer: Vec<u8>,
+}
+
+/// A document that spans more lines than this is held to be broken on its first one.
+const MOST_LINES: u64 = 200_000;
+
+impl Documents {
+    pub(super) fn open(path: &Path) -> Result<Self, StreamError> {
+        let fail = |source| StreamError::File { path: path.to_owned(), source };
+        let file = File::open(path).map_err(fail)?;
+        let reader: Box<dyn Read + Send> = match path.extension().and_then(|end| end.to_str()) {
+            Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(file)),
+            Some("zst") => Box::new(zstd::Decoder::new(file).map_err(fail)?),
+            _ => Box::new(file),
+        };
+        let reader = Box::new(BufReader::with_capacity(1 << 16, reader));
+        Ok(Self { path: path.to_owned(), reader, line: 0, buffer: Vec::new() })
+    }
+
+    pub(super) fn fault(&self, line: u64, why: String) -> StreamError {
+        StreamError::Line { path: self.path.clone(), line, why }
+    }
+
+    /// The next document and its line; none at the end of the file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or what stands on a line is not the beginning of JSON.
+    pub(super) fn next(&mut self) -> Result<Option<(u64, Vec<u8>)>, StreamError> {
+        self.buffer.clear();
+        if !self.read_line()? {
+            return Ok(None);
+        }
+        let first = self.line;
+        let mut depth = Depth::default();
+        let mut scanned = 0;
+        loop {
+            depth.scan(self.buffer.get(scanned..).unwrap_or_default());
+            scanned = self.buffer.len();
+            if depth.is_complete() {
+                return Ok(Some((first, std::mem::take(&mut self.buffer))));
+            }
+            let more = self.line - first < MOST_LINES && self.read_line()?;
+            if !more {
+                let fault = serde_json::from_slice::<IgnoredAny>(&self.buffer).err();
+                let why =
+                    fault.map_or_else(|| "no JSON object".to_owned(), |fault| fault.to_string());
+                return Err(self.fault(
+                    first,
+                    format!("{why}; mend: each line (or document) is one complete JSON object"),
+                ));
+            }
+        }
+    }
+
+    /// Adds the next line that is not blank to the buffer; false at the end of the file.
+    fn read_line(&mut self) -> Result<bool, StreamError> {
+        loop {
+            let before = self.buffer.len();
+            let read = self
+                .reader
+                .read_until(b'\n', &mut self.buffer)
+                .map_err(|source| StreamError::File { path: self.path.clone(), source })?;
+            if read == 0 {
+                return Ok(false);
+            }
+            self.line += 1;
+            let blank = self.buffer.get(before..).is_some_and(|line| line.trim_ascii().is_empty());
+            if !blank {
+                return Ok(true);
+            }
+            self.buffer.truncate(before);
+        }
+    }
+}
+
+/// How deep in brackets a scan is; text in quotes does not count.
+#[derive(Default)]
+struct Depth {
+    depth: i64,
+    opened: bool,
+    in_text: bool,
+    escaped: bool,
+}
+
+impl Depth {
+    fn scan(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_text => self.escaped = true,
+                b'"' => self.in_text = !self.in_text,
+                b'{' | b'[' if !self.in_text => {
+                    self.depth += 1;
+                    self.opened = true;
+                }
+                b'}' | b']' if !self.in_text => self.depth -= 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// Text that opens no bracket at all is no document, and complete in its own way: reading it
+    /// then says what is wrong.
+    fn is_complete(&self) -> bool {
+        self.depth <= 0 && (self.opened || !self.in_text)
+    }
+}

@@ -1,0 +1,63 @@
+//! Several streams as one, by time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::path::Path;
+
+use super::record::{Record, Records};
+use super::{StreamError, StreamFile};
+
+/// Records of several streams by time; ties keep the order of the streams, then of the lines.
+pub struct Merged {
+    streams: Vec<Records>,
+    heads: Vec<Option<Record>>,
+    order: BinaryHeap<Reverse<(jiff::Timestamp, usize)>>,
+}
+
+impl Merged {
+    /// Opens the streams.
+    ///
+    /// # Errors
+    /// Where one cannot be read.
+    pub fn open(files: &[StreamFile]) -> Result<Self, StreamError> {
+        let streams = files.iter().map(Records::open).collect::<Result<Vec<_>, _>>()?;
+        let heads = streams.iter().map(|_| None).collect();
+        let mut merged = Self { streams, heads, order: BinaryHeap::new() };
+        for stream in 0..merged.streams.len() {
+            merged.refill(stream)?;
+        }
+        Ok(merged)
+    }
+
+    /// The next record and the place of its stream.
+    ///
+    /// # Errors
+    /// Where a stream cannot be read on.
+    pub fn next(&mut self) -> Result<Option<(usize, Record)>, StreamError> {
+        let Some(Reverse((_, stream))) = self.order.pop() else { return Ok(None) };
+        let record = self.heads.get_mut(stream).and_then(Option::take);
+        self.refill(stream)?;
+        Ok(record.map(|record| (stream, record)))
+    }
+
+    /// The file of a stream.
+    pub fn path(&self, stream: usize) -> &Path {
+        self.streams.get(stream).map_or(Path::new(""), |stream| &stream.path)
+    }
+
+    /// Lines of other types that were skipped so far.
+    pub fn skipped(&self) -> u64 {
+        self.streams.iter().map(|stream| stream.skipped.lines).sum()
+    }
+
+    fn refill(&mut self, stream: usize) -> Result<(), StreamError> {
+        let Some(records) = self.streams.get_mut(stream) else { return Ok(()) };
+        if let Some(record) = records.next()? {
+            self.order.push(Reverse((record.at, stream)));
+            if let Some(head) = self.heads.get_mut(stream) {
+                *head = Some(record);
+            }
+        }
+        Ok(())
+    }
+}

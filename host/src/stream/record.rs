@@ -1,0 +1,270 @@
+//! One stream, record by record: which object was seen how, at what time.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::clock::newest_time;
+use super::documents::Documents;
+use super::{StreamError, StreamFile};
+use crate::model::Seen;
+
+/// One record of a stream.
+#[derive(Debug)]
+pub struct Record {
+    /// When it was recorded, or what stands in for that; it never goes back within a stream.
+    pub at: jiff::Timestamp,
+    /// The line on which it begins.
+    pub line: u64,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a record is.
+#[derive(Debug)]
+pub enum Kind {
+    /// An object, as its JSON.
+    Object {
+        /// How it was seen.
+        seen: Seen,
+        /// The object.
+        json: Box<RawValue>,
+        /// True for a change or a deletion: a list after a gap is over when one comes.
+        is_change: bool,
+    },
+    /// The recorder lost its place: what follows is a list.
+    Gap {
+        /// What the server said.
+        reason: String,
+    },
+    /// A list is complete.
+    ListEnd {
+        /// Kind of the objects of the list, as (API group, kind): the list may be empty.
+        object: Option<(String, String)>,
+    },
+}
+
+/// Lines that are none of ours, such as a recorder's own marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Skipped {
+    /// How many.
+    pub lines: u64,
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    at: Option<&'a str>,
+    #[serde(rename = "type")]
+    kind: Option<&'a str>,
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+    #[serde(rename = "apiVersion")]
+    api_version: Option<&'a str>,
+    #[serde(rename = "kind")]
+    object_kind: Option<&'a str>,
+    #[serde(borrow)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Status {
+    message: Option<String>,
+    code: Option<i64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct BookmarkObject {
+    api_version: Option<String>,
+    kind: Option<String>,
+    metadata: Option<BookmarkMeta>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct BookmarkMeta {
+    annotations: Option<std::collections::BTreeMap<String, String>>,
+}
+
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// Reads the records of one stream.
+pub(super) struct Records {
+    pub(super) path: PathBuf,
+    documents: Documents,
+    waiting: VecDeque<Record>,
+    now: jiff::Timestamp,
+    snapshot_until: Option<jiff::Timestamp>,
+    /// Lines before this one are the initial list of a watch.
+    initial_until: u64,
+    pub(super) skipped: Skipped,
+}
+
+impl Records {
+    pub(super) fn open(file: &StreamFile) -> Result<Self, StreamError> {
+        let snapshot_until = file
+            .snapshot_until
+            .and_then(|time| jiff::Timestamp::from_millisecond(time.as_millis()).ok());
+        Ok(Self {
+            path: file.path.clone(),
+            documents: Documents::open(&file.path)?,
+            waiting: VecDeque::new(),
+            now: jiff::Timestamp::MIN,
+            snapshot_until,
+            initial_until: initial_until(file)?,
+            skipped: Skipped::default(),
+        })
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Record>, StreamError> {
+        loop {
+            if let Some(record) = self.waiting.pop_front() {
+                return Ok(Some(record));
+            }
+            let Some((line, bytes)) = self.documents.next()? else { return Ok(None) };
+            self.read(line, &bytes).map_err(|why| self.documents.fault(line, why))?;
+        }
+    }
+
+    fn read(&mut self, line: u64, bytes: &[u8]) -> Result<(), String> {
+        let found: Line<'_> = serde_json::from_slice(bytes).map_err(|fault| fault.to_string())?;
+        let at = match found.at {
+            Some(text) => {
+                Some(text.parse().map_err(|fault| format!("\"at\" is no RFC 3339 time: {fault}"))?)
+            }
+            None => None,
+        };
+        let is_plain = found.api_version.is_some() && found.object_kind.is_some();
+        match (found.kind, found.object, found.items) {
+            (Some(kind), Some(object), _) => self.watch_event(line, at, kind, object),
+            (_, _, Some(items)) if is_plain => {
+                for item in items {
+                    self.object(line, at, Seen::Snapshot, item.to_owned(), false);
+                }
+                self.push(line, Kind::ListEnd { object: None });
+                Ok(())
+            }
+            (_, None, None) if is_plain => {
+                let json: &RawValue =
+                    serde_json::from_slice(bytes).map_err(|fault| fault.to_string())?;
+                self.object(line, at, Seen::Present, json.to_owned(), false);
+                Ok(())
+            }
+            (Some(_), None, _) => {
+                self.skipped.lines += 1;
+                Ok(())
+            }
+            _ => Err(
+                "this is neither a watch event ({\"type\": …, \"object\": …}) nor a Kubernetes \
+                      object; mend: record with `kubectl get … -w -o json --output-watch-events`"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn watch_event(
+        &mut self,
+        line: u64,
+        at: Option<jiff::Timestamp>,
+        kind: &str,
+        object: &RawValue,
+    ) -> Result<(), String> {
+        match kind {
+            "ADDED" | "MODIFIED" | "DELETED" | "SNAPSHOT" => {
+                let seen = match kind {
+                    "DELETED" => Seen::Deleted,
+                    "SNAPSHOT" => Seen::Snapshot,
+                    _ => Seen::Present,
+                };
+                let is_change = kind == "MODIFIED" || kind == "DELETED";
+                self.object(line, at, seen, object.to_owned(), is_change);
+            }
+            "ERROR" => {
+                let status: Status = serde_json::from_str(object.get()).unwrap_or_default();
+                self.move_clock(at);
+                if status.code == Some(410) {
+                    let reason = status.message.unwrap_or_else(|| "410 Gone".to_owned());
+                    self.push(line, Kind::Gap { reason });
+                } else {
+                    self.skipped.lines += 1;
+                }
+            }
+            "BOOKMARK" => {
+                let bookmark: BookmarkObject = serde_json::from_str(object.get())
+                    .map_err(|fault| format!("the bookmark cannot be read: {fault}"))?;
+                self.move_clock(at);
+                if ends_initial_events(&bookmark) {
+                    let kind = bookmark.kind.unwrap_or_default();
+                    let api_version = bookmark.api_version.unwrap_or_default();
+                    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+                    self.push(line, Kind::ListEnd { object: Some((group.to_owned(), kind)) });
+                }
+            }
+            _ => self.skipped.lines += 1,
+        }
+        Ok(())
+    }
+
+    fn object(
+        &mut self,
+        line: u64,
+        at: Option<jiff::Timestamp>,
+        seen: Seen,
+        json: Box<RawValue>,
+        is_change: bool,
+    ) {
+        self.move_clock(at.or_else(|| newest_time(json.get())));
+        let is_state =
+            line < self.initial_until || self.snapshot_until.is_some_and(|until| self.now < until);
+        let seen = match seen {
+            Seen::Present if is_state => Seen::Snapshot,
+            seen => seen,
+        };
+        self.push(line, Kind::Object { seen, json, is_change });
+    }
+
+    fn move_clock(&mut self, at: Option<jiff::Timestamp>) {
+        self.now = self.now.max(at.unwrap_or(self.now));
+    }
+
+    fn push(&mut self, line: u64, kind: Kind) {
+        self.waiting.push_back(Record { at: self.now, line, kind });
+    }
+}
+
+fn ends_initial_events(bookmark: &BookmarkObject) -> bool {
+    let annotations = bookmark.metadata.as_ref().and_then(|meta| meta.annotations.as_ref());
+    annotations.and_then(|all| all.get(INITIAL_EVENTS_END)).is_some_and(|value| value == "true")
+}
+
+/// The line of the bookmark that ends the first list of the stream; 0 where there is none, or where
+/// the watch had broken before (what follows a gap is compared, not taken as state).
+fn initial_until(file: &StreamFile) -> Result<u64, StreamError> {
+    let mut documents = Documents::open(&file.path)?;
+    while let Some((line, bytes)) = documents.next()? {
+        if !contains(&bytes, INITIAL_EVENTS_END.as_bytes()) && !contains(&bytes, b"\"ERROR\"") {
+            continue;
+        }
+        let Ok(found) = serde_json::from_slice::<Line<'_>>(&bytes) else { continue };
+        let Some(object) = found.object else { continue };
+        match found.kind {
+            Some("BOOKMARK") => {
+                let bookmark: BookmarkObject =
+                    serde_json::from_str(object.get()).unwrap_or_default();
+                if ends_initial_events(&bookmark) {
+                    return Ok(line);
+                }
+            }
+            Some("ERROR") => return Ok(0),
+            _ => {}
+        }
+    }
+    Ok(0)
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}

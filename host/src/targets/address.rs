@@ -1,0 +1,127 @@
+//! Which addresses may be sent to. They are checked when they are dialled, not when the
+//! configuration is read: a name can point elsewhere by then.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+/// What the operator allows beyond public and private addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Allowed {
+    pub(super) loopback: bool,
+    pub(super) link_local: bool,
+}
+
+impl Allowed {
+    /// Why an address is refused, if it is.
+    pub(super) fn refusal(self, address: IpAddr) -> Option<String> {
+        let address = unmapped(address);
+        let (kind, word) = if is_loopback(address) && !self.loopback {
+            ("an address of this machine", "loopback")
+        } else if is_link_local(address) && !self.link_local {
+            ("a link-local address", "link-local")
+        } else {
+            return None;
+        };
+        Some(format!("{address} is {kind}; mend: if that is meant, write `allow: [{word}]`"))
+    }
+
+    /// Why a URL is refused whose host is an address; names are judged when they are resolved.
+    pub(super) fn refusal_of_url(self, url: &Url) -> Option<String> {
+        match url.host()? {
+            Host::Ipv4(address) => self.refusal(address.into()),
+            Host::Ipv6(address) => self.refusal(address.into()),
+            Host::Domain(_) => None,
+        }
+    }
+}
+
+/// An IPv4 address in IPv6 clothes is judged as what it is.
+fn unmapped(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => {
+            v6.to_ipv4_mapped().or_else(|| compatible(v6)).map_or(address, IpAddr::V4)
+        }
+        IpAddr::V4(_) => address,
+    }
+}
+
+/// The deprecated form `::a.b.c.d`, but for `::` and `::1`.
+fn compatible(address: Ipv6Addr) -> Option<std::net::Ipv4Addr> {
+    let is_plain = address.is_loopback() || address.is_unspecified();
+    address.to_ipv4().filter(|_| !is_plain && address.segments().iter().take(6).all(|s| *s == 0))
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.is_loopback() || address.is_unspecified()
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
+/// Resolves names with the system's resolver and leaves only addresses that are allowed.
+pub(super) struct Resolver(pub(super) Allowed);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allowed = self.0;
+        Box::pin(async move {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let refusal = found.iter().find_map(|address| allowed.refusal(address.ip()));
+            let usable: Vec<SocketAddr> =
+                found.into_iter().filter(|a| allowed.refusal(a.ip()).is_none()).collect();
+            match refusal {
+                Some(refusal) if usable.is_empty() => {
+                    Err(format!("{} resolves to {refusal}", name.as_str()).into())
+                }
+                _ => Ok(Box::new(usable.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_this_machine_and_link_local_ones_must_be_allowed() {
+        let strict = Allowed { loopback: false, link_local: false };
+        for refused in [
+            "127.0.0.1",
+            "127.8.8.8",
+            "0.0.0.0",
+            "::1",
+            "::",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "fe80::1",
+        ] {
+            assert!(strict.refusal(refused.parse().unwrap()).is_some(), "{refused}");
+        }
+        for fine in ["10.0.0.1", "192.168.1.1", "8.8.8.8", "fd00::1", "2001:db8::1"] {
+            assert!(strict.refusal(fine.parse().unwrap()).is_none(), "{fine}");
+        }
+        let loose = Allowed { loopback: true, link_local: false };
+        assert!(loose.refusal("::ffff:127.0.0.1".parse().unwrap()).is_none());
+        assert!(loose.refusal("169.254.169.254".parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn odd_spellings_of_an_address_in_a_url_are_seen_through() {
+        let strict = Allowed { loopback: false, link_local: false };
+        for url in
+            ["http://127.1/", "http://2130706433/", "http://[::ffff:7f00:1]/", "http://0x7f.1/"]
+        {
+            assert!(strict.refusal_of_url(&Url::parse(url).unwrap()).is_some(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Where verdicts go: each target renders a body once, when the delivery is made, and then sends
+//! just these bytes at each attempt.
+
+mod address;
+mod sign;
+mod stdout;
+mod webhook;
+
+use crate::config;
+use crate::model::{Id, Verdict};
+
+pub use stdout::Stdout;
+pub use webhook::Webhook;
+
+/// One verdict for one target.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Stable over attempts, and after a crash.
+    pub id: Id,
+    /// The target's name.
+    pub target: String,
+    /// The rule, and what the verdict is about: deliveries of one rule and key keep their order.
+    pub order: (String, String),
+    /// The verdict's code, for logs.
+    pub code: String,
+    /// What is sent.
+    pub body: Vec<u8>,
+}
+
+impl Delivery {
+    /// Renders a verdict for a target.
+    ///
+    /// # Errors
+    /// Where the verdict cannot be written as JSON.
+    pub fn new(
+        name: &str,
+        target: &config::Target,
+        verdict: &Verdict,
+    ) -> Result<Self, serde_json::Error> {
+        let body = match target {
+            config::Target::Stdout => {
+                let mut line = serde_json::to_vec(verdict)?;
+                line.push(b'\n');
+                line
+            }
+            config::Target::Webhook(webhook) => webhook::body(webhook.format, verdict)?,
+        };
+        Ok(Self {
+            id: Id::of("delivery", &[&verdict.id, &name]),
+            target: name.to_owned(),
+            order: (verdict.rule.to_string(), verdict.key.clone()),
+            code: verdict.code.clone(),
+            body,
+        })
+    }
+}
+
+/// What came of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    /// The receiver has it.
+    Delivered,
+    /// It may work later.
+    Retry {
+        /// Why it did not work, without secrets.
+        why: String,
+        /// What the receiver asked for.
+        after: Option<std::time::Duration>,
+    },
+    /// It will not work, however often it is tried.
+    Refused {
+        /// Why, without secrets.
+        why: String,
+    },
+}
+
+/// A target that can send.
+pub enum Sender {
+    /// Verdicts as JSON Lines.
+    Stdout(Stdout),
+    /// An HTTP receiver.
+    Webhook(Box<Webhook>),
+}
+
+impl Sender {
+    /// Prepares a target for sending.
+    ///
+    /// # Errors
+    /// Where the HTTP client cannot be made, such as without root certificates.
+    pub fn new(target: &config::Target) -> Result<Self, String> {
+        match target {
+            config::Target::Stdout => Ok(Self::Stdout(Stdout)),
+            config::Target::Webhook(webhook) => {
+                Webhook::new(webhook).map(|webhook| Self::Webhook(Box::new(webhook)))
+            }
+        }
+    }
+
+    /// Tries once.
+    pub async fn send(&self, delivery: &Delivery) -> Attempt {
+        match self {
+            Self::Stdout(stdout) => stdout.send(delivery).await,
+            Self::Webhook(webhook) => webhook.send(delivery).await,
+        }
+    }
+
+    /// How long a delivery is retried.
+    pub fn retry_for(&self) -> std::time::Duration {
+        match self {
+            Self::Stdout(_) => std::time::Duration::ZERO,
+            Self::Webhook(webhook) => webhook.retry_for(),
+        }
+    }
+
+    /// How many deliveries may be under way at once.
+    pub fn concurrency(&self) -> usize {
+        match self {
+            // Lines must not mix, and come in the order of the verdicts.
+            Self::Stdout(_) => 1,
+            Self::Webhook(_) => 8,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! HTTP receivers: one POST an attempt, signed, without redirects or proxies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::fmt::rfc2822;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::{Client, Response, StatusCode, redirect};
+use serde::Serialize;
+use url::Url;
+
+use super::address::{Allowed, Resolver};
+use super::sign::signature;
+use super::{Attempt, Delivery};
+use crate::config::{self, Format};
+use crate::model::{Id, Timestamp, Verdict, clock};
+
+/// Of a response, only so much is read.
+const MOST_RESPONSE: usize = 64 << 10;
+/// A receiver cannot put a delivery off for longer than this at once.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// A receiver, ready to be sent to.
+pub struct Webhook {
+    client: Client,
+    url: Url,
+    settings: config::Webhook,
+    headers: HeaderMap,
+    allowed: Allowed,
+}
+
+/// CloudEvents 1.0, structured mode ("JSON Event Format").
+#[derive(Serialize)]
+struct CloudEvent<'a> {
+    specversion: &'static str,
+    id: Id,
+    source: String,
+    r#type: String,
+    subject: &'a str,
+    time: Timestamp,
+    datacontenttype: &'static str,
+    data: &'a Verdict,
+}
+
+/// What is sent for a verdict.
+pub(super) fn body(format: Format, verdict: &Verdict) -> Result<Vec<u8>, serde_json::Error> {
+    match format {
+        Format::Payload => Ok(verdict.payload.get().as_bytes().to_vec()),
+        Format::CloudEvents => serde_json::to_vec(&CloudEvent {
+            specversion: "1.0",
+            id: verdict.id,
+            source: format!("/klaxon/{}/{}", verdict.cluster, verdict.rule),
+            r#type: format!("dev.klaxon.verdict.{}", verdict.code),
+            subject: &verdict.key,
+            time: verdict.time,
+            datacontenttype: "application/json",
+            data: verdict,
+        }),
+    }
+}
+
+impl Webhook {
+    pub(super) fn new(settings: &config::Webhook) -> Result<Self, String> {
+        let url = Url::parse(&settings.url).map_err(|fault| format!("url: {fault}"))?;
+        let allowed =
+            Allowed { loopback: settings.allow_loopback, link_local: settings.allow_link_local };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        // Another part of the process may have installed it already; both are the same.
+        drop(provider.as_ref().clone().install_default());
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .dns_resolver(Resolver(allowed))
+            .timeout(settings.timeout)
+            .connect_timeout(settings.timeout)
+            .build()
+            .map_err(|fault| format!("the HTTP client cannot be made: {fault}"))?;
+        let headers = headers(settings)?;
+        Ok(Self { client, url, settings: settings.clone(), headers, allowed })
+    }
+
+    pub(super) fn retry_for(&self) -> Duration {
+        self.settings.retry_for
+    }
+
+    pub(super) async fn send(&self, delivery: &Delivery) -> Attempt {
+        if let Some(why) = self.allowed.refusal_of_url(&self.url) {
+            return Attempt::Refused { why };
+        }
+        let mut headers = self.headers.clone();
+        if let Err(why) = self.sign(delivery, &mut headers) {
+            return Attempt::Refused { why };
+        }
+        let request =
+            self.client.post(self.url.clone()).headers(headers).body(delivery.body.clone());
+        match request.send().await {
+            Ok(response) => self.judge(response).await,
+            // The address may hold a token: the error is told without it.
+            Err(fault) => Attempt::Retry { why: describe(&fault.without_url()), after: None },
+        }
+    }
+
+    fn sign(&self, delivery: &Delivery, headers: &mut HeaderMap) -> Result<(), String> {
+        let id = delivery.id.as_str();
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|fault| fault.to_string());
+        headers.insert("webhook-id", value(id)?);
+        let timestamp = clock::now().as_millis().div_euclid(1000);
+        headers.insert("webhook-timestamp", value(&timestamp.to_string())?);
+        if !self.settings.secrets.is_empty() {
+            let signed = signature(&self.settings.secrets, id, timestamp, &delivery.body);
+            headers.insert("webhook-signature", value(&signed)?);
+        }
+        Ok(())
+    }
+
+    async fn judge(&self, response: Response) -> Attempt {
+        let status = response.status();
+        let is_success = if self.settings.success.is_empty() {
+            status.is_success()
+        } else {
+            self.settings.success.contains(&status.as_u16())
+        };
+        let asks_to_wait =
+            status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
+        let after = if asks_to_wait { retry_after(response.headers()) } else { None };
+        let text = read_some(response).await;
+        if is_success {
+            return Attempt::Delivered;
+        }
+        let redirect = if status.is_redirection() { " (redirects are not followed)" } else { "" };
+        Attempt::Retry { why: format!("status {status}{redirect}{text}"), after }
+    }
+}
+
+fn headers(settings: &config::Webhook) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    let content_type = match settings.format {
+        Format::Payload => "application/json",
+        Format::CloudEvents => "application/cloudevents+json; charset=utf-8",
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(
+        USER_AGENT,
+        HeaderValue::from_static(concat!("klaxon/", env!("CARGO_PKG_VERSION"))),
+    );
+    for (name, value) in &settings.headers {
+        let header = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| format!("{name:?} is no name of a header"))?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| {
+            format!("the value of header {name:?} has characters that none may have")
+        })?;
+        value.set_sensitive(true);
+        headers.insert(header, value);
+    }
+    Ok(headers)
+}
+
+/// Reads a response up to the cap; its beginning goes into the error, the rest is dropped with the
+/// connection.
+async fn read_some(mut response: Response) -> String {
+    let mut read = Vec::new();
+    while read.len() < MOST_RESPONSE {
+        match response.chunk().await {
+            Ok(Some(chunk)) => read.extend_from_slice(&chunk),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    read.truncate(200);
+    let text = String::from_utf8_lossy(&read);
+    let text = text.trim();
+    if text.is_empty() { String::new() } else { format!(": {text}") }
+}
+
+/// `Retry-After` as seconds or as an HTTP date (RFC 9110, section 10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let at = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+            let millis = at.as_millisecond().saturating_sub(clock::now().as_millis());
+            Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+        }
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
+}
+
+/// An error with its causes: reqwest's own text leaves out why.
+fn describe(fault: &dyn std::error::Error) -> String {
+    let mut text = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_capped() {
+        let of = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
+            retry_after(&headers)
+        };
+        assert_eq!(of("7"), Some(Duration::from_secs(7)));
+        assert_eq!(of("999999"), Some(LONGEST_RETRY_AFTER));
+        assert_eq!(of("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(of("soon"), None);
+    }
+}
