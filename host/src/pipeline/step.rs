@@ -29,6 +29,17 @@ pub struct Step {
 }
 
 impl Step {
+    /// Adds what came later.
+    pub fn append(&mut self, later: Self) {
+        self.verdicts.extend(later.verdicts);
+        self.failures.extend(later.failures);
+        self.refusals.extend(later.refusals);
+        self.quarantine.extend(later.quarantine);
+        self.gaps.extend(later.gaps);
+        self.out_of_service.extend(later.out_of_service);
+        self.log.extend(later.log);
+    }
+
     /// Whether nothing came of it.
     pub fn is_empty(&self) -> bool {
         self.verdicts.is_empty()

@@ -1,0 +1,131 @@
+//! What was missed is said: a break of a stream is a gap record, and what changed in it is found by
+//! comparing.
+
+use serde_json::{Value, json};
+
+use crate::support::{Ran, akkeris, options, pod_line, replay, rule, stream};
+
+const AT: [&str; 4] = [
+    "2026-01-01T00:00:00Z",
+    "2026-01-01T00:10:00Z",
+    "2026-01-01T00:10:01Z",
+    "2026-01-01T00:10:02Z",
+];
+
+fn running() -> Value {
+    json!({"name": "app", "ready": true, "state": {"running": {"startedAt": AT[0]}}})
+}
+
+fn killed_since() -> Value {
+    json!({"name": "app", "ready": true, "state": {"running": {"startedAt": AT[0]}},
+        "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137,
+            "finishedAt": "2026-01-01T00:05:00Z"}}})
+}
+
+fn expired(at: &str) -> Value {
+    json!({"at": at, "type": "ERROR", "object": {"kind": "Status", "code": 410,
+        "message": "too old resource version: 3 (9)"}})
+}
+
+fn list_end(at: &str) -> Value {
+    json!({"at": at, "type": "BOOKMARK", "object": {"kind": "Pod", "apiVersion": "v1",
+        "metadata": {"resourceVersion": "9", "annotations": {"k8s.io/initial-events-end": "true"}}}})
+}
+
+fn run(lines: &[Value]) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    let path = stream(folder.path(), "pods.jsonl", lines);
+    let rules = [akkeris(false), rule("count", "hostile", json!({"behaviour": "nothing"}))];
+    let mut ran = replay(&rules, &[path], options());
+    for gap in &mut ran.step.gaps {
+        gap.scope = "pods.jsonl".to_owned();
+    }
+    ran
+}
+
+fn before() -> Vec<Value> {
+    ["same", "changed", "gone"]
+        .into_iter()
+        .zip(1..)
+        .map(|(name, version)| pod_line("ADDED", AT[0], name, version, &running()))
+        .collect()
+}
+
+fn events(ran: &Ran) -> Vec<String> {
+    let counted = ran.step.verdicts.iter().filter(|verdict| verdict.code == "SEEN");
+    counted.map(|v| format!("{} gap={} {}", v.object.name, v.gap, v.payload.get())).collect()
+}
+
+#[test]
+fn changed_new_and_vanished_objects_are_found_and_the_rest_is_not_repeated() {
+    let mut lines = before();
+    lines.extend([
+        expired(AT[1]),
+        pod_line("ADDED", AT[2], "same", 1, &running()),
+        pod_line("ADDED", AT[2], "changed", 8, &killed_since()),
+        pod_line("ADDED", AT[2], "new", 9, &running()),
+        list_end(AT[2]),
+        pod_line("MODIFIED", AT[3], "same", 10, &running()),
+    ]);
+    let ran = run(&lines);
+    assert_eq!(
+        events(&ran),
+        [
+            "same gap=false 1",
+            "changed gap=false 1",
+            "gone gap=false 1",
+            "changed gap=true 2",
+            "new gap=true 1",
+            "gone gap=true 2",
+            "same gap=false 2",
+        ]
+    );
+    assert_eq!(ran.summary.counts.repeated, 1);
+    let gaps: Vec<Value> = ran.step.gaps.iter().map(|gap| serde_json::to_value(gap).unwrap()).collect();
+    assert_eq!(
+        gaps,
+        [json!({"from": "2026-01-01T00:00:00.000Z", "to": "2026-01-01T00:10:01.000Z",
+            "scope": "pods.jsonl", "kinds": ["Pod"], "reason": "too old resource version: 3 (9)"})]
+    );
+    // Killed for memory during the gap, running again since: only lastState tells.
+    assert!(ran.codes().contains(&"R14 changed".to_owned()), "{:?}", ran.codes());
+}
+
+#[test]
+fn without_a_mark_the_list_ends_with_the_first_change() {
+    let mut lines = before();
+    lines.extend([
+        expired(AT[1]),
+        pod_line("ADDED", AT[2], "same", 1, &running()),
+        pod_line("MODIFIED", AT[3], "same", 10, &running()),
+    ]);
+    let ran = run(&lines);
+    assert_eq!(
+        events(&ran).get(3..).unwrap(),
+        ["changed gap=true 2", "gone gap=true 2", "same gap=false 2"]
+    );
+}
+
+#[test]
+fn a_stream_that_ends_within_a_list_takes_nothing_as_vanished() {
+    let mut lines = before();
+    lines.extend([expired(AT[1]), pod_line("ADDED", AT[2], "same", 1, &running())]);
+    let ran = run(&lines);
+    assert_eq!(events(&ran).len(), 3);
+    assert!(ran.step.gaps[0].reason.contains("the stream ended before"), "{:?}", ran.step.gaps);
+}
+
+#[test]
+fn the_initial_list_of_a_watch_is_state_and_not_news() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = [
+        pod_line("ADDED", AT[0], "old", 1, &running()),
+        list_end(AT[0]),
+        pod_line("ADDED", AT[1], "new", 2, &running()),
+    ];
+    let path = stream(folder.path(), "pods.jsonl", &lines);
+    let ran = replay(&[rule("count", "hostile", json!({"behaviour": "nothing"}))], &[path], options());
+    let ids: Vec<String> = ran.step.verdicts.iter().map(|verdict| verdict.id.to_string()).collect();
+    assert_eq!(ids.len(), 2);
+    assert_ne!(ids[0], ids[1]);
+}

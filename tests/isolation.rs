@@ -1,0 +1,212 @@
+//! A rule that misbehaves costs only itself, and only the event it misbehaves on.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use klaxon::config::Rule;
+use klaxon::engine::{Engine, RuleIndex, RuleSpec};
+use klaxon::model::{Capability, FailureKind, Limits};
+use serde_json::{Value, json};
+
+use crate::support::{Ran, module, options, pod_line, replay, rule, stream};
+
+const PODS: usize = 64;
+const POISON: &str = "pod-13";
+
+fn pods(folder: &std::path::Path) -> PathBuf {
+    let status = json!({"name": "app", "state": {"running": {}}});
+    let lines: Vec<Value> = (0..PODS)
+        .map(|n| {
+            let name = format!("pod-{n}");
+            pod_line("ADDED", "2026-01-01T00:00:00Z", &name, n as u64 + 1, &status)
+        })
+        .collect();
+    stream(folder, "pods.jsonl", &lines)
+}
+
+fn hostile(behaviour: &str, on: &str) -> Rule {
+    rule("hostile", "hostile", json!({"behaviour": behaviour, "on": on}))
+}
+
+/// Runs the misbehaving rule beside a good one on 64 pods.
+fn beside_a_neighbour(bad: Rule) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    let neighbour = rule("neighbour", "hostile", json!({"behaviour": "nothing"}));
+    let ran = replay(&[bad, neighbour], &[pods(folder.path())], options());
+    let of_neighbour = ran.step.verdicts.iter().filter(|v| &*v.rule == "neighbour").count();
+    assert_eq!(of_neighbour, PODS, "the neighbour answers every event");
+    ran
+}
+
+/// One event is set aside with this failure; the other 63 are answered.
+#[track_caller]
+fn one_event_fails(bad: Rule, kind: FailureKind) -> String {
+    let ran = beside_a_neighbour(bad);
+    let failures = &ran.step.failures;
+    let names: Vec<&str> = failures.iter().map(|failed| failed.object.name.as_str()).collect();
+    assert_eq!(names, [POISON], "{failures:?}");
+    assert_eq!(failures[0].failure.kind, kind, "{}", failures[0].failure.message);
+    let answered = ran.step.verdicts.iter().filter(|v| &*v.rule == "hostile").count();
+    assert_eq!(answered, PODS - 1);
+    failures[0].failure.message.clone()
+}
+
+#[test]
+fn an_endless_loop_runs_out_of_time() {
+    let message = one_event_fails(hostile("loop-for-ever", POISON), FailureKind::OutOfTime);
+    assert_snapshot!(message);
+}
+
+#[test]
+fn memory_growth_is_refused_with_the_limit() {
+    let message = one_event_fails(hostile("grow-memory", POISON), FailureKind::OutOfMemory);
+    assert!(message.contains("over the rule's limit of 33554432"), "{message}");
+}
+
+#[test]
+fn deep_recursion_exhausts_the_sandboxs_stack_only() {
+    assert_snapshot!(one_event_fails(hostile("recurse-deeply", POISON), FailureKind::Trap));
+}
+
+#[test]
+fn a_trap_on_one_event_of_64_spares_the_batch() {
+    assert_snapshot!(one_event_fails(hostile("trap", POISON), FailureKind::Trap));
+}
+
+#[test]
+fn a_gigabyte_of_answer_is_too_large() {
+    let mut bad = hostile("answer-gigabyte", POISON);
+    bad.limits.memory = 3 << 30;
+    bad.limits.cpu = Duration::from_secs(60);
+    assert_snapshot!(one_event_fails(bad, FailureKind::AnswerTooLarge));
+}
+
+#[test]
+fn an_undeclared_code_is_an_error_of_its_event() {
+    let bad = hostile("say-undeclared-code", POISON);
+    assert_snapshot!(one_event_fails(bad, FailureKind::InvalidAnswer));
+}
+
+#[test]
+fn a_payload_that_is_no_json_is_an_error_of_its_event() {
+    assert_snapshot!(one_event_fails(hostile("say-broken-payload", POISON), FailureKind::InvalidAnswer));
+}
+
+#[test]
+fn a_wrong_event_index_traps() {
+    assert_snapshot!(one_event_fails(hostile("ask-beyond-the-batch", POISON), FailureKind::Trap));
+}
+
+#[test]
+fn an_index_that_goes_back_traps_in_a_batch_and_is_right_alone() {
+    // Alone the event's index is 0, so asking about 0 is no fault: the second try answers it.
+    let ran = beside_a_neighbour(hostile("ask-backwards", POISON));
+    assert!(ran.step.failures.is_empty(), "{:?}", ran.step.failures);
+}
+
+#[test]
+fn too_many_host_calls_trap() {
+    assert_snapshot!(one_event_fails(hostile("call-the-host-too-often", POISON), FailureKind::Trap));
+}
+
+#[test]
+fn state_over_its_budget_fails_the_event() {
+    assert_snapshot!(one_event_fails(hostile("overfill-state", POISON), FailureKind::OverBudget));
+}
+
+#[test]
+fn too_many_wakes_are_an_error_of_the_event() {
+    assert_snapshot!(one_event_fails(hostile("set-too-many-wakes", POISON), FailureKind::InvalidAnswer));
+}
+
+#[test]
+fn what_an_event_wrote_before_it_failed_is_lost_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = json!({"name": "app", "state": {"running": {}}});
+    let lines: Vec<Value> = (1..=6)
+        .map(|version| {
+            pod_line("MODIFIED", "2026-01-01T00:00:00Z", "web", version, &status)
+        })
+        .collect();
+    let path = stream(folder.path(), "pods.jsonl", &lines);
+    let good = rule("hostile", "hostile", json!({"behaviour": "nothing"}));
+    let ran = replay(&[good], std::slice::from_ref(&path), options());
+    let counts = |ran: &Ran| -> Vec<String> {
+        ran.step.verdicts.iter().map(|verdict| verdict.payload.get().to_owned()).collect()
+    };
+    assert_eq!(counts(&ran), ["1", "2", "3", "4", "5", "6"]);
+
+    // Each of these events fails after it wrote 1000; none of that is ever seen.
+    let failing = rule("hostile", "hostile", json!({"behaviour": "fail-after-writing", "on": "web"}));
+    let ran = replay(&[failing], &[path], options());
+    assert_eq!(ran.step.failures.len(), 6);
+    assert!(ran.step.failures.iter().all(|f| f.failure.kind == FailureKind::RuleError));
+}
+
+#[test]
+fn a_rule_that_keeps_failing_goes_out_of_service_in_event_order() {
+    let at = |workers: usize, batch: usize| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = options();
+        options.workers = workers.try_into().unwrap();
+        options.batch = batch.try_into().unwrap();
+        replay(&[hostile("trap", "")], &[pods(folder.path())], options)
+    };
+    let ran = at(1, 64);
+    assert_eq!(ran.step.out_of_service.len(), 1);
+    let kinds = ran.step.failures.iter().map(|failed| failed.failure.kind);
+    let unanswered = kinds.filter(|kind| *kind == FailureKind::OutOfService).count();
+    assert_eq!(unanswered, PODS - 10);
+    assert_eq!(ran.text(), at(2, 3).text(), "neither workers nor batches change who was refused");
+}
+
+/// What the loader says of bytes.
+fn load(bytes: Vec<u8>, settings: Value, grants: &[Capability]) -> String {
+    let engine = Engine::start(options()).unwrap();
+    let spec = RuleSpec {
+        name: "bad".to_owned(),
+        origin: "bad.wasm".into(),
+        bytes,
+        settings,
+        limits: Limits::default(),
+        grants: grants.iter().copied().collect(),
+    };
+    match engine.load(RuleIndex(0), spec) {
+        Ok(_) => "loaded".to_owned(),
+        Err(fault) => fault.to_string(),
+    }
+}
+
+#[test]
+fn modules_that_are_no_rules_get_an_error_that_names_the_mend() {
+    let akkeris = std::fs::read(module("akkeris")).unwrap();
+    let wat = |text: &str| wat::parse_str(text).unwrap();
+    let cases = [
+        ("truncated", akkeris.get(..akkeris.len() / 2).unwrap().to_vec()),
+        ("empty file", Vec::new()),
+        ("text", b"hello".to_vec()),
+        ("another world", wat("(component (component $c) (instance $i (instantiate $c)) (export \"acme:other/run@1.0.0\" (instance $i)))")),
+        ("core module without bindings", wat("(module (func (export \"run\")))")),
+        ("core module with WASI", wat("(module (import \"wasi_snapshot_preview1\" \"fd_write\" (func (param i32 i32 i32 i32) (result i32))))")),
+        ("component with WASI", wat("(component (import \"wasi:cli/environment@0.2.0\" (instance)))")),
+        ("unknown interface", wat("(component (import \"klaxon:rule/dns@0.1.0\" (instance)))")),
+    ];
+    let text: Vec<String> = cases
+        .into_iter()
+        .map(|(name, bytes)| format!("{name}:\n  {}", load(bytes, json!({}), &Capability::ALL)))
+        .collect();
+    assert_snapshot!(text.join("\n"));
+}
+
+#[test]
+fn imports_need_a_grant_and_settings_must_pass_the_schema() {
+    let akkeris = || std::fs::read(module("akkeris")).unwrap();
+    let text = [
+        load(akkeris(), json!({}), &[]),
+        load(akkeris(), json!({"repeat": 3}), &Capability::ALL),
+        load(akkeris(), json!({"repet": "3m"}), &Capability::ALL),
+        load(akkeris(), json!({"repeat": "1h"}), &Capability::ALL),
+    ];
+    assert_snapshot!(text.join("\n"));
+}

@@ -1,0 +1,10 @@
+//! Whole-program tests, one file for each property.
+#![expect(clippy::unwrap_used, reason = "a test may end here")]
+
+mod classify;
+mod cli;
+mod delivery;
+mod gaps;
+mod invariants;
+mod isolation;
+mod support;

@@ -1,0 +1,149 @@
+//! A rule that misbehaves on demand. On every other event it counts the events of its partition, in
+//! its state, and says the number.
+
+use klaxon_sdk::prelude::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// What to do, and on which object.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// What to do.
+    pub behaviour: Behaviour,
+    /// Name of the object on whose events to do it; empty: on all.
+    #[serde(default)]
+    pub on: String,
+}
+
+/// Ways to misbehave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "each is named after what it does")]
+pub enum Behaviour {
+    Nothing,
+    LoopForEver,
+    GrowMemory,
+    RecurseDeeply,
+    Trap,
+    AnswerGigabyte,
+    SayUndeclaredCode,
+    SayBrokenPayload,
+    AskBeyondTheBatch,
+    AskBackwards,
+    CallTheHostTooOften,
+    OverfillState,
+    FailAfterWriting,
+    CountInMemory,
+    SetTooManyWakes,
+}
+
+/// The rule.
+pub struct Hostile {
+    settings: Settings,
+    in_memory: u32,
+}
+
+impl Rule for Hostile {
+    type Settings = Settings;
+
+    fn manifest() -> Manifest {
+        Manifest::new("hostile", "1.0.0", "Misbehaves on demand")
+            .code("SEEN", "Seen", Severity::Info, "How often the partition was seen")
+            .interest(Interest::new("pods", "v1", "Pod"))
+            .state(1)
+            .log()
+    }
+
+    fn configure(settings: Settings) -> Result<Self, Problem> {
+        Ok(Self { settings, in_memory: 0 })
+    }
+
+    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+        if self.settings.on.is_empty() || self.settings.on == event.object.name {
+            self.misbehave(cx, event, out)?;
+        }
+        let before: u32 = cx.state().get_json("seen")?.unwrap_or(0);
+        cx.state().put_json("seen", &(before + 1))?;
+        let verdict = Verdict::firing("SEEN", event.object.name.as_str());
+        out.say(verdict.payload(&(before + 1))?);
+        Ok(())
+    }
+}
+
+impl Hostile {
+    fn misbehave(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+        match self.settings.behaviour {
+            Behaviour::Nothing => {}
+            Behaviour::LoopForEver => loop {
+                std::hint::black_box(event);
+            },
+            Behaviour::GrowMemory => {
+                let mut heap = Vec::new();
+                loop {
+                    heap.push(std::hint::black_box(vec![1u8; 1 << 20]));
+                }
+            }
+            Behaviour::RecurseDeeply => {
+                std::hint::black_box(recurse(std::hint::black_box(1)));
+            }
+            Behaviour::Trap => panic!("told to"),
+            Behaviour::AnswerGigabyte => {
+                let title = String::from_utf8(vec![b'x'; 1 << 30]).map_err(|f| f.to_string())?;
+                out.say(Verdict::firing("SEEN", "").title(title));
+            }
+            Behaviour::SayUndeclaredCode => out.say(Verdict::firing("NOPE", "")),
+            Behaviour::SayBrokenPayload => {
+                let mut verdict = Verdict::firing("SEEN", "");
+                "{broken".clone_into(&mut verdict.payload);
+                out.say(verdict);
+            }
+            Behaviour::AskBeyondTheBatch => ask_about(10_000),
+            Behaviour::AskBackwards => {
+                cx.state().get("x");
+                ask_about(0);
+            }
+            Behaviour::CallTheHostTooOften => {
+                for _ in 0..5000 {
+                    cx.state().get("x");
+                }
+            }
+            Behaviour::OverfillState => {
+                for number in 0..100 {
+                    cx.state().put(&format!("fill/{number}"), &"x".repeat(100_000));
+                }
+            }
+            Behaviour::FailAfterWriting => {
+                cx.state().put_json("seen", &1000)?;
+                return Err("failed after writing".to_owned());
+            }
+            Behaviour::CountInMemory => {
+                self.in_memory += 1;
+                let verdict = Verdict::firing("SEEN", "in memory");
+                out.say(verdict.payload(&self.in_memory)?);
+            }
+            Behaviour::SetTooManyWakes => {
+                for number in 0..101 {
+                    out.wake(&format!("wake/{number}"), event.time + 60_000);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[expect(unconditional_recursion, reason = "that is the point")]
+fn recurse(depth: u64) -> u64 {
+    // The addition after the call keeps the compiler from making a loop of it.
+    recurse(std::hint::black_box(depth + 1)) + depth
+}
+
+/// Asks the host about an event of another place than the one at hand.
+fn ask_about(index: u32) {
+    #[cfg(target_family = "wasm")]
+    klaxon_sdk::bindings::klaxon::rule::state::get(index, "x");
+    #[cfg(not(target_family = "wasm"))]
+    std::hint::black_box(index);
+}
+
+klaxon_sdk::export!(Hostile);

@@ -1,0 +1,138 @@
+//! What the tests share: built rules, fixtures, and replays in process.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use klaxon::config::Rule;
+use klaxon::engine::Options;
+use klaxon::harness::{Replay, Summary};
+use klaxon::model::{Limits, Narrowing, Origin};
+use klaxon::pipeline::{Step, assemble};
+use klaxon::stream::StreamFile;
+use serde_json::{Value, json};
+
+/// The `klaxon` binary of this build.
+pub(crate) const KLAXON: &str = env!("CARGO_BIN_EXE_klaxon");
+
+/// The checkout.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn target_dir() -> PathBuf {
+    Path::new(KLAXON).ancestors().nth(2).unwrap().to_owned()
+}
+
+/// A built rule.
+pub(crate) fn module(name: &str) -> PathBuf {
+    let path = target_dir().join("rules").join(format!("{name}.wasm"));
+    assert!(
+        path.exists(),
+        "rule {name} is not built (no {}); mend: cargo xtask rules",
+        path.display()
+    );
+    path
+}
+
+/// Recorded streams of a scenario, such as `akkeris` or `akkeris/wire`, sorted by name.
+pub(crate) fn fixture(scenario: &str) -> Vec<PathBuf> {
+    let pattern = root().join("fixtures").join(scenario).join("*.jsonl");
+    klaxon::stream::expand(&[pattern], Path::new("")).unwrap()
+}
+
+/// A rule with defaults.
+pub(crate) fn rule(name: &str, module_name: &str, settings: Value) -> Rule {
+    Rule {
+        name: name.to_owned(),
+        module: module(module_name),
+        settings,
+        targets: Vec::new(),
+        narrowing: Narrowing::new(),
+        limits: Limits::default(),
+        state_granted: true,
+    }
+}
+
+pub(crate) fn akkeris(extended: bool) -> Rule {
+    rule("akkeris", "akkeris", json!({ "extended": extended }))
+}
+
+/// One worker, batches of 64, and code cached with the build.
+pub(crate) fn options() -> Options {
+    Options {
+        workers: NonZeroUsize::MIN,
+        batch: NonZeroUsize::new(64).unwrap(),
+        fresh_instances: false,
+        cache: Some(target_dir().join("test-cache")),
+    }
+}
+
+/// All that came of a replay.
+pub(crate) struct Ran {
+    pub(crate) step: Step,
+    pub(crate) summary: Summary,
+}
+
+impl Ran {
+    /// Everything that may not depend on how it was run, as text.
+    pub(crate) fn text(&self) -> String {
+        let lines = |values: Vec<String>| values.join("\n");
+        let verdicts = self.step.verdicts.iter().map(|v| serde_json::to_string(v).unwrap());
+        let failures = self.step.failures.iter().map(|f| serde_json::to_string(f).unwrap());
+        let gaps = self.step.gaps.iter().map(|g| serde_json::to_string(g).unwrap());
+        lines(verdicts.chain(failures).chain(gaps).collect())
+    }
+
+    /// `code object` of each verdict, in order.
+    pub(crate) fn codes(&self) -> Vec<String> {
+        let verdicts = self.step.verdicts.iter();
+        verdicts.map(|verdict| format!("{} {}", verdict.code, verdict.object.name)).collect()
+    }
+}
+
+/// Replays streams through rules.
+pub(crate) fn replay(rules: &[Rule], streams: &[PathBuf], options: Options) -> Ran {
+    replay_advanced(rules, streams, options, 0)
+}
+
+/// Replays, and lets wakes fire for so long after the last event.
+pub(crate) fn replay_advanced(
+    rules: &[Rule],
+    streams: &[PathBuf],
+    options: Options,
+    advance_ms: i64,
+) -> Ran {
+    let origin = Origin { cluster: "test".to_owned(), source: "replay".to_owned() };
+    let mut pipeline = assemble(rules, BTreeSet::new(), origin, options).unwrap();
+    let streams = streams
+        .iter()
+        .map(|path| StreamFile { path: path.clone(), snapshot_until: None })
+        .collect();
+    let mut all = Step::default();
+    let run = Replay { streams, advance_ms }.run(&mut pipeline, |step| {
+        all.append(step);
+        Ok::<_, std::convert::Infallible>(())
+    });
+    Ran { summary: run.unwrap(), step: all }
+}
+
+/// Writes lines as a stream.
+pub(crate) fn stream(folder: &Path, name: &str, lines: &[Value]) -> PathBuf {
+    let path = folder.join(name);
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// A line of a stream: a pod of the app `shop` with one container.
+pub(crate) fn pod_line(kind: &str, at: &str, name: &str, version: u64, status: &Value) -> Value {
+    json!({"at": at, "type": kind, "object": {
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "a", "uid": format!("uid-{name}"),
+            "resourceVersion": version.to_string(),
+            "labels": {"akkeris.io/app-name": "shop"}},
+        "spec": {"containers": [{"name": "app", "image": "shop:1"}]},
+        "status": {"phase": "Running", "containerStatuses": [status]},
+    }})
+}
