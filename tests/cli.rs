@@ -1,1 +1,150 @@
-//! x
+//! The command line: exit codes, errors that name the mend, help that teaches.
+
+use std::process::{Command, Output, Stdio};
+
+use insta::assert_snapshot;
+
+use crate::support::{KLAXON, fixture, module, pod_line, stream};
+
+fn klaxon(arguments: &[&str]) -> Output {
+    Command::new(KLAXON).args(arguments).env("NO_COLOR", "1").stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn replay_prints_verdicts_and_a_summary() {
+    let akkeris = module("akkeris");
+    let streams = fixture("akkeris");
+    let mut arguments = vec!["replay", "--rule", akkeris.to_str().unwrap()];
+    arguments.extend(streams.iter().map(|path| path.to_str().unwrap()));
+    let output = klaxon(&arguments);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout).lines().count(), 17);
+    assert_snapshot!(text(&output.stderr));
+    assert_eq!(output.stdout, klaxon(&arguments).stdout, "two replays are byte-identical");
+}
+
+#[test]
+fn replay_exits_with_1_where_a_rule_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = pod_line("ADDED", "2026-01-01T00:00:00Z", "web", 1, &serde_json::json!({}));
+    let path = stream(folder.path(), "pods.jsonl", &[line]);
+    let settings = folder.path().join("settings.json");
+    std::fs::write(&settings, r#"{"behaviour":"trap"}"#).unwrap();
+    let hostile = module("hostile");
+    let output = klaxon(&[
+        "replay",
+        "--rule",
+        hostile.to_str().unwrap(),
+        "--settings",
+        settings.to_str().unwrap(),
+        path.to_str().unwrap(),
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_snapshot!(text(&output.stderr));
+}
+
+#[test]
+fn what_kubectl_prints_is_a_stream_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = serde_json::json!({"name": "app", "state": {"terminated":
+        {"reason": "Error", "exitCode": 1, "finishedAt": "2026-01-01T00:00:05Z"}}});
+    let mut line = pod_line("ADDED", "", "web", 1, &status);
+    line.as_object_mut().unwrap().remove("at");
+    let path = folder.path().join("pods.json");
+    let pretty = serde_json::to_string_pretty(&line).unwrap();
+    let plain = serde_json::to_string_pretty(&line["object"]).unwrap();
+    std::fs::write(&path, format!("{pretty}\n{plain}\n")).unwrap();
+    let akkeris = module("akkeris");
+    let output = klaxon(&["replay", "--rule", akkeris.to_str().unwrap(), path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(verdict["code"], "H10");
+    assert_eq!(verdict["time"], "2026-01-01T00:00:05.000Z", "times in the object are the clock");
+    assert!(text(&output.stderr).contains("1 repeated"));
+}
+
+#[test]
+fn compressed_streams_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = fixture("akkeris").into_iter().find(|path| path.ends_with("pods.jsonl")).unwrap();
+    let bytes = std::fs::read(pods).unwrap();
+    let path = folder.path().join("pods.jsonl.zst");
+    std::fs::write(&path, zstd::encode_all(bytes.as_slice(), 3).unwrap()).unwrap();
+    let akkeris = module("akkeris");
+    let output = klaxon(&["replay", "--rule", akkeris.to_str().unwrap(), path.to_str().unwrap()]);
+    assert_eq!(text(&output.stdout).lines().count(), 12, "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_broken_line_is_named_by_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broken.jsonl");
+    let good = pod_line("ADDED", "2026-01-01T00:00:00Z", "web", 1, &serde_json::json!({}));
+    let akkeris = module("akkeris");
+    for (broken, says) in [
+        ("{\"type\":\"ADDED\",", "line 2: EOF while parsing"),
+        ("nonsense", "line 2: expected ident"),
+        ("{\"a\":1}", "line 2: this is neither a watch event"),
+        (
+            "{\"at\":\"noon\",\"type\":\"ADDED\",\"object\":{}}",
+            "line 2: \"at\" is no RFC 3339 time",
+        ),
+    ] {
+        std::fs::write(&path, format!("{good}\n{broken}\n")).unwrap();
+        let output =
+            klaxon(&["replay", "--rule", akkeris.to_str().unwrap(), path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2), "{broken}");
+        assert!(text(&output.stderr).contains(says), "{broken}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn every_fault_of_a_configuration_is_reported_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("klaxon.yaml");
+    std::fs::write(
+        &path,
+        "apiVersion: klaxon.dev/v1\n\
+         cluster: test\n\
+         sources:\n  - name: recorded\n    replay: {streams: [none.jsonl], sped: max}\n\
+         rules:\n  - name: akkeris\n    modul: akkeris.wasm\n    targets: [notfy]\n    limits: {cpu: 20}\n\
+         targets:\n  notify: {webhook: {url: \"${env:KLAXON_NO_SUCH_VARIABLE}\", secret: oops}}\n  both: {}\n",
+    )
+    .unwrap();
+    let output = klaxon(&["run", "--config", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = text(&output.stderr).replace(folder.path().to_str().unwrap(), "DIR");
+    assert_snapshot!("all_faults_of_form", told);
+
+    std::fs::write(
+        &path,
+        "apiVersion: klaxon.dev/v1alpha1\n\
+         cluster: test\n\
+         sources:\n  - name: recorded\n    replay: {streams: [none.jsonl], speed: 0}\n\
+         rules:\n  - name: a\n    module: a.wasm\n    targets: [notfy]\n  - name: a\n    module: a.wasm\n\
+         targets:\n  notify: {webhook: {url: example.com, secret: oops, success: [500]}}\n  both: {}\n",
+    )
+    .unwrap();
+    let output = klaxon(&["run", "--config", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = text(&output.stderr).replace(folder.path().to_str().unwrap(), "DIR");
+    assert_snapshot!("all_faults_of_meaning", told);
+}
+
+#[test]
+fn help_teaches() {
+    for command in [&["--help"][..], &["replay", "--help"], &["run", "--help"]] {
+        let output = klaxon(command);
+        assert_eq!(output.status.code(), Some(0));
+        assert_snapshot!(
+            format!("help_{}", command.join("_").replace("--", "")),
+            text(&output.stdout)
+        );
+    }
+    let output = klaxon(&["replay"]);
+    assert_eq!(output.status.code(), Some(2), "bad usage");
+}

@@ -1,1 +1,283 @@
-//! x
+//! Deliveries to real sockets: signatures, retries, and receivers that misbehave.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+use crate::support::{KLAXON, module, pod_line, root, stream};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// Runs the service on a stream in which one pod crashes, with one webhook target.
+async fn run(url: &str, webhook: Value) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let crashed =
+        json!({"name": "app", "state": {"terminated": {"reason": "Error", "exitCode": 1}}});
+    let line = pod_line("ADDED", "2026-01-01T00:00:00Z", "web-1", 1, &crashed);
+    stream(folder.path(), "pods.jsonl", &[line]);
+    let mut webhook = webhook;
+    webhook["url"] = json!(url);
+    webhook["allow"] = webhook.get("allow").cloned().unwrap_or(json!(["loopback"]));
+    // JSON is YAML.
+    let config = json!({
+        "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
+        "sources": [{"name": "recorded", "replay": {"streams": ["pods.jsonl"]}}],
+        "rules": [{"name": "akkeris", "module": module("akkeris"), "targets": ["notify"]}],
+        "targets": {"notify": {"webhook": webhook}},
+    });
+    let path = folder.path().join("klaxon.yaml");
+    std::fs::write(&path, config.to_string()).unwrap();
+    tokio::task::spawn_blocking(move || klaxon_run(&path)).await.unwrap()
+}
+
+fn klaxon_run(config: &Path) -> Output {
+    Command::new(KLAXON)
+        .args(["run", "--output", "json", "--config"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// What happened to the one delivery: (sent, retried, dead).
+#[track_caller]
+fn outcome(output: &Output) -> (u64, u64, u64) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let summary: Value = serde_json::from_str(stderr.lines().last().unwrap()).unwrap();
+    let count = |name: &str| summary["targets"]["notify"][name].as_u64().unwrap();
+    (count("sent"), count("retried"), count("dead"))
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+async fn answers(server: &MockServer, response: ResponseTemplate, times: u64) {
+    Mock::given(method("POST")).respond_with(response).up_to_n_times(times).mount(server).await;
+}
+
+async fn requests(server: &MockServer) -> Vec<Request> {
+    server.received_requests().await.unwrap()
+}
+
+fn header<'a>(request: &'a Request, name: &str) -> &'a str {
+    request.headers.get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
+}
+
+/// Asks an implementation of the specification that is not ours.
+fn verify(requests: &[Request], secret: &str) -> String {
+    let target = Path::new(KLAXON).ancestors().nth(2).unwrap();
+    let tool = target.join("tools/standardwebhooks");
+    assert!(
+        tool.join("node_modules").exists(),
+        "the verifier of webhooks is not installed in {}; mend: cargo xtask test",
+        tool.display()
+    );
+    let mut child = Command::new("node")
+        .arg("verify.mjs")
+        .current_dir(tool)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    for request in requests {
+        let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+        let headers: Value = names.iter().map(|name| (*name, header(request, name))).collect();
+        let body = String::from_utf8(request.body.clone()).unwrap();
+        writeln!(input, "{}", json!({"secret": secret, "headers": headers, "body": body})).unwrap();
+    }
+    drop(input);
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+#[tokio::test]
+async fn another_implementation_verifies_the_signature() {
+    let server = MockServer::start().await;
+    answers(&server, ResponseTemplate::new(200), 9).await;
+    let output = run(&server.uri(), json!({"secret": SECRET, "headers": {"x-team": "shop"}})).await;
+    assert_eq!(outcome(&output), (1, 0, 0));
+    let got = requests(&server).await;
+    assert_eq!(verify(&got, SECRET), "valid\n");
+    assert!(verify(&got, "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").starts_with("invalid"));
+    assert_eq!(header(&got[0], "content-type"), "application/json");
+    assert_eq!(header(&got[0], "x-team"), "shop");
+    let body: Value = serde_json::from_slice(&got[0].body).unwrap();
+    assert_eq!(body["code"], "H10");
+    assert_eq!(body["dynos"], json!([{"dyno": "web-1", "type": "web"}]));
+}
+
+#[tokio::test]
+async fn while_secrets_change_both_signatures_are_sent() {
+    let server = MockServer::start().await;
+    answers(&server, ResponseTemplate::new(200), 9).await;
+    let new = "whsec_bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3";
+    let output = run(&server.uri(), json!({"secret": new, "old_secrets": [SECRET]})).await;
+    assert_eq!(outcome(&output), (1, 0, 0));
+    let got = requests(&server).await;
+    assert_eq!(verify(&got, SECRET), "valid\n");
+    assert_eq!(verify(&got, new), "valid\n");
+}
+
+#[tokio::test]
+async fn a_cloud_event_carries_the_verdict() {
+    let server = MockServer::start().await;
+    answers(&server, ResponseTemplate::new(202), 9).await;
+    let output = run(&server.uri(), json!({"format": "cloudevents"})).await;
+    assert_eq!(outcome(&output), (1, 0, 0));
+    let got = requests(&server).await;
+    assert_eq!(header(&got[0], "content-type"), "application/cloudevents+json; charset=utf-8");
+    let event: Value = serde_json::from_slice(&got[0].body).unwrap();
+    assert_eq!(event["specversion"], "1.0");
+    assert_eq!(event["type"], "dev.klaxon.verdict.H10");
+    assert_eq!(event["id"], event["data"]["id"]);
+    assert_ne!(event["id"], header(&got[0], "webhook-id"), "a delivery has an id of its own");
+    assert_eq!(event["data"]["object"]["name"], "web-1");
+}
+
+#[tokio::test]
+async fn a_failure_is_tried_again_with_the_same_id_and_body() {
+    let server = MockServer::start().await;
+    answers(&server, ResponseTemplate::new(500), 1).await;
+    answers(&server, ResponseTemplate::new(200), 9).await;
+    let output = run(&server.uri(), json!({"secret": SECRET})).await;
+    assert_eq!(outcome(&output), (1, 1, 0));
+    let got = requests(&server).await;
+    assert_eq!(got.len(), 2);
+    assert_eq!(header(&got[0], "webhook-id"), header(&got[1], "webhook-id"));
+    assert_eq!(got[0].body, got[1].body);
+    assert_eq!(verify(&got, SECRET), "valid\nvalid\n");
+}
+
+#[tokio::test]
+async fn retry_after_is_honoured() {
+    let server = MockServer::start().await;
+    let busy = ResponseTemplate::new(429).insert_header("retry-after", "2");
+    answers(&server, busy, 1).await;
+    answers(&server, ResponseTemplate::new(200), 9).await;
+    let output = run(&server.uri(), json!({})).await;
+    assert_eq!(outcome(&output), (1, 1, 0));
+    let times: Vec<i64> = requests(&server)
+        .await
+        .iter()
+        .map(|request| header(request, "webhook-timestamp").parse().unwrap())
+        .collect();
+    // Whole seconds: two seconds of waiting show as at least two.
+    assert!(times[1] - times[0] >= 2, "{times:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_failure_and_is_not_followed() {
+    let (server, elsewhere) = (MockServer::start().await, MockServer::start().await);
+    let moved = ResponseTemplate::new(302).insert_header("location", elsewhere.uri());
+    answers(&server, moved, 9).await;
+    answers(&elsewhere, ResponseTemplate::new(200), 9).await;
+    let output = run(&server.uri(), json!({"retry": {"for": "1s"}})).await;
+    let (sent, _, dead) = outcome(&output);
+    assert_eq!((sent, dead), (0, 1));
+    assert!(requests(&elsewhere).await.is_empty());
+    assert!(stderr(&output).contains("redirects are not followed"));
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_too_slow_is_tried_again() {
+    let server = MockServer::start().await;
+    let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(60));
+    answers(&server, slow, 1).await;
+    answers(&server, ResponseTemplate::new(200), 9).await;
+    let output = run(&server.uri(), json!({"timeout": "300ms"})).await;
+    assert_eq!(outcome(&output), (1, 1, 0));
+    assert!(stderr(&output).contains("timed out"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn of_a_huge_response_only_the_beginning_is_read() {
+    let server = MockServer::start().await;
+    let huge = ResponseTemplate::new(500).set_body_bytes(vec![b'x'; 64 << 20]);
+    answers(&server, huge, 1).await;
+    answers(&server, ResponseTemplate::new(200), 9).await;
+    let output = run(&server.uri(), json!({})).await;
+    assert_eq!(outcome(&output), (1, 1, 0));
+    assert!(stderr(&output).len() < 4096, "the log repeats no response at length");
+}
+
+#[tokio::test]
+async fn only_the_named_statuses_are_success() {
+    let server = MockServer::start().await;
+    answers(&server, ResponseTemplate::new(204), 1).await;
+    answers(&server, ResponseTemplate::new(201), 9).await;
+    let output = run(&server.uri(), json!({"success": [200, 201]})).await;
+    assert_eq!(outcome(&output), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn this_machine_is_sent_to_only_where_that_is_allowed() {
+    let server = MockServer::start().await;
+    answers(&server, ResponseTemplate::new(200), 9).await;
+    let output = run(&server.uri(), json!({"allow": []})).await;
+    assert_eq!(outcome(&output), (0, 0, 1));
+    assert!(stderr(&output).contains("allow: [loopback]"), "{}", stderr(&output));
+    let by_name = server.uri().replace("127.0.0.1", "localhost");
+    let output = run(&by_name, json!({"allow": [], "retry": {"for": "1s"}})).await;
+    assert_eq!(outcome(&output).2, 1);
+    assert!(stderr(&output).contains("allow: [loopback]"), "{}", stderr(&output));
+    assert!(requests(&server).await.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_secret_is_logged() {
+    let server = MockServer::start().await;
+    answers(&server, ResponseTemplate::new(500), 9).await;
+    let url = format!("{}/hook?token=hunter2", server.uri());
+    let webhook = json!({"secret": SECRET, "headers": {"authorization": "hunter3"},
+        "retry": {"for": "1s"}});
+    let output = run(&url, webhook).await;
+    assert_eq!(outcome(&output).2, 1);
+    for secret in ["hunter2", "hunter3", "MfKQ9r8GKY"] {
+        assert!(!stderr(&output).contains(secret), "{secret} in {}", stderr(&output));
+    }
+}
+
+#[tokio::test]
+async fn the_recorded_streams_arrive_in_the_order_of_each_key() {
+    let server = MockServer::start().await;
+    answers(&server, ResponseTemplate::new(200), 99).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = json!({
+        "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
+        "sources": [{"name": "recorded", "replay": {"streams": [root().join("fixtures/akkeris/*.jsonl")]}}],
+        "rules": [{"name": "akkeris", "module": module("akkeris"), "targets": ["notify", "out"]}],
+        "targets": {
+            "notify": {"webhook": {"url": server.uri(), "format": "cloudevents", "allow": ["loopback"]}},
+            "out": {"stdout": {}},
+        },
+    });
+    let path = folder.path().join("klaxon.yaml");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let output = tokio::task::spawn_blocking(move || klaxon_run(&path)).await.unwrap();
+    assert_eq!(outcome(&output), (17, 0, 0));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let printed: Vec<Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let codes: Vec<&str> =
+        printed.iter().map(|verdict| verdict["code"].as_str().unwrap()).collect();
+    assert_eq!(codes.len(), 17);
+    assert_eq!(codes.first(), Some(&"released"));
+    let order = |events: &[Value], key: &Value| -> Vec<Value> {
+        events.iter().filter(|one| one["key"] == *key).map(|one| one["id"].clone()).collect()
+    };
+    let received: Vec<Value> = requests(&server)
+        .await
+        .iter()
+        .map(|request| serde_json::from_slice::<Value>(&request.body).unwrap()["data"].clone())
+        .collect();
+    for verdict in &printed {
+        assert_eq!(order(&printed, &verdict["key"]), order(&received, &verdict["key"]));
+    }
+}

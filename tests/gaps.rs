@@ -81,7 +81,8 @@ fn changed_new_and_vanished_objects_are_found_and_the_rest_is_not_repeated() {
         ]
     );
     assert_eq!(ran.summary.counts.repeated, 1);
-    let gaps: Vec<Value> = ran.step.gaps.iter().map(|gap| serde_json::to_value(gap).unwrap()).collect();
+    let gaps: Vec<Value> =
+        ran.step.gaps.iter().map(|gap| serde_json::to_value(gap).unwrap()).collect();
     assert_eq!(
         gaps,
         [json!({"from": "2026-01-01T00:00:00.000Z", "to": "2026-01-01T00:10:01.000Z",
@@ -124,7 +125,8 @@ fn the_initial_list_of_a_watch_is_state_and_not_news() {
         pod_line("ADDED", AT[1], "new", 2, &running()),
     ];
     let path = stream(folder.path(), "pods.jsonl", &lines);
-    let ran = replay(&[rule("count", "hostile", json!({"behaviour": "nothing"}))], &[path], options());
+    let ran =
+        replay(&[rule("count", "hostile", json!({"behaviour": "nothing"}))], &[path], options());
     let ids: Vec<String> = ran.step.verdicts.iter().map(|verdict| verdict.id.to_string()).collect();
     assert_eq!(ids.len(), 2);
     assert_ne!(ids[0], ids[1]);

@@ -20,9 +20,10 @@ fn ways() -> Vec<(&'static str, Options)> {
         ("in singles", Options { batch: number(1), ..options() }),
         ("in batches of 7", Options { batch: number(7), ..options() }),
         ("with fresh instances", Options { fresh_instances: true, ..options() }),
-        ("fresh, in singles, with 2 workers", Options {
-            fresh_instances: true, batch: number(1), workers: number(2), ..options()
-        }),
+        (
+            "fresh, in singles, with 2 workers",
+            Options { fresh_instances: true, batch: number(1), workers: number(2), ..options() },
+        ),
         ("with 4 workers", Options { workers: number(4), ..options() }),
     ]
 }
@@ -45,7 +46,8 @@ fn all_the_same(rules: &[Rule], streams: &[PathBuf]) -> Ran {
 
 #[test]
 fn recorded_streams() {
-    for scenario in ["akkeris", "akkeris/wire", "deployments", "jobs", "node-notready", "pki/wire"] {
+    for scenario in ["akkeris", "akkeris/wire", "deployments", "jobs", "node-notready", "pki/wire"]
+    {
         all_the_same(&[akkeris(true)], &fixture(scenario));
     }
 }
@@ -72,9 +74,7 @@ fn history() -> impl Strategy<Value = Vec<(u8, u32, u8)>> {
 }
 
 fn status(state: u8, started: &str) -> Value {
-    let end = |reason: &str, code: i32| {
-        json!({"terminated": {"reason": reason, "exitCode": code, "finishedAt": started}})
-    };
+    let end = |reason: &str, code: i32| json!({"terminated": {"reason": reason, "exitCode": code, "finishedAt": started}});
     let state = match state {
         0 | 1 => json!({"running": {"startedAt": started}}),
         2 => end("OOMKilled", 137),

@@ -90,7 +90,10 @@ fn an_undeclared_code_is_an_error_of_its_event() {
 
 #[test]
 fn a_payload_that_is_no_json_is_an_error_of_its_event() {
-    assert_snapshot!(one_event_fails(hostile("say-broken-payload", POISON), FailureKind::InvalidAnswer));
+    assert_snapshot!(one_event_fails(
+        hostile("say-broken-payload", POISON),
+        FailureKind::InvalidAnswer
+    ));
 }
 
 #[test]
@@ -107,7 +110,10 @@ fn an_index_that_goes_back_traps_in_a_batch_and_is_right_alone() {
 
 #[test]
 fn too_many_host_calls_trap() {
-    assert_snapshot!(one_event_fails(hostile("call-the-host-too-often", POISON), FailureKind::Trap));
+    assert_snapshot!(one_event_fails(
+        hostile("call-the-host-too-often", POISON),
+        FailureKind::Trap
+    ));
 }
 
 #[test]
@@ -117,7 +123,10 @@ fn state_over_its_budget_fails_the_event() {
 
 #[test]
 fn too_many_wakes_are_an_error_of_the_event() {
-    assert_snapshot!(one_event_fails(hostile("set-too-many-wakes", POISON), FailureKind::InvalidAnswer));
+    assert_snapshot!(one_event_fails(
+        hostile("set-too-many-wakes", POISON),
+        FailureKind::InvalidAnswer
+    ));
 }
 
 #[test]
@@ -125,9 +134,7 @@ fn what_an_event_wrote_before_it_failed_is_lost_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let status = json!({"name": "app", "state": {"running": {}}});
     let lines: Vec<Value> = (1..=6)
-        .map(|version| {
-            pod_line("MODIFIED", "2026-01-01T00:00:00Z", "web", version, &status)
-        })
+        .map(|version| pod_line("MODIFIED", "2026-01-01T00:00:00Z", "web", version, &status))
         .collect();
     let path = stream(folder.path(), "pods.jsonl", &lines);
     let good = rule("hostile", "hostile", json!({"behaviour": "nothing"}));
@@ -138,7 +145,8 @@ fn what_an_event_wrote_before_it_failed_is_lost_and_nothing_else() {
     assert_eq!(counts(&ran), ["1", "2", "3", "4", "5", "6"]);
 
     // Each of these events fails after it wrote 1000; none of that is ever seen.
-    let failing = rule("hostile", "hostile", json!({"behaviour": "fail-after-writing", "on": "web"}));
+    let failing =
+        rule("hostile", "hostile", json!({"behaviour": "fail-after-writing", "on": "web"}));
     let ran = replay(&[failing], &[path], options());
     assert_eq!(ran.step.failures.len(), 6);
     assert!(ran.step.failures.iter().all(|f| f.failure.kind == FailureKind::RuleError));
@@ -186,10 +194,23 @@ fn modules_that_are_no_rules_get_an_error_that_names_the_mend() {
         ("truncated", akkeris.get(..akkeris.len() / 2).unwrap().to_vec()),
         ("empty file", Vec::new()),
         ("text", b"hello".to_vec()),
-        ("another world", wat("(component (component $c) (instance $i (instantiate $c)) (export \"acme:other/run@1.0.0\" (instance $i)))")),
+        (
+            "another world",
+            wat(
+                "(component (component $c) (instance $i (instantiate $c)) (export \"acme:other/run@1.0.0\" (instance $i)))",
+            ),
+        ),
         ("core module without bindings", wat("(module (func (export \"run\")))")),
-        ("core module with WASI", wat("(module (import \"wasi_snapshot_preview1\" \"fd_write\" (func (param i32 i32 i32 i32) (result i32))))")),
-        ("component with WASI", wat("(component (import \"wasi:cli/environment@0.2.0\" (instance)))")),
+        (
+            "core module with WASI",
+            wat(
+                "(module (import \"wasi_snapshot_preview1\" \"fd_write\" (func (param i32 i32 i32 i32) (result i32))))",
+            ),
+        ),
+        (
+            "component with WASI",
+            wat("(component (import \"wasi:cli/environment@0.2.0\" (instance)))"),
+        ),
         ("unknown interface", wat("(component (import \"klaxon:rule/dns@0.1.0\" (instance)))")),
     ];
     let text: Vec<String> = cases

@@ -16,7 +16,10 @@ pub(super) struct Outline {
 pub(super) fn outline(bytes: &[u8]) -> Result<Outline, String> {
     let mut outline = Outline::default();
     let mut depth = 0u32;
-    let text = |fault: wasmparser::BinaryReaderError| fault.to_string();
+    // Some of these faults go on for lines; the first says it all.
+    let text = |fault: wasmparser::BinaryReaderError| {
+        fault.to_string().lines().next().unwrap_or_default().trim_end_matches('[').to_owned()
+    };
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(text)? {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,

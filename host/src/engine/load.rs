@@ -105,8 +105,9 @@ pub enum LoadFault {
     /// The manifest contradicts itself.
     #[error("the manifest is wrong: {0}")]
     Manifest(String),
-    /// The settings do not pass the rule's schema, or the rule refuses them.
-    #[error("settings{0}: {1}")]
+    /// The settings do not pass the rule's schema, or the rule refuses them: where (JSON Pointer,
+    /// RFC 6901; empty: the whole) and why.
+    #[error("the settings are wrong at {0:?}: {1}")]
     Settings(String, String),
     /// The rule failed while it took its settings.
     #[error("the rule failed in `configure`: {0}")]
