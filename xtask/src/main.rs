@@ -1,7 +1,14 @@
 //! The developer's commands: `cargo xtask help`.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "commands talk to a person")]
 
+mod bench;
+mod ci;
+mod demo;
+mod r#gen;
 mod rules;
+mod test;
+mod tidy;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -17,13 +24,31 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Build all and run the service on recorded streams, with a receiver that checks signatures
+    Demo,
+    /// Build the rules and run every test
+    Test,
     /// Build every rule to <target dir>/rules/<name>.wasm
     Rules,
+    /// Measure, as ratios in one run
+    Bench,
+    /// Check what no compiler checks: import edges, module docs, file lengths, decisions, the contract
+    Tidy,
+    /// Write what is generated
+    Gen,
+    /// Everything that a change must pass: fmt, clippy, tidy, gen, licences, tests
+    Ci,
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Demo => demo::run(),
+        Command::Test => test::run(),
         Command::Rules => rules::build_all().map(|_| ()),
+        Command::Bench => bench::run(),
+        Command::Tidy => tidy::run(),
+        Command::Gen => r#gen::run(),
+        Command::Ci => ci::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,7 +12,7 @@ use crate::workspace::{root, target_dir};
 const FOLDERS: [&str; 2] = ["rules", "tests/rules"];
 
 /// Builds all rules; returns where they are.
-pub fn build_all() -> Result<Vec<PathBuf>> {
+pub(crate) fn build_all() -> Result<Vec<PathBuf>> {
     let toolchain = Toolchain::find(&mut |what| eprintln!("{what}"))?;
     let out = target_dir().join("rules");
     fs::create_dir_all(&out).with_context(|| out.display().to_string())?;

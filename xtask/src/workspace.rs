@@ -1,32 +1,35 @@
 //! Where things are, and how commands are run.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 /// The checkout.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
 }
 
 /// Cargo's target directory: `CARGO_TARGET_DIR`, else `target` in the checkout.
-pub fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => root().join(dir),
         None => root().join("target"),
     }
 }
 
-/// Runs a command in the checkout, showing what it prints.
-pub fn run(program: &str, arguments: &[&str]) -> Result<()> {
-    run_command(Command::new(program).args(arguments))
+/// A cargo command; it uses the target directory that this one was started with.
+pub(crate) fn cargo() -> Command {
+    Command::new("cargo")
 }
 
 /// Runs a prepared command in the checkout, showing what it prints.
-pub fn run_command(command: &mut Command) -> Result<()> {
-    let shown = format!("{command:?}").replace('"', "");
+pub(crate) fn run_command(command: &mut Command) -> Result<()> {
+    let arguments = command.get_args().map(|argument| argument.to_string_lossy());
+    let program = command.get_program().to_string_lossy();
+    let shown = std::iter::once(program).chain(arguments).collect::<Vec<_>>().join(" ");
     eprintln!("\n$ {shown}");
     let status =
         command.current_dir(root()).status().with_context(|| format!("cannot run `{shown}`"))?;
@@ -34,4 +37,29 @@ pub fn run_command(command: &mut Command) -> Result<()> {
         bail!("`{shown}` failed ({status})");
     }
     Ok(())
+}
+
+/// All files below a folder of the checkout with one of these endings, sorted.
+pub(crate) fn files(folder: &str, endings: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+        for entry in entries {
+            let path = entry?.path();
+            let is_ours = path.file_name().is_none_or(|name| name != "node_modules");
+            if path.is_dir() && is_ours {
+                folders.push(path);
+            } else if endings.iter().any(|end| path.extension().is_some_and(|is| is == *end)) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The contract's files.
+pub(crate) fn wit_files() -> Result<Vec<PathBuf>> {
+    files("guest-sdk/wit", &["wit"])
 }

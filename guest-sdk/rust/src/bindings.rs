@@ -1,13 +1,6 @@
 //! What `wit-bindgen` makes of the contract. Authors meet these types under better names in the
 //! crate's root; only the export macro needs this module by its path.
-#![expect(
-    missing_docs,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::allow_attributes,
-    clippy::too_many_lines,
-    reason = "generated from guest-sdk/wit"
-)]
+#![expect(missing_docs, reason = "generated from guest-sdk/wit")]
 
 wit_bindgen::generate!({
     path: "../wit/v0_1",

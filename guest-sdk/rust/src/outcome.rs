@@ -4,6 +4,10 @@ use serde::Serialize;
 
 use crate::{Outcome, Severity, Status, Target, Timestamp, Verdict, Wake};
 
+#[expect(
+    clippy::derivable_impls,
+    reason = "the type is generated, and nothing can be derived on it"
+)]
 impl Default for Outcome {
     fn default() -> Self {
         Self { verdicts: Vec::new(), wakes: Vec::new(), cancels: Vec::new() }

@@ -10,14 +10,15 @@ use serde_json::{Map, Value};
 
 use super::quantity::{Size, Span};
 
-/// klaxon.yaml
-#[derive(Debug, Deserialize, JsonSchema)]
+/// klaxon.yaml. Its parts are read one by one, so that a fault in one hides none in another; this
+/// type is what the schema is made of.
+#[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the schema is derived from it")]
 pub(super) struct ConfigFile {
     /// The version of this file's form.
     #[serde(rename = "apiVersion")]
     #[schemars(extend("const" = "klaxon.dev/v1alpha1"))]
-    #[expect(dead_code, reason = "the schema checks it")]
     api_version: String,
     /// The cluster's name in events, verdicts and ids.
     pub(super) cluster: String,

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::fault::{Fault, Faults};
-use super::file::{
-    Allow, ConfigFile, RuleFile, SourceFile, Speed, TargetFile, WebhookFile, schema,
-};
+use super::file::{Allow, RuleFile, SourceFile, Speed, TargetFile, WebhookFile, schema};
 use super::yaml::Document;
 use super::{Config, Rule, Secret, Source, Target, Webhook, substitute};
 use crate::model::Limits;
@@ -31,14 +30,7 @@ pub(super) fn read(path: &Path) -> Result<Config, Faults> {
     substitute::all(&mut document.value, "", base, &mut found);
     found.extend(against_schema(&document.value));
     let mut check = Check { base, found, sources: Vec::new(), targets: Vec::new() };
-    let config = match serde_json::from_value::<ConfigFile>(document.value.clone()) {
-        Ok(file) => Some(check.config(path, file)),
-        Err(fault) if check.found.is_empty() => {
-            check.found.push((String::new(), fault.to_string()));
-            None
-        }
-        Err(_) => None,
-    };
+    let config = check.config(path, &document.value);
     let mut faults: Vec<Fault> = check
         .found
         .into_iter()
@@ -49,10 +41,7 @@ pub(super) fn read(path: &Path) -> Result<Config, Faults> {
         })
         .collect();
     faults.sort_by(|a, b| (a.line, &a.path).cmp(&(b.line, &b.path)));
-    match config {
-        Some(config) if faults.is_empty() => Ok(config),
-        _ => Err(Faults { file: path.to_owned(), faults }),
-    }
+    if faults.is_empty() { Ok(config) } else { Err(Faults { file: path.to_owned(), faults }) }
 }
 
 /// `/rules/0/module` as people write it: `rules[0].module`.
@@ -107,7 +96,16 @@ fn explain(schema: &Value, fault: &ValidationError<'_>) -> Vec<(String, String)>
             let name = property.as_str().unwrap_or_default();
             vec![(pointer, format!("{name:?} is missing; mend: add it"))]
         }
-        _ => vec![(pointer, fault.to_string())],
+        _ => {
+            // What a value should be stands in the description beside the keyword that failed.
+            let keyword = fault.schema_path().to_string();
+            let above = keyword.rsplit_once('/').map_or("", |(above, _)| above);
+            let description = schema.pointer(above).and_then(|schema| schema.get("description"));
+            let mend = description
+                .and_then(Value::as_str)
+                .map_or(String::new(), |text| format!("; mend: {}", text.trim_end_matches('.')));
+            vec![(pointer, format!("{fault}{mend}"))]
+        }
     }
 }
 
@@ -120,6 +118,14 @@ fn unknown(key: &str, known: &[&str]) -> String {
     match nearest {
         Some((_, name)) => format!("unknown key; mend: did you mean {name:?}?"),
         None => format!("unknown key; mend: use one of {}", known.join(", ")),
+    }
+}
+
+/// Takes the value at a JSON Pointer out of an object.
+fn remove(value: &mut Value, pointer: &str) {
+    let Some((above, key)) = pointer.rsplit_once('/') else { return };
+    if let Some(members) = value.pointer_mut(above).and_then(Value::as_object_mut) {
+        members.remove(&key.replace("~1", "/").replace("~0", "~"));
     }
 }
 
@@ -136,37 +142,73 @@ impl Check<'_> {
         self.found.push((pointer.into(), message.into()));
     }
 
-    fn config(&mut self, path: &Path, file: ConfigFile) -> Config {
-        self.targets = file.targets.keys().cloned().collect();
-        if file.sources.len() != 1 {
+    /// Reads each part by itself, so that a fault in one hides none in another.
+    fn config(&mut self, path: &Path, value: &Value) -> Config {
+        let part = |name: &str| value.get(name).unwrap_or(&Value::Null);
+        let targets: Vec<(&String, &Value)> =
+            part("targets").as_object().into_iter().flatten().collect();
+        self.targets = targets.iter().map(|(name, _)| (*name).clone()).collect();
+        let sources = part("sources").as_array().map_or(&[] as &[Value], Vec::as_slice);
+        let rules = part("rules").as_array().map_or(&[] as &[Value], Vec::as_slice);
+        if part("sources").is_array() && sources.len() != 1 {
             self.say("/sources", "this version runs exactly one source; mend: write one");
         }
-        if file.rules.is_empty() {
+        if part("rules").is_array() && rules.is_empty() {
             self.say("/rules", "there is no rule; mend: add one");
         }
-        let sources =
-            file.sources.into_iter().enumerate().map(|(place, one)| self.source(place, one));
-        let sources = sources.collect();
         let mut names = BTreeSet::new();
-        for (place, rule) in file.rules.iter().enumerate() {
-            if !names.insert(rule.name.clone()) {
+        for (place, rule) in rules.iter().enumerate() {
+            if let Some(name) = rule.get("name").and_then(Value::as_str)
+                && !names.insert(name)
+            {
                 self.say(
                     format!("/rules/{place}/name"),
-                    format!("another rule is called {:?}; mend: give each its own name", rule.name),
+                    format!("another rule is called {name:?}; mend: give each its own name"),
                 );
             }
         }
-        let rules = file.rules.into_iter().enumerate().map(|(place, one)| self.rule(place, one));
+        let sources = sources.iter().enumerate().filter_map(|(place, one)| {
+            let source = self.read_part(&format!("/sources/{place}"), one)?;
+            Some(self.source(place, source))
+        });
+        let sources = sources.collect();
+        let rules = rules.iter().enumerate().filter_map(|(place, one)| {
+            let rule = self.read_part(&format!("/rules/{place}"), one)?;
+            Some(self.rule(place, rule))
+        });
         let rules = rules.collect();
-        let targets = file
-            .targets
-            .into_iter()
-            .filter_map(|(name, target)| {
-                let target = self.target(&name, target)?;
-                Some((name, target))
-            })
+        let targets = targets.into_iter().filter_map(|(name, one)| {
+            let pointer = format!("/targets/{}", super::yaml::escape(name));
+            let target = self.read_part(&pointer, one)?;
+            Some((name.clone(), self.target(name, target)?))
+        });
+        let targets = targets.collect();
+        let cluster = part("cluster").as_str().unwrap_or_default().to_owned();
+        Config { path: path.to_owned(), cluster, sources, rules, targets }
+    }
+
+    /// A part of the file by its type; none where its form is wrong, which the schema has said.
+    fn read_part<T: DeserializeOwned>(&mut self, pointer: &str, value: &Value) -> Option<T> {
+        let mut value = value.clone();
+        let inside: Vec<String> = self
+            .found
+            .iter()
+            .filter_map(|(at, _)| at.strip_prefix(pointer))
+            .filter(|at| at.starts_with('/'))
+            .map(str::to_owned)
             .collect();
-        Config { path: path.to_owned(), cluster: file.cluster, sources, rules, targets }
+        for at in &inside {
+            remove(&mut value, at);
+        }
+        match serde_json::from_value(value) {
+            Ok(part) => Some(part),
+            Err(fault) => {
+                if !self.found.iter().any(|(at, _)| at.starts_with(pointer)) {
+                    self.say(pointer, fault.to_string());
+                }
+                None
+            }
+        }
     }
 
     fn source(&mut self, place: usize, source: SourceFile) -> Source {

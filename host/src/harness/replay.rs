@@ -93,7 +93,7 @@ impl Replay {
         let mut merged = Merged::open(&self.streams)?;
         let mut feed = RecordFeed::new(self.streams.len());
         let mut last = None;
-        while let Some((stream, record)) = merged.next()? {
+        while let Some((stream, record)) = merged.next_record()? {
             let scope = scope_of(merged.path(stream));
             feed.push(pipeline, stream, &scope, &record);
             last = Some(Timestamp::from(record.at));

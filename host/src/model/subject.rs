@@ -5,6 +5,7 @@
 use super::{ObjectRef, Timestamp};
 
 #[derive(Debug, Clone, PartialEq, Default)]
+#[expect(clippy::large_enum_variant, reason = "it is always behind the object's Arc")]
 pub enum Subject {
     #[default]
     Other,

@@ -141,7 +141,7 @@ impl Compiled {
 
 /// core/v1 and events.k8s.io/v1 show the same Kubernetes Events: an interest in one sees both.
 fn both_are_events(one: &str, other: &str, kind: &str) -> bool {
-    let is_events = |group| group == "" || group == "events.k8s.io";
+    let is_events = |group: &str| group.is_empty() || group == "events.k8s.io";
     kind == "Event" && is_events(one) && is_events(other)
 }
 

@@ -42,7 +42,7 @@ impl ReplaySource {
     ) -> Result<(Option<Timestamp>, u64), StreamError> {
         let mut merged = Merged::open(&self.files)?;
         let mut last: Option<Timestamp> = None;
-        while let Some((stream, record)) = merged.next()? {
+        while let Some((stream, record)) = merged.next_record()? {
             let at = Timestamp::from(record.at);
             if let (Some(speed), Some(last)) = (self.speed, last) {
                 pause(at.millis_since(last), speed, stop);

@@ -33,7 +33,7 @@ impl Merged {
     ///
     /// # Errors
     /// Where a stream cannot be read on.
-    pub fn next(&mut self) -> Result<Option<(usize, Record)>, StreamError> {
+    pub fn next_record(&mut self) -> Result<Option<(usize, Record)>, StreamError> {
         let Some(Reverse((_, stream))) = self.order.pop() else { return Ok(None) };
         let record = self.heads.get_mut(stream).and_then(Option::take);
         self.refill(stream)?;

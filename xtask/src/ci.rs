@@ -1,0 +1,23 @@
+//! `cargo xtask ci`: what a change must pass.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::workspace::{cargo, run_command};
+use crate::{r#gen, test, tidy, tools};
+
+/// Runs everything; the first failure ends it.
+pub(crate) fn run() -> Result<()> {
+    run_command(cargo().args(["fmt", "--all", "--check"]))?;
+    tidy::run()?;
+    r#gen::check()?;
+    let deny = ["-D", "warnings"];
+    run_command(cargo().args(["clippy", "--workspace", "--all-targets", "--"]).args(deny))?;
+    let library = ["clippy", "--package", "klaxon", "--lib", "--no-default-features", "--"];
+    run_command(cargo().args(library).args(deny))?;
+    test::run()?;
+    // Advisories change by themselves, so they do not decide over a change; the rest does.
+    let checks = ["check", "bans", "licenses", "sources"];
+    run_command(Command::new(tools::cargo_deny()?).args(checks))
+}

@@ -1,0 +1,84 @@
+//! A receiver on this machine that checks each signature with an implementation that is not ours.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::Value;
+use standardwebhooks::Webhook;
+use tiny_http::{Request, Response, Server};
+
+/// What came with one request.
+pub(crate) struct Received {
+    /// The code; releases have none and are called `released`.
+    pub(crate) code: String,
+    /// The app.
+    pub(crate) app: String,
+    /// The body as it came.
+    pub(crate) body: String,
+    /// Why the signature does not hold, if it does not.
+    pub(crate) fault: Option<String>,
+}
+
+/// A receiver that runs on a thread of its own.
+pub(crate) struct Receiver {
+    server: Arc<Server>,
+    address: SocketAddr,
+    thread: JoinHandle<Vec<Received>>,
+}
+
+impl Receiver {
+    /// Starts one on a free port.
+    pub(crate) fn start(secret: &str) -> Result<Self> {
+        let server = Server::http("127.0.0.1:0").map_err(|fault| anyhow!("receiver: {fault}"))?;
+        let address = server.server_addr().to_ip().context("the receiver has no address")?;
+        let webhook = Webhook::new(secret).map_err(|fault| anyhow!("secret: {fault}"))?;
+        let server = Arc::new(server);
+        let requests = server.clone();
+        let thread = std::thread::spawn(move || {
+            requests.incoming_requests().map(|request| receive(&webhook, request)).collect()
+        });
+        Ok(Self { server, address, thread })
+    }
+
+    /// Where to send to.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// Ends it and returns all that came, in order.
+    pub(crate) fn stop(self) -> Vec<Received> {
+        self.server.unblock();
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+fn receive(webhook: &Webhook, mut request: Request) -> Received {
+    let mut body = String::new();
+    let read = request.as_reader().read_to_string(&mut body);
+    let mut headers = http::HeaderMap::new();
+    for header in request.headers() {
+        let name = http::HeaderName::try_from(header.field.as_str().as_str());
+        let value = http::HeaderValue::try_from(header.value.as_str());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.insert(name, value);
+        }
+    }
+    let verified = webhook.verify(body.as_bytes(), &headers);
+    let fault = match (read, verified) {
+        (Err(fault), _) => Some(fault.to_string()),
+        (Ok(_), Err(fault)) => Some(fault.to_string()),
+        (Ok(_), Ok(())) => None,
+    };
+    // A sender that does not wait for the answer is no fault of the receiver.
+    drop(request.respond(Response::empty(200)));
+    let json: Value = serde_json::from_str(&body).unwrap_or_default();
+    let text = |value: &Value, otherwise: &str| value.as_str().unwrap_or(otherwise).to_owned();
+    Received {
+        code: text(&json["code"], &text(&json["action"], "?")),
+        app: text(&json["app"]["name"], "?"),
+        body,
+        fault,
+    }
+}

@@ -1,0 +1,140 @@
+//! `cargo xtask tidy`: what no compiler checks.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::{files, root};
+
+const LONGEST_FILE: usize = 600;
+const SOURCES: [&str; 5] = ["host", "guest-sdk", "rules", "tests", "xtask"];
+
+/// Which of the host's modules may name which others. A module knows those to its left in the
+/// pipeline only as far as it takes their data.
+const EDGES: [(&str, &[&str]); 18] = [
+    ("model", &[]),
+    ("telemetry", &["model"]),
+    ("stream", &["model"]),
+    ("config", &["model", "stream"]),
+    ("normalize", &["model"]),
+    ("route", &["model", "normalize"]),
+    ("engine", &["model"]),
+    ("policy", &["model"]),
+    ("pipeline", &["model", "config", "normalize", "route", "engine", "policy"]),
+    ("source", &["model", "config", "stream"]),
+    ("targets", &["model", "config"]),
+    ("journal", &["model", "config", "pipeline", "targets"]),
+    ("deliver", &["model", "config", "targets", "journal"]),
+    ("harness", &["model", "config", "stream", "pipeline"]),
+    (
+        "app",
+        &[
+            "model",
+            "config",
+            "telemetry",
+            "stream",
+            "source",
+            "pipeline",
+            "engine",
+            "journal",
+            "deliver",
+            "targets",
+            "harness",
+        ],
+    ),
+    ("cli", &["model", "config", "telemetry", "stream", "engine", "pipeline", "harness", "app"]),
+    ("main", &["cli"]),
+    ("lib", &[]),
+];
+
+/// Checks all; every fault is listed.
+pub(crate) fn run() -> Result<()> {
+    let mut faults = Vec::new();
+    for folder in SOURCES {
+        for path in files(folder, &["rs"])? {
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let name = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
+            check_file(&name, &text, &mut faults);
+            if let Some(module) = host_module(&name) {
+                check_edges(&name, module, &text, &mut faults)?;
+            }
+        }
+    }
+    check_decisions(&mut faults)?;
+    if faults.is_empty() {
+        println!("tidy: all is well");
+        return Ok(());
+    }
+    bail!("tidy:\n  {}", faults.join("\n  "));
+}
+
+fn check_file(name: &str, text: &str, faults: &mut Vec<String>) {
+    let lines = text.lines().count();
+    if lines > LONGEST_FILE {
+        faults.push(format!("{name}: {lines} lines, over {LONGEST_FILE}; mend: it has two jobs"));
+    }
+    if !text.starts_with("//! ") {
+        faults.push(format!("{name}: no module doc on its first line; mend: say what it is for"));
+    }
+}
+
+/// The module of the host that a file belongs to.
+fn host_module(name: &str) -> Option<&str> {
+    let inside = name.strip_prefix("host/src/")?;
+    let first = inside.split('/').next()?;
+    Some(first.strip_suffix(".rs").unwrap_or(first))
+}
+
+fn check_edges(name: &str, module: &str, text: &str, faults: &mut Vec<String>) -> Result<()> {
+    let Some((_, allowed)) = EDGES.iter().find(|(from, _)| *from == module) else {
+        faults.push(format!(
+            "{name}: module {module} has no edges; mend: add it to xtask/src/tidy.rs"
+        ));
+        return Ok(());
+    };
+    for used in used_modules(text) {
+        if used != module && !allowed.contains(&used.as_str()) {
+            faults.push(format!("{name}: {module} may not use crate::{used}"));
+        }
+    }
+    Ok(())
+}
+
+/// Every `x` of `crate::x` in code.
+fn used_modules(text: &str) -> BTreeSet<String> {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| line.split("crate::").skip(1))
+        .map(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect())
+        .filter(|name: &String| !name.is_empty())
+        .collect()
+}
+
+fn check_decisions(faults: &mut Vec<String>) -> Result<()> {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).context("ARCHITECTURE.md")?;
+    for path in files("docs/decisions", &["md"])? {
+        let name = path.file_name().map(Path::new).unwrap_or(&path).display().to_string();
+        if !map.contains(&name) {
+            faults.push(format!("docs/decisions/{name}: ARCHITECTURE.md does not link it"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uses_are_found_in_code_and_not_in_comments() {
+        let text =
+            "use crate::model::Id;\n// crate::cli\nlet x = crate::engine::y(crate::config::z);";
+        let used: Vec<String> = used_modules(text).into_iter().collect();
+        assert_eq!(used, ["config", "engine", "model"]);
+        assert_eq!(host_module("host/src/route/mod.rs"), Some("route"));
+        assert_eq!(host_module("host/src/lib.rs"), Some("lib"));
+        assert_eq!(host_module("xtask/src/main.rs"), None);
+    }
+}

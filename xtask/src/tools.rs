@@ -1,0 +1,82 @@
+//! Programs from elsewhere that the tests and checks use.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::{root, run_command, target_dir};
+
+/// Installs the independent verifier of webhook signatures below the target directory.
+pub(crate) fn webhook_verifier() -> Result<()> {
+    let source = root().join("tests/tools/standardwebhooks");
+    let tool = target_dir().join("tools/standardwebhooks");
+    let lock = "package-lock.json";
+    let same = |a: &Path, b: &Path| matches!((fs::read(a), fs::read(b)), (Ok(a), Ok(b)) if a == b);
+    let installed = tool.join("node_modules").is_dir();
+    let current = installed && same(&source.join(lock), &tool.join(lock));
+    fs::create_dir_all(&tool).with_context(|| tool.display().to_string())?;
+    for file in ["package.json", lock, ".npmrc", "verify.mjs"] {
+        fs::copy(source.join(file), tool.join(file)).with_context(|| file.to_owned())?;
+    }
+    if current {
+        return Ok(());
+    }
+    need("npm", &["nodejs", "npm"])?;
+    run_command(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--prefix"]).arg(&tool))
+}
+
+/// Makes sure that a program can be run; on Debian, as root, it is installed.
+fn need(program: &str, packages: &[&str]) -> Result<()> {
+    let runs = || {
+        let mut version = Command::new(program);
+        version.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        version.status().is_ok_and(|status| status.success())
+    };
+    if runs() {
+        return Ok(());
+    }
+    if Path::new("/usr/bin/apt-get").exists() {
+        eprintln!("{program} is missing: installing {}", packages.join(", "));
+        // Without the right to install, what follows says what to do.
+        drop(run_command(Command::new("apt-get").arg("update")));
+        drop(run_command(
+            Command::new("apt-get")
+                .args(["install", "--yes", "--no-install-recommends"])
+                .args(packages)
+                .env("DEBIAN_FRONTEND", "noninteractive"),
+        ));
+    }
+    if !runs() {
+        bail!("{program} is needed; mend: install {}", packages.join(" and "));
+    }
+    Ok(())
+}
+
+/// `cargo-deny`: the one on the path, else one built into the cache folder.
+pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    let on_path = Command::new("cargo-deny").arg("--version").stdout(Stdio::null()).status();
+    if on_path.is_ok_and(|status| status.success()) {
+        return Ok(PathBuf::from("cargo-deny"));
+    }
+    let home = std::env::var_os("HOME").context("HOME is not set")?;
+    let tools = PathBuf::from(home).join(".cache/klaxon/tools");
+    let program = tools.join("bin/cargo-deny");
+    if !program.exists() {
+        eprintln!("building cargo-deny once, into {}", tools.display());
+        let mut install = Command::new("cargo");
+        install
+            .args(["install", "cargo-deny", "--locked", "--version", CARGO_DENY, "--root"])
+            .arg(&tools)
+            .arg("--target-dir")
+            .arg(tools.join("build"));
+        run_command(&mut install)?;
+        // Half a gigabyte that nothing needs again.
+        drop(fs::remove_dir_all(tools.join("build")));
+    }
+    Ok(program)
+}
+
+/// The newest release that the pinned compiler builds.
+const CARGO_DENY: &str = "^0.19";
