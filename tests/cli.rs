@@ -1,5 +1,6 @@
 //! The command line: exit codes, errors that name the mend, help that teaches.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
 use insta::assert_snapshot;
@@ -133,6 +134,43 @@ fn every_fault_of_a_configuration_is_reported_at_once() {
     assert_eq!(output.status.code(), Some(2));
     let told = text(&output.stderr).replace(folder.path().to_str().unwrap(), "DIR");
     assert_snapshot!("all_faults_of_meaning", told);
+}
+
+#[test]
+fn told_to_stop_the_service_drains_and_exits_with_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let crashed = serde_json::json!({"name": "app", "state": {"terminated":
+        {"reason": "Error", "exitCode": 1}}});
+    let line = |at: &str, name: &str, version| pod_line("ADDED", at, name, version, &crashed);
+    let lines = [line("2026-01-01T00:00:00Z", "now", 1), line("2026-01-02T00:00:00Z", "later", 2)];
+    stream(folder.path(), "pods.jsonl", &lines);
+    let path = folder.path().join("klaxon.yaml");
+    let config = serde_json::json!({
+        "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
+        // The second line is a day after the first, so the service waits for it.
+        "sources": [{"name": "recorded", "replay": {"streams": ["pods.jsonl"], "speed": 1}}],
+        "rules": [{"name": "akkeris", "module": module("akkeris"), "targets": ["out"]}],
+        "targets": {"out": {"stdout": {}}},
+    });
+    std::fs::write(&path, config.to_string()).unwrap();
+    let mut child = Command::new(KLAXON)
+        .args(["run", "--config"])
+        .arg(&path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Its first verdict shows that it runs.
+    let mut first = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut first).unwrap();
+    assert!(first.contains("\"name\":\"now\""), "{first}");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("to out: 1 delivered"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub(super) struct ReplayFile {
     /// `max`, or how many times faster than recorded.
     #[serde(default)]
     pub(super) speed: Speed,
-    /// How long wakes may still fire after the last event.
+    /// how long wakes may still fire after the last event, such as 90s.
     pub(super) advance: Option<Span>,
 }
 
@@ -114,9 +114,9 @@ pub(super) struct InterestFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitsFile {
-    /// CPU time of one call, besides 5ms for each event of the batch.
+    /// the CPU time of one call, such as 20ms (each event of the batch adds 5ms).
     pub(super) cpu: Option<Span>,
-    /// Memory of one instance.
+    /// the memory of one instance, such as 32MiB.
     pub(super) memory: Option<Size>,
 }
 
@@ -124,7 +124,7 @@ pub(super) struct LimitsFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct GrantsFile {
-    /// Budget of state of one partition; 0B: none at all.
+    /// the budget of state of one partition, such as 1MiB (0B: no state at all).
     pub(super) state: Option<Size>,
 }
 
@@ -161,7 +161,7 @@ pub(super) struct WebhookFile {
     /// Sent with each request.
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
-    /// How long one attempt may take (15s).
+    /// how long one attempt may take, such as 15s (the default).
     pub(super) timeout: Option<Span>,
     /// Statuses that count as success (every 2xx).
     #[serde(default)]
@@ -189,7 +189,7 @@ pub enum Format {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RetryFile {
-    /// For how long (72h).
+    /// for how long, such as 72h (the default).
     pub(super) r#for: Option<Span>,
 }
 

@@ -122,6 +122,3 @@ impl Config {
 pub fn schema() -> Value {
     file::schema()
 }
-
-#[cfg(test)]
-mod tests;

@@ -29,7 +29,8 @@ pub(super) fn read(path: &Path) -> Result<Config, Faults> {
     let mut found = Vec::new();
     substitute::all(&mut document.value, "", base, &mut found);
     found.extend(against_schema(&document.value));
-    let mut check = Check { base, found, sources: Vec::new(), targets: Vec::new() };
+    let form = found.iter().map(|(pointer, _)| pointer.clone()).collect();
+    let mut check = Check { base, found, form, sources: Vec::new(), targets: Vec::new() };
     let config = check.config(path, &document.value);
     let mut faults: Vec<Fault> = check
         .found
@@ -96,14 +97,17 @@ fn explain(schema: &Value, fault: &ValidationError<'_>) -> Vec<(String, String)>
             let name = property.as_str().unwrap_or_default();
             vec![(pointer, format!("{name:?} is missing; mend: add it"))]
         }
+        ValidationErrorKind::Constant { expected_value } => {
+            vec![(pointer, format!("this is not {expected_value}; mend: write that"))]
+        }
         _ => {
             // What a value should be stands in the description beside the keyword that failed.
             let keyword = fault.schema_path().to_string();
             let above = keyword.rsplit_once('/').map_or("", |(above, _)| above);
             let description = schema.pointer(above).and_then(|schema| schema.get("description"));
-            let mend = description
-                .and_then(Value::as_str)
-                .map_or(String::new(), |text| format!("; mend: {}", text.trim_end_matches('.')));
+            let mend = description.and_then(Value::as_str).map_or(String::new(), |text| {
+                format!("; mend: write {}", text.trim_end_matches('.'))
+            });
             vec![(pointer, format!("{fault}{mend}"))]
         }
     }
@@ -133,6 +137,8 @@ fn remove(value: &mut Value, pointer: &str) {
 struct Check<'a> {
     base: &'a Path,
     found: Vec<(String, String)>,
+    /// Where the schema or a substitution found something: these places are not read again.
+    form: Vec<String>,
     sources: Vec<String>,
     targets: Vec<String>,
 }
@@ -190,15 +196,10 @@ impl Check<'_> {
     /// A part of the file by its type; none where its form is wrong, which the schema has said.
     fn read_part<T: DeserializeOwned>(&mut self, pointer: &str, value: &Value) -> Option<T> {
         let mut value = value.clone();
-        let inside: Vec<String> = self
-            .found
-            .iter()
-            .filter_map(|(at, _)| at.strip_prefix(pointer))
-            .filter(|at| at.starts_with('/'))
-            .map(str::to_owned)
-            .collect();
-        for at in &inside {
-            remove(&mut value, at);
+        for at in &self.form {
+            if let Some(inside) = at.strip_prefix(pointer).filter(|rest| rest.starts_with('/')) {
+                remove(&mut value, inside);
+            }
         }
         match serde_json::from_value(value) {
             Ok(part) => Some(part),

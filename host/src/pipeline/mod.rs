@@ -178,7 +178,8 @@ impl Pipeline {
     pub fn advance_to(&mut self, time: Timestamp) -> Timestamp {
         let time = time.max(self.now);
         let over = time.millis_since(self.round_began) >= ROUND_MS
-            || self.wakes.next_due().is_some_and(|due| due < time);
+            || self.wakes.next_due().is_some_and(|due| due < time)
+            || self.expiries.first_key_value().is_some_and(|((due, _), ())| *due <= time);
         if over && !self.round.is_empty() {
             self.flush();
         }

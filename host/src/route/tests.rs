@@ -1,1 +1,247 @@
+//! Who sees what, as which change.
 
+use serde_json::{Value as Json, json};
+
+use super::{Router, Routing};
+use crate::model::{
+    Change, Changes, Event, Interest, Manifest, Narrowing, Observation, Origin, PartitionBy, Parts,
+    Seen, Timestamp, Value,
+};
+use crate::normalize::decode;
+
+fn interest(name: &str, api_version: &str, kind: &str) -> Interest {
+    Interest {
+        name: name.to_owned(),
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        label_selector: String::new(),
+        field_selector: String::new(),
+        namespaces: Vec::new(),
+        changes: Changes::ALL,
+        partition: PartitionBy::Object,
+        parts: Parts::default(),
+        annotations: Vec::new(),
+        fields: Vec::new(),
+    }
+}
+
+fn manifest(interests: Vec<Interest>) -> Manifest {
+    Manifest {
+        name: "test".to_owned(),
+        version: "1".to_owned(),
+        description: String::new(),
+        codes: Vec::new(),
+        interests,
+        schedules: Vec::new(),
+        settings_schema: String::new(),
+        capabilities: Vec::new(),
+        state_version: 0,
+    }
+}
+
+/// A router with one rule, and what it said.
+struct House {
+    router: Router,
+    now: i64,
+}
+
+impl House {
+    fn new(interests: Vec<Interest>) -> Self {
+        let origin = Origin { cluster: "c".to_owned(), source: "s".to_owned() };
+        let mut router = Router::new(origin);
+        router.add_rule("rule".into(), &manifest(interests), &Narrowing::new()).unwrap();
+        Self { router, now: 0 }
+    }
+
+    fn see(&mut self, seen: Seen, object: &Json) -> Routing {
+        self.now += 1;
+        let object = decode(object.to_string().as_bytes(), &self.router.wanted()).unwrap();
+        let time = Timestamp::from_millis(self.now);
+        self.router.route("scope", Observation { time, seen, object: object.into() })
+    }
+
+    /// The events of an observation.
+    #[track_caller]
+    fn events(&mut self, seen: Seen, object: &Json) -> Vec<Event> {
+        match self.see(seen, object) {
+            Routing::News(routed) => {
+                routed.into_iter().map(|(_, event)| (*event).clone()).collect()
+            }
+            other => panic!("no news: {other:?}"),
+        }
+    }
+
+    /// `change partition` of each event.
+    #[track_caller]
+    fn changes(&mut self, seen: Seen, object: &Json) -> Vec<String> {
+        let events = self.events(seen, object);
+        events.iter().map(|e| format!("{} {}", e.change.as_str(), e.partition)).collect()
+    }
+}
+
+fn pod(version: u32, app: &str) -> Json {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"uid": "u1", "name": "p", "namespace": "n",
+        "resourceVersion": version.to_string(), "labels": {"app": app}},
+        "spec": {"nodeName": "node-1"}})
+}
+
+fn notice(version: u32, count: u32, created: &str) -> Json {
+    json!({"apiVersion": "v1", "kind": "Event", "metadata": {"uid": "e1", "name": "e",
+        "resourceVersion": version.to_string(), "creationTimestamp": created},
+        "involvedObject": {"kind": "Pod", "name": "p", "uid": "u1"}, "count": count})
+}
+
+#[test]
+fn an_object_is_added_modified_and_deleted_and_a_repeat_is_no_news() {
+    let mut house = House::new(vec![interest("pods", "v1", "Pod")]);
+    assert_eq!(house.changes(Seen::Present, &pod(1, "a")), ["added u1"]);
+    assert_eq!(house.see(Seen::Present, &pod(1, "a")), Routing::Repeated);
+    assert_eq!(house.changes(Seen::Present, &pod(2, "a")), ["modified u1"]);
+    assert_eq!(house.changes(Seen::Deleted, &pod(3, "a")), ["deleted u1"]);
+    assert_eq!(house.see(Seen::Deleted, &pod(3, "a")), Routing::Unknown);
+    assert_eq!(house.changes(Seen::Present, &pod(4, "a")), ["added u1"]);
+}
+
+#[test]
+fn leaving_a_selector_is_left_and_coming_back_is_added() {
+    let mut selective = interest("pods", "v1", "Pod");
+    selective.label_selector = "app=a".to_owned();
+    let mut house = House::new(vec![selective]);
+    assert!(house.changes(Seen::Present, &pod(1, "b")).is_empty());
+    assert_eq!(house.changes(Seen::Present, &pod(2, "a")), ["added u1"]);
+    assert_eq!(house.changes(Seen::Present, &pod(3, "b")), ["left u1"]);
+    assert_eq!(house.changes(Seen::Present, &pod(4, "a")), ["added u1"]);
+}
+
+#[test]
+fn moving_to_another_partition_is_left_there_and_added_here() {
+    let mut by_label = interest("pods", "v1", "Pod");
+    by_label.partition = PartitionBy::Label("app".to_owned());
+    let mut house = House::new(vec![by_label]);
+    assert_eq!(house.changes(Seen::Present, &pod(1, "a")), ["added n/a"]);
+    assert_eq!(house.changes(Seen::Present, &pod(2, "b")), ["left n/a", "added n/b"]);
+    assert_eq!(house.changes(Seen::Deleted, &pod(3, "c")), ["deleted n/b"]);
+}
+
+#[test]
+fn the_first_interest_that_matches_counts_and_its_changes_too() {
+    let mut first = interest("a", "v1", "Pod");
+    first.label_selector = "app=a".to_owned();
+    first.changes = Changes { modified: false, ..Changes::ALL };
+    let mut house = House::new(vec![first, interest("all", "v1", "Pod")]);
+    assert_eq!(house.events(Seen::Present, &pod(1, "a"))[0].interest, 0);
+    assert!(house.events(Seen::Present, &pod(2, "a")).is_empty());
+    let moved = house.events(Seen::Present, &pod(3, "b"));
+    assert_eq!((moved[0].interest, moved[0].change), (1, Change::Modified));
+}
+
+#[test]
+fn snapshots_have_ids_of_their_own() {
+    let mut house = House::new(vec![interest("pods", "v1", "Pod")]);
+    let snapshot = house.events(Seen::Snapshot, &pod(1, "a")).remove(0);
+    let mut other = House::new(vec![interest("pods", "v1", "Pod")]);
+    let added = other.events(Seen::Present, &pod(1, "a")).remove(0);
+    assert_eq!((snapshot.change, added.change), (Change::Snapshot, Change::Added));
+    assert_ne!(snapshot.id, added.id);
+    let mut again = House::new(vec![interest("pods", "v1", "Pod")]);
+    assert_eq!(again.events(Seen::Present, &pod(1, "a"))[0].id, added.id);
+}
+
+#[test]
+fn the_delta_of_a_kubernetes_event_is_what_its_count_grew_by() {
+    let mut house = House::new(vec![interest("events", "v1", "Event")]);
+    let created = "1970-01-01T00:00:00Z";
+    let mut delta =
+        |seen, version, count| house.events(seen, &notice(version, count, created))[0].delta;
+    assert_eq!(delta(Seen::Present, 1, 3), 3);
+    assert_eq!(delta(Seen::Present, 2, 5), 2);
+    assert_eq!(delta(Seen::Present, 3, 4), 0);
+    let mut house = House::new(vec![interest("events", "v1", "Event")]);
+    assert_eq!(house.events(Seen::Snapshot, &notice(1, 3, created))[0].delta, 0);
+    assert_eq!(house.events(Seen::Present, &notice(2, 4, created))[0].delta, 1);
+}
+
+#[test]
+fn after_a_gap_an_old_event_counts_for_nothing_and_a_new_one_for_all() {
+    for (created, delta) in [("1970-01-01T00:00:00Z", 0), ("1970-01-01T00:00:10Z", 3)] {
+        let mut house = House::new(vec![interest("events", "v1", "Event")]);
+        house.router.begin_gap("scope", Timestamp::from_millis(5000));
+        let event = house.events(Seen::Present, &notice(1, 3, created)).remove(0);
+        assert_eq!((event.delta, event.gap), (delta, true));
+    }
+}
+
+#[test]
+fn a_kubernetes_events_end_is_no_news_and_both_apis_are_one() {
+    let mut house = House::new(vec![interest("events", "events.k8s.io/v1", "Event")]);
+    let created = "1970-01-01T00:00:00Z";
+    assert_eq!(house.changes(Seen::Present, &notice(1, 1, created)), ["added u1"]);
+    let mut same = notice(1, 1, created);
+    same["apiVersion"] = json!("events.k8s.io/v1");
+    assert_eq!(house.see(Seen::Present, &same), Routing::Repeated);
+    assert!(house.changes(Seen::Deleted, &notice(2, 1, created)).is_empty());
+}
+
+#[test]
+fn a_node_and_the_events_about_it_share_a_partition() {
+    let mut house =
+        House::new(vec![interest("nodes", "v1", "Node"), interest("events", "v1", "Event")]);
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata":
+        {"uid": "x", "name": "node-1", "resourceVersion": "1"}});
+    let about = json!({"apiVersion": "v1", "kind": "Event", "metadata":
+        {"uid": "e", "resourceVersion": "2"}, "involvedObject": {"kind": "Node", "name": "node-1", "uid": "node-1"}});
+    assert_eq!(house.changes(Seen::Present, &node), ["added Node/node-1"]);
+    assert_eq!(house.changes(Seen::Present, &about), ["added Node/node-1"]);
+}
+
+#[test]
+fn fields_of_any_kind_come_by_position_and_can_partition() {
+    let mut custom = interest("pkis", "box.com/v1", "PKI");
+    custom.fields = vec!["$.spec.serviceName".to_owned(), "$.spec.count".to_owned()];
+    custom.partition = PartitionBy::Field("$.spec.serviceName".to_owned());
+    custom.field_selector = "spec.serviceName!=skip".to_owned();
+    let mut house = House::new(vec![custom]);
+    let object = |version: u32, name: &str| {
+        json!({"apiVersion": "box.com/v1", "kind": "PKI", "metadata": {"uid": "k", "namespace": "n",
+            "name": "k", "resourceVersion": version.to_string()}, "spec": {"serviceName": name, "count": 2}})
+    };
+    let event = house.events(Seen::Present, &object(1, "app1")).remove(0);
+    assert_eq!(event.fields, [Value::Text("app1".to_owned()), Value::Integer(2)]);
+    assert_eq!(&*event.partition, "n/app1");
+    assert_eq!(house.changes(Seen::Present, &object(2, "skip")), ["left n/app1"]);
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_the_name_of_the_interest() {
+    let refusal = |change: fn(&mut Interest)| {
+        let mut wrong = interest("pods", "v1", "Pod");
+        change(&mut wrong);
+        let mut router = Router::new(Origin { cluster: String::new(), source: String::new() });
+        let added = router.add_rule("rule".into(), &manifest(vec![wrong]), &Narrowing::new());
+        added.unwrap_err().to_string()
+    };
+    assert!(refusal(|i| i.label_selector = "a b".to_owned()).contains("no requirement"));
+    assert!(refusal(|i| i.field_selector = "a".to_owned()).contains("path=value"));
+    assert!(
+        refusal(|i| i.fields = vec!["spec".to_owned()]).starts_with("interest \"pods\": field")
+    );
+    assert!(
+        refusal(|i| i.partition = PartitionBy::Field("$.x".to_owned()))
+            .contains("none of its fields")
+    );
+}
+
+#[test]
+fn the_operator_narrows_namespaces_and_cannot_widen_them() {
+    let narrowed = |asked: &[&str], allowed: &[&str]| {
+        let mut pods = interest("pods", "v1", "Pod");
+        pods.namespaces = asked.iter().map(|name| (*name).to_owned()).collect();
+        let allowed = allowed.iter().map(|name| (*name).to_owned()).collect();
+        let mut router = Router::new(Origin { cluster: String::new(), source: String::new() });
+        let narrowing = Narrowing::from([("pods".to_owned(), allowed)]);
+        router.add_rule("rule".into(), &manifest(vec![pods]), &narrowing).map(|()| router)
+    };
+    let mut house = House { router: narrowed(&[], &["other"]).unwrap(), now: 0 };
+    assert!(house.changes(Seen::Present, &pod(1, "a")).is_empty());
+    assert!(narrowed(&["a"], &["b"]).is_err());
+}
