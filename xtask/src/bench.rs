@@ -5,8 +5,10 @@ use anyhow::Result;
 use crate::rules;
 use crate::workspace::{cargo, run_command};
 
-/// Builds what is measured and measures.
-pub(crate) fn run() -> Result<()> {
+/// Builds what is measured and measures; with a filter, only what has it in its name.
+pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     rules::build_all()?;
-    run_command(cargo().args(["bench", "--package", "klaxon", "--bench", "ratios"]))
+    let mut bench = cargo();
+    bench.args(["bench", "--package", "klaxon", "--bench", "ratios", "--"]).args(filter);
+    run_command(&mut bench)
 }

@@ -31,7 +31,10 @@ enum Command {
     /// Build every rule to <target dir>/rules/<name>.wasm
     Rules,
     /// Measure, as ratios in one run
-    Bench,
+    Bench {
+        /// Only what has this in its name
+        filter: Option<String>,
+    },
     /// Check what no compiler checks: import edges, module docs, file lengths, decisions, the contract
     Tidy,
     /// Write what is generated
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Test => test::run(),
         Command::Rules => rules::build_all().map(|_| ()),
-        Command::Bench => bench::run(),
+        Command::Bench { filter } => bench::run(filter.as_deref()),
         Command::Tidy => tidy::run(),
         Command::Gen => r#gen::run(),
         Command::Ci => ci::run(),

@@ -51,7 +51,7 @@ impl RecordFeed {
                 if *is_change && pipeline.in_gap(scope) {
                     pipeline.end_gap(scope, at);
                 }
-                pipeline.observe(scope, at, *seen, json.get().as_bytes());
+                pipeline.observe(scope, at, *seen, json.get());
             }
             Kind::Gap { reason } => {
                 let since = self.last_at.get(stream).copied().unwrap_or(at).min(at);

@@ -93,6 +93,23 @@ pub struct Parts {
     pub addresses: bool,
 }
 
+impl Parts {
+    /// All of them.
+    pub const ALL: Self =
+        Self { labels: true, owners: true, conditions: true, images: true, addresses: true };
+
+    /// Those of either.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            labels: self.labels || other.labels,
+            owners: self.owners || other.owners,
+            conditions: self.conditions || other.conditions,
+            images: self.images || other.images,
+            addresses: self.addresses || other.addresses,
+        }
+    }
+}
+
 /// Which events share state and are kept in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]

@@ -9,8 +9,8 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The object without `managedFields`, values of env vars, Secret data and the
 /// last-applied-configuration annotation.
-pub(super) fn redacted(json: &[u8]) -> Result<Json, serde_json::Error> {
-    let mut object: Json = serde_json::from_slice(json)?;
+pub(super) fn redacted(json: &str) -> Result<Json, serde_json::Error> {
+    let mut object: Json = serde_json::from_str(json)?;
     let is_secret = object["kind"] == "Secret";
     if let Some(metadata) = object.get_mut("metadata").and_then(Json::as_object_mut) {
         metadata.remove("managedFields");
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn secrets_are_taken_out() {
-        let json = br#"{"kind":"Secret","data":{"a":"b"},"metadata":{"managedFields":[1],
+        let json = r#"{"kind":"Secret","data":{"a":"b"},"metadata":{"managedFields":[1],
             "annotations":{"kubectl.kubernetes.io/last-applied-configuration":"x","keep":"y"}},
             "spec":{"template":{"spec":{"containers":[{"env":[{"name":"A","value":"secret"}]}]}}}}"#;
         let text = redacted(json).unwrap().to_string();

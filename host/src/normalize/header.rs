@@ -28,9 +28,9 @@ impl Header<'_> {
 ///
 /// # Errors
 /// Where the bytes are no JSON object up to there, or one of the two is no string.
-pub fn header(json: &[u8]) -> Result<Header<'_>, serde_json::Error> {
+pub fn header(json: &str) -> Result<Header<'_>, serde_json::Error> {
     let mut found = Found::default();
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let mut deserializer = serde_json::Deserializer::from_str(json);
     let outcome = deserializer.deserialize_map(Stop(&mut found));
     match (found.api_version.take(), found.kind.take()) {
         (Some(api_version), Some(kind)) => {
@@ -86,16 +86,16 @@ mod tests {
 
     #[test]
     fn it_stops_at_the_second_of_the_two() {
-        let found = header(br#"{"kind":"Pod","apiVersion":"v1", and then no JSON"#).unwrap();
+        let found = header(r#"{"kind":"Pod","apiVersion":"v1", and then no JSON"#).unwrap();
         assert_eq!((&*found.api_version, &*found.kind), ("v1", "Pod"));
     }
 
     #[test]
     fn the_order_does_not_matter_and_both_may_be_missing() {
-        let found = header(br#"{"metadata":{"name":"a"},"kind":"B","apiVersion":"c/v1"}"#).unwrap();
+        let found = header(r#"{"metadata":{"name":"a"},"kind":"B","apiVersion":"c/v1"}"#).unwrap();
         assert_eq!((found.group(), &*found.kind), ("c", "B"));
-        assert_eq!(header(b"{}").unwrap(), Header::default());
-        assert!(header(b"[1]").is_err());
-        assert!(header(br#"{"kind":3}"#).is_err());
+        assert_eq!(header("{}").unwrap(), Header::default());
+        assert!(header("[1]").is_err());
+        assert!(header(r#"{"kind":3}"#).is_err());
     }
 }

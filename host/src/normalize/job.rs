@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::Wanted;
+use super::Want;
 use super::lax::{List, Text, count, nullable};
 use super::meta::RawMeta;
 use super::status::{RawCondition, conditions};
@@ -36,15 +36,15 @@ struct RawStatus<'a> {
     completion_time: Option<Timestamp>,
 }
 
-pub(super) fn decode(json: &[u8], wanted: &Wanted) -> Result<(Meta, Subject), serde_json::Error> {
-    let raw: RawJob<'_> = serde_json::from_slice(json)?;
+pub(super) fn decode(json: &str, want: Want<'_>) -> Result<(Meta, Subject), serde_json::Error> {
+    let raw: RawJob<'_> = serde_json::from_str(json)?;
     let job = Job {
         active: raw.status.active,
         succeeded: raw.status.succeeded,
         failed: raw.status.failed,
-        conditions: conditions(raw.status.conditions),
+        conditions: conditions(raw.status.conditions, want.parts),
         started_at: raw.status.start_time,
         completed_at: raw.status.completion_time,
     };
-    Ok((raw.metadata.build(raw.api_version, raw.kind, wanted), Subject::Job(job)))
+    Ok((raw.metadata.build(raw.api_version, raw.kind, want), Subject::Job(job)))
 }

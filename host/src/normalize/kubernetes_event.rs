@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::Wanted;
+use super::Want;
 use super::lax::{Text, count, nullable};
 use super::meta::RawMeta;
 use crate::model::{Identity, Meta, Notice, NoticeLevel, ObjectRef, Subject, Timestamp};
@@ -80,11 +80,11 @@ struct RawReference<'a> {
     field_path: Text<'a>,
 }
 
-pub(super) fn decode(json: &[u8], wanted: &Wanted) -> Result<(Meta, Subject), serde_json::Error> {
-    let mut raw: RawEvent<'_> = serde_json::from_slice(json)?;
+pub(super) fn decode(json: &str, want: Want<'_>) -> Result<(Meta, Subject), serde_json::Error> {
+    let mut raw: RawEvent<'_> = serde_json::from_str(json)?;
     let api_version = std::mem::take(&mut raw.api_version);
     let kind = std::mem::take(&mut raw.kind);
-    let meta = std::mem::take(&mut raw.metadata).build(api_version, kind, wanted);
+    let meta = std::mem::take(&mut raw.metadata).build(api_version, kind, want);
     let notice = build(raw, meta.created_at);
     Ok((meta, Subject::Notice(notice)))
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::Wanted;
+use super::Want;
 use super::lax::{List, Text, count, nullable};
 use crate::model::{Identity, Label, Meta, Owner, Timestamp};
 
@@ -101,7 +101,7 @@ fn labels(pairs: Pairs<'_>, keep: impl Fn(&str) -> bool) -> Vec<Label> {
 }
 
 impl RawMeta<'_> {
-    pub(super) fn build(self, api_version: Text<'_>, kind: Text<'_>, wanted: &Wanted) -> Meta {
+    pub(super) fn build(self, api_version: Text<'_>, kind: Text<'_>, want: Want<'_>) -> Meta {
         Meta {
             identity: Identity {
                 api_version: api_version.into_string(),
@@ -116,9 +116,12 @@ impl RawMeta<'_> {
             deleted_at: self.deletion_timestamp,
             labels: labels(self.labels, |_| true),
             annotations: labels(self.annotations, |key| {
-                wanted.annotations.iter().any(|name| name == key)
+                want.annotations.iter().any(|name| name == key)
             }),
-            owners: self.owner_references.0.into_iter().map(RawOwner::build).collect(),
+            owners: match want.parts.owners {
+                true => self.owner_references.0.into_iter().map(RawOwner::build).collect(),
+                false => Vec::new(),
+            },
         }
     }
 }
@@ -147,7 +150,7 @@ struct RawObject<'a> {
 }
 
 /// An object of which only identity and metadata are read.
-pub(super) fn decode(json: &[u8], wanted: &Wanted) -> Result<Meta, serde_json::Error> {
-    let raw: RawObject<'_> = serde_json::from_slice(json)?;
-    Ok(raw.metadata.build(raw.api_version, raw.kind, wanted))
+pub(super) fn decode(json: &str, want: Want<'_>) -> Result<Meta, serde_json::Error> {
+    let raw: RawObject<'_> = serde_json::from_str(json)?;
+    Ok(raw.metadata.build(raw.api_version, raw.kind, want))
 }

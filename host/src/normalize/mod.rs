@@ -17,7 +17,7 @@ mod workload;
 
 use std::sync::Arc;
 
-use crate::model::{Object, Subject};
+use crate::model::{Object, Parts, Subject};
 
 pub use document::{evaluate_fields, parse_path};
 pub use header::{Header, header};
@@ -27,9 +27,46 @@ pub use header::{Header, header};
 pub struct Wanted {
     /// Names of the annotations to keep.
     pub annotations: Vec<String>,
+    /// Parts to read, by kind; of other kinds none is read.
+    pub parts: Vec<KindParts>,
     /// Kinds, as (API group, kind), of which the whole document is needed for fields or field
     /// selectors.
     pub documents: Vec<(String, String)>,
+}
+
+/// The parts that some rule wants of a kind.
+#[derive(Debug, Clone)]
+pub struct KindParts {
+    /// API group.
+    pub group: String,
+    /// Kind.
+    pub kind: String,
+    /// Parts that any rule wants.
+    pub parts: Parts,
+}
+
+impl Wanted {
+    /// Asks for parts of a kind, beside what was asked for before.
+    pub fn add_parts(&mut self, group: &str, kind: &str, parts: Parts) {
+        match self.parts.iter_mut().find(|one| one.group == group && one.kind == kind) {
+            Some(wanted) => wanted.parts = wanted.parts.or(parts),
+            None => {
+                self.parts.push(KindParts { group: group.to_owned(), kind: kind.to_owned(), parts })
+            }
+        }
+    }
+
+    fn parts_of(&self, group: &str, kind: &str) -> Parts {
+        let wanted = self.parts.iter().find(|wanted| wanted.group == group && wanted.kind == kind);
+        wanted.map_or(Parts::default(), |wanted| wanted.parts)
+    }
+}
+
+/// What to read of one object.
+#[derive(Debug, Clone, Copy)]
+struct Want<'a> {
+    annotations: &'a [String],
+    parts: Parts,
 }
 
 /// Why an object cannot be decoded: what serde says, with its place in the JSON.
@@ -44,7 +81,7 @@ pub struct Undecodable {
 ///
 /// # Errors
 /// Where the bytes are no JSON object, or a field that is read has the wrong type.
-pub fn decode(json: &[u8], wanted: &Wanted) -> Result<Object, Undecodable> {
+pub fn decode(json: &str, wanted: &Wanted) -> Result<Object, Undecodable> {
     let header = header(json).map_err(|source| undecodable("an object", source))?;
     decode_kind(json, &header, wanted).map_err(|source| undecodable(&header.kind, source))
 }
@@ -55,18 +92,22 @@ fn undecodable(what: &str, source: serde_json::Error) -> Undecodable {
 }
 
 fn decode_kind(
-    json: &[u8],
+    json: &str,
     header: &Header<'_>,
     wanted: &Wanted,
 ) -> Result<Object, serde_json::Error> {
+    let want = Want {
+        annotations: &wanted.annotations,
+        parts: wanted.parts_of(header.group(), &header.kind),
+    };
     let (meta, subject) = match (header.group(), &*header.kind) {
-        ("", "Pod") => pod::decode(json, wanted)?,
-        ("" | "events.k8s.io", "Event") => kubernetes_event::decode(json, wanted)?,
-        ("apps", "Deployment" | "ReplicaSet" | "StatefulSet") => workload::decode(json, wanted)?,
-        ("apps", "DaemonSet") => workload::decode_daemon_set(json, wanted)?,
-        ("batch", "Job") => job::decode(json, wanted)?,
-        ("", "Node") => node::decode(json, wanted)?,
-        _ => (meta::decode(json, wanted)?, Subject::Other),
+        ("", "Pod") => pod::decode(json, want)?,
+        ("" | "events.k8s.io", "Event") => kubernetes_event::decode(json, want)?,
+        ("apps", "Deployment" | "ReplicaSet" | "StatefulSet") => workload::decode(json, want)?,
+        ("apps", "DaemonSet") => workload::decode_daemon_set(json, want)?,
+        ("batch", "Job") => job::decode(json, want)?,
+        ("", "Node") => node::decode(json, want)?,
+        _ => (meta::decode(json, want)?, Subject::Other),
     };
     let needs_document = wanted
         .documents

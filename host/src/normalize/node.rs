@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::Wanted;
+use super::Want;
 use super::lax::{List, Text, nullable};
 use super::meta::RawMeta;
 use super::status::{RawCondition, conditions};
@@ -50,8 +50,8 @@ struct RawStatus<'a> {
     conditions: List<RawCondition<'a>>,
 }
 
-pub(super) fn decode(json: &[u8], wanted: &Wanted) -> Result<(Meta, Subject), serde_json::Error> {
-    let raw: RawNode<'_> = serde_json::from_slice(json)?;
+pub(super) fn decode(json: &str, want: Want<'_>) -> Result<(Meta, Subject), serde_json::Error> {
+    let raw: RawNode<'_> = serde_json::from_str(json)?;
     let taints = raw.spec.taints.0.into_iter().map(|taint| Taint {
         key: taint.key.into_string(),
         value: taint.value.into_string(),
@@ -59,8 +59,8 @@ pub(super) fn decode(json: &[u8], wanted: &Wanted) -> Result<(Meta, Subject), se
     });
     let node = Node {
         unschedulable: raw.spec.unschedulable,
-        conditions: conditions(raw.status.conditions),
+        conditions: conditions(raw.status.conditions, want.parts),
         taints: taints.collect(),
     };
-    Ok((raw.metadata.build(raw.api_version, raw.kind, wanted), Subject::Node(node)))
+    Ok((raw.metadata.build(raw.api_version, raw.kind, want), Subject::Node(node)))
 }

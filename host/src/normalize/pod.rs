@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use super::Wanted;
+use super::Want;
 use super::lax::{List, Text, count, nullable};
 use super::meta::RawMeta;
 use super::status::{RawCondition, cause, conditions};
 use crate::model::{
-    Addresses, Cause, Container, ContainerKind, ContainerState, Image, Meta, Pod, PodPhase,
+    Addresses, Cause, Container, ContainerKind, ContainerState, Image, Meta, Parts, Pod, PodPhase,
     QosClass, Running, Subject, Terminated, Timestamp,
 };
 
@@ -138,26 +138,36 @@ struct RawTerminated<'a> {
     container_id: Text<'a>,
 }
 
-pub(super) fn decode(json: &[u8], wanted: &Wanted) -> Result<(Meta, Subject), serde_json::Error> {
-    let raw: RawPod<'_> = serde_json::from_slice(json)?;
-    let meta = raw.metadata.build(raw.api_version, raw.kind, wanted);
-    Ok((meta, Subject::Pod(build(raw.spec, raw.status))))
+pub(super) fn decode(json: &str, want: Want<'_>) -> Result<(Meta, Subject), serde_json::Error> {
+    let raw: RawPod<'_> = serde_json::from_str(json)?;
+    let meta = raw.metadata.build(raw.api_version, raw.kind, want);
+    Ok((meta, Subject::Pod(build(raw.spec, raw.status, want.parts))))
 }
 
-fn build(spec: RawSpec<'_>, status: RawStatus<'_>) -> Pod {
+fn build(spec: RawSpec<'_>, status: RawStatus<'_>, parts: Parts) -> Pod {
     let mut containers = Vec::with_capacity(
         spec.init_containers.0.len() + spec.containers.0.len() + spec.ephemeral_containers.0.len(),
     );
-    join(&mut containers, spec.init_containers, status.init_container_statuses, |container| {
-        match container.restart_policy.as_str() {
+    join(
+        &mut containers,
+        parts,
+        spec.init_containers,
+        status.init_container_statuses,
+        |container| match container.restart_policy.as_str() {
             "Always" => ContainerKind::Sidecar,
             _ => ContainerKind::Init,
-        }
+        },
+    );
+    join(&mut containers, parts, spec.containers, status.container_statuses, |_| {
+        ContainerKind::App
     });
-    join(&mut containers, spec.containers, status.container_statuses, |_| ContainerKind::App);
-    join(&mut containers, spec.ephemeral_containers, status.ephemeral_container_statuses, |_| {
-        ContainerKind::Ephemeral
-    });
+    join(
+        &mut containers,
+        parts,
+        spec.ephemeral_containers,
+        status.ephemeral_container_statuses,
+        |_| ContainerKind::Ephemeral,
+    );
     Pod {
         phase: match status.phase.as_str() {
             "Pending" => PodPhase::Pending,
@@ -168,9 +178,12 @@ fn build(spec: RawSpec<'_>, status: RawStatus<'_>) -> Pod {
         },
         cause: cause(status.reason, status.message),
         node: spec.node_name.into_string(),
-        addresses: Addresses {
-            host_ip: status.host_ip.into_string(),
-            pod_ip: status.pod_ip.into_string(),
+        addresses: match parts.addresses {
+            true => Addresses {
+                host_ip: status.host_ip.into_string(),
+                pod_ip: status.pod_ip.into_string(),
+            },
+            false => Addresses::default(),
         },
         qos: match status.qos_class.as_str() {
             "Guaranteed" => QosClass::Guaranteed,
@@ -178,7 +191,7 @@ fn build(spec: RawSpec<'_>, status: RawStatus<'_>) -> Pod {
             "BestEffort" => QosClass::BestEffort,
             _ => QosClass::Unknown,
         },
-        conditions: conditions(status.conditions),
+        conditions: conditions(status.conditions, parts),
         containers,
     }
 }
@@ -187,6 +200,7 @@ fn build(spec: RawSpec<'_>, status: RawStatus<'_>) -> Pod {
 /// in the spec comes last: what is reported is not thrown away because it is odd.
 fn join(
     into: &mut Vec<Container>,
+    parts: Parts,
     spec: List<RawContainer<'_>>,
     statuses: List<RawContainerStatus<'_>>,
     kind: impl Fn(&RawContainer<'_>) -> ContainerKind,
@@ -196,13 +210,13 @@ fn join(
         let kind = kind(&container);
         let at = statuses.iter().position(|status| status.name == container.name);
         let status = at.map(|at| statuses.remove(at)).unwrap_or_default();
-        into.push(build_container(container, status, kind));
+        into.push(build_container(container, status, kind, parts));
     }
     for mut status in statuses {
         let container =
             RawContainer { name: std::mem::take(&mut status.name), ..Default::default() };
         let kind = kind(&container);
-        into.push(build_container(container, status, kind));
+        into.push(build_container(container, status, kind, parts));
     }
 }
 
@@ -210,22 +224,28 @@ fn build_container(
     container: RawContainer<'_>,
     status: RawContainerStatus<'_>,
     kind: ContainerKind,
+    parts: Parts,
 ) -> Container {
     let image = if container.image.is_empty() { status.image } else { container.image };
     Container {
         name: container.name.into_string(),
         kind,
-        image: Image { name: image.into_string(), container_id: status.container_id.into_string() },
+        image: match parts.images {
+            true => {
+                Image { name: image.into_string(), container_id: status.container_id.into_string() }
+            }
+            false => Image::default(),
+        },
         ready: status.ready,
         started: status.started,
         restart_count: status.restart_count,
-        state: state(status.state),
-        last_state: state(status.last_state),
+        state: state(status.state, parts),
+        last_state: state(status.last_state, parts),
     }
 }
 
 /// The API allows one of the three; where an object has several, the most final counts.
-fn state(raw: RawState<'_>) -> ContainerState {
+fn state(raw: RawState<'_>, parts: Parts) -> ContainerState {
     if let Some(end) = raw.terminated {
         return ContainerState::Terminated(Terminated {
             exit_code: end.exit_code,
@@ -234,7 +254,10 @@ fn state(raw: RawState<'_>) -> ContainerState {
             message: end.message.into_option(),
             started_at: end.started_at,
             finished_at: end.finished_at,
-            container_id: end.container_id.into_string(),
+            container_id: match parts.images {
+                true => end.container_id.into_string(),
+                false => String::new(),
+            },
         });
     }
     if let Some(running) = raw.running {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::lax::{List, Text};
-use crate::model::{Cause, Condition, ConditionStatus, Timestamp};
+use crate::model::{Cause, Condition, ConditionStatus, Parts, Timestamp};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -20,7 +20,10 @@ pub(super) struct RawCondition<'a> {
     last_update_time: Option<Timestamp>,
 }
 
-pub(super) fn conditions(raw: List<RawCondition<'_>>) -> Vec<Condition> {
+pub(super) fn conditions(raw: List<RawCondition<'_>>, parts: Parts) -> Vec<Condition> {
+    if !parts.conditions {
+        return Vec::new();
+    }
     raw.0
         .into_iter()
         .map(|raw| Condition {

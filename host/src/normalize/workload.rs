@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::Wanted;
+use super::Want;
 use super::lax::{List, Text, count, nullable};
 use super::meta::RawMeta;
 use super::status::{RawCondition, conditions};
-use crate::model::{Meta, Subject, Workload};
+use crate::model::{Meta, Parts, Subject, Workload};
 
 #[derive(Deserialize, Default)]
 #[serde(
@@ -100,8 +100,8 @@ struct RawDaemonStatus<'a> {
     conditions: List<RawCondition<'a>>,
 }
 
-pub(super) fn decode(json: &[u8], wanted: &Wanted) -> Result<(Meta, Subject), serde_json::Error> {
-    let raw: RawWorkload<'_, RawStatus<'_>> = serde_json::from_slice(json)?;
+pub(super) fn decode(json: &str, want: Want<'_>) -> Result<(Meta, Subject), serde_json::Error> {
+    let raw: RawWorkload<'_, RawStatus<'_>> = serde_json::from_str(json)?;
     let status = raw.status;
     let workload = Workload {
         // The API server fills in the default of 1; other writers of recordings may not.
@@ -111,18 +111,18 @@ pub(super) fn decode(json: &[u8], wanted: &Wanted) -> Result<(Meta, Subject), se
         ready: status.ready_replicas,
         available: status.available_replicas,
         observed_generation: status.observed_generation,
-        conditions: conditions(status.conditions),
-        images: images(raw.spec.template),
+        conditions: conditions(status.conditions, want.parts),
+        images: images(raw.spec.template, want.parts),
     };
-    Ok((raw.metadata.build(raw.api_version, raw.kind, wanted), Subject::Workload(workload)))
+    Ok((raw.metadata.build(raw.api_version, raw.kind, want), Subject::Workload(workload)))
 }
 
 /// A DaemonSet has no replicas of its own: the number of nodes that should run it is the desired one.
 pub(super) fn decode_daemon_set(
-    json: &[u8],
-    wanted: &Wanted,
+    json: &str,
+    want: Want<'_>,
 ) -> Result<(Meta, Subject), serde_json::Error> {
-    let raw: RawWorkload<'_, RawDaemonStatus<'_>> = serde_json::from_slice(json)?;
+    let raw: RawWorkload<'_, RawDaemonStatus<'_>> = serde_json::from_str(json)?;
     let status = raw.status;
     let workload = Workload {
         desired: status.desired_number_scheduled,
@@ -131,13 +131,16 @@ pub(super) fn decode_daemon_set(
         ready: status.number_ready,
         available: status.number_available,
         observed_generation: status.observed_generation,
-        conditions: conditions(status.conditions),
-        images: images(raw.spec.template),
+        conditions: conditions(status.conditions, want.parts),
+        images: images(raw.spec.template, want.parts),
     };
-    Ok((raw.metadata.build(raw.api_version, raw.kind, wanted), Subject::Workload(workload)))
+    Ok((raw.metadata.build(raw.api_version, raw.kind, want), Subject::Workload(workload)))
 }
 
-fn images(template: RawTemplate<'_>) -> Vec<String> {
+fn images(template: RawTemplate<'_>, parts: Parts) -> Vec<String> {
+    if !parts.images {
+        return Vec::new();
+    }
     let lists = [template.spec.containers, template.spec.init_containers];
     lists
         .into_iter()

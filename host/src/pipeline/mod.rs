@@ -30,8 +30,9 @@ use wakes::{Wakes, Waking};
 
 /// Event time that a round may span: the least distance of a wake.
 const ROUND_MS: i64 = 1000;
-/// Most events of a round.
-const ROUND_EVENTS: usize = 4096;
+/// Most events of a round: few enough that their objects are still in the cache when they are asked
+/// about.
+const ROUND_EVENTS: usize = 512;
 /// How long the state of a by-object partition outlives its object, for stragglers.
 const AFTER_DELETION_MS: i64 = 600_000;
 /// How long state about an object that the host does not know is kept.
@@ -114,7 +115,7 @@ impl Pipeline {
 
     /// Takes an object that a source saw, as its JSON. `scope` names the stream or watch: a gap
     /// concerns one scope. Times of one source do not go back.
-    pub fn observe(&mut self, scope: &str, time: Timestamp, seen: Seen, json: &[u8]) {
+    pub fn observe(&mut self, scope: &str, time: Timestamp, seen: Seen, json: &str) {
         let time = self.advance_to(time);
         self.counts.observed += 1;
         let is_unwanted = normalize::header(json)
@@ -131,7 +132,7 @@ impl Pipeline {
                     time,
                     scope: scope.to_owned(),
                     reason: fault.to_string(),
-                    json: json.to_vec(),
+                    json: json.to_owned(),
                 });
                 return;
             }

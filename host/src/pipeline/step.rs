@@ -96,9 +96,9 @@ pub struct QuarantinedObject {
     pub scope: String,
     /// Why it cannot be decoded.
     pub reason: String,
-    /// Its bytes.
+    /// Its JSON.
     #[serde(skip)]
-    pub json: Vec<u8>,
+    pub json: String,
 }
 
 /// A rule that failed too often.

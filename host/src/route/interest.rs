@@ -5,7 +5,9 @@ use serde_json_path::JsonPath;
 use super::field_selector::FieldSelector;
 use super::label_selector::LabelSelector;
 use super::partition::Partitioning;
-use crate::model::{Change, Changes, Interest, Manifest, Narrowing, Object, PartitionBy, Value};
+use crate::model::{
+    Change, Changes, Interest, Manifest, Narrowing, Object, PartitionBy, Parts, Value,
+};
 use crate::normalize::{Wanted, evaluate_fields, parse_path};
 
 /// Why an interest cannot be used.
@@ -26,6 +28,7 @@ pub(super) struct Compiled {
     fields_match: FieldSelector,
     changes: Changes,
     pub(super) partition: Partitioning,
+    parts: Parts,
     annotations: Vec<String>,
     fields: Vec<JsonPath>,
 }
@@ -83,6 +86,7 @@ impl Compiled {
             fields_match: FieldSelector::parse(&interest.field_selector)?,
             changes: interest.changes,
             partition,
+            parts: interest.parts,
             annotations: interest.annotations.clone(),
             fields,
         })
@@ -124,16 +128,17 @@ impl Compiled {
                 wanted.annotations.push(name.clone());
             }
         }
-        if !self.fields.is_empty() || self.fields_match.needs_document() {
-            let groups: &[&str] = match (&*self.group, &*self.kind) {
-                ("" | "events.k8s.io", "Event") => &["", "events.k8s.io"],
-                (group, _) => &[group],
-            };
-            for group in groups {
-                let kind = ((*group).to_owned(), self.kind.clone());
-                if !wanted.documents.contains(&kind) {
-                    wanted.documents.push(kind);
-                }
+        // Kubernetes Events come through either API.
+        let groups: &[&str] = match (&*self.group, &*self.kind) {
+            ("" | "events.k8s.io", "Event") => &["", "events.k8s.io"],
+            (group, _) => &[group],
+        };
+        let needs_document = !self.fields.is_empty() || self.fields_match.needs_document();
+        for group in groups {
+            wanted.add_parts(group, &self.kind, self.parts);
+            let kind = ((*group).to_owned(), self.kind.clone());
+            if needs_document && !wanted.documents.contains(&kind) {
+                wanted.documents.push(kind);
             }
         }
     }

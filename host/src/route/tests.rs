@@ -55,7 +55,7 @@ impl House {
 
     fn see(&mut self, seen: Seen, object: &Json) -> Routing {
         self.now += 1;
-        let object = decode(object.to_string().as_bytes(), &self.router.wanted()).unwrap();
+        let object = decode(&object.to_string(), &self.router.wanted()).unwrap();
         let time = Timestamp::from_millis(self.now);
         self.router.route("scope", Observation { time, seen, object: object.into() })
     }

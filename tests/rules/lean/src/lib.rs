@@ -1,7 +1,8 @@
-//! The least a useful rule needs: pods without any part, one condition, no state. The bench
-//! measures what a typed call costs with it.
+//! A classification of pods like that of a real rule, on the least that an event can carry: no
+//! parts, no state. The bench measures what a typed call costs with it.
 
 use klaxon_sdk::prelude::*;
+use klaxon_sdk::{Container, Pod};
 
 /// The rule.
 pub struct Lean;
@@ -10,8 +11,14 @@ impl Rule for Lean {
     type Settings = NoSettings;
 
     fn manifest() -> Manifest {
-        Manifest::new("lean", "1.0.0", "Containers killed for memory")
-            .code("OOM", "Out of memory", Severity::Error, "A container was killed for memory")
+        let error = Severity::Error;
+        Manifest::new("lean", "1.0.0", "Why containers do not run")
+            .code("OOM", "Out of memory", error, "A container was killed for memory")
+            .code("CRASH", "Crash", error, "A container ended with an error")
+            .code("START", "No start", error, "A container's command cannot be run")
+            .code("BOOT", "Boot timeout", error, "A container runs for a minute and is not ready")
+            .code("EXIT", "Exit", error, "A container ended without an error")
+            .code("IMAGE", "No image", error, "An image cannot be pulled")
             .interest(Interest::new("pods", "v1", "Pod"))
     }
 
@@ -21,13 +28,46 @@ impl Rule for Lean {
 
     fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
         let Some(pod) = event.pod() else { return Ok(()) };
-        for container in &pod.containers {
-            if container.state.terminated().is_some_and(|end| end.reason == "OOMKilled") {
-                out.say(Verdict::firing("OOM", event.object.uid.as_str()));
-            }
+        if event.object.deleted_at.is_none()
+            && let Some(code) = classify(pod, event.time)
+        {
+            out.say(Verdict::firing(code, event.object.uid.as_str()));
         }
         Ok(())
     }
+}
+
+fn classify(pod: &Pod, now: i64) -> Option<&'static str> {
+    let any = |fits: &dyn Fn(&Container) -> bool| pod.containers.iter().any(fits);
+    let ended = |container: &Container, reason: &str| {
+        container.state.terminated().is_some_and(|end| end.reason == reason)
+    };
+    let backs_off = |container: &Container| container.state.waits_for("CrashLoopBackOff");
+    if any(&|one| ended(one, "OOMKilled")) {
+        return Some("OOM");
+    }
+    if any(&|one| ended(one, "Error") || backs_off(one)) {
+        return Some("CRASH");
+    }
+    if any(&|one| ended(one, "ContainerCannotRun")) {
+        return Some("START");
+    }
+    let late = |container: &Container| match &container.state {
+        ContainerState::Running(running) => {
+            !container.ready && running.started_at.is_some_and(|since| now - since >= 60_000)
+        }
+        _ => false,
+    };
+    if pod.phase == PodPhase::Running && any(&late) {
+        return Some("BOOT");
+    }
+    if any(&|one| ended(one, "Completed")) {
+        return Some("EXIT");
+    }
+    let unpulled = |one: &Container| {
+        one.state.waits_for("ErrImagePull") || one.state.waits_for("ImagePullBackOff")
+    };
+    any(&unpulled).then_some("IMAGE")
 }
 
 klaxon_sdk::export!(Lean);
