@@ -1,6 +1,5 @@
 //! The command line: exit codes, errors that name the mend, help that teaches.
 
-use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
 use insta::assert_snapshot;
@@ -136,41 +135,114 @@ fn every_fault_of_a_configuration_is_reported_at_once() {
     assert_snapshot!("all_faults_of_meaning", told);
 }
 
+/// Runs the service until it has logged or printed a line with this in it, then tells it to stop.
+fn stop_after(config: &serde_json::Value, folder: &std::path::Path, sign: &str) -> Output {
+    let path = folder.join("klaxon.yaml");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let log = std::fs::File::create(folder.join("log")).unwrap();
+    let mut child = Command::new(KLAXON)
+        .args(["run", "--drain", "1s", "--config"])
+        .arg(&path)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let told = || std::fs::read_to_string(folder.join("log")).unwrap();
+    while !told().contains(sign) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended: {}", told());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = child.wait().unwrap();
+    Output { status, stdout: Vec::new(), stderr: told().into_bytes() }
+}
+
 #[test]
 fn told_to_stop_the_service_drains_and_exits_with_0() {
     let folder = tempfile::tempdir().unwrap();
-    let crashed = serde_json::json!({"name": "app", "state": {"terminated":
-        {"reason": "Error", "exitCode": 1}}});
-    let line = |at: &str, name: &str, version| pod_line("ADDED", at, name, version, &crashed);
-    let lines = [line("2026-01-01T00:00:00Z", "now", 1), line("2026-01-02T00:00:00Z", "later", 2)];
+    let state = |state: serde_json::Value| serde_json::json!({"name": "app", "state": state});
+    let crashed = state(serde_json::json!({"terminated": {"reason": "Error", "exitCode": 1}}));
+    let at = "2026-01-01T00:00:00Z";
+    let booting = state(serde_json::json!({"running": {"startedAt": at}}));
+    let lines = [
+        pod_line("ADDED", at, "booting", 1, &booting),
+        pod_line("ADDED", at, "crashed", 2, &crashed),
+        // A day later, so the service waits for it; its time must not fire the first pod's wake.
+        pod_line("ADDED", "2026-01-02T00:00:00Z", "later", 3, &crashed),
+    ];
     stream(folder.path(), "pods.jsonl", &lines);
-    let path = folder.path().join("klaxon.yaml");
     let config = serde_json::json!({
         "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
-        // The second line is a day after the first, so the service waits for it.
         "sources": [{"name": "recorded", "replay": {"streams": ["pods.jsonl"], "speed": 1}}],
         "rules": [{"name": "akkeris", "module": module("akkeris"), "targets": ["out"]}],
         "targets": {"out": {"stdout": {}}},
     });
+    let output = stop_after(&config, folder.path(), "\"name\":\"crashed\"");
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("to out: 1 delivered") && !told.contains("H20"), "{told}");
+}
+
+#[test]
+fn a_dead_receiver_with_a_full_queue_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let crashed = serde_json::json!({"name": "app", "state": {"terminated": {"reason": "Error", "exitCode": 1}}});
+    // More than a queue and the deliveries under way can hold, so that the middle waits for room.
+    let lines: Vec<serde_json::Value> = (1..=1000)
+        .map(|n| pod_line("ADDED", "2026-01-01T00:00:00Z", &format!("pod-{n}"), n, &crashed))
+        .collect();
+    stream(folder.path(), "pods.jsonl", &lines);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = serde_json::json!({
+        "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
+        "sources": [{"name": "recorded", "replay": {"streams": ["pods.jsonl"]}}],
+        "rules": [{"name": "akkeris", "module": module("akkeris"), "targets": ["notify"]}],
+        "targets": {"notify": {"webhook": {"url": format!("http://{closed}/"), "allow": ["loopback"]}}},
+    });
+    let output = stop_after(&config, folder.path(), "will be tried again");
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("deliveries were still under way after 1s"), "{told}");
+}
+
+#[test]
+fn what_was_decided_before_a_broken_line_is_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let crashed = serde_json::json!({"name": "app", "state": {"terminated": {"reason": "Error", "exitCode": 1}}});
+    let good = pod_line("ADDED", "2026-01-01T00:00:00Z", "web", 1, &crashed);
+    std::fs::write(folder.path().join("pods.jsonl"), format!("{good}\nnonsense\n")).unwrap();
+    let path = folder.path().join("klaxon.yaml");
+    let config = serde_json::json!({
+        "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
+        "sources": [{"name": "recorded", "replay": {"streams": ["pods.jsonl"]}}],
+        "rules": [{"name": "akkeris", "module": module("akkeris"), "targets": ["out"]}],
+        "targets": {"out": {"stdout": {}}},
+    });
     std::fs::write(&path, config.to_string()).unwrap();
-    let mut child = Command::new(KLAXON)
-        .args(["run", "--config"])
-        .arg(&path)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // Its first verdict shows that it runs.
-    let mut first = String::new();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    stdout.read_line(&mut first).unwrap();
-    assert!(first.contains("\"name\":\"now\""), "{first}");
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("to out: 1 delivered"), "{}", text(&output.stderr));
+    let output = klaxon(&["run", "--config", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("line 2"), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout).lines().count(), 1);
+}
+
+#[test]
+fn a_fault_of_a_configuration_shows_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), "whsec_hunter2").unwrap();
+    for webhook in [
+        "{url: 'https://a', old_secrets: '${file:key}'}",
+        "{url: 'https://a', secret: ['${file:key}']}",
+        "'https://a/${file:key}'",
+        "{url: 'https://a', headers: '${file:key}'}",
+    ] {
+        let path = folder.path().join("klaxon.yaml");
+        std::fs::write(&path, format!("targets: {{notify: {{webhook: {webhook}}}}}\n")).unwrap();
+        let output = klaxon(&["run", "--config", path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(!text(&output.stderr).contains("hunter2"), "{}", text(&output.stderr));
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use klaxon::config::Rule;
-use klaxon::engine::{Engine, RuleIndex, RuleSpec};
+use klaxon::engine::{Engine, Options, RuleIndex, RuleSpec};
 use klaxon::model::{Capability, FailureKind, Limits};
 use serde_json::{Value, json};
 
@@ -147,12 +147,16 @@ fn what_an_event_wrote_before_it_failed_is_lost_and_nothing_else() {
     };
     assert_eq!(counts(&ran), ["1", "2", "3", "4", "5", "6"]);
 
-    // Each of these events fails after it wrote 1000; none of that is ever seen.
+    // Every second event fails after it wrote 1000; the next one must not see that.
     let failing =
         rule("hostile", "hostile", json!({"behaviour": "fail-after-writing", "on": "web"}));
-    let ran = replay(&[failing], &[path], options());
-    assert_eq!(ran.step.failures.len(), 6);
-    assert!(ran.step.failures.iter().all(|f| f.failure.kind == FailureKind::RuleError));
+    for batch in [1, 64] {
+        let options = Options { batch: batch.try_into().unwrap(), ..options() };
+        let ran = replay(std::slice::from_ref(&failing), std::slice::from_ref(&path), options);
+        assert_eq!(ran.step.failures.len(), 3);
+        assert!(ran.step.failures.iter().all(|f| f.failure.kind == FailureKind::RuleError));
+        assert_eq!(counts(&ran), ["1", "2", "3"], "in batches of {batch}");
+    }
 }
 
 #[test]
@@ -220,7 +224,10 @@ fn modules_that_are_no_rules_get_an_error_that_names_the_mend() {
         .into_iter()
         .map(|(name, bytes)| format!("{name}:\n  {}", load(bytes, json!({}), &Capability::ALL)))
         .collect();
-    assert_snapshot!(text.join("\n"));
+    // Where a file ends early depends on the compiler that made it.
+    insta::with_settings!({filters => vec![("offset 0x[0-9a-f]+", "offset N")]}, {
+        assert_snapshot!(text.join("\n"));
+    });
 }
 
 #[test]

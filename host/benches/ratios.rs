@@ -165,7 +165,7 @@ fn sample_pod() -> Value {
 fn numbered(pod: &Value, number: usize, version: usize) -> Value {
     let mut pod = pod.clone();
     pod["metadata"]["uid"] = json!(format!("24d46141-40a8-4682-9240-{number:012}"));
-    pod["metadata"]["resourceVersion"] = json!((2 * number + version).to_string());
+    pod["metadata"]["resourceVersion"] = json!(format!("{number}-{version}"));
     pod
 }
 

@@ -94,6 +94,11 @@ fn check_edges(name: &str, module: &str, text: &str, faults: &mut Vec<String>) -
         ));
         return Ok(());
     };
+    if text.contains("crate::{") {
+        faults.push(format!(
+            "{name}: `crate::{{` hides which modules are used; mend: a line for each"
+        ));
+    }
     for used in used_modules(text) {
         if used != module && !allowed.contains(&used.as_str()) {
             faults.push(format!("{name}: {module} may not use crate::{used}"));

@@ -13,9 +13,10 @@ pub(crate) fn webhook_verifier() -> Result<()> {
     let source = root().join("tests/tools/standardwebhooks");
     let tool = target_dir().join("tools/standardwebhooks");
     let lock = "package-lock.json";
+    // Written last: an installation that was interrupted does not count.
+    let stamp = tool.join("installed-lock.json");
     let same = |a: &Path, b: &Path| matches!((fs::read(a), fs::read(b)), (Ok(a), Ok(b)) if a == b);
-    let installed = tool.join("node_modules").is_dir();
-    let current = installed && same(&source.join(lock), &tool.join(lock));
+    let current = same(&source.join(lock), &stamp);
     fs::create_dir_all(&tool).with_context(|| tool.display().to_string())?;
     for file in ["package.json", lock, ".npmrc", "verify.mjs"] {
         fs::copy(source.join(file), tool.join(file)).with_context(|| file.to_owned())?;
@@ -24,7 +25,11 @@ pub(crate) fn webhook_verifier() -> Result<()> {
         return Ok(());
     }
     need("npm", &["nodejs", "npm"])?;
-    run_command(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--prefix"]).arg(&tool))
+    run_command(
+        Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--prefix"]).arg(&tool),
+    )?;
+    fs::copy(source.join(lock), &stamp).with_context(|| stamp.display().to_string())?;
+    Ok(())
 }
 
 /// Makes sure that a program can be run; on Debian, as root, it is installed.

@@ -25,9 +25,10 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// Finds a compiler, in this order: the current toolchain's own target; the target after
-    /// `rustup target add`; Debian's packages; Debian's packages after `apt-get install`, where we
-    /// may do that. `say` is told before anything is installed.
+    /// Finds a compiler, in this order: the current toolchain's own target; Debian's packages; the
+    /// target after `rustup target add`; Debian's packages after `apt-get install`, where we may do
+    /// that. What is there comes before what would have to be fetched, so that a machine without a
+    /// network waits for nothing. `say` is told before anything is installed.
     ///
     /// # Errors
     /// [`Error::NoTarget`] with what was tried and the commands that mend it.

@@ -19,8 +19,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tracing::info;
 
 use crate::config::{Config, Source};
@@ -40,8 +41,8 @@ pub use report::log_step;
 const RECORDS: usize = 1024;
 /// When nothing comes for so long, what waits is evaluated.
 const IDLE: Duration = Duration::from_millis(20);
-/// How long deliveries may take after the service was told to stop.
-const DRAIN: Duration = Duration::from_secs(30);
+/// A write to a pipe that nobody reads cannot be ended: the process does not wait for it.
+const ABANDON: Duration = Duration::from_secs(1);
 
 /// Why the service cannot run on.
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +68,8 @@ pub enum RunError {
     #[error("the service cannot run: {0}")]
     System(String),
     /// Deliveries were still under way when the time to drain was over.
-    #[error("told to stop, and deliveries were still under way after {DRAIN:?}")]
-    NotDrained,
+    #[error("told to stop, and deliveries were still under way after {0:?}: they are lost")]
+    NotDrained(Duration),
 }
 
 /// What a run did.
@@ -87,11 +88,12 @@ pub struct RunSummary {
     pub targets: BTreeMap<String, Delivered>,
 }
 
-/// Runs the service until its source is exhausted or it is told to stop, and drains it.
+/// Runs the service until its source is exhausted or it is told to stop, and drains it; told to stop,
+/// it drains for so long and no longer.
 ///
 /// # Errors
 /// Where it cannot start, a source cannot be read, or what was decided cannot be kept.
-pub fn run(config: Config, options: Options) -> Result<RunSummary, RunError> {
+pub fn run(config: Config, options: Options, drain: Duration) -> Result<RunSummary, RunError> {
     let system = |fault: std::io::Error| RunError::System(fault.to_string());
     let Some(source) = config.sources.first().cloned() else {
         return Err(RunError::System("there is no source".to_owned()));
@@ -104,10 +106,17 @@ pub fn run(config: Config, options: Options) -> Result<RunSummary, RunError> {
         .enable_all()
         .build()
         .map_err(system)?;
-    runtime.block_on(serve(config, source, pipeline))
+    let outcome = runtime.block_on(serve(config, source, pipeline, drain));
+    runtime.shutdown_timeout(ABANDON);
+    outcome
 }
 
-async fn serve(config: Config, source: Source, pipeline: Pipeline) -> Result<RunSummary, RunError> {
+async fn serve(
+    config: Config,
+    source: Source,
+    pipeline: Pipeline,
+    drain: Duration,
+) -> Result<RunSummary, RunError> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut deliveries = JoinSet::new();
     let mut queues = BTreeMap::new();
@@ -123,40 +132,39 @@ async fn serve(config: Config, source: Source, pipeline: Pipeline) -> Result<Run
         });
     }
     let journal = MemoryJournal::new(config.targets, queues);
+    // Before anything is running: from here on a signal means draining, not the end.
+    let system = |fault: std::io::Error| RunError::System(fault.to_string());
+    let terminate = signal(SignalKind::terminate()).map_err(system)?;
+    let interrupt = signal(SignalKind::interrupt()).map_err(system)?;
+    let signals = tokio::spawn(stop_on_signal(stop.clone(), terminate, interrupt));
     info!(cluster = config.cluster, source = source.name, rules = config.rules.len(), "started");
 
-    let signals = tokio::spawn(stop_on_signal(stop.clone()));
     let middle = tokio::task::spawn_blocking({
         let stop = stop.clone();
         move || middle(pipeline, journal, &source, &stop)
     });
-    let mut summary =
-        middle.await.map_err(|fault| RunError::System(format!("the middle ended: {fault}")))??;
-
-    let drained = async {
+    let work = async {
+        let ended = |what, fault: JoinError| RunError::System(format!("{what} ended: {fault}"));
+        let (mut summary, fault) = middle.await.map_err(|fault| ended("the middle", fault))?;
+        // What was decided before a fault is delivered all the same.
         while let Some(done) = deliveries.join_next().await {
-            let (name, delivered) =
-                done.map_err(|fault| RunError::System(format!("a target ended: {fault}")))?;
+            let (name, delivered) = done.map_err(|fault| ended("a target", fault))?;
             summary.targets.insert(name, delivered);
         }
-        Ok::<_, RunError>(())
+        fault.map_or(Ok(summary), Err)
     };
-    tokio::select! {
-        drained = drained => drained?,
-        () = drain_deadline(&stop) => return Err(RunError::NotDrained),
-    }
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        () = drain_deadline(&stop, drain) => Err(RunError::NotDrained(drain)),
+    };
+    // Ends the queues, and with them a middle that waits for room in one.
+    deliveries.shutdown().await;
     signals.abort();
-    Ok(summary)
+    outcome
 }
 
 /// Sets the flag at SIGTERM and SIGINT.
-async fn stop_on_signal(stop: Arc<AtomicBool>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
-    };
+async fn stop_on_signal(stop: Arc<AtomicBool>, mut terminate: Signal, mut interrupt: Signal) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -166,49 +174,68 @@ async fn stop_on_signal(stop: Arc<AtomicBool>) {
 }
 
 /// Over when the service was told to stop and its time to drain is up.
-async fn drain_deadline(stop: &AtomicBool) {
+async fn drain_deadline(stop: &AtomicBool, drain: Duration) {
     while !stop.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    tokio::time::sleep(DRAIN).await;
+    tokio::time::sleep(drain).await;
 }
 
-/// Runs on a thread of its own: takes records, decides, commits.
+/// Runs on a thread of its own: takes records, decides, commits. What was decided is committed even
+/// where a fault ends the run early.
 fn middle(
     mut pipeline: Pipeline,
     mut journal: MemoryJournal,
     source: &Source,
     stop: &Arc<AtomicBool>,
-) -> Result<RunSummary, RunError> {
+) -> (RunSummary, Option<RunError>) {
+    let mut summary = RunSummary { streams: source.streams.len() as u64, ..RunSummary::default() };
+    let fed = feed(&mut pipeline, &mut journal, source, stop, &mut summary);
+    let (until, fault) = match fed {
+        Ok(until) => (until, None),
+        Err(fault) => (None, Some(fault)),
+    };
+    pipeline.finish(until);
+    let committed = commit(&mut pipeline, &mut journal, &mut summary);
+    summary.counts = pipeline.counts();
+    (summary, fault.or(committed.err()))
+}
+
+/// Takes all that the source yields. Returns how far the clock may go after the last event.
+fn feed(
+    pipeline: &mut Pipeline,
+    journal: &mut MemoryJournal,
+    source: &Source,
+    stop: &Arc<AtomicBool>,
+    summary: &mut RunSummary,
+) -> Result<Option<Timestamp>, RunError> {
     let files: Vec<StreamFile> = source
         .streams
         .iter()
         .map(|path| StreamFile { path: path.clone(), snapshot_until: None })
         .collect();
-    let mut summary = RunSummary { streams: files.len() as u64, ..RunSummary::default() };
-    let mut feed = RecordFeed::new(files.len());
+    let mut records_feed = RecordFeed::new(files.len());
     let replay = ReplaySource { files, speed: source.speed };
     let (records, inbox) = sync_channel(RECORDS);
+    let enough = Arc::new(AtomicBool::new(false));
     let reader = std::thread::Builder::new()
         .name("klaxon-source".to_owned())
         .spawn({
-            let stop = stop.clone();
-            move || replay.run(&records, &stop)
+            let flags = [stop.clone(), enough.clone()];
+            move || replay.run(&records, &flags)
         })
         .map_err(|fault| RunError::System(fault.to_string()))?;
-
-    let taken = take(&mut pipeline, &mut journal, &mut feed, &inbox, &mut summary);
-    // A source that still sends must see that nobody listens, or it would wait for ever.
+    let taken = take(pipeline, journal, &mut records_feed, &inbox, summary);
+    // A source that waits, for room or for its next record, must see that nobody listens.
+    enough.store(true, Ordering::Relaxed);
     drop(inbox);
     let read = reader.join().map_err(|_| RunError::System("the source ended".to_owned()))?;
     taken?;
     let (last, skipped) = read?;
-    let until: Option<Timestamp> = last.map(|last| last.plus_millis(source.advance_ms));
-    pipeline.finish(if stop.load(Ordering::Relaxed) { last } else { until });
-    commit(&mut pipeline, &mut journal, &mut summary)?;
     summary.skipped = skipped;
-    summary.counts = pipeline.counts();
-    Ok(summary)
+    // Told to stop, the clock stays where it is: what would have come is not known.
+    let advance_ms = if stop.load(Ordering::Relaxed) { 0 } else { source.advance_ms };
+    Ok(last.map(|last| last.plus_millis(advance_ms)))
 }
 
 fn take(

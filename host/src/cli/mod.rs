@@ -89,6 +89,13 @@ impl EngineArguments {
     }
 }
 
+/// Reads a length of time.
+fn span(text: &str) -> Result<std::time::Duration, String> {
+    let span = text.parse::<jiff::SignedDuration>().ok();
+    span.and_then(|span| std::time::Duration::try_from(span).ok())
+        .ok_or_else(|| "write a length of time such as 90s or 2m".to_owned())
+}
+
 /// Runs the command line and returns the exit code.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
@@ -35,19 +36,13 @@ pub(super) struct ReplayArguments {
     #[arg(long, value_name = "TIME")]
     snapshot_until: Option<Timestamp>,
     /// Let timers fire for so long after the last event, such as 90s
-    #[arg(long, value_name = "SPAN", value_parser = advance)]
-    advance: Option<i64>,
+    #[arg(long, value_name = "SPAN", value_parser = super::span)]
+    advance: Option<Duration>,
     /// How the summary is written, to stderr
     #[arg(long, value_enum, default_value_t)]
     output: Output,
     #[command(flatten)]
     engine: EngineArguments,
-}
-
-fn advance(text: &str) -> Result<i64, String> {
-    let span: jiff::SignedDuration =
-        text.parse().map_err(|_| "write a length of time such as 90s or 2m".to_owned())?;
-    i64::try_from(span.as_millis()).map_err(|_| "that is too long".to_owned())
 }
 
 pub(super) fn replay(arguments: ReplayArguments) -> Exit {
@@ -98,7 +93,9 @@ fn prepare(arguments: &ReplayArguments) -> Result<(Replay, Pipeline), String> {
     let origin = Origin { cluster, source: "replay".to_owned() };
     let pipeline = assemble(&rules, targets, origin, arguments.engine.options())
         .map_err(|fault| fault.to_string())?;
-    Ok((Replay { streams, advance_ms: arguments.advance.unwrap_or(0) }, pipeline))
+    let advance = arguments.advance.unwrap_or_default();
+    let advance_ms = i64::try_from(advance.as_millis()).map_err(|_| "--advance is too long")?;
+    Ok((Replay { streams, advance_ms }, pipeline))
 }
 
 fn single_rule(module: &Path, settings: Option<&Path>) -> Result<config::Rule, String> {
@@ -134,8 +131,7 @@ impl Told {
     fn step(&mut self, out: &mut impl Write, step: &Step) -> std::io::Result<()> {
         for verdict in &step.verdicts {
             *self.codes.entry(format!("{}/{}", verdict.rule, verdict.code)).or_default() += 1;
-            serde_json::to_writer(&mut *out, verdict)?;
-            out.write_all(b"\n")?;
+            writeln!(out, "{}", verdict.to_line()?)?;
         }
         for failed in &step.failures {
             self.failures += 1;

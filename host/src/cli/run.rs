@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "the summary is for the person who ran it")]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -18,6 +19,9 @@ pub(super) struct RunArguments {
     /// How the summary at the end is written, to stderr
     #[arg(long, value_enum, default_value_t)]
     output: Output,
+    /// How long draining may take when told to stop; Kubernetes kills after thirty seconds
+    #[arg(long, value_name = "SPAN", default_value = "25s", value_parser = super::span)]
+    drain: Duration,
     #[command(flatten)]
     engine: EngineArguments,
 }
@@ -27,7 +31,7 @@ pub(super) fn run(arguments: RunArguments) -> Exit {
         Ok(config) => config,
         Err(faults) => return fail(Exit::CouldNotRun, &faults),
     };
-    match app::run(config, arguments.engine.options()) {
+    match app::run(config, arguments.engine.options(), arguments.drain) {
         Ok(summary) => {
             print(&summary, arguments.output);
             Exit::Success

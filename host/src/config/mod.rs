@@ -1,5 +1,6 @@
 //! The configuration: read as it is written, checked as a whole, and turned into what the rest uses.
-//! All faults are reported at once, each with its file, line, path and mend.
+//! Faults are reported together, each with its file, line, path and mend; only of a part that lacks a
+//! key, or has a value of the wrong form, the meaning is not looked at.
 
 mod fault;
 mod file;

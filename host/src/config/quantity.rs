@@ -19,7 +19,7 @@ impl<'de> Deserialize<'de> for Span {
 
 pub(super) const SPAN_MEND: &str = "is no length of time; write one such as 20ms, 15s, 30m, 72h";
 
-/// None where the text is no positive length of time.
+/// None where the text is no length of time, or one below zero.
 pub(super) fn span(text: &str) -> Option<Duration> {
     let span: jiff::SignedDuration = text.parse().ok()?;
     Duration::try_from(span).ok()

@@ -108,7 +108,8 @@ fn explain(schema: &Value, fault: &ValidationError<'_>) -> Vec<(String, String)>
             let mend = description.and_then(Value::as_str).map_or(String::new(), |text| {
                 format!("; mend: write {}", text.trim_end_matches('.'))
             });
-            vec![(pointer, format!("{fault}{mend}"))]
+            // The value itself may hold a secret that was put in from a file.
+            vec![(pointer, format!("{}{mend}", fault.masked_with("the value")))]
         }
     }
 }
@@ -205,7 +206,9 @@ impl Check<'_> {
             Ok(part) => Some(part),
             Err(fault) => {
                 if !self.found.iter().any(|(at, _)| at.starts_with(pointer)) {
-                    self.say(pointer, fault.to_string());
+                    // serde's text repeats the value, which may hold a secret.
+                    let kind = fault.classify();
+                    self.say(pointer, format!("this cannot be read ({kind:?} error)"));
                 }
                 None
             }

@@ -22,7 +22,7 @@ impl Backoff {
         let drawn = span.mul_f64(rand::rng().random_range(0.5..=1.0));
         match asked {
             // Jitter comes on top, or all who were told the same would come at once.
-            Some(asked) => asked.saturating_add(drawn / 10),
+            Some(asked) => drawn.max(asked.saturating_add(drawn / 10)),
             None => drawn,
         }
     }
@@ -41,5 +41,6 @@ mod tests {
             assert!(wait >= most / 2 && wait <= most, "attempt {attempt}: {wait:?}");
         }
         assert!(Backoff::default().next(Some(Duration::from_secs(7))) >= Duration::from_secs(7));
+        assert!(Backoff::default().next(Some(Duration::ZERO)) >= FIRST / 2, "0 is no invitation");
     }
 }

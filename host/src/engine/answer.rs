@@ -29,8 +29,28 @@ impl Answer {
     }
 }
 
+/// What is said of an answer over its limit, whoever notices.
+pub(super) const TOO_LARGE: &str =
+    "the answer to the event is larger than the host takes; mend: answer less";
+
+/// All texts that can be long.
+fn texts(outcome: &Outcome) -> impl Iterator<Item = &str> {
+    let verdicts = outcome.verdicts.iter();
+    let verdicts = verdicts.flat_map(|verdict| [&verdict.key, &verdict.title, &verdict.payload]);
+    let wakes = outcome.wakes.iter().flat_map(|wake| [&wake.key, &wake.payload]);
+    verdicts.chain(wakes).chain(&outcome.cancels).map(String::as_str)
+}
+
 /// What is wrong with an outcome, if anything is.
-pub(super) fn check(manifest: &Manifest, outcome: &Outcome) -> Result<(), Failure> {
+pub(super) fn check(
+    manifest: &Manifest,
+    most_bytes: usize,
+    outcome: &Outcome,
+) -> Result<(), Failure> {
+    if texts(outcome).map(str::len).sum::<usize>() > most_bytes {
+        let message = TOO_LARGE.to_owned();
+        return Err(Failure { kind: FailureKind::AnswerTooLarge, message });
+    }
     for verdict in &outcome.verdicts {
         if manifest.code(&verdict.code).is_none() {
             let declared: Vec<&str> =

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use wasmtime::Trap;
 
-use super::answer::check;
+use super::answer::{TOO_LARGE, check};
 use super::deadline::OutOfTime;
 use super::host::Call;
 use super::imports::state::{Overlay, StateCall};
@@ -26,6 +26,8 @@ pub(super) struct Runner {
     rule: Arc<LoadedRule>,
     instance: Option<Instance>,
     fresh_instances: bool,
+    /// Whether the instance of the last call had served another one before.
+    was_used: bool,
 }
 
 /// What came of one call.
@@ -37,7 +39,7 @@ enum Attempt {
 
 impl Runner {
     pub(super) fn new(rule: Arc<LoadedRule>, fresh_instances: bool) -> Self {
-        Self { rule, instance: None, fresh_instances }
+        Self { rule, instance: None, fresh_instances, was_used: false }
     }
 
     /// Answers all events, in order, in batches of at most so many.
@@ -81,7 +83,8 @@ impl Runner {
         }
     }
 
-    /// An event has failed alone: final, but for a time-out, which is tried again.
+    /// An event has failed alone. That is final on an instance that served nothing before, or what
+    /// earlier events left in its memory would decide; a time-out is tried again besides.
     fn settle(
         &mut self,
         event: &[Arc<Event>],
@@ -89,10 +92,9 @@ impl Runner {
         overlay: &mut Overlay,
         mut failure: Failure,
     ) -> Vec<Answer> {
-        for _ in 1..TRIES {
-            if failure.kind != FailureKind::OutOfTime {
-                break;
-            }
+        let mut tries = 1;
+        while self.was_used || failure.kind == FailureKind::OutOfTime && tries < TRIES {
+            tries += u32::from(!self.was_used);
             match self.call(event, state, overlay) {
                 Attempt::Answered(answers) => return answers,
                 Attempt::Undone(again) => failure = again,
@@ -107,6 +109,7 @@ impl Runner {
         state: &Arc<dyn StateView>,
         overlay: &mut Overlay,
     ) -> Attempt {
+        self.was_used = self.instance.is_some();
         let instance = self.instance.take().map_or_else(|| Instance::new(&self.rule), Ok);
         let mut instance = match instance {
             Ok(instance) => instance,
@@ -160,7 +163,9 @@ fn judge(
         let outcome = match (call.failure_of(place), raw) {
             (Some(failure), _) => Err(failure),
             (None, Err(message)) => Err(Failure { kind: FailureKind::RuleError, message }),
-            (None, Ok(outcome)) => check(&rule.manifest, &outcome).map(|()| outcome),
+            (None, Ok(outcome)) => {
+                check(&rule.manifest, rule.limits.answer, &outcome).map(|()| outcome)
+            }
         };
         if outcome.is_err() && events.len() > 1 && call.state.wrote(place) {
             return Attempt::Undone(Failure {
@@ -181,8 +186,7 @@ pub(super) fn failure_of(fault: &wasmtime::Error) -> Failure {
     } else if let Some(refused) = fault.downcast_ref::<GrowthRefused>() {
         (FailureKind::OutOfMemory, refused.to_string())
     } else if is_answer_too_large(fault) {
-        let text = "the answer is larger than the host takes (1 MiB, and a sixteenth of that for each further event); mend: answer less";
-        (FailureKind::AnswerTooLarge, text.to_owned())
+        (FailureKind::AnswerTooLarge, TOO_LARGE.to_owned())
     } else if fault.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
         (FailureKind::Trap, "the call stack is exhausted; mend: recurse less deeply".to_owned())
     } else {

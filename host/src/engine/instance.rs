@@ -43,7 +43,7 @@ pub(super) fn store(engine: &Engine, limits: &Limits) -> Store<Host> {
 pub(super) fn arm(store: &mut Store<Host>, limits: &Limits, events: usize) {
     store.data_mut().deadline.arm(limits.cpu_for(events));
     store.set_epoch_deadline(1);
-    store.set_hostcall_fuel(limits.answer_for(events));
+    store.set_hostcall_fuel(limits.transfer());
 }
 
 /// One configured instance of a rule.

@@ -33,13 +33,13 @@ pub struct Summary {
 
 /// Hands records of streams to a pipeline, and knows where each stream's list after a gap ends.
 pub struct RecordFeed {
-    last_at: Vec<Timestamp>,
+    last_at: Vec<Option<Timestamp>>,
 }
 
 impl RecordFeed {
     /// For so many streams.
     pub fn new(streams: usize) -> Self {
-        Self { last_at: vec![Timestamp::from_millis(i64::MIN); streams] }
+        Self { last_at: vec![None; streams] }
     }
 
     /// Hands over one record.
@@ -54,7 +54,7 @@ impl RecordFeed {
                 pipeline.observe(scope, at, *seen, json.get());
             }
             Kind::Gap { reason } => {
-                let since = self.last_at.get(stream).copied().unwrap_or(at).min(at);
+                let since = self.last_at.get(stream).copied().flatten().unwrap_or(at).min(at);
                 pipeline.advance_to(at);
                 pipeline.begin_gap(scope, since, reason);
             }
@@ -66,7 +66,7 @@ impl RecordFeed {
             }
         }
         if let Some(last) = self.last_at.get_mut(stream) {
-            *last = at;
+            *last = Some(at);
         }
     }
 }

@@ -11,8 +11,7 @@ pub struct Limits {
     pub cpu_per_event: Duration,
     /// Linear memory of one instance, in bytes.
     pub memory: usize,
-    /// Bytes that one call into the host, or the answer to a batch of one, may carry; each further
-    /// event of a batch adds a sixteenth.
+    /// Bytes of the answer to one event.
     pub answer: usize,
     /// Calls into the host by one event.
     pub host_calls: u32,
@@ -40,9 +39,9 @@ impl Limits {
         self.cpu.saturating_add(self.cpu_per_event.saturating_mul(events))
     }
 
-    /// Bytes that a call with so many events may answer.
-    pub fn answer_for(&self, events: usize) -> usize {
-        let more = (self.answer / 16).saturating_mul(events.saturating_sub(1));
-        self.answer.saturating_add(more)
+    /// Bytes that any call may carry from the guest: a net far above what one answer may have, so
+    /// that how many events share a call decides nothing.
+    pub fn transfer(&self) -> usize {
+        self.answer.saturating_mul(8)
     }
 }

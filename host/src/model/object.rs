@@ -35,7 +35,11 @@ impl Identity {
     /// The object's own partition. A node's is its name, for the Kubernetes Events about it carry
     /// the name in place of the uid.
     pub fn partition(&self) -> Cow<'_, str> {
-        if self.kind == "Node" { Cow::Owned(format!("Node/{}", self.name)) } else { self.unique() }
+        if self.kind == "Node" && self.group().is_empty() {
+            Cow::Owned(format!("Node/{}", self.name))
+        } else {
+            self.unique()
+        }
     }
 
     /// The API group: the part of the API version before the slash, empty for the core group.

@@ -52,8 +52,8 @@ pub trait StateView: Send + Sync {
 
 /// Keeps state. In memory for now; the journal will commit it with the answers.
 pub trait StateKeeper: StateView {
-    /// Commits what an event wrote.
-    fn commit(&self, slot: &Slot, writes: Vec<Write>);
+    /// Commits what an event wrote at a time; what has expired by then may go.
+    fn commit(&self, slot: &Slot, writes: Vec<Write>, now: Timestamp);
 
     /// Forgets all of a slot.
     fn forget(&self, slot: &Slot);

@@ -40,6 +40,17 @@ pub struct Verdict {
     pub gap: bool,
 }
 
+impl Verdict {
+    /// The verdict as one line of JSON, without an end of line. A rule may have written its payload
+    /// over several lines; within JSON an end of line can only be white space.
+    ///
+    /// # Errors
+    /// Where it cannot be written as JSON.
+    pub fn to_line(&self) -> Result<String, serde_json::Error> {
+        Ok(serde_json::to_string(self)?.replace(['\n', '\r'], " "))
+    }
+}
+
 /// An object's identity as it is written in a verdict.
 #[derive(Debug, Clone, Serialize)]
 #[expect(missing_docs, reason = "as Identity")]

@@ -1,25 +1,13 @@
 //! Jobs.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::Want;
-use super::lax::{List, Text, count, nullable};
-use super::meta::RawMeta;
+use super::envelope::open;
+use super::lax::{List, count};
 use super::status::{RawCondition, conditions};
 use crate::model::{Job, Meta, Subject, Timestamp};
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct RawJob<'a> {
-    #[serde(borrow)]
-    api_version: Text<'a>,
-    #[serde(borrow)]
-    kind: Text<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    metadata: RawMeta<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    status: RawStatus<'a>,
-}
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -37,14 +25,14 @@ struct RawStatus<'a> {
 }
 
 pub(super) fn decode(json: &str, want: Want<'_>) -> Result<(Meta, Subject), serde_json::Error> {
-    let raw: RawJob<'_> = serde_json::from_str(json)?;
+    let (meta, _, status) = open::<IgnoredAny, RawStatus<'_>>(json, want)?;
     let job = Job {
-        active: raw.status.active,
-        succeeded: raw.status.succeeded,
-        failed: raw.status.failed,
-        conditions: conditions(raw.status.conditions, want.parts),
-        started_at: raw.status.start_time,
-        completed_at: raw.status.completion_time,
+        active: status.active,
+        succeeded: status.succeeded,
+        failed: status.failed,
+        conditions: conditions(status.conditions, want.parts),
+        started_at: status.start_time,
+        completed_at: status.completion_time,
     };
-    Ok((raw.metadata.build(raw.api_version, raw.kind, want), Subject::Job(job)))
+    Ok((meta, Subject::Job(job)))
 }

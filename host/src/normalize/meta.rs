@@ -3,9 +3,10 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::Want;
+use super::envelope::open;
 use super::lax::{List, Text, count, nullable};
 use crate::model::{Identity, Label, Meta, Owner, Timestamp};
 
@@ -138,19 +139,8 @@ impl RawOwner<'_> {
     }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct RawObject<'a> {
-    #[serde(borrow)]
-    api_version: Text<'a>,
-    #[serde(borrow)]
-    kind: Text<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    metadata: RawMeta<'a>,
-}
-
 /// An object of which only identity and metadata are read.
 pub(super) fn decode(json: &str, want: Want<'_>) -> Result<Meta, serde_json::Error> {
-    let raw: RawObject<'_> = serde_json::from_str(json)?;
-    Ok(raw.metadata.build(raw.api_version, raw.kind, want))
+    let (meta, _, _) = open::<IgnoredAny, IgnoredAny>(json, want)?;
+    Ok(meta)
 }

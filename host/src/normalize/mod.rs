@@ -5,6 +5,7 @@
 //! places; a value of the wrong type is not, and makes the object undecodable.
 
 mod document;
+mod envelope;
 mod header;
 mod job;
 mod kubernetes_event;

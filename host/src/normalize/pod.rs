@@ -3,28 +3,13 @@
 use serde::Deserialize;
 
 use super::Want;
+use super::envelope::open;
 use super::lax::{List, Text, count, nullable};
-use super::meta::RawMeta;
 use super::status::{RawCondition, cause, conditions};
 use crate::model::{
     Addresses, Cause, Container, ContainerKind, ContainerState, Image, Meta, Parts, Pod, PodPhase,
     QosClass, Running, Subject, Terminated, Timestamp,
 };
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct RawPod<'a> {
-    #[serde(borrow)]
-    api_version: Text<'a>,
-    #[serde(borrow)]
-    kind: Text<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    metadata: RawMeta<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    spec: RawSpec<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    status: RawStatus<'a>,
-}
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -139,9 +124,8 @@ struct RawTerminated<'a> {
 }
 
 pub(super) fn decode(json: &str, want: Want<'_>) -> Result<(Meta, Subject), serde_json::Error> {
-    let raw: RawPod<'_> = serde_json::from_str(json)?;
-    let meta = raw.metadata.build(raw.api_version, raw.kind, want);
-    Ok((meta, Subject::Pod(build(raw.spec, raw.status, want.parts))))
+    let (meta, spec, status) = open::<RawSpec<'_>, RawStatus<'_>>(json, want)?;
+    Ok((meta, Subject::Pod(build(spec, status, want.parts))))
 }
 
 fn build(spec: RawSpec<'_>, status: RawStatus<'_>, parts: Parts) -> Pod {

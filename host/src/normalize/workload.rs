@@ -3,29 +3,10 @@
 use serde::{Deserialize, Deserializer};
 
 use super::Want;
+use super::envelope::open;
 use super::lax::{List, Text, count, nullable};
-use super::meta::RawMeta;
 use super::status::{RawCondition, conditions};
 use crate::model::{Meta, Parts, Subject, Workload};
-
-#[derive(Deserialize, Default)]
-#[serde(
-    rename_all = "camelCase",
-    default,
-    bound(deserialize = "S: Default + Deserialize<'de>, 'de: 'a")
-)]
-struct RawWorkload<'a, S> {
-    #[serde(borrow)]
-    api_version: Text<'a>,
-    #[serde(borrow)]
-    kind: Text<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    metadata: RawMeta<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    spec: RawSpec<'a>,
-    #[serde(deserialize_with = "nullable")]
-    status: S,
-}
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -101,20 +82,19 @@ struct RawDaemonStatus<'a> {
 }
 
 pub(super) fn decode(json: &str, want: Want<'_>) -> Result<(Meta, Subject), serde_json::Error> {
-    let raw: RawWorkload<'_, RawStatus<'_>> = serde_json::from_str(json)?;
-    let status = raw.status;
+    let (meta, spec, status) = open::<RawSpec<'_>, RawStatus<'_>>(json, want)?;
     let workload = Workload {
         // The API server fills in the default of 1; other writers of recordings may not.
-        desired: raw.spec.replicas.unwrap_or(1),
+        desired: spec.replicas.unwrap_or(1),
         current: status.replicas,
         updated: status.updated_replicas,
         ready: status.ready_replicas,
         available: status.available_replicas,
         observed_generation: status.observed_generation,
         conditions: conditions(status.conditions, want.parts),
-        images: images(raw.spec.template, want.parts),
+        images: images(spec.template, want.parts),
     };
-    Ok((raw.metadata.build(raw.api_version, raw.kind, want), Subject::Workload(workload)))
+    Ok((meta, Subject::Workload(workload)))
 }
 
 /// A DaemonSet has no replicas of its own: the number of nodes that should run it is the desired one.
@@ -122,8 +102,7 @@ pub(super) fn decode_daemon_set(
     json: &str,
     want: Want<'_>,
 ) -> Result<(Meta, Subject), serde_json::Error> {
-    let raw: RawWorkload<'_, RawDaemonStatus<'_>> = serde_json::from_str(json)?;
-    let status = raw.status;
+    let (meta, spec, status) = open::<RawSpec<'_>, RawDaemonStatus<'_>>(json, want)?;
     let workload = Workload {
         desired: status.desired_number_scheduled,
         current: status.current_number_scheduled,
@@ -132,9 +111,9 @@ pub(super) fn decode_daemon_set(
         available: status.number_available,
         observed_generation: status.observed_generation,
         conditions: conditions(status.conditions, want.parts),
-        images: images(raw.spec.template, want.parts),
+        images: images(spec.template, want.parts),
     };
-    Ok((raw.metadata.build(raw.api_version, raw.kind, want), Subject::Workload(workload)))
+    Ok((meta, Subject::Workload(workload)))
 }
 
 fn images(template: RawTemplate<'_>, parts: Parts) -> Vec<String> {

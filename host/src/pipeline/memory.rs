@@ -53,7 +53,7 @@ impl StateView for MemoryState {
 }
 
 impl StateKeeper for MemoryState {
-    fn commit(&self, slot: &Slot, writes: Vec<Write>) {
+    fn commit(&self, slot: &Slot, writes: Vec<Write>, now: Timestamp) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let entries = slots.entry(slot.clone()).or_default();
         for write in writes {
@@ -65,6 +65,10 @@ impl StateKeeper for MemoryState {
                     entries.remove(&key);
                 }
             }
+        }
+        entries.retain(|_, entry| entry.is_live(now));
+        if entries.is_empty() {
+            slots.remove(slot);
         }
     }
 

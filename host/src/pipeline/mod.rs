@@ -11,7 +11,7 @@ mod memory;
 mod step;
 mod wakes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::engine::{Answer, Breaker, Engine, LoadedRule, MAX_WAKES, Ruling, Task};
@@ -21,7 +21,7 @@ use crate::model::{
 };
 use crate::normalize::{self, Wanted};
 use crate::policy::RulePolicy;
-use crate::route::{Gap, InterestError, Router, Routing};
+use crate::route::{Gap, GapEnd, InterestError, Router, Routing, own_partition};
 
 pub use assemble::{AssembleError, assemble};
 pub use memory::MemoryState;
@@ -47,8 +47,11 @@ pub struct Pipeline {
     state: Arc<dyn StateKeeper>,
     view: Arc<dyn StateView>,
     wakes: Wakes,
-    /// Slots whose state goes at a time.
-    expiries: BTreeMap<(Timestamp, Slot), ()>,
+    /// Slots whose state goes at a time, by that time and by slot.
+    expiries: BTreeSet<(Timestamp, Slot)>,
+    expiry_of: HashMap<Slot, Timestamp>,
+    /// Partitions whose object went during the round.
+    gone: Vec<(Arc<str>, Timestamp)>,
     origin: Arc<Origin>,
     round: Vec<Task>,
     round_began: Timestamp,
@@ -81,7 +84,9 @@ impl Pipeline {
             state: keeper.clone(),
             view: keeper,
             wakes: Wakes::default(),
-            expiries: BTreeMap::new(),
+            expiries: BTreeSet::new(),
+            expiry_of: HashMap::new(),
+            gone: Vec::new(),
             origin: Arc::new(origin),
             round: Vec::new(),
             round_began: Timestamp::default(),
@@ -128,6 +133,7 @@ impl Pipeline {
             Ok(object) => Arc::new(object),
             Err(fault) => {
                 self.counts.undecodable += 1;
+                self.router.note_undecodable(scope);
                 self.step.quarantine.push(QuarantinedObject {
                     time,
                     scope: scope.to_owned(),
@@ -137,8 +143,12 @@ impl Pipeline {
                 return;
             }
         };
+        let goes = if seen == Seen::Deleted { own_partition(&object) } else { None };
         match self.router.route(scope, Observation { time, seen, object }) {
-            Routing::News(events) => self.enqueue(events),
+            Routing::News(events) => {
+                self.gone.extend(goes.map(|partition| (partition, time)));
+                self.enqueue(events);
+            }
             Routing::Repeated => self.counts.repeated += 1,
             Routing::Unknown => self.counts.unknown += 1,
         }
@@ -166,8 +176,9 @@ impl Pipeline {
     /// The list after a gap is complete; nothing happens where the scope has no gap.
     pub fn end_gap(&mut self, scope: &str, time: Timestamp) {
         let time = self.advance_to(time);
-        let (vanished, kinds) = self.router.end_gap(scope, time);
-        self.enqueue(vanished);
+        let GapEnd { routed, gone, kinds } = self.router.end_gap(scope, time);
+        self.gone.extend(gone.into_iter().map(|partition| (partition, time)));
+        self.enqueue(routed);
         if let Some(at) = self.open_gaps.iter().position(|gap| gap.scope == scope) {
             let OpenGap { scope, from, reason } = self.open_gaps.swap_remove(at);
             self.step.gaps.push(Gap { from, to: time, scope, kinds, reason });
@@ -175,28 +186,37 @@ impl Pipeline {
     }
 
     /// Moves the clock: evaluates what waits, and fires the wakes that are due before this time.
-    /// Returns the time, which never goes back.
+    /// While a gap is open wakes are held, so that no alarm is raised from a state that may be old;
+    /// they fire when it ends. Returns the time, which never goes back.
     pub fn advance_to(&mut self, time: Timestamp) -> Timestamp {
         let time = time.max(self.now);
-        let over = time.millis_since(self.round_began) >= ROUND_MS
-            || self.wakes.next_due().is_some_and(|due| due < time)
-            || self.expiries.first_key_value().is_some_and(|((due, _), ())| *due <= time);
-        if over && !self.round.is_empty() {
+        let next_wake = self.next_wake().is_some_and(|due| due < time);
+        let next_expiry = self.expiries.first().is_some_and(|(due, _)| *due <= time);
+        if time.millis_since(self.round_began) >= ROUND_MS || next_wake || next_expiry {
             self.flush();
         }
-        while let Some(due) = self.wakes.next_due().filter(|due| *due < time) {
-            self.expire(due);
-            self.fire(due);
+        while let Some(due) = self.next_wake().filter(|due| *due < time) {
+            let at = due.max(self.now);
+            self.expire(at);
+            self.fire(due, at);
+            self.now = at;
         }
         self.expire(time);
         self.now = time;
         time
     }
 
+    /// When the next wake is due that may fire.
+    fn next_wake(&self) -> Option<Timestamp> {
+        if self.open_gaps.is_empty() { self.wakes.next_due() } else { None }
+    }
+
     /// Ends a run: evaluates what waits, fires what is due up to `until` or, without it, up to the
     /// last event, and closes gaps that are still open.
     pub fn finish(&mut self, until: Option<Timestamp>) {
         let end = until.unwrap_or(self.now).max(self.now);
+        // What is due now is not known to be so any longer: it stays pending.
+        let holds_wakes = !self.open_gaps.is_empty();
         for gap in std::mem::take(&mut self.open_gaps) {
             // What was not seen again may yet have come: nothing is taken as vanished.
             let kinds = self.router.abandon_gap(&gap.scope);
@@ -204,8 +224,9 @@ impl Pipeline {
             self.step.gaps.push(Gap { from: gap.from, to: end, scope: gap.scope, kinds, reason });
         }
         self.flush();
-        self.advance_to(end.plus_millis(1));
-        self.flush();
+        if !holds_wakes {
+            self.advance_to(end.plus_millis(1));
+        }
     }
 
     /// What was decided since this was last asked.
@@ -224,6 +245,33 @@ impl Pipeline {
         if !tasks.is_empty() {
             self.evaluate(&tasks);
         }
+        for (partition, time) in std::mem::take(&mut self.gone) {
+            self.clean_up(&partition, time);
+        }
+    }
+
+    /// With an object go its wakes, for every rule, whether or not it heard of the end; and, after a
+    /// while, its state.
+    fn clean_up(&mut self, partition: &Arc<str>, time: Timestamp) {
+        // A node may have come back under its name.
+        if self.router.knows_partition(partition) {
+            return;
+        }
+        for rule in 0..self.rules.len() {
+            let Some(name) = self.rules.get(rule).map(|rule| rule.loaded.name.clone()) else {
+                continue;
+            };
+            let slot = Slot { rule: name, partition: partition.clone() };
+            self.wakes.cancel_all(rule, &slot);
+            self.expire_at(time.plus_millis(AFTER_DELETION_MS), slot);
+        }
+    }
+
+    fn expire_at(&mut self, time: Timestamp, slot: Slot) {
+        if let Some(before) = self.expiry_of.insert(slot.clone(), time) {
+            self.expiries.remove(&(before, slot.clone()));
+        }
+        self.expiries.insert((time, slot));
     }
 
     fn enqueue(&mut self, events: Vec<(usize, Arc<Event>)>) {
@@ -240,14 +288,15 @@ impl Pipeline {
         }
     }
 
-    fn fire(&mut self, due: Timestamp) {
+    /// Fires what is due at one time; `at` is later where it was held.
+    fn fire(&mut self, due: Timestamp, at: Timestamp) {
         let tasks: Vec<Task> = self
             .wakes
             .take(due)
             .into_iter()
             .filter_map(|waking| {
                 let rule = self.rules.get(waking.rule)?.loaded.clone();
-                let event = Arc::new(self.wake_event(due, waking));
+                let event = Arc::new(self.wake_event(due, at, waking));
                 Some(Task { rule, event })
             })
             .collect();
@@ -257,7 +306,7 @@ impl Pipeline {
 
     /// A wake carries the object of the event that last set it, as last known; once that is gone,
     /// its identity.
-    fn wake_event(&self, due: Timestamp, waking: Waking) -> Event {
+    fn wake_event(&self, due: Timestamp, at: Timestamp, waking: Waking) -> Event {
         let Waking { rule, slot, key, payload, set_by } = waking;
         let identity = &set_by.object.meta.identity;
         let object = self.router.last_known(identity).unwrap_or_else(|| {
@@ -268,7 +317,7 @@ impl Pipeline {
         Event {
             id: Id::of("w", &[&cluster, &&*slot.rule, &&*slot.partition, &key, &set_by.id]),
             origin: self.origin.clone(),
-            time: due,
+            time: at,
             change: Change::Wake,
             gap: false,
             interest: set_by.interest,
@@ -331,7 +380,7 @@ impl Pipeline {
         match answer.outcome {
             Ok(outcome) => {
                 if !answer.writes.is_empty() {
-                    self.state.commit(&slot, answer.writes);
+                    self.state.commit(&slot, answer.writes, event.time);
                     self.expire_if_unknown(&slot, event);
                 }
                 self.accept(task, &slot, outcome);
@@ -340,10 +389,6 @@ impl Pipeline {
                 self.counts.failures += 1;
                 self.step.failures.push(FailedEvent::new(loaded, event, failure));
             }
-        }
-        if event.change == Change::Deleted && is_by_object(event) {
-            self.wakes.cancel_all(loaded.index.0, &slot);
-            self.expiries.insert((event.time.plus_millis(AFTER_DELETION_MS), slot), ());
         }
     }
 
@@ -382,16 +427,16 @@ impl Pipeline {
     fn expire_if_unknown(&mut self, slot: &Slot, event: &Event) {
         let about_another = matches!(event.object.subject, Subject::Notice(_));
         if about_another && is_by_object(event) && !self.router.knows_partition(&slot.partition) {
-            self.expiries.insert((event.time.plus_millis(UNKNOWN_OBJECT_MS), slot.clone()), ());
+            self.expire_at(event.time.plus_millis(UNKNOWN_OBJECT_MS), slot.clone());
         }
     }
 
     /// Forgets state whose time is over.
     fn expire(&mut self, now: Timestamp) {
-        while let Some(entry) = self.expiries.first_entry()
-            && entry.key().0 <= now
+        while self.expiries.first().is_some_and(|(due, _)| *due <= now)
+            && let Some((_, slot)) = self.expiries.pop_first()
         {
-            let ((_, slot), ()) = entry.remove_entry();
+            self.expiry_of.remove(&slot);
             if !self.router.knows_partition(&slot.partition) {
                 self.state.forget(&slot);
             }

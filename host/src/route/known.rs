@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::model::{Object, Subject};
+use crate::model::{Object, Subject, Timestamp};
 
 /// A rule's view of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,22 @@ impl Known {
 #[derive(Debug, Default)]
 pub(super) struct KnownObjects {
     by_uid: HashMap<String, Known>,
+    /// Objects that went lately: what a second stream tells of them later is old.
+    buried: HashMap<String, (String, Timestamp)>,
+}
+
+/// How long a deletion is remembered.
+const MEMORY_MS: i64 = 600_000;
+/// Deletions that are remembered before the old ones are looked for.
+const MEMORY: usize = 1024;
+
+/// Whether a resource version is older than another. They are numbers (Kubernetes API concepts,
+/// "Resource versions"); where one is none, nothing is said.
+pub(super) fn is_older(version: &str, than: &str) -> bool {
+    match (version.parse::<u64>(), than.parse::<u64>()) {
+        (Ok(version), Ok(than)) => version < than,
+        _ => false,
+    }
 }
 
 impl KnownObjects {
@@ -55,6 +71,20 @@ impl KnownObjects {
         if let Some(known) = known {
             self.by_uid.insert(uid, known);
         }
+    }
+
+    /// Remembers that an object went, with the version of its deletion.
+    pub(super) fn bury(&mut self, uid: String, version: &str, now: Timestamp) {
+        if self.buried.len() >= MEMORY {
+            self.buried.retain(|_, (_, at)| now.millis_since(*at) < MEMORY_MS);
+        }
+        self.buried.insert(uid, (version.to_owned(), now));
+    }
+
+    /// Whether this version of an object is from before its end.
+    pub(super) fn is_buried(&self, uid: &str, version: &str) -> bool {
+        let buried = self.buried.get(uid);
+        buried.is_some_and(|(end, _)| version == end || is_older(version, end))
     }
 
     /// Whether a node of a node's partition exists: those are named, not by uid.

@@ -23,6 +23,12 @@ use interest::Compiled;
 pub use interest::InterestError;
 use known::{Known, KnownObjects, Membership};
 
+/// The partition that goes with an object; none for a Kubernetes Event, whose end is no news.
+pub fn own_partition(object: &Object) -> Option<Arc<str>> {
+    let is_notice = matches!(object.subject, Subject::Notice(_));
+    (!is_notice).then(|| object.meta.identity.partition().into())
+}
+
 /// Events that an observation made, in the order of the rules.
 pub type Routed = Vec<(usize, Arc<Event>)>;
 
@@ -73,6 +79,19 @@ struct Comparison {
     since: Timestamp,
     seen: BTreeSet<String>,
     kinds: BTreeSet<(String, String)>,
+    /// An object of the list could not be decoded: which one is not known.
+    incomplete: bool,
+}
+
+/// What the end of a gap brings.
+#[derive(Debug, Default)]
+pub struct GapEnd {
+    /// Events of what has vanished.
+    pub routed: Routed,
+    /// Partitions of the objects that have vanished.
+    pub gone: Vec<Arc<str>>,
+    /// Kinds that the list was about.
+    pub kinds: Vec<String>,
 }
 
 impl Router {
@@ -141,6 +160,7 @@ impl Router {
             since,
             seen: BTreeSet::new(),
             kinds: BTreeSet::new(),
+            incomplete: false,
         });
     }
 
@@ -150,21 +170,34 @@ impl Router {
     }
 
     /// The list after a gap is complete: what was known, is of a kind of the scope and was not seen
-    /// again has vanished. Returns the events of what has vanished, and the kinds that the list was
-    /// about.
-    pub fn end_gap(&mut self, scope: &str, time: Timestamp) -> (Routed, Vec<String>) {
+    /// again has vanished. Where an object of the list could not be decoded, nothing has: it may be
+    /// that one.
+    pub fn end_gap(&mut self, scope: &str, time: Timestamp) -> GapEnd {
         let Some(at) = self.comparing.iter().position(|comparison| comparison.scope == scope)
         else {
-            return (Vec::new(), Vec::new());
+            return GapEnd::default();
         };
         let comparison = self.comparing.swap_remove(at);
-        let mut routed = Vec::new();
-        for uid in self.known.vanished(&comparison.kinds, &comparison.seen) {
+        let mut end = GapEnd::default();
+        let vanished = match comparison.incomplete {
+            true => Vec::new(),
+            false => self.known.vanished(&comparison.kinds, &comparison.seen),
+        };
+        for uid in vanished {
             if let Some(known) = self.known.remove(&uid) {
-                routed.extend(self.vanished(&known, time));
+                end.routed.extend(self.vanished(&known, time));
+                end.gone.extend(own_partition(&known.object));
             }
         }
-        (routed, comparison.kinds.into_iter().map(|(_, kind)| kind).collect())
+        end.kinds = comparison.kinds.into_iter().map(|(_, kind)| kind).collect();
+        end
+    }
+
+    /// An object of a scope could not be decoded.
+    pub fn note_undecodable(&mut self, scope: &str) {
+        if let Some(comparison) = self.comparing.iter_mut().find(|one| one.scope == scope) {
+            comparison.incomplete = true;
+        }
     }
 
     /// Ends a comparison whose list never became complete; returns the kinds that were seen.
@@ -192,15 +225,25 @@ impl Router {
         let gap_since = self.note_seen(scope, &uid, &meta.identity);
         if seen == Seen::Deleted {
             return match self.known.remove(&uid) {
-                Some(known) => Routing::News(self.deleted(&known, &object, time)),
+                Some(known) => {
+                    self.known.bury(uid, &meta.resource_version, time);
+                    Routing::News(self.deleted(&known, &object, time))
+                }
                 None => Routing::Unknown,
             };
         }
+        let version = &meta.resource_version;
+        if gap_since.is_none() && self.known.is_buried(&uid, version) {
+            return Routing::Repeated;
+        }
         let before = self.known.remove(&uid);
-        if let Some(known) = &before
-            && !meta.resource_version.is_empty()
-            && known.object.meta.resource_version == meta.resource_version
-        {
+        let is_repeated = before.as_ref().is_some_and(|known| {
+            let newest = &known.object.meta.resource_version;
+            // After a gap versions may have gone back (etcd restored): then only the same is the same.
+            version == newest && !version.is_empty()
+                || gap_since.is_none() && known::is_older(version, newest)
+        });
+        if is_repeated {
             self.known.insert(uid, before);
             return Routing::Repeated;
         }

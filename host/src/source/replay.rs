@@ -29,8 +29,8 @@ pub struct ReplaySource {
 }
 
 impl ReplaySource {
-    /// Sends every record; waits while the channel is full. Ends early when told to stop, or when
-    /// nobody takes records any longer. Returns the time of the last record, and how many lines of
+    /// Sends every record; waits while the channel is full. Ends early when one of the flags is
+    /// set, or when nobody takes records any longer. Returns the time of the last record that was sent, and how many lines of
     /// other types were skipped.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl ReplaySource {
     pub fn run(
         &self,
         to: &SyncSender<Item>,
-        stop: &Arc<AtomicBool>,
+        stop: &[Arc<AtomicBool>],
     ) -> Result<(Option<Timestamp>, u64), StreamError> {
         let mut merged = Merged::open(&self.files)?;
         let mut last: Option<Timestamp> = None;
@@ -47,23 +47,26 @@ impl ReplaySource {
             if let (Some(speed), Some(last)) = (self.speed, last) {
                 pause(at.millis_since(last), speed, stop);
             }
-            last = Some(at);
             let scope = merged.path(stream).display().to_string();
-            let stopped = stop.load(Ordering::Relaxed);
-            if stopped || to.send(Item { stream, scope, record }).is_err() {
+            if is_set(stop) || to.send(Item { stream, scope, record }).is_err() {
                 break;
             }
+            last = Some(at);
         }
         Ok((last, merged.skipped()))
     }
 }
 
+fn is_set(flags: &[Arc<AtomicBool>]) -> bool {
+    flags.iter().any(|flag| flag.load(Ordering::Relaxed))
+}
+
 /// Waits as long as the recording did, scaled, in steps short enough to be stopped.
-fn pause(millis: i64, speed: f64, stop: &AtomicBool) {
-    let millis = u64::try_from(millis).unwrap_or(0);
-    let mut left = Duration::from_millis(millis).div_f64(speed);
+fn pause(millis: i64, speed: f64, stop: &[Arc<AtomicBool>]) {
+    let seconds = millis.max(0) as f64 / 1000.0 / speed;
+    let mut left = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     let step = Duration::from_millis(100);
-    while !left.is_zero() && !stop.load(Ordering::Relaxed) {
+    while !left.is_zero() && !is_set(stop) {
         std::thread::sleep(left.min(step));
         left = left.saturating_sub(step);
     }

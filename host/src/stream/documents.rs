@@ -23,6 +23,10 @@ impl Documents {
     pub(super) fn open(path: &Path) -> Result<Self, StreamError> {
         let fail = |source| StreamError::File { path: path.to_owned(), source };
         let file = File::open(path).map_err(fail)?;
+        if !file.metadata().map_err(fail)?.is_file() {
+            let why = "this is no regular file, and a stream is read twice; save it to one first";
+            return Err(fail(std::io::Error::other(why)));
+        }
         let reader: Box<dyn Read + Send> = match path.extension().and_then(|end| end.to_str()) {
             Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(file)),
             Some("zst") => Box::new(zstd::Decoder::new(file).map_err(fail)?),

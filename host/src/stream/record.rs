@@ -112,7 +112,7 @@ impl Records {
             path: file.path.clone(),
             documents: Documents::open(&file.path)?,
             waiting: VecDeque::new(),
-            now: jiff::Timestamp::MIN,
+            now: first_time(file)?.unwrap_or(jiff::Timestamp::UNIX_EPOCH),
             snapshot_until,
             initial_until: initial_until(file)?,
             skipped: Skipped::default(),
@@ -238,6 +238,23 @@ impl Records {
 fn ends_initial_events(bookmark: &BookmarkObject) -> bool {
     let annotations = bookmark.metadata.as_ref().and_then(|meta| meta.annotations.as_ref());
     annotations.and_then(|all| all.get(INITIAL_EVENTS_END)).is_some_and(|value| value == "true")
+}
+
+/// The first time that any document of the stream tells: what stands before it has none, and is taken
+/// to be of that time.
+fn first_time(file: &StreamFile) -> Result<Option<jiff::Timestamp>, StreamError> {
+    let mut documents = Documents::open(&file.path)?;
+    // A broken document is told with its line when its turn comes.
+    while let Ok(Some((_, bytes))) = documents.next() {
+        let Ok(found) = serde_json::from_slice::<Line<'_>>(&bytes) else { return Ok(None) };
+        let of_object = found.object.and_then(|object| newest_time(object.get()));
+        let of_document = || newest_time(std::str::from_utf8(&bytes).ok()?);
+        let time = found.at.and_then(|at| at.parse().ok()).or(of_object).or_else(of_document);
+        if time.is_some() {
+            return Ok(time);
+        }
+    }
+    Ok(None)
 }
 
 /// The line of the bookmark that ends the first list of the stream; 0 where there is none, or where

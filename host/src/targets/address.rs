@@ -6,6 +6,11 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+const METADATA: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
+
 /// What the operator allows beyond public and private addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Allowed {
@@ -37,20 +42,20 @@ impl Allowed {
     }
 }
 
-/// An IPv4 address in IPv6 clothes is judged as what it is.
+/// An IPv4 address in IPv6 clothes is judged as what it is: mapped (RFC 4291), the deprecated
+/// `::a.b.c.d`, behind NAT64 (`64:ff9b::/96`, RFC 6052) or 6to4 (`2002::/16`, RFC 3056).
 fn unmapped(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(v6) => {
-            v6.to_ipv4_mapped().or_else(|| compatible(v6)).map_or(address, IpAddr::V4)
+    let IpAddr::V6(v6) = address else { return address };
+    let v4 = match v6.octets() {
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => Some([a, b, c, d]),
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] if (a, b, c) != (0, 0, 0) => {
+            Some([a, b, c, d])
         }
-        IpAddr::V4(_) => address,
-    }
-}
-
-/// The deprecated form `::a.b.c.d`, but for `::` and `::1`.
-fn compatible(address: Ipv6Addr) -> Option<std::net::Ipv4Addr> {
-    let is_plain = address.is_loopback() || address.is_unspecified();
-    address.to_ipv4().filter(|_| !is_plain && address.segments().iter().take(6).all(|s| *s == 0))
+        [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => Some([a, b, c, d]),
+        [0x20, 0x02, a, b, c, d, ..] => Some([a, b, c, d]),
+        _ => None,
+    };
+    v4.map_or(address, |octets| IpAddr::V4(octets.into()))
 }
 
 fn is_loopback(address: IpAddr) -> bool {
@@ -60,7 +65,8 @@ fn is_loopback(address: IpAddr) -> bool {
 fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        // Two clouds have their metadata service on a unique local address besides.
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || METADATA.contains(&v6),
     }
 }
 
@@ -104,6 +110,9 @@ mod tests {
             "169.254.169.254",
             "::ffff:169.254.169.254",
             "fe80::1",
+            "fd00:ec2::254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:7f00:1::",
         ] {
             assert!(strict.refusal(refused.parse().unwrap()).is_some(), "{refused}");
         }

@@ -39,9 +39,9 @@ impl Delivery {
     ) -> Result<Self, serde_json::Error> {
         let body = match target {
             config::Target::Stdout => {
-                let mut line = serde_json::to_vec(verdict)?;
-                line.push(b'\n');
-                line
+                let mut line = verdict.to_line()?;
+                line.push('\n');
+                line.into_bytes()
             }
             config::Target::Webhook(webhook) => webhook::body(webhook.format, verdict)?,
         };
@@ -62,7 +62,7 @@ pub enum Attempt {
     Delivered,
     /// It may work later.
     Retry {
-        /// Why it did not work, without secrets.
+        /// Why it did not work: without our secrets, with the beginning of what the receiver said.
         why: String,
         /// What the receiver asked for.
         after: Option<std::time::Duration>,

@@ -38,8 +38,9 @@ pub(in crate::engine) struct StateCall {
     round: Overlay,
     call: Overlay,
     writes: Vec<(usize, Write)>,
-    /// Bytes in use by each partition that was written to.
-    used: HashMap<Arc<str>, usize>,
+    /// Bytes in use by each partition that was written to, and the time at which that was so:
+    /// later some of it may have expired.
+    used: HashMap<Arc<str>, (Timestamp, usize)>,
     budget: usize,
 }
 
@@ -102,6 +103,8 @@ impl StateCall {
 
     fn write(&mut self, place: usize, partition: &Arc<str>, write: Write) {
         self.call.apply(partition, write.clone());
+        // Only the last write of a key counts; keeping them all would let a guest fill our memory.
+        self.writes.retain(|(at, earlier)| *at != place || earlier.key() != write.key());
         self.writes.push((place, write));
     }
 }
@@ -136,8 +139,8 @@ impl Call {
         let (place, event) = self.event(index)?;
         let (partition, now) = (&event.partition, event.time);
         let before = match self.state.used.get(partition) {
-            Some(used) => *used,
-            None => self.state.sizes(partition, now).values().sum(),
+            Some((at, used)) if *at == now => *used,
+            _ => self.state.sizes(partition, now).values().sum(),
         };
         let freed = self.state.get(partition, &key, now).map_or(0, |old| key.len() + old.len());
         let after = (before + key.len() + value.len()).saturating_sub(freed);
@@ -151,7 +154,7 @@ impl Call {
             ));
             return Ok(());
         }
-        self.state.used.insert(partition.clone(), after);
+        self.state.used.insert(partition.clone(), (now, after));
         let expires_at = (ttl_seconds > 0).then(|| now.plus_millis(i64::from(ttl_seconds) * 1000));
         self.state.write(place, partition, Write::Put { key, value, expires_at });
         Ok(())
@@ -165,7 +168,7 @@ impl Call {
         let (place, event) = self.event(index)?;
         let partition = &event.partition;
         let freed = self.state.get(partition, &key, event.time).map(|old| key.len() + old.len());
-        if let (Some(freed), Some(used)) = (freed, self.state.used.get_mut(partition)) {
+        if let (Some(freed), Some((_, used))) = (freed, self.state.used.get_mut(partition)) {
             *used = used.saturating_sub(freed);
         }
         self.state.write(place, partition, Write::Remove { key });

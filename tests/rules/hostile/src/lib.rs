@@ -33,6 +33,7 @@ pub enum Behaviour {
     AskBackwards,
     CallTheHostTooOften,
     OverfillState,
+    /// On odd resource versions.
     FailAfterWriting,
     CountInMemory,
     SetTooManyWakes,
@@ -51,6 +52,7 @@ impl Rule for Hostile {
         Manifest::new("hostile", "1.0.0", "Misbehaves on demand")
             .code("SEEN", "Seen", Severity::Info, "How often the partition was seen")
             .interest(Interest::new("pods", "v1", "Pod"))
+            .interest(Interest::new("events", "v1", "Event"))
             .state(1)
             .log()
     }
@@ -73,6 +75,7 @@ impl Rule for Hostile {
 
 impl Hostile {
     fn misbehave(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+        let seen: u32 = cx.state().get_json("seen")?.unwrap_or(0);
         match self.settings.behaviour {
             Behaviour::Nothing => {}
             Behaviour::LoopForEver => loop {
@@ -115,7 +118,10 @@ impl Hostile {
             }
             Behaviour::FailAfterWriting => {
                 cx.state().put_json("seen", &1000)?;
-                return Err("failed after writing".to_owned());
+                if event.object.resource_version.ends_with(['1', '3', '5', '7', '9']) {
+                    return Err("failed after writing".to_owned());
+                }
+                cx.state().put_json("seen", &seen)?;
             }
             Behaviour::CountInMemory => {
                 self.in_memory += 1;
