@@ -103,6 +103,14 @@ fn a_broken_line_is_named_by_its_number() {
 }
 
 #[test]
+fn what_is_no_file_is_refused_and_not_taken_as_empty() {
+    let akkeris = module("akkeris");
+    let output = klaxon(&["replay", "--rule", akkeris.to_str().unwrap(), "/dev/null"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("save it to one first"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn every_fault_of_a_configuration_is_reported_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("klaxon.yaml");

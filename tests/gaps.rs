@@ -93,6 +93,68 @@ fn changed_new_and_vanished_objects_are_found_and_the_rest_is_not_repeated() {
 }
 
 #[test]
+fn wakes_are_held_while_a_list_is_compared() {
+    let booting = |ready: bool| json!({"name": "app", "ready": ready, "state": {"running": {"startedAt": AT[0]}}});
+    let at = |second: u32| format!("2026-01-01T00:0{}:{:02}Z", second / 60, second % 60);
+    let gone = |version, ready| {
+        vec![
+            pod_line("ADDED", AT[0], "web", 1, &booting(false)),
+            expired(&at(59)),
+            pod_line("ADDED", &at(61), "web", version, &booting(ready)),
+            list_end(&at(61)),
+            pod_line("ADDED", &at(70), "other", 9, &running()),
+        ]
+    };
+    // The wake was due at 60 s, within the gap: by its end the pod is ready, or still is not.
+    assert!(!run(&gone(2, true)).codes().contains(&"H20 web".to_owned()));
+    let late = run(&gone(1, false));
+    let said = late.step.verdicts.iter().find(|verdict| verdict.code == "H20").unwrap();
+    assert_eq!(said.time.to_string(), "2026-01-01T00:01:01.000Z");
+}
+
+#[test]
+fn a_list_with_an_object_that_cannot_be_decoded_takes_nothing_as_vanished() {
+    let mut lines = before();
+    let mut broken = pod_line("ADDED", AT[2], "gone", 7, &running());
+    broken["object"]["status"]["phase"] = json!(7);
+    lines.extend([
+        expired(AT[1]),
+        pod_line("ADDED", AT[2], "same", 1, &running()),
+        broken,
+        list_end(AT[2]),
+    ]);
+    let ran = run(&lines);
+    assert_eq!((events(&ran).len(), ran.step.quarantine.len()), (3, 1));
+}
+
+#[test]
+fn with_an_object_go_its_wakes_though_the_rule_never_hears_of_the_end() {
+    let booting =
+        json!({"name": "app", "ready": false, "state": {"running": {"startedAt": AT[0]}}});
+    let ran = run(&[
+        pod_line("ADDED", AT[0], "web", 1, &booting),
+        pod_line("DELETED", AT[0], "web", 2, &booting),
+        pod_line("ADDED", AT[1], "other", 3, &running()),
+    ]);
+    assert_eq!((ran.summary.counts.wakes, ran.summary.counts.pending_wakes), (0, 0));
+}
+
+#[test]
+fn state_about_an_object_that_nobody_watches_lasts_while_it_is_written() {
+    let lines: Vec<Value> = (0..30u32)
+        .map(|hour| {
+            let at = format!("2026-01-{:02}T{:02}:00:00Z", 1 + hour / 24, hour % 24);
+            json!({"at": at, "type": "ADDED", "object": {"apiVersion": "v1", "kind": "Event",
+                "metadata": {"name": "e", "uid": format!("e{hour}"), "resourceVersion": "1"},
+                "involvedObject": {"kind": "Pod", "uid": "unwatched"}}})
+        })
+        .collect();
+    let ran = run(&lines);
+    let last = ran.step.verdicts.last().unwrap();
+    assert_eq!(last.payload.get(), "30");
+}
+
+#[test]
 fn without_a_mark_the_list_ends_with_the_first_change() {
     let mut lines = before();
     lines.extend([

@@ -68,6 +68,16 @@ fn a_rule_that_relies_on_its_memory_is_found_out() {
     assert_ne!(reused.text(), fresh.1.text(), "throwing instances away must show it");
 }
 
+#[test]
+fn what_earlier_events_left_in_memory_fails_no_later_one() {
+    // Forty megabytes and more over the stream, with a limit of thirty-two: instances are thrown away
+    // on the way, and nobody can tell where.
+    let mut leaking = rule("leaking", "hostile", json!({"behaviour": "leak-memory"}));
+    leaking.limits.cpu = std::time::Duration::from_secs(60);
+    let ran = all_the_same(&[leaking], &fixture("akkeris"));
+    assert!(ran.step.failures.is_empty(), "{:?}", ran.step.failures);
+}
+
 /// One step of a made history: which pod, how long after the one before, and in which state.
 fn history() -> impl Strategy<Value = Vec<(u8, u32, u8)>> {
     prop::collection::vec((0u8..5, 0u32..40_000, 0u8..9), 1..60)

@@ -103,6 +103,28 @@ fn an_object_is_added_modified_and_deleted_and_a_repeat_is_no_news() {
 }
 
 #[test]
+fn what_a_second_stream_tells_late_is_no_news() {
+    let mut house = House::new(vec![interest("pods", "v1", "Pod")]);
+    house.events(Seen::Present, &pod(5, "a"));
+    assert_eq!(house.see(Seen::Present, &pod(4, "a")), Routing::Repeated);
+    house.events(Seen::Deleted, &pod(9, "a"));
+    assert_eq!(house.see(Seen::Present, &pod(5, "a")), Routing::Repeated);
+    assert_eq!(house.see(Seen::Deleted, &pod(9, "a")), Routing::Unknown);
+    // After a gap versions may have gone back: there only the same version is the same.
+    house.events(Seen::Present, &pod(20, "a"));
+    house.router.begin_gap("scope", Timestamp::from_millis(0));
+    assert_eq!(house.changes(Seen::Present, &pod(12, "a")), ["modified u1"]);
+}
+
+#[test]
+fn a_custom_resource_called_node_is_not_a_node() {
+    let mut house = House::new(vec![interest("nodes", "longhorn.io/v1", "Node")]);
+    let custom = json!({"apiVersion": "longhorn.io/v1", "kind": "Node", "metadata":
+        {"uid": "x", "name": "node-1", "resourceVersion": "1"}});
+    assert_eq!(house.changes(Seen::Present, &custom), ["added x"]);
+}
+
+#[test]
 fn leaving_a_selector_is_left_and_coming_back_is_added() {
     let mut selective = interest("pods", "v1", "Pod");
     selective.label_selector = "app=a".to_owned();

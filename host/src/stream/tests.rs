@@ -79,6 +79,15 @@ fn without_times_of_its_own_a_line_has_the_newest_of_its_object() {
 }
 
 #[test]
+fn what_has_no_time_at_the_head_of_a_stream_has_the_first_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}).to_string();
+    let text = [bare.clone(), line("2026-01-01T00:00:07Z", "ADDED", "b")].join("\n");
+    assert_eq!(read(&[write(folder.path(), "1", &text)]).unwrap(), ["7 a", "7 b"]);
+    assert_eq!(read(&[write(folder.path(), "2", &bare)]).unwrap(), ["0 a"], "else the epoch");
+}
+
+#[test]
 fn what_comes_before_the_end_of_the_initial_events_is_state() {
     let folder = tempfile::tempdir().unwrap();
     let at = "2026-01-01T00:00:01Z";

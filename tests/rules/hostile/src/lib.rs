@@ -36,6 +36,8 @@ pub enum Behaviour {
     /// On odd resource versions.
     FailAfterWriting,
     CountInMemory,
+    /// A mebibyte an event.
+    LeakMemory,
     SetTooManyWakes,
 }
 
@@ -128,6 +130,7 @@ impl Hostile {
                 let verdict = Verdict::firing("SEEN", "in memory");
                 out.say(verdict.payload(&self.in_memory)?);
             }
+            Behaviour::LeakMemory => std::mem::forget(std::hint::black_box(vec![1u8; 1 << 20])),
             Behaviour::SetTooManyWakes => {
                 for number in 0..101 {
                     out.wake(&format!("wake/{number}"), event.time + 60_000);
