@@ -1,6 +1,7 @@
 //! The narrow decoder beside the full types, and on whatever else JSON can hold.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1 as core;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -337,5 +338,26 @@ proptest! {
         prop_assert_eq!(&notice.reason, full.reason.as_deref().unwrap_or(""));
         prop_assert_eq!(notice.source_host, full.source.and_then(|source| source.host));
         prop_assert_eq!(notice.regarding.identity.name, full.involved_object.name.unwrap_or_default());
+    }
+
+    #[test]
+    fn jobs_agree_with_the_full_type(json in only_nulls(sample("Job"))) {
+        let full: Job = serde_json::from_value(json.clone()).unwrap();
+        let Subject::Job(job) = object(&json).subject else { panic!("no job") };
+        let status = full.status.unwrap_or_default();
+        prop_assert_eq!(i64::from(job.active), i64::from(status.active.unwrap_or(0)));
+        prop_assert_eq!(job.started_at, millis(status.start_time.as_ref()));
+        prop_assert_eq!(job.conditions.len(), status.conditions.unwrap_or_default().len());
+    }
+
+    #[test]
+    fn nodes_agree_with_the_full_type(json in only_nulls(sample("Node"))) {
+        let full: core::Node = serde_json::from_value(json.clone()).unwrap();
+        let Subject::Node(node) = object(&json).subject else { panic!("no node") };
+        let spec = full.spec.unwrap_or_default();
+        prop_assert_eq!(node.unschedulable, spec.unschedulable.unwrap_or(false));
+        let full: Vec<_> = spec.taints.unwrap_or_default().into_iter().map(|t| (t.key, t.effect)).collect();
+        let ours: Vec<_> = node.taints.into_iter().map(|t| (t.key, t.effect)).collect();
+        prop_assert_eq!(ours, full);
     }
 }
