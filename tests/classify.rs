@@ -25,6 +25,13 @@ fn review(ran: &Ran) -> String {
     for failure in &ran.step.failures {
         text.push_str(&format!("{failure:?}\n"));
     }
+    for gap in &ran.step.gaps {
+        let file = gap.scope.rsplit('/').next().unwrap();
+        text.push_str(&format!(
+            "gap in {file}, {:?}, from {} to {}: {}\n",
+            gap.kinds, gap.from, gap.to, gap.reason
+        ));
+    }
     let counts = serde_json::to_string_pretty(&ran.summary.counts).unwrap();
     text.push_str(&counts);
     text
@@ -52,9 +59,20 @@ fn the_raw_watch_gives_the_verdicts_of_kubectl() {
 
 #[test]
 fn scenarios_without_akkeris_apps_say_nothing() {
-    for scenario in ["deployments", "eventarbiter", "jobs", "node-notready", "pki"] {
+    let scenarios = [
+        "deployments",
+        "eventarbiter",
+        "eventarbiter/alt",
+        "eventarbiter/wire",
+        "jobs",
+        "node-notready",
+        "node-notready/wire",
+        "pki",
+        "pki/wire",
+    ];
+    for scenario in scenarios {
         let ran = replay(&[akkeris(true)], &fixture(scenario), options());
-        assert_snapshot!(scenario, review(&ran));
+        assert_snapshot!(scenario.replace('/', "_"), review(&ran));
     }
 }
 

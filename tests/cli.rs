@@ -103,6 +103,61 @@ fn a_broken_line_is_named_by_its_number() {
 }
 
 #[test]
+fn timers_fire_after_the_last_event_only_when_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = "2026-01-01T00:00:00Z";
+    let booting = serde_json::json!({"name": "app", "state": {"running": {"startedAt": at}}});
+    let line = pod_line("ADDED", at, "web", 1, &booting);
+    let path = stream(folder.path(), "pods.jsonl", &[line]);
+    let akkeris = module("akkeris");
+    let codes = |more: &[&str]| {
+        let arguments = ["replay", "--rule", akkeris.to_str().unwrap(), path.to_str().unwrap()];
+        let output = klaxon(&[&arguments[..], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout).matches("\"code\":\"H20\",\"severity\"").count()
+    };
+    assert_eq!(codes(&[]), 0);
+    assert_eq!(codes(&["--advance", "59s"]), 0);
+    assert_eq!(codes(&["--advance", "90s"]), 1);
+}
+
+#[test]
+fn replay_takes_rules_and_their_narrowing_from_a_configuration_and_sends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let crashed = serde_json::json!({"name": "app", "state": {"terminated":
+        {"reason": "Error", "exitCode": 1}}});
+    let line = pod_line("ADDED", "2026-01-01T00:00:00Z", "web", 1, &crashed);
+    let path = stream(folder.path(), "pods.jsonl", &[line]);
+    let config = folder.path().join("klaxon.yaml");
+    let replay = |interests: serde_json::Value| {
+        let document = serde_json::json!({
+            "apiVersion": "klaxon.dev/v1alpha1", "cluster": "prod",
+            "sources": [{"name": "recorded", "replay": {"streams": ["pods.jsonl"]}}],
+            "rules": [{"name": "crashes", "module": module("akkeris"), "targets": ["notify"],
+                "interests": interests}],
+            // Nobody listens there, and nobody is to notice.
+            "targets": {"notify": {"webhook": {"url": "http://127.0.0.1:9/", "allow": ["loopback"]}}},
+        });
+        std::fs::write(&config, document.to_string()).unwrap();
+        klaxon(&["replay", "--config", config.to_str().unwrap(), path.to_str().unwrap()])
+    };
+    let output = replay(serde_json::json!({}));
+    let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(verdict["rule"], "crashes");
+    assert_eq!(verdict["cluster"], "prod");
+    assert_eq!(verdict["targets"], serde_json::json!(["notify"]));
+    let narrowed = replay(serde_json::json!({"pods": {"namespaces": ["elsewhere"]}}));
+    assert_eq!((narrowed.status.code(), narrowed.stdout.len()), (Some(0), 0));
+    let unknown = replay(serde_json::json!({"pod": {"namespaces": ["a"]}}));
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(
+        text(&unknown.stderr).contains("it has: pods, deployments"),
+        "{}",
+        text(&unknown.stderr)
+    );
+}
+
+#[test]
 fn what_is_no_file_is_refused_and_not_taken_as_empty() {
     let akkeris = module("akkeris");
     let output = klaxon(&["replay", "--rule", akkeris.to_str().unwrap(), "/dev/null"]);
