@@ -100,6 +100,12 @@ fn a_payload_that_is_no_json_is_an_error_of_its_event() {
 }
 
 #[test]
+fn an_answer_too_few_is_an_error_of_the_event_that_has_none() {
+    let message = one_event_fails(hostile("answer-too-few", POISON), FailureKind::InvalidAnswer);
+    assert_eq!(message, "the rule gave 0 answers to 1 events");
+}
+
+#[test]
 fn a_wrong_event_index_traps() {
     assert_snapshot!(one_event_fails(hostile("ask-beyond-the-batch", POISON), FailureKind::Trap));
 }

@@ -125,14 +125,13 @@ impl Runner {
         let call = Call::new(events.to_vec(), state, limits.host_calls);
         let Called { answers, mut call } = instance.evaluate(&self.rule, events, call);
         let attempt = match answers {
-            Ok(answers) => {
-                if !self.fresh_instances {
-                    self.instance = Some(instance);
-                }
-                judge(&self.rule, events, answers, &mut call)
-            }
+            Ok(answers) => judge(&self.rule, events, answers, &mut call),
             Err(fault) => Attempt::Undone(failure_of(&fault)),
         };
+        // What is undone is tried again without what the instance remembers of it.
+        if matches!(attempt, Attempt::Answered(_)) && !self.fresh_instances {
+            self.instance = Some(instance);
+        }
         // In a batch, an event that failed wrote nothing, or the call would have been undone.
         let keep = match &attempt {
             Attempt::Answered(answers) => {

@@ -1,6 +1,8 @@
 //! A rule that misbehaves on demand. On every other event it counts the events of its partition, in
 //! its state, and says the number.
 
+use std::cell::Cell;
+
 use klaxon_sdk::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,6 +41,8 @@ pub enum Behaviour {
     /// A mebibyte an event.
     LeakMemory,
     SetTooManyWakes,
+    /// One answer fewer than there are events.
+    AnswerTooFew,
 }
 
 /// The rule.
@@ -131,6 +135,7 @@ impl Hostile {
                 out.say(verdict.payload(&self.in_memory)?);
             }
             Behaviour::LeakMemory => std::mem::forget(std::hint::black_box(vec![1u8; 1 << 20])),
+            Behaviour::AnswerTooFew => FORGET_ONE.set(true),
             Behaviour::SetTooManyWakes => {
                 for number in 0..101 {
                     out.wake(&format!("wake/{number}"), event.time + 60_000);
@@ -155,4 +160,39 @@ fn ask_about(index: u32) {
     std::hint::black_box(index);
 }
 
-klaxon_sdk::export!(Hostile);
+thread_local! {
+    /// Whether the call under way is to end with an answer too few.
+    static FORGET_ONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The export by hand, for the SDK's own always answers every event.
+#[cfg(target_family = "wasm")]
+const _: () = {
+    use klaxon_sdk::{bindings, guest};
+
+    thread_local! {
+        static INSTANCE: std::cell::RefCell<Option<Hostile>> = const { std::cell::RefCell::new(None) };
+    }
+
+    struct Exported;
+
+    impl bindings::exports::klaxon::rule::rule::Guest for Exported {
+        fn describe() -> Manifest {
+            guest::describe::<Hostile>()
+        }
+
+        fn configure(settings: String) -> Result<(), Problem> {
+            guest::configure::<Hostile>(&INSTANCE, &settings)
+        }
+
+        fn evaluate(events: Vec<Event>) -> Vec<Result<Outcome, String>> {
+            let mut answers = guest::evaluate::<Hostile>(&INSTANCE, &events);
+            if FORGET_ONE.take() {
+                answers.pop();
+            }
+            answers
+        }
+    }
+
+    bindings::export_bindings!(Exported with_types_in bindings);
+};
