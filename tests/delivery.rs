@@ -203,20 +203,24 @@ async fn of_a_response_without_end_only_the_beginning_is_read() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let receiver = tokio::spawn(async move {
+        let mut request = vec![0; 1 << 16];
         let (mut endless, _) = listener.accept().await.unwrap();
+        // An answer to a request that has not come yet would be no answer to it.
+        assert!(endless.read(&mut request).await.unwrap() > 0);
         endless.write_all(b"HTTP/1.1 500 Oops\r\n\r\n").await.unwrap();
         let mut written = 0usize;
         while let Ok(more) = endless.write(&[b'x'; 1 << 16]).await {
             written += more;
         }
         let (mut second, _) = listener.accept().await.unwrap();
+        assert!(second.read(&mut request).await.unwrap() > 0);
         second.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         // Closing with unread input would reset the connection under the answer.
         let mut rest = Vec::new();
         drop(tokio::time::timeout(Duration::from_secs(5), second.read_to_end(&mut rest)).await);
         written
     });
-    let output = run(&url, json!({})).await;
+    let output = run(&url, json!({"retry": {"for": "20s"}})).await;
     assert_eq!(outcome(&output), (1, 1, 0));
     let written = receiver.await.unwrap();
     assert!(written < 32 << 20, "what the kernel holds and 64 KiB, not {written} bytes");
