@@ -91,9 +91,7 @@ impl EngineArguments {
 
 /// Reads a length of time.
 fn span(text: &str) -> Result<std::time::Duration, String> {
-    let span = text.parse::<jiff::SignedDuration>().ok();
-    span.and_then(|span| std::time::Duration::try_from(span).ok())
-        .ok_or_else(|| "write a length of time such as 90s or 2m".to_owned())
+    crate::config::span(text).ok_or_else(|| "write a length of time such as 90s or 2m".to_owned())
 }
 
 /// Runs the command line and returns the exit code.

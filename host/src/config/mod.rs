@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::model::{Limits, Narrowing};
 
 pub use fault::{Fault, Faults};
+pub use quantity::span;
 pub use secret::Secret;
 
 /// A configuration that passed every check that needs no cluster and no module.

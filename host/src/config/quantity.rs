@@ -19,8 +19,8 @@ impl<'de> Deserialize<'de> for Span {
 
 pub(super) const SPAN_MEND: &str = "is no length of time; write one such as 20ms, 15s, 30m, 72h";
 
-/// None where the text is no length of time, or one below zero.
-pub(super) fn span(text: &str) -> Option<Duration> {
+/// A length of time from text; none where it is no length of time, or one below zero.
+pub fn span(text: &str) -> Option<Duration> {
     let span: jiff::SignedDuration = text.parse().ok()?;
     Duration::try_from(span).ok()
 }

@@ -119,3 +119,13 @@ pub struct Object {
     /// The whole object, redacted; only where some rule asks for fields of this kind.
     pub document: Option<Arc<Value>>,
 }
+
+impl Object {
+    /// The object that this one is about: of a Kubernetes Event the one it regards, else itself.
+    pub fn about(&self) -> &Identity {
+        match &self.subject {
+            Subject::Notice(notice) => &notice.regarding.identity,
+            _ => &self.meta.identity,
+        }
+    }
+}

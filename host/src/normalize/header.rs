@@ -9,16 +9,16 @@ use super::lax::Text;
 
 /// API version and kind of an object; empty where it has none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Header<'a> {
+pub(super) struct Header<'a> {
     /// Such as `apps/v1`.
-    pub api_version: Cow<'a, str>,
+    pub(super) api_version: Cow<'a, str>,
     /// Such as `Deployment`.
-    pub kind: Cow<'a, str>,
+    pub(super) kind: Cow<'a, str>,
 }
 
 impl Header<'_> {
     /// The part of the API version before the slash, empty for the core group.
-    pub fn group(&self) -> &str {
+    pub(super) fn group(&self) -> &str {
         self.api_version.split_once('/').map_or("", |(group, _)| group)
     }
 }
@@ -28,7 +28,7 @@ impl Header<'_> {
 ///
 /// # Errors
 /// Where the bytes are no JSON object up to there, or one of the two is no string.
-pub fn header(json: &str) -> Result<Header<'_>, serde_json::Error> {
+pub(super) fn header(json: &str) -> Result<Header<'_>, serde_json::Error> {
     let mut found = Found::default();
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let outcome = deserializer.deserialize_map(Stop(&mut found));

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::model::{Object, Parts, Subject};
 
 pub use document::{evaluate_fields, parse_path};
-pub use header::{Header, header};
+use header::{Header, header};
 
 /// What the rules of this host need of objects, beyond what is always read.
 #[derive(Debug, Clone, Default)]
@@ -84,7 +84,27 @@ pub struct Undecodable {
 /// Where the bytes are no JSON object, or a field that is read has the wrong type.
 pub fn decode(json: &str, wanted: &Wanted) -> Result<Object, Undecodable> {
     let header = header(json).map_err(|source| undecodable("an object", source))?;
-    decode_kind(json, &header, wanted).map_err(|source| undecodable(&header.kind, source))
+    decode_headed(json, &header, wanted)
+}
+
+/// Decodes an object only where its kind, as (API group, kind), is wanted; none where it is not.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_wanted(
+    json: &str,
+    wanted: &Wanted,
+    wants_kind: impl FnOnce(&str, &str) -> bool,
+) -> Result<Option<Object>, Undecodable> {
+    let header = header(json).map_err(|source| undecodable("an object", source))?;
+    if !wants_kind(header.group(), &header.kind) {
+        return Ok(None);
+    }
+    decode_headed(json, &header, wanted).map(Some)
+}
+
+fn decode_headed(json: &str, header: &Header<'_>, wanted: &Wanted) -> Result<Object, Undecodable> {
+    decode_kind(json, header, wanted).map_err(|source| undecodable(&header.kind, source))
 }
 
 fn undecodable(what: &str, source: serde_json::Error) -> Undecodable {

@@ -123,14 +123,14 @@ impl Pipeline {
     pub fn observe(&mut self, scope: &str, time: Timestamp, seen: Seen, json: &str) {
         let time = self.advance_to(time);
         self.counts.observed += 1;
-        let is_unwanted = normalize::header(json)
-            .is_ok_and(|header| !self.router.wants_kind(header.group(), &header.kind));
-        if is_unwanted {
-            self.counts.ignored += 1;
-            return;
-        }
-        let object = match normalize::decode(json, &self.wanted) {
-            Ok(object) => Arc::new(object),
+        let router = &self.router;
+        let wants = |group: &str, kind: &str| router.wants_kind(group, kind);
+        let object = match normalize::decode_wanted(json, &self.wanted, wants) {
+            Ok(Some(object)) => Arc::new(object),
+            Ok(None) => {
+                self.counts.ignored += 1;
+                return;
+            }
             Err(fault) => {
                 self.counts.undecodable += 1;
                 self.router.note_undecodable(scope);
@@ -330,29 +330,18 @@ impl Pipeline {
     }
 
     fn evaluate(&mut self, tasks: &[Task]) {
-        let (open, live): (Vec<&Task>, Vec<&Task>) = tasks.iter().partition(|task| {
+        let is_open = |task: &Task| {
             let rule = self.rules.get(task.rule.index.0);
             rule.is_some_and(|rule| rule.breaker.is_open(task.event.time))
-        });
-        let answers = if open.is_empty() {
-            self.engine.evaluate(&self.view, tasks)
-        } else {
-            let live: Vec<Task> = live.into_iter().cloned().collect();
-            let mut answers = self.engine.evaluate(&self.view, &live).into_iter();
-            let answer = |task: &Task| {
-                let rule = self.rules.get(task.rule.index.0);
-                let is_open = rule.is_some_and(|rule| rule.breaker.is_open(task.event.time));
-                if is_open {
-                    Answer::out_of_service()
-                } else {
-                    answers.next().unwrap_or_else(Answer::out_of_service)
-                }
-            };
-            tasks.iter().map(answer).collect()
         };
+        let open: Vec<bool> = tasks.iter().map(is_open).collect();
+        let live = tasks.iter().zip(&open).filter(|(_, open)| !**open);
+        let live: Vec<Task> = live.map(|(task, _)| task.clone()).collect();
+        let mut answers = self.engine.evaluate(&self.view, &live).into_iter();
         self.counts.events += tasks.len() as u64;
-        for (task, answer) in tasks.iter().zip(answers) {
-            self.settle(task, answer);
+        for (task, open) in tasks.iter().zip(open) {
+            let answer = if open { None } else { answers.next() };
+            self.settle(task, answer.unwrap_or_else(Answer::out_of_service));
         }
     }
 
@@ -446,9 +435,5 @@ impl Pipeline {
 
 /// Whether the event's partition is the object's own.
 fn is_by_object(event: &Event) -> bool {
-    let identity = match &event.object.subject {
-        Subject::Notice(notice) => &notice.regarding.identity,
-        _ => &event.object.meta.identity,
-    };
-    *event.partition == *identity.partition()
+    *event.partition == *event.object.about().partition()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Object, PartitionBy, Subject, Value};
+use crate::model::{Object, PartitionBy, Value};
 
 /// How an interest partitions, with a field's place among the interest's fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,9 +35,5 @@ pub(super) fn of(by: &Partitioning, object: &Object, fields: &[Value]) -> Arc<st
 
 /// A Kubernetes Event's partition is that of the object it regards.
 fn by_object(object: &Object) -> Arc<str> {
-    let identity = match &object.subject {
-        Subject::Notice(notice) => &notice.regarding.identity,
-        _ => &object.meta.identity,
-    };
-    identity.partition().into()
+    object.about().partition().into()
 }
