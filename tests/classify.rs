@@ -10,7 +10,7 @@ fn review(ran: &Ran) -> String {
     let mut text = String::new();
     for verdict in &ran.step.verdicts {
         text.push_str(&format!(
-            "{} {} {:?} {:?} {}/{} key={} {}\n  {}\n",
+            "{} {} {:?} {:?} {}/{} key={}{} {}\n  {}\n",
             verdict.time,
             verdict.code,
             verdict.severity,
@@ -18,6 +18,7 @@ fn review(ran: &Ran) -> String {
             verdict.object.namespace,
             verdict.object.name,
             verdict.key,
+            verdict.delta.map_or(String::new(), |delta| format!(" delta={delta}")),
             verdict.id,
             verdict.payload.get()
         ));
@@ -74,6 +75,40 @@ fn scenarios_without_akkeris_apps_say_nothing() {
         let ran = replay(&[akkeris(true)], &fixture(scenario), options());
         assert_snapshot!(scenario.replace('/', "_"), review(&ran));
     }
+}
+
+#[test]
+fn eventarbiter_on_every_scenario() {
+    let scenarios = [
+        "akkeris",
+        "deployments",
+        "eventarbiter",
+        "eventarbiter/alt",
+        "eventarbiter/wire",
+        "jobs",
+        "node-notready",
+        "pki",
+    ];
+    for scenario in scenarios {
+        let ran = replay(
+            &[rule("eventarbiter", "eventarbiter", json!({}))],
+            &fixture(scenario),
+            options(),
+        );
+        assert_snapshot!(format!("eventarbiter_on_{}", scenario.replace('/', "_")), review(&ran));
+    }
+}
+
+#[test]
+fn the_storm_of_a_joining_node_is_quieted_by_repeat() {
+    let scheduling = |settings: serde_json::Value| {
+        let rules = [rule("eventarbiter", "eventarbiter", settings)];
+        let ran = replay(&rules, &fixture("eventarbiter"), options());
+        let verdicts = ran.step.verdicts.into_iter();
+        verdicts.filter(|verdict| verdict.payload.get().contains("FailedScheduling")).count()
+    };
+    let (all, quiet) = (scheduling(json!({})), scheduling(json!({"repeat": "1h"})));
+    assert!(all > 100 && quiet < 20, "{all} and {quiet}");
 }
 
 #[test]

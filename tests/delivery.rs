@@ -308,3 +308,30 @@ async fn the_recorded_streams_arrive_in_the_order_of_each_key() {
         assert_eq!(order(&printed, &verdict["key"]), order(&received, &verdict["key"]));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_carries_by_how_much_the_count_grew() {
+    let server = MockServer::start().await;
+    answers(&server, ResponseTemplate::new(201), 9).await;
+    let folder = tempfile::tempdir().unwrap();
+    let line = |version: u64, count: u64| {
+        json!({"at": "2026-01-01T00:00:00Z", "type": "MODIFIED", "object": {
+            "apiVersion": "v1", "kind": "Event", "reason": "BackOff", "count": count,
+            "metadata": {"name": "web.1", "namespace": "a", "uid": "e", "resourceVersion": version.to_string()},
+            "involvedObject": {"kind": "Pod", "namespace": "a", "name": "web", "uid": "p"}}})
+    };
+    stream(folder.path(), "events.jsonl", &[line(1, 2), line(2, 5), line(3, 5)]);
+    let config = json!({
+        "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
+        "sources": [{"name": "recorded", "replay": {"streams": ["events.jsonl"]}}],
+        "rules": [{"name": "eventarbiter", "module": module("eventarbiter"), "targets": ["notify"]}],
+        "targets": {"notify": {"webhook": {"url": server.uri(), "allow": ["loopback"], "success": [200, 201]}}},
+    });
+    let path = folder.path().join("klaxon.yaml");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let output = tokio::task::spawn_blocking(move || klaxon_run(&path)).await.unwrap();
+    assert_eq!(outcome(&output), (2, 0, 0), "what was only touched is no alarm");
+    let requests = requests(&server).await;
+    let deltas: Vec<&str> = requests.iter().map(|one| header(one, "klaxon-delta")).collect();
+    assert_eq!(deltas, ["2", "3"]);
+}

@@ -170,7 +170,7 @@ fn numbered(pod: &Value, number: usize, version: usize) -> Value {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..")
 }
 
 /// What the rule sees of the sample, as a native rule gets it.

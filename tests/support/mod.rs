@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 /// The `klaxon` binary of this build.
 pub(crate) const KLAXON: &str = env!("CARGO_BIN_EXE_klaxon");
 
-/// The checkout.
+/// The checkout, as cargo tells it when the tests run.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..")
 }
 
 fn target_dir() -> PathBuf {

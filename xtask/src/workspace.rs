@@ -1,15 +1,17 @@
 //! Where things are, and how commands are run.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// The checkout.
+/// The checkout, as cargo tells it: asked when it runs, for the program may have been compiled in
+/// another checkout that shares the target directory.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_owned()
+    let compiled_in = || env!("CARGO_MANIFEST_DIR").into();
+    let here: PathBuf = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(compiled_in).into();
+    here.parent().unwrap_or(&here).to_owned()
 }
 
 /// Cargo's target directory: `CARGO_TARGET_DIR`, else `target` in the checkout.

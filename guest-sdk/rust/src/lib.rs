@@ -57,7 +57,7 @@ pub use bindings::klaxon::rule::log::Level;
 pub use bindings::klaxon::rule::types::*;
 pub use cx::{Cx, State};
 pub use settings::{NoSettings, Span};
-pub use time::rfc3339;
+pub use time::{rfc3339, rfc3339_seconds};
 
 /// All that a rule usually needs.
 pub mod prelude {

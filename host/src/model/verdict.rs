@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Id, Identity, Severity, Status, Timestamp};
+use super::{Event, Id, Identity, Severity, Status, Timestamp};
 
 /// One decision of a rule about one event.
 #[derive(Debug, Clone, Serialize)]
@@ -38,6 +38,12 @@ pub struct Verdict {
     pub targets: Vec<String>,
     /// Found by comparing after a missed period.
     pub gap: bool,
+    /// About a Kubernetes Event: by how much its count grew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delta: Option<u32>,
+    /// What the rule answered; it is not part of the written form.
+    #[serde(skip)]
+    pub event: Arc<Event>,
 }
 
 impl Verdict {

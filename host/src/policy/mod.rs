@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::model::{Event, Id, Manifest, RuleTarget, RuleVerdict, Status, Verdict};
+use crate::model::{Event, Id, Manifest, RuleTarget, RuleVerdict, Status, Subject, Verdict};
 
 /// What one rule may do with its verdicts.
 #[derive(Debug, Clone)]
@@ -50,7 +50,12 @@ pub struct Decided {
 
 impl RulePolicy {
     /// Decides on the verdicts of one answer, which was checked against the manifest.
-    pub fn decide(&self, manifest: &Manifest, event: &Event, said: Vec<RuleVerdict>) -> Decided {
+    pub fn decide(
+        &self,
+        manifest: &Manifest,
+        event: &Arc<Event>,
+        said: Vec<RuleVerdict>,
+    ) -> Decided {
         let mut decided = Decided::default();
         // The same verdict twice in one answer is two: each has its number.
         let mut numbers: HashMap<(String, String, Status), u64> = HashMap::new();
@@ -83,11 +88,12 @@ impl RulePolicy {
         &self,
         id: Id,
         manifest: &Manifest,
-        event: &Event,
+        event: &Arc<Event>,
         said: RuleVerdict,
         targets: Vec<String>,
     ) -> Option<Verdict> {
         let code = manifest.code(&said.code)?;
+        let is_notice = matches!(event.object.subject, Subject::Notice(_));
         let payload = if said.payload.is_empty() { "{}".to_owned() } else { said.payload };
         Some(Verdict {
             id,
@@ -104,6 +110,8 @@ impl RulePolicy {
             payload: RawValue::from_string(payload).ok()?,
             targets,
             gap: event.gap,
+            delta: is_notice.then_some(event.delta),
+            event: event.clone(),
         })
     }
 

@@ -106,6 +106,9 @@ impl Webhook {
         headers.insert("webhook-id", value(id)?);
         let timestamp = clock::now().as_millis().div_euclid(1000);
         headers.insert("webhook-timestamp", value(&timestamp.to_string())?);
+        for (name, text) in &delivery.headers {
+            headers.insert(*name, value(text)?);
+        }
         if !self.settings.secrets.is_empty() {
             let signed = signature(&self.settings.secrets, id, timestamp, &delivery.body);
             headers.insert("webhook-signature", value(&signed)?);

@@ -19,10 +19,12 @@
 //! assert_eq!(scene.codes(&event), ["OOM"]);
 //! ```
 
+mod notice;
 mod object;
 mod pod;
 mod workload;
 
+pub use notice::{NoticeBuilder, notice};
 pub use object::{NEW_YEAR, condition, event, label};
 pub use pod::{ContainerBuilder, PodBuilder, container, pod};
 pub use workload::{WorkloadBuilder, deployment};

@@ -1,0 +1,91 @@
+//! The table of alarms: which Kubernetes Event is which alarm.
+
+use klaxon_sdk::Notice;
+
+/// What an alarm is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    Node,
+    Pod,
+}
+
+/// One alarm.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Alarm {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) about: About,
+    /// The Event's reason, exactly.
+    reason: &'static str,
+    /// What its message must contain besides; empty: nothing.
+    message: &'static str,
+}
+
+const fn node(name: &'static str, reason: &'static str, title: &'static str) -> Alarm {
+    Alarm { name, title, about: About::Node, reason, message: "" }
+}
+
+const fn pod(name: &'static str, reason: &'static str, title: &'static str) -> Alarm {
+    Alarm { name, title, about: About::Pod, reason, message: "" }
+}
+
+const fn lacks(name: &'static str, message: &'static str, title: &'static str) -> Alarm {
+    Alarm { name, title, about: About::Pod, reason: FAILED_SCHEDULING, message }
+}
+
+/// The reason whose message says which alarm it is.
+pub(crate) const FAILED_SCHEDULING: &str = "FailedScheduling";
+/// For messages that name neither resource; leaving this one out leaves out the other two as well.
+pub(crate) const FAILED_SCHEDULING_ALARM: &str = "pod_failedscheduling";
+
+/// Every alarm. What it takes from one message comes in this order.
+pub(crate) const ALARMS: [Alarm; 13] = [
+    node("node_notready", "NodeNotReady", "Node not ready"),
+    node("node_notschedulable", "NodeNotSchedulable", "Node not schedulable"),
+    node("node_systemoom", "SystemOOM", "Node out of memory"),
+    node("node_rebooted", "Rebooted", "Node rebooted"),
+    pod("pod_backoff", "BackOff", "Container held back from its next start"),
+    pod("pod_failed", "Failed", "Container cannot be started"),
+    pod("pod_failedsync", "FailedSync", "Pod cannot be synchronized"),
+    pod("pod_unhealthy", "Unhealthy", "Probe failed"),
+    lacks("pod_insufficientcpu", "Insufficient cpu", "Not enough CPU for the pod"),
+    lacks("pod_insufficientmemory", "Insufficient memory", "Not enough memory for the pod"),
+    pod(FAILED_SCHEDULING_ALARM, FAILED_SCHEDULING, "Pod cannot be scheduled"),
+    node("npd_oomkilling", "OOMKilling", "Process killed for memory"),
+    node("npd_taskhung", "TaskHung", "Task hangs"),
+];
+
+impl About {
+    /// The kind of object, as Kubernetes Events name it.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Node => "Node",
+            Self::Pod => "Pod",
+        }
+    }
+}
+
+impl Alarm {
+    /// Whether leaving out the alarm of this name leaves this one out.
+    pub(crate) fn is_left_out_by(&self, name: &str) -> bool {
+        self.name == name || name == FAILED_SCHEDULING_ALARM && self.reason == FAILED_SCHEDULING
+    }
+
+    fn fits(&self, notice: &Notice) -> bool {
+        self.reason == notice.reason
+            && notice.regarding.kind.eq_ignore_ascii_case(self.about.kind())
+            && notice.message.contains(self.message)
+    }
+}
+
+/// The alarms of a Kubernetes Event, in the order of the table.
+pub(crate) fn of(notice: &Notice) -> Vec<&'static Alarm> {
+    let fitting: Vec<&Alarm> = ALARMS.iter().filter(|alarm| alarm.fits(notice)).collect();
+    // The general alarm fits beside a special one, and is then not meant.
+    let special = |alarm: &&&Alarm| !alarm.message.is_empty();
+    if fitting.iter().any(|alarm| special(&alarm)) {
+        fitting.into_iter().filter(|alarm| special(&alarm)).collect()
+    } else {
+        fitting
+    }
+}

@@ -1,0 +1,81 @@
+//! Alarms of Kubernetes Events: nodes and pods in trouble, as the cluster itself reports it.
+//!
+//! The table of alarms and the choices behind them are in the README beside this crate.
+
+mod alarm;
+mod payload;
+mod settings;
+
+use std::collections::BTreeMap;
+
+use klaxon_sdk::prelude::*;
+
+use alarm::{ALARMS, Alarm};
+pub use settings::Settings;
+
+/// The rule.
+pub struct Eventarbiter {
+    raised: Vec<&'static Alarm>,
+    environment: BTreeMap<String, String>,
+    repeat: Option<Span>,
+}
+
+impl Rule for Eventarbiter {
+    type Settings = Settings;
+
+    fn manifest() -> Manifest {
+        let version = env!("CARGO_PKG_VERSION");
+        let manifest = Manifest::new("eventarbiter", version, env!("CARGO_PKG_DESCRIPTION"));
+        ALARMS
+            .iter()
+            .fold(manifest, |manifest, alarm| {
+                manifest.code(alarm.name, alarm.title, Severity::Warning, alarm.title)
+            })
+            .interest(
+                Interest::new("events", "v1", "Event").changes(Changes::ADDED | Changes::MODIFIED),
+            )
+            .state(1)
+    }
+
+    fn configure(settings: Settings) -> Result<Self, Problem> {
+        Ok(Self {
+            raised: settings.event_filter.raised()?,
+            environment: settings.environment.pairs()?,
+            repeat: settings.repeat,
+        })
+    }
+
+    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+        let Some(notice) = event.notice() else { return Ok(()) };
+        // An Event that is seen again and has not happened again is no alarm.
+        if notice.delta == 0 {
+            return Ok(());
+        }
+        for alarm in alarm::of(notice) {
+            if self.raised.contains(&alarm) && self.is_due(cx, event, alarm)? {
+                let body = payload::of(event, notice, alarm, &self.environment);
+                out.say(Verdict::firing(alarm.name, payload::key(notice, alarm)).payload(&body)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Eventarbiter {
+    /// Whether an alarm about the object of the partition may be raised; remembers that it was.
+    fn is_due(&self, cx: &mut Cx, event: &Event, alarm: &Alarm) -> Result<bool, String> {
+        let Some(repeat) = self.repeat else { return Ok(true) };
+        let key = format!("raised/{}", alarm.name);
+        let last: Option<i64> = cx.state().get_json(&key)?;
+        let is_due = last.is_none_or(|last| event.time.saturating_sub(last) >= repeat.millis());
+        if is_due {
+            cx.state().put_for(&key, &event.time.to_string(), repeat.seconds());
+        }
+        Ok(is_due)
+    }
+}
+
+klaxon_sdk::export!(Eventarbiter);
+
+#[cfg(test)]
+mod tests;

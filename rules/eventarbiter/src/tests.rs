@@ -1,0 +1,126 @@
+//! The table of alarms, row by row, on made Kubernetes Events.
+
+use klaxon_sdk::testing::{NEW_YEAR, Scene, notice};
+
+use super::Eventarbiter;
+
+fn scene(settings: &str) -> Scene<Eventarbiter> {
+    Scene::new(settings).unwrap()
+}
+
+fn alarms(kind: &str, reason: &str, message: &str) -> String {
+    let event = notice(reason, kind, "shop", "it").message(message).event();
+    scene("{}").codes(&event).join(" ")
+}
+
+#[test]
+fn the_table_row_by_row() {
+    for (alarm, kind, reason) in [
+        ("node_notready", "Node", "NodeNotReady"),
+        ("node_notschedulable", "Node", "NodeNotSchedulable"),
+        ("node_systemoom", "Node", "SystemOOM"),
+        ("node_rebooted", "Node", "Rebooted"),
+        ("pod_backoff", "Pod", "BackOff"),
+        ("pod_failed", "Pod", "Failed"),
+        ("pod_failedsync", "Pod", "FailedSync"),
+        ("pod_unhealthy", "Pod", "Unhealthy"),
+        ("npd_oomkilling", "Node", "OOMKilling"),
+        ("npd_taskhung", "Node", "TaskHung"),
+    ] {
+        assert_eq!(alarms(kind, reason, "any"), alarm);
+        assert_eq!(alarms(&kind.to_lowercase(), reason, "any"), alarm, "the kind's case");
+        assert_eq!(alarms(kind, &reason.to_lowercase(), "any"), "", "the reason is exact");
+        let other = if kind == "Pod" { "Node" } else { "Pod" };
+        assert_eq!(alarms(other, reason, "any"), "", "{reason} of another kind");
+    }
+}
+
+#[test]
+fn a_schedulers_message_says_which_resource_is_short() {
+    let of = |message| alarms("Pod", "FailedScheduling", message);
+    assert_eq!(of("0/3 nodes are available: 3 Insufficient cpu."), "pod_insufficientcpu");
+    assert_eq!(of("0/3 nodes are available: 3 Insufficient memory."), "pod_insufficientmemory");
+    assert_eq!(
+        of("1 Insufficient memory, 2 Insufficient cpu"),
+        "pod_insufficientcpu pod_insufficientmemory"
+    );
+    assert_eq!(of("0/3 nodes are available"), "pod_failedscheduling");
+}
+
+#[test]
+fn payloads_are_eventarbiters_own() {
+    let settings = r#"{"environment":"cluster = prod,zone=a=b"}"#;
+    let body = |event| scene(settings).evaluate(&event).unwrap().verdicts.remove(0).payload;
+    let pod = notice("BackOff", "pod", "shop", "web-1").message("Back-off").host("node-1");
+    assert_eq!(
+        body(pod.event()),
+        r#"{"kind":"POD","name":"web-1","namespace":"shop","host":"node-1","reason":"BackOff","last_timestamp":"2026-01-01T00:00:00Z","message":"Back-off","environment":{"cluster":"prod","zone":"a=b"}}"#
+    );
+    let node = notice("Rebooted", "Node", "default", "node-1").host("node-1");
+    assert_eq!(
+        body(node.event()),
+        r#"{"kind":"NODE","name":"node-1","namespace":"default","reason":"Rebooted","last_timestamp":"2026-01-01T00:00:00Z","message":"","environment":{"cluster":"prod","zone":"a=b"}}"#
+    );
+}
+
+#[test]
+fn a_long_message_of_the_scheduler_is_cut_at_a_character() {
+    let payload = |reason: &str, message: &str| {
+        let event = notice(reason, "Pod", "shop", "web-1").message(message).event();
+        scene("{}").evaluate(&event).unwrap().verdicts.remove(0).payload
+    };
+    let message = format!("a{}", "ä".repeat(300));
+    let cut = payload("FailedScheduling", &message);
+    assert!(cut.contains(&format!("\"a{}\"", "ä".repeat(255))), "511 bytes: {cut}");
+    assert!(payload("Failed", &message).contains(&message), "others are whole");
+    let exact = "a".repeat(512);
+    assert!(payload("FailedScheduling", &exact).contains(&exact));
+}
+
+#[test]
+fn only_an_increase_is_an_alarm() {
+    let seen = |count, delta| {
+        let event = notice("BackOff", "Pod", "shop", "web-1").count(count, delta).event();
+        scene("{}").codes(&event).len()
+    };
+    assert_eq!((seen(5, 0), seen(5, 4)), (0, 1));
+}
+
+#[test]
+fn alarms_can_be_left_out() {
+    let left = |settings: &str, reason: &str, message: &str| {
+        let event = notice(reason, "Pod", "shop", "web-1").message(message).event();
+        scene(settings).codes(&event).join(" ")
+    };
+    let text = r#"{"event_filter":" pod_unhealthy , pod_failed "}"#;
+    assert_eq!(left(text, "Unhealthy", ""), "");
+    assert_eq!(left(text, "Failed", ""), "");
+    assert_eq!(left(text, "FailedSync", ""), "pod_failedsync");
+    let list = r#"{"event_filter":["pod_insufficientcpu"]}"#;
+    let both = "1 Insufficient cpu, 1 Insufficient memory";
+    assert_eq!(left(list, "FailedScheduling", both), "pod_insufficientmemory");
+    let all = r#"{"event_filter":"pod_failedscheduling"}"#;
+    assert_eq!(left(all, "FailedScheduling", both), "", "eventarbiter knew one alarm only");
+}
+
+#[test]
+fn repeat_quiets_an_alarm_about_one_object() {
+    let mut scene = scene(r#"{"repeat":"10m"}"#);
+    let at = |time| notice("FailedScheduling", "Pod", "shop", "web-1").at(time).event();
+    assert_eq!(scene.codes(&at(NEW_YEAR)), ["pod_failedscheduling"]);
+    scene.forget(r#"{"repeat":"10m"}"#).unwrap();
+    assert!(scene.codes(&at(NEW_YEAR + 599_999)).is_empty());
+    let other = notice("Failed", "Pod", "shop", "web-1").at(NEW_YEAR + 1).event();
+    assert_eq!(scene.codes(&other), ["pod_failed"]);
+    assert_eq!(scene.codes(&at(NEW_YEAR + 600_000)), ["pod_failedscheduling"]);
+}
+
+#[test]
+fn settings_are_checked() {
+    let problem = |settings: &str| Scene::<Eventarbiter>::new(settings).err().unwrap();
+    let unknown = problem(r#"{"event_filter":"pod_unhealty"}"#);
+    assert_eq!(unknown.path, "/event_filter");
+    assert!(unknown.message.contains("pod_unhealthy"), "{}", unknown.message);
+    assert_eq!(problem(r#"{"environment":"prod"}"#).path, "/environment");
+    assert_eq!(problem(r#"{"repeat":"often"}"#).path, "/repeat");
+}
