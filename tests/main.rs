@@ -5,6 +5,7 @@ mod classify;
 mod cli;
 mod delivery;
 mod gaps;
+mod harness;
 mod invariants;
 mod isolation;
 mod support;

@@ -18,6 +18,7 @@ use klaxon::model::{
 };
 use klaxon::normalize::{Wanted, decode};
 use klaxon::pipeline::{MemoryState, Pipeline, assemble};
+use klaxon::policy::Targets;
 use klaxon_sdk::testing::{NEW_YEAR, Scene, condition, container, pod};
 use serde_json::{Value, json};
 
@@ -284,7 +285,7 @@ impl Whole {
             state_granted: true,
         };
         let origin = Origin { cluster: "bench".to_owned(), source: "bench".to_owned() };
-        let pipeline = assemble(&[rule], BTreeSet::new(), origin, options(workers, 64)).unwrap();
+        let pipeline = assemble(&[rule], Targets::Any, origin, options(workers, 64)).unwrap();
         Self { pipeline, runs: 0 }
     }
 

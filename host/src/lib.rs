@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "serve")]
 pub mod deliver;
+pub mod document;
 pub mod engine;
 pub mod harness;
 #[cfg(feature = "serve")]

@@ -1,6 +1,5 @@
 //! What the tests share: built rules, fixtures, and replays in process.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use klaxon::engine::Options;
 use klaxon::harness::{Replay, Summary};
 use klaxon::model::{Limits, Narrowing, Origin};
 use klaxon::pipeline::{Step, assemble};
+use klaxon::policy::Targets;
 use klaxon::stream::StreamFile;
 use serde_json::{Value, json};
 
@@ -104,11 +104,8 @@ pub(crate) fn replay_advanced(
     advance_ms: i64,
 ) -> Ran {
     let origin = Origin { cluster: "test".to_owned(), source: "replay".to_owned() };
-    let mut pipeline = assemble(rules, BTreeSet::new(), origin, options).unwrap();
-    let streams = streams
-        .iter()
-        .map(|path| StreamFile { path: path.clone(), snapshot_until: None })
-        .collect();
+    let mut pipeline = assemble(rules, Targets::Any, origin, options).unwrap();
+    let streams = streams.iter().map(|path| StreamFile::at(path.clone())).collect();
     let mut all = Step::default();
     let run = Replay { streams, advance_ms }.run(&mut pipeline, |step| {
         all.append(step);

@@ -13,11 +13,12 @@ const SOURCES: [&str; 5] = ["host", "guest-sdk", "rules", "tests", "xtask"];
 
 /// Which of the host's modules may name which others. A module knows those to its left in the
 /// pipeline only as far as it takes their data.
-const EDGES: [(&str, &[&str]); 18] = [
+const EDGES: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("telemetry", &["model"]),
     ("stream", &["model"]),
-    ("config", &["model", "stream"]),
+    ("document", &[]),
+    ("config", &["document", "model", "stream"]),
     ("normalize", &["model"]),
     ("route", &["model", "normalize"]),
     ("engine", &["model"]),
@@ -27,7 +28,20 @@ const EDGES: [(&str, &[&str]); 18] = [
     ("targets", &["model", "config"]),
     ("journal", &["model", "config", "pipeline", "targets"]),
     ("deliver", &["model", "config", "targets", "journal"]),
-    ("harness", &["model", "config", "stream", "pipeline"]),
+    (
+        "harness",
+        &[
+            "document",
+            "model",
+            "config",
+            "stream",
+            "normalize",
+            "route",
+            "engine",
+            "policy",
+            "pipeline",
+        ],
+    ),
     (
         "app",
         &[
@@ -42,9 +56,24 @@ const EDGES: [(&str, &[&str]); 18] = [
             "deliver",
             "targets",
             "harness",
+            "policy",
         ],
     ),
-    ("cli", &["model", "config", "telemetry", "stream", "engine", "pipeline", "harness", "app"]),
+    (
+        "cli",
+        &[
+            "document",
+            "model",
+            "config",
+            "telemetry",
+            "stream",
+            "engine",
+            "pipeline",
+            "policy",
+            "harness",
+            "app",
+        ],
+    ),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

@@ -21,10 +21,10 @@ const PROFILE: [&str; 7] = [
 /// The crate to build.
 #[derive(Debug, Clone)]
 pub struct Crate<'a> {
-    /// Its `Cargo.toml`, or that of a workspace it belongs to.
+    /// Its `Cargo.toml`.
     pub manifest: &'a Path,
-    /// Its package name.
-    pub package: &'a str,
+    /// What it is called in errors.
+    pub name: &'a str,
     /// A target directory of its own: another compiler than the host's may fill it.
     pub target_dir: &'a Path,
 }
@@ -37,7 +37,6 @@ pub fn compile(toolchain: &Toolchain, wanted: &Crate<'_>) -> Result<PathBuf, Err
     let mut cargo = Command::new("cargo");
     cargo
         .args(["build", "--target", TARGET, "--profile", "rule", "--message-format", "json"])
-        .args(["--package", wanted.package])
         .arg("--manifest-path")
         .arg(wanted.manifest)
         .arg("--target-dir")
@@ -54,13 +53,13 @@ pub fn compile(toolchain: &Toolchain, wanted: &Crate<'_>) -> Result<PathBuf, Err
         cargo.output().map_err(|source| Error::Run { program: "cargo".to_owned(), source })?;
     let messages = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        return Err(Error::Compile { package: wanted.package.to_owned() });
+        return Err(Error::Compile { package: wanted.name.to_owned() });
     }
     messages
         .lines()
         .filter_map(module_of)
         .next_back()
-        .ok_or_else(|| Error::NoModule { package: wanted.package.to_owned() })
+        .ok_or_else(|| Error::NoModule { package: wanted.name.to_owned() })
 }
 
 /// The `.wasm` that one of cargo's messages names, where it names one.

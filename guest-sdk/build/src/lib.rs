@@ -6,10 +6,12 @@
 
 mod compile;
 mod component;
+mod rule;
 mod toolchain;
 
 pub use compile::{Crate, compile};
 pub use component::{componentize, is_component};
+pub use rule::RuleFolder;
 pub use toolchain::Toolchain;
 
 /// Why a rule could not be built, with what to do about it.
@@ -32,6 +34,15 @@ pub enum Error {
         program: String,
         /// Why.
         source: std::io::Error,
+    },
+    /// A folder without a crate.
+    #[error(
+        "{folder} has no Cargo.toml; mend: name the folder of a rule, or make one with `klaxon rule \
+         new`"
+    )]
+    NoCrate {
+        /// The folder.
+        folder: std::path::PathBuf,
     },
     /// Cargo said no; its own words went to stderr.
     #[error("cargo could not build {package} for {target} (see above)", target = toolchain::TARGET)]

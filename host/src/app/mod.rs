@@ -31,6 +31,7 @@ use crate::harness::RecordFeed;
 use crate::journal::{Journal, JournalError, MemoryJournal};
 use crate::model::{Origin, Timestamp};
 use crate::pipeline::{AssembleError, Counts, Pipeline, assemble};
+use crate::policy::Targets;
 use crate::source::{Item, ReplaySource};
 use crate::stream::{StreamError, StreamFile};
 use crate::targets::Sender;
@@ -100,6 +101,7 @@ pub fn run(config: Config, options: Options, drain: Duration) -> Result<RunSumma
     };
     let origin = Origin { cluster: config.cluster.clone(), source: source.name.clone() };
     let targets = config.targets.keys().cloned().collect();
+    let targets = Targets::Configured(Arc::new(targets));
     let pipeline = assemble(&config.rules, targets, origin, options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -209,11 +211,8 @@ fn feed(
     stop: &Arc<AtomicBool>,
     summary: &mut RunSummary,
 ) -> Result<Option<Timestamp>, RunError> {
-    let files: Vec<StreamFile> = source
-        .streams
-        .iter()
-        .map(|path| StreamFile { path: path.clone(), snapshot_until: None })
-        .collect();
+    let files: Vec<StreamFile> =
+        source.streams.iter().map(|path| StreamFile::at(path.clone())).collect();
     let mut records_feed = RecordFeed::new(files.len());
     let replay = ReplaySource { files, speed: source.speed };
     let (records, inbox) = sync_channel(RECORDS);

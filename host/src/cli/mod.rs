@@ -4,7 +4,9 @@ mod exit;
 mod replay;
 #[cfg(feature = "serve")]
 mod run;
+mod test;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,6 +46,16 @@ enum Command {
                             klaxon replay --rule akkeris.wasm --settings settings.json pods.json"
     )]
     Replay(replay::ReplayArguments),
+    /// Run the test files (*.test.yaml) below paths
+    ///
+    /// Each test runs recorded streams through a rule and compares what it says with what is expected:
+    /// with instances that are reused and thrown away, in whole batches and event by event.
+    #[command(after_help = "Examples:\n  klaxon test\n  klaxon test rules/oom --filter memory\n  \
+                            klaxon test --coverage=100% --junit report.xml\n  \
+                            klaxon test --update   (writes snapshots; `git diff` shows what changed)\n\n\
+                            Exit codes: 0 all passed; 1 a failure, or no test found; 2 a rule or a \
+                            stream could not be used.")]
+    Test(test::TestArguments),
 }
 
 /// How results are written.
@@ -61,13 +73,20 @@ enum Output {
 struct EngineArguments {
     /// Threads that run rules [default: one per core]
     #[arg(long, value_name = "N")]
-    workers: Option<std::num::NonZeroUsize>,
+    workers: Option<NonZeroUsize>,
     /// Most events of one call
     #[arg(long, value_name = "N", default_value = "64")]
-    batch: std::num::NonZeroUsize,
+    batch: NonZeroUsize,
     /// Throw an instance away after each call, to find rules that rely on their memory
     #[arg(long)]
     fresh_instances: bool,
+    #[command(flatten)]
+    cache: CacheArguments,
+}
+
+/// Where compiled code is kept.
+#[derive(Debug, Args)]
+struct CacheArguments {
     /// Where compiled code is kept [default: klaxon/compiled in the user's cache folder]
     #[arg(long, value_name = "DIR", env = "KLAXON_CACHE")]
     cache: Option<PathBuf>,
@@ -76,22 +95,31 @@ struct EngineArguments {
     no_cache: bool,
 }
 
+impl CacheArguments {
+    fn directory(&self) -> Option<PathBuf> {
+        if self.no_cache { None } else { self.cache.clone().or_else(default_cache_directory) }
+    }
+}
+
+/// As many as the machine has; one where that is not known.
+fn cores() -> NonZeroUsize {
+    Options::default().workers
+}
+
 impl EngineArguments {
     fn options(&self) -> Options {
-        let defaults = Options::default();
-        let cache = self.cache.clone().or_else(default_cache_directory);
         Options {
-            workers: self.workers.unwrap_or(defaults.workers),
+            workers: self.workers.unwrap_or_else(cores),
             batch: self.batch,
             fresh_instances: self.fresh_instances,
-            cache: if self.no_cache { None } else { cache },
+            cache: self.cache.directory(),
         }
     }
 }
 
 /// Reads a length of time.
 fn span(text: &str) -> Result<std::time::Duration, String> {
-    crate::config::span(text).ok_or_else(|| "write a length of time such as 90s or 2m".to_owned())
+    crate::document::span(text).ok_or_else(|| "write a length of time such as 90s or 2m".to_owned())
 }
 
 /// Runs the command line and returns the exit code.
@@ -113,6 +141,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "serve")]
         Command::Run(arguments) => run::run(arguments),
         Command::Replay(arguments) => replay::replay(arguments),
+        Command::Test(arguments) => test::test(arguments),
     };
     exit.into()
 }

@@ -1,9 +1,10 @@
 //! `klaxon replay`.
 #![expect(clippy::print_stderr, reason = "the summary is for the person who ran it")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -15,6 +16,7 @@ use crate::config::{self, Config};
 use crate::harness::{Replay, ReplayError, Summary};
 use crate::model::{Limits, Narrowing, Origin, Timestamp};
 use crate::pipeline::{Pipeline, Step, assemble};
+use crate::policy::Targets;
 use crate::stream::{self, StreamFile};
 
 #[derive(Debug, Args)]
@@ -76,11 +78,12 @@ fn prepare(arguments: &ReplayArguments) -> Result<(Replay, Pipeline), String> {
         (Some(path), _) => {
             let config = Config::read(path).map_err(|faults| faults.to_string())?;
             let targets = config.targets.keys().cloned().collect();
+            let targets = Targets::Configured(Arc::new(targets));
             (config.cluster, config.rules, targets)
         }
         (None, Some(module)) => {
             let rule = single_rule(module, arguments.settings.as_deref())?;
-            ("replay".to_owned(), vec![rule], BTreeSet::new())
+            ("replay".to_owned(), vec![rule], Targets::Any)
         }
         (None, None) => return Err("name a configuration or a rule".to_owned()),
     };
@@ -88,7 +91,7 @@ fn prepare(arguments: &ReplayArguments) -> Result<(Replay, Pipeline), String> {
         stream::expand(&arguments.streams, Path::new("")).map_err(|fault| fault.to_string())?;
     let streams = files
         .into_iter()
-        .map(|path| StreamFile { path, snapshot_until: arguments.snapshot_until })
+        .map(|path| StreamFile { snapshot_until: arguments.snapshot_until, ..StreamFile::at(path) })
         .collect();
     let origin = Origin { cluster, source: "replay".to_owned() };
     let pipeline = assemble(&rules, targets, origin, arguments.engine.options())

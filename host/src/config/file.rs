@@ -8,7 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::quantity::{Size, Span};
+use crate::document::{Size, Span};
 
 /// klaxon.yaml. Its parts are read one by one, so that a fault in one hides none in another; this
 /// type is what the schema is made of.

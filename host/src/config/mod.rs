@@ -2,13 +2,10 @@
 //! Faults are reported together, each with its file, line, path and mend; only of a part that lacks a
 //! key, or has a value of the wrong form, the meaning is not looked at.
 
-mod fault;
 mod file;
-mod quantity;
 mod secret;
 mod substitute;
 mod validate;
-mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,10 +13,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::document::Faults;
 use crate::model::{Limits, Narrowing};
 
-pub use fault::{Fault, Faults};
-pub use quantity::span;
 pub use secret::Secret;
 
 /// A configuration that passed every check that needs no cluster and no module.

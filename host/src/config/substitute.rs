@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::yaml::escape;
+use crate::document::escape;
 
 /// Replaces in all texts below a value; what cannot be replaced is pushed as (pointer, message).
 pub(super) fn all(

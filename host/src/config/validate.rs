@@ -4,126 +4,26 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use jsonschema::ValidationError;
-use jsonschema::error::ValidationErrorKind;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::fault::{Fault, Faults};
 use super::file::{Allow, RuleFile, SourceFile, Speed, TargetFile, WebhookFile, schema};
-use super::yaml::Document;
 use super::{Config, Rule, Secret, Source, Target, Webhook, substitute};
+use crate::document::{Document, Faults, Found, against_schema, escape, nearest};
 use crate::model::Limits;
 use crate::stream;
 
 pub(super) fn read(path: &Path) -> Result<Config, Faults> {
-    let whole = |line, message| Faults {
-        file: path.to_owned(),
-        faults: vec![Fault { line, path: String::new(), message }],
-    };
-    let text = std::fs::read_to_string(path)
-        .map_err(|fault| whole(0, format!("cannot be read: {fault}; mend: check the path")))?;
-    let mut document = Document::parse(&text).map_err(|(line, why)| whole(line, why))?;
+    let mut document = Document::read(path)?;
     let base = path.parent().unwrap_or(Path::new("."));
 
     let mut found = Vec::new();
     substitute::all(&mut document.value, "", base, &mut found);
-    found.extend(against_schema(&document.value));
+    found.extend(against_schema(&schema(), &document.value));
     let form = found.iter().map(|(pointer, _)| pointer.clone()).collect();
     let mut check = Check { base, found, form, sources: Vec::new(), targets: Vec::new() };
     let config = check.config(path, &document.value);
-    let mut faults: Vec<Fault> = check
-        .found
-        .into_iter()
-        .map(|(pointer, message)| Fault {
-            line: document.line(&pointer),
-            path: dotted(&pointer),
-            message,
-        })
-        .collect();
-    faults.sort_by(|a, b| (a.line, &a.path).cmp(&(b.line, &b.path)));
-    if faults.is_empty() { Ok(config) } else { Err(Faults { file: path.to_owned(), faults }) }
-}
-
-/// `/rules/0/module` as people write it: `rules[0].module`.
-fn dotted(pointer: &str) -> String {
-    let mut path = String::new();
-    for part in pointer.split('/').skip(1) {
-        let part = part.replace("~1", "/").replace("~0", "~");
-        if part.parse::<usize>().is_ok() {
-            path.push_str(&format!("[{part}]"));
-        } else {
-            if !path.is_empty() {
-                path.push('.');
-            }
-            path.push_str(&part);
-        }
-    }
-    path
-}
-
-fn against_schema(value: &Value) -> Vec<(String, String)> {
-    let schema = schema();
-    match jsonschema::validator_for(&schema) {
-        Ok(validator) => {
-            validator.iter_errors(value).flat_map(|fault| explain(&schema, &fault)).collect()
-        }
-        Err(fault) => {
-            vec![(String::new(), format!("the configuration's own schema is wrong: {fault}"))]
-        }
-    }
-}
-
-/// A schema's fault in words; an unknown key names the nearest known one.
-fn explain(schema: &Value, fault: &ValidationError<'_>) -> Vec<(String, String)> {
-    let pointer = fault.instance_path().to_string();
-    match fault.kind() {
-        ValidationErrorKind::AdditionalProperties { unexpected } => {
-            let above = fault.schema_path().to_string();
-            let above = above.rsplit_once('/').map_or("", |(above, _)| above);
-            let properties = schema.pointer(above).and_then(|schema| schema.get("properties"));
-            let known: Vec<&str> = properties
-                .and_then(Value::as_object)
-                .map(|properties| properties.keys().map(String::as_str).collect())
-                .unwrap_or_default();
-            unexpected
-                .iter()
-                .map(|key| {
-                    (format!("{pointer}/{}", super::yaml::escape(key)), unknown(key, &known))
-                })
-                .collect()
-        }
-        ValidationErrorKind::Required { property } => {
-            let name = property.as_str().unwrap_or_default();
-            vec![(pointer, format!("{name:?} is missing; mend: add it"))]
-        }
-        ValidationErrorKind::Constant { expected_value } => {
-            vec![(pointer, format!("this is not {expected_value}; mend: write that"))]
-        }
-        _ => {
-            // What a value should be stands in the description beside the keyword that failed.
-            let keyword = fault.schema_path().to_string();
-            let above = keyword.rsplit_once('/').map_or("", |(above, _)| above);
-            let description = schema.pointer(above).and_then(|schema| schema.get("description"));
-            let mend = description.and_then(Value::as_str).map_or(String::new(), |text| {
-                format!("; mend: write {}", text.trim_end_matches('.'))
-            });
-            // The value itself may hold a secret that was put in from a file.
-            vec![(pointer, format!("{}{mend}", fault.masked_with("the value")))]
-        }
-    }
-}
-
-fn unknown(key: &str, known: &[&str]) -> String {
-    let nearest = known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(key, name), name))
-        .min()
-        .filter(|(distance, name)| *distance <= 2.max(name.len() / 3));
-    match nearest {
-        Some((_, name)) => format!("unknown key; mend: did you mean {name:?}?"),
-        None => format!("unknown key; mend: use one of {}", known.join(", ")),
-    }
+    document.faults(path, check.found).map_or(Ok(config), Err)
 }
 
 /// Takes the value at a JSON Pointer out of an object.
@@ -137,7 +37,7 @@ fn remove(value: &mut Value, pointer: &str) {
 /// Checks that the schema cannot make.
 struct Check<'a> {
     base: &'a Path,
-    found: Vec<(String, String)>,
+    found: Found,
     /// Where the schema or a substitution found something: these places are not read again.
     form: Vec<String>,
     sources: Vec<String>,
@@ -185,7 +85,7 @@ impl Check<'_> {
         });
         let rules = rules.collect();
         let targets = targets.into_iter().filter_map(|(name, one)| {
-            let pointer = format!("/targets/{}", super::yaml::escape(name));
+            let pointer = format!("/targets/{}", escape(name));
             let target = self.read_part(&pointer, one)?;
             Some((name.clone(), self.target(name, target)?))
         });
@@ -261,10 +161,9 @@ impl Check<'_> {
         for (at, target) in rule.targets.iter().enumerate() {
             if !self.targets.contains(target) {
                 let known: Vec<&str> = self.targets.iter().map(String::as_str).collect();
-                let nearest = unknown(target, &known).replace("unknown key; ", "");
                 self.say(
                     format!("/rules/{place}/targets/{at}"),
-                    format!("there is no target {target:?}; {nearest}"),
+                    format!("there is no target {target:?}; {}", nearest(target, &known)),
                 );
             }
         }
@@ -291,7 +190,7 @@ impl Check<'_> {
     }
 
     fn target(&mut self, name: &str, target: TargetFile) -> Option<Target> {
-        let pointer = format!("/targets/{}", super::yaml::escape(name));
+        let pointer = format!("/targets/{}", escape(name));
         match (target.stdout, target.webhook) {
             (Some(_), None) => Some(Target::Stdout),
             (None, Some(webhook)) => {

@@ -11,7 +11,7 @@ pub const MAX_WAKES: usize = 100;
 impl Answer {
     pub(super) fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
         let failure = Failure { kind, message: message.into() };
-        Self { outcome: Err(failure), writes: Vec::new(), log: Vec::new() }
+        Self { outcome: Err(failure), writes: Vec::new(), log: Vec::new(), cost: None }
     }
 
     /// For an event whose rule is out of service.

@@ -100,7 +100,7 @@ impl Runner {
                 Attempt::Undone(again) => failure = again,
             }
         }
-        vec![Answer { outcome: Err(failure), writes: Vec::new(), log: Vec::new() }]
+        vec![Answer { outcome: Err(failure), writes: Vec::new(), log: Vec::new(), cost: None }]
     }
 
     fn call(
@@ -123,9 +123,16 @@ impl Runner {
             limits.state,
         );
         let call = Call::new(events.to_vec(), state, limits.host_calls);
-        let Called { answers, mut call } = instance.evaluate(&self.rule, events, call);
+        let Called { answers, mut call, cost } = instance.evaluate(&self.rule, events, call);
         let attempt = match answers {
-            Ok(answers) => judge(&self.rule, events, answers, &mut call),
+            Ok(answers) => match judge(&self.rule, events, answers, &mut call) {
+                // Of several events nobody can say which cost what.
+                Attempt::Answered(mut answers) if answers.len() == 1 => {
+                    answers.iter_mut().for_each(|answer| answer.cost = Some(cost));
+                    Attempt::Answered(answers)
+                }
+                attempt => attempt,
+            },
             Err(fault) => Attempt::Undone(failure_of(&fault)),
         };
         // What is undone is tried again without what the instance remembers of it.
@@ -173,7 +180,7 @@ fn judge(
             });
         }
         let writes = if outcome.is_ok() { call.writes_of(place) } else { Vec::new() };
-        answers.push(Answer { outcome, writes, log: call.lines_of(place) });
+        answers.push(Answer { outcome, writes, log: call.lines_of(place), cost: None });
     }
     Attempt::Answered(answers)
 }

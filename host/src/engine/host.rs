@@ -13,14 +13,16 @@ pub(super) struct Host {
     pub(super) limiter: Limiter,
     pub(super) deadline: Deadline,
     pub(super) call: Call,
+    pub(super) counts_fuel: bool,
 }
 
 impl Host {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, counts_fuel: bool) -> Self {
         Self {
-            limiter: Limiter { memory: limits.memory },
+            limiter: Limiter { memory: limits.memory, peak: 0 },
             deadline: Deadline::new(),
             call: Call::default(),
+            counts_fuel,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wasmtime::{Config, Engine, Store, UpdateDeadline};
 
+use super::Cost;
 use super::EngineError;
 use super::abi::Guest;
 use super::cache;
@@ -13,7 +14,7 @@ use super::load::LoadedRule;
 use crate::model::{Event, Limits, Outcome};
 
 /// The one configuration that rules are compiled for: deterministic, interruptible, no threads.
-pub(super) fn wasm_engine(cache: Option<&Path>) -> Result<Engine, EngineError> {
+pub(super) fn wasm_engine(cache: Option<&Path>, counts_fuel: bool) -> Result<Engine, EngineError> {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -21,6 +22,7 @@ pub(super) fn wasm_engine(cache: Option<&Path>) -> Result<Engine, EngineError> {
         .relaxed_simd_deterministic(true)
         .cranelift_nan_canonicalization(true)
         .epoch_interruption(true)
+        .consume_fuel(counts_fuel)
         .max_wasm_stack(512 << 10);
     if let Some(directory) = cache {
         config.cache(Some(cache::open(directory)?));
@@ -29,8 +31,8 @@ pub(super) fn wasm_engine(cache: Option<&Path>) -> Result<Engine, EngineError> {
 }
 
 /// A store that ends calls which run over time and refuses growth over the limits.
-pub(super) fn store(engine: &Engine, limits: &Limits) -> Store<Host> {
-    let mut store = Store::new(engine, Host::new(limits));
+pub(super) fn store(sandbox: &Code, limits: &Limits) -> Store<Host> {
+    let mut store = Store::new(&sandbox.wasm, Host::new(limits, sandbox.counts_fuel));
     store.limiter(|host| &mut host.limiter);
     store.epoch_deadline_callback(|mut context| {
         context.data_mut().deadline.tick().map_err(wasmtime::Error::new)?;
@@ -44,6 +46,17 @@ pub(super) fn arm(store: &mut Store<Host>, limits: &Limits, events: usize) {
     store.data_mut().deadline.arm(limits.cpu_for(events));
     store.set_epoch_deadline(1);
     store.set_hostcall_fuel(limits.transfer());
+    if store.data().counts_fuel {
+        // Time is what ends a call: the fuel is only counted.
+        drop(store.set_fuel(u64::MAX));
+    }
+}
+
+/// Where code is compiled, and whether it counts fuel.
+#[derive(Clone)]
+pub(super) struct Code {
+    pub(super) wasm: Engine,
+    pub(super) counts_fuel: bool,
 }
 
 /// One configured instance of a rule.
@@ -56,6 +69,7 @@ pub(super) struct Instance {
 pub(super) struct Called {
     pub(super) answers: wasmtime::Result<Vec<Result<Outcome, String>>>,
     pub(super) call: Call,
+    pub(super) cost: Cost,
 }
 
 impl Instance {
@@ -64,9 +78,9 @@ impl Instance {
     /// # Errors
     /// What the sandbox or the rule says; at load both were tried once with success.
     pub(super) fn new(rule: &LoadedRule) -> wasmtime::Result<Self> {
-        let mut store = store(rule.component.engine(), &rule.limits);
+        let mut store = store(&rule.compiled.code, &rule.limits);
         arm(&mut store, &rule.limits, 1);
-        let mut guest = rule.component.instantiate(&mut store)?;
+        let mut guest = rule.compiled.component.instantiate(&mut store)?;
         guest.configure(&mut store, &rule.settings)?.map_err(|problem| {
             wasmtime::format_err!("settings at {:?}: {}", problem.path, problem.message)
         })?;
@@ -85,6 +99,12 @@ impl Instance {
         self.store.data_mut().call = call;
         let answers = self.guest.evaluate(&mut self.store, &rule.manifest, events);
         let call = std::mem::take(&mut self.store.data_mut().call);
-        Called { answers, call }
+        Called { answers, call, cost: self.cost() }
+    }
+
+    /// What the call that was just made cost.
+    fn cost(&self) -> Cost {
+        let fuel = self.store.data().counts_fuel.then(|| self.store.get_fuel().ok()).flatten();
+        Cost { fuel: fuel.map(|left| u64::MAX - left), memory: self.store.data().limiter.peak }
     }
 }

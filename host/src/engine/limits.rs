@@ -20,6 +20,8 @@ pub(super) enum GrowthRefused {
 /// Says no with a reason, where the guest would otherwise only see that memory did not grow.
 pub(super) struct Limiter {
     pub(super) memory: usize,
+    /// The most that it grew to.
+    pub(super) peak: usize,
 }
 
 impl ResourceLimiter for Limiter {
@@ -33,6 +35,7 @@ impl ResourceLimiter for Limiter {
             let refused = GrowthRefused::Memory { wanted: desired, limit: self.memory };
             return Err(wasmtime::Error::new(refused));
         }
+        self.peak = self.peak.max(desired);
         Ok(true)
     }
 

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
-use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::abi::Loaded;
 use super::batch::failure_of;
+use super::instance::Code;
+use super::sandbox::Sandbox;
 use super::{diagnose, instance, settings};
 use crate::model::{Capability, Limits, Manifest};
 
@@ -46,9 +47,17 @@ pub struct LoadedRule {
     pub manifest: Manifest,
     /// What it imports.
     pub capabilities: BTreeSet<Capability>,
-    pub(super) component: Loaded,
+    pub(super) compiled: Arc<Compiled>,
     pub(super) settings: String,
     pub(super) limits: Limits,
+}
+
+/// What a file becomes, whatever the settings and grants.
+pub(super) struct Compiled {
+    pub(super) component: Loaded,
+    pub(super) code: Code,
+    capabilities: BTreeSet<Capability>,
+    manifest: Manifest,
 }
 
 impl std::fmt::Debug for LoadedRule {
@@ -115,15 +124,15 @@ pub enum LoadFault {
 }
 
 pub(super) fn load(
-    engine: &Engine,
+    sandbox: &Sandbox,
     index: RuleIndex,
     spec: RuleSpec,
 ) -> Result<LoadedRule, LoadError> {
     let fault = |what| LoadError { rule: spec.name.clone(), origin: spec.origin.clone(), what };
-    let (component, capabilities) = compile(engine, &spec).map_err(fault)?;
-    let manifest = describe(engine, &component, &spec.limits).map_err(fault)?;
-    check_manifest(&manifest).map_err(|text| fault(LoadFault::Manifest(text)))?;
-    for capability in &capabilities {
+    let digest = blake3::hash(&spec.bytes).to_hex().to_string();
+    let compiled = sandbox.compiled(&digest, || compile(sandbox, &spec)).map_err(fault)?;
+    let Compiled { capabilities, manifest, .. } = &*compiled;
+    for capability in capabilities {
         if !spec.grants.contains(capability) {
             return Err(fault(LoadFault::NotGranted(capability.name())));
         }
@@ -131,20 +140,20 @@ pub(super) fn load(
             return Err(fault(LoadFault::Undeclared(capability.name())));
         }
     }
-    configure(engine, &component, &manifest, &spec).map_err(fault)?;
+    configure(&compiled, &spec).map_err(fault)?;
     Ok(LoadedRule {
         index,
         name: spec.name.into(),
-        digest: blake3::hash(&spec.bytes).to_hex().to_string(),
-        manifest,
-        capabilities,
-        component,
+        digest,
+        manifest: manifest.clone(),
+        capabilities: capabilities.clone(),
+        compiled,
         settings: spec.settings.to_string(),
         limits: spec.limits,
     })
 }
 
-fn compile(engine: &Engine, spec: &RuleSpec) -> Result<(Loaded, BTreeSet<Capability>), LoadFault> {
+fn compile(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Compiled, LoadFault> {
     // Read whole before anything else: a truncated file is told apart from a wrong one.
     diagnose::outline(&spec.bytes).map_err(LoadFault::NotWasm)?;
     let bytes = klaxon_build::componentize(&spec.bytes)
@@ -163,11 +172,13 @@ fn compile(engine: &Engine, spec: &RuleSpec) -> Result<(Loaded, BTreeSet<Capabil
             outline.imports.iter().any(|import| import.starts_with(&interface))
         })
         .collect();
-    let component =
-        Component::new(engine, &bytes).map_err(|fault| LoadFault::Compile(format!("{fault:#}")))?;
-    let loaded = Loaded::link(engine, &component)
-        .map_err(|fault| LoadFault::Compile(format!("{fault:#}")))?;
-    Ok((loaded, capabilities))
+    let failed = |fault: wasmtime::Error| LoadFault::Compile(format!("{fault:#}"));
+    let component = Component::new(&sandbox.wasm, &bytes).map_err(failed)?;
+    let component = Loaded::link(&sandbox.wasm, &component).map_err(failed)?;
+    let code = Code { wasm: sandbox.wasm.clone(), counts_fuel: sandbox.counts_fuel };
+    let manifest = describe(&code, &component, &spec.limits)?;
+    check_manifest(&manifest).map_err(LoadFault::Manifest)?;
+    Ok(Compiled { component, code, capabilities, manifest })
 }
 
 /// A core module that is no component because it imports WASI gets the error that mends that.
@@ -179,29 +190,26 @@ fn explain(bytes: &[u8], fault: &str) -> String {
         .unwrap_or_else(|| fault.to_owned())
 }
 
-fn describe(engine: &Engine, component: &Loaded, limits: &Limits) -> Result<Manifest, LoadFault> {
-    let mut store = instance::store(engine, limits);
+fn describe(code: &Code, component: &Loaded, limits: &Limits) -> Result<Manifest, LoadFault> {
+    let mut store = instance::store(code, limits);
     instance::arm(&mut store, limits, 1);
     let described =
         component.instantiate(&mut store).and_then(|mut guest| guest.describe(&mut store));
     described.map_err(|fault| LoadFault::Describe(failure_of(&fault).message))
 }
 
-fn configure(
-    engine: &Engine,
-    component: &Loaded,
-    manifest: &Manifest,
-    spec: &RuleSpec,
-) -> Result<(), LoadFault> {
-    let faults = settings::check(&manifest.settings_schema, &spec.settings).map_err(|fault| {
+fn configure(compiled: &Compiled, spec: &RuleSpec) -> Result<(), LoadFault> {
+    let schema = &compiled.manifest.settings_schema;
+    let faults = settings::check(schema, &spec.settings).map_err(|fault| {
         LoadFault::Manifest(format!("its settings schema is no JSON Schema: {fault}"))
     })?;
     if let Some((path, message)) = faults.into_iter().next() {
         return Err(LoadFault::Settings(path, message));
     }
-    let mut store = instance::store(engine, &spec.limits);
+    let mut store = instance::store(&compiled.code, &spec.limits);
     instance::arm(&mut store, &spec.limits, 1);
-    let configured = component
+    let configured = compiled
+        .component
         .instantiate(&mut store)
         .and_then(|mut guest| guest.configure(&mut store, &spec.settings.to_string()));
     match configured {

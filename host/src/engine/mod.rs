@@ -16,6 +16,7 @@ mod imports;
 mod instance;
 mod limits;
 mod load;
+mod sandbox;
 mod settings;
 mod worker;
 
@@ -31,7 +32,8 @@ pub use answer::MAX_WAKES;
 pub use breaker::{Breaker, Ruling};
 pub use cache::default_directory as default_cache_directory;
 pub use imports::log::{Level, Line};
-pub use load::{LoadError, LoadedRule, RuleIndex, RuleSpec};
+pub use load::{LoadError, LoadFault, LoadedRule, RuleIndex, RuleSpec};
+pub use sandbox::Sandbox;
 use worker::{Job, Worker};
 
 /// How an engine runs.
@@ -97,39 +99,55 @@ pub struct Answer {
     pub writes: Vec<Write>,
     /// What the rule wrote to the log.
     pub log: Vec<Line>,
+    /// What the event cost, where it had a call to itself.
+    pub cost: Option<Cost>,
+}
+
+/// What one call cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Fuel, where the sandbox counts it.
+    pub fuel: Option<u64>,
+    /// Bytes of linear memory that the instance has grown to.
+    pub memory: usize,
 }
 
 /// The engine and its threads. Dropping it ends them.
 pub struct Engine {
-    wasm: wasmtime::Engine,
     options: Options,
     workers: Vec<Worker>,
-    // Dropped last: calls under way need its ticks to end.
-    _ticker: deadline::Ticker,
+    // Dropped last: calls under way need its clock to end.
+    sandbox: Arc<Sandbox>,
 }
 
 impl Engine {
-    /// Starts the engine's threads.
+    /// Starts the engine's threads, on a sandbox of its own.
     ///
     /// # Errors
     /// Where the cache folder is not safe, or a thread cannot be started.
     pub fn start(options: Options) -> Result<Self, EngineError> {
-        let wasm = instance::wasm_engine(options.cache.as_deref())?;
-        let ticker = deadline::Ticker::start(&wasm).map_err(EngineError::Thread)?;
+        let sandbox = Sandbox::start(options.cache.as_deref())?;
+        Self::on(sandbox, options)
+    }
+
+    /// Starts the engine's threads, on a sandbox that others may share.
+    ///
+    /// # Errors
+    /// Where a thread cannot be started.
+    pub fn on(sandbox: Arc<Sandbox>, options: Options) -> Result<Self, EngineError> {
         let workers = (0..options.workers.get())
             .map(|number| Worker::start(number, &options))
             .collect::<Result<_, _>>()
             .map_err(EngineError::Thread)?;
-        Ok(Self { wasm, options, workers, _ticker: ticker })
+        Ok(Self { options, workers, sandbox })
     }
 
-    /// Loads a rule: componentizes it where it is a core module, checks what it imports, compiles
-    /// it, asks for its manifest and tries its settings.
+    /// Loads a rule into the sandbox; see [`Sandbox::load`].
     ///
     /// # Errors
     /// What is wrong with the module, its manifest or its settings, and how to mend it.
     pub fn load(&self, index: RuleIndex, spec: RuleSpec) -> Result<Arc<LoadedRule>, LoadError> {
-        load::load(&self.wasm, index, spec).map(Arc::new)
+        self.sandbox.load(index, spec)
     }
 
     /// Evaluates events and returns their answers in the same order. Each rule reads the committed

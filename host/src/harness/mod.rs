@@ -1,5 +1,33 @@
 //! Rules on recorded streams, offline: the middle of the house with a virtual clock and no network.
+//!
+//! [`Replay`] feeds streams to a pipeline. [`RuleUnderTest`] is one rule, loaded once and run in
+//! every way that a host may run it; [`invariants::check`] compares those ways. [`run_tests`] runs
+//! the test files of `klaxon test`.
 
+mod case;
+mod compare;
+mod coverage;
+mod discover;
+mod expect;
+pub mod invariants;
+mod place;
 mod replay;
+pub mod report;
+mod rule;
+mod runner;
+mod snapshot;
+mod state;
+mod suite;
 
+pub use case::{CaseReport, DearestEvent, Failure, FailureKind};
+pub use coverage::Coverage;
+pub use discover::{TestError, module};
 pub use replay::{RecordFeed, Replay, ReplayError, Summary};
+pub use rule::{Input, Ran, RuleError, RuleUnderTest, Sandboxes, Way};
+pub use runner::{Fault, FileReport, TestOptions, TestReport, run_tests};
+pub use snapshot::Update;
+
+/// The JSON Schema of a test file, for editors.
+pub fn schema() -> serde_json::Value {
+    suite::schema()
+}

@@ -8,7 +8,7 @@ use super::{MemoryState, Pipeline};
 use crate::config;
 use crate::engine::{Engine, EngineError, LoadError, Options, RuleIndex, RuleSpec};
 use crate::model::{Capability, Origin};
-use crate::policy::RulePolicy;
+use crate::policy::{RulePolicy, Targets};
 use crate::route::InterestError;
 
 /// Why a pipeline cannot be put together.
@@ -46,13 +46,12 @@ pub enum AssembleError {
 /// The first rule that cannot be loaded, and why.
 pub fn assemble(
     rules: &[config::Rule],
-    targets: BTreeSet<String>,
+    targets: Targets,
     origin: Origin,
     options: Options,
 ) -> Result<Pipeline, AssembleError> {
     let engine = Engine::start(options)?;
     let mut pipeline = Pipeline::new(engine, origin, Arc::new(MemoryState::default()));
-    let targets = Arc::new(targets);
     for (place, rule) in rules.iter().enumerate() {
         let bytes = std::fs::read(&rule.module).map_err(|source| AssembleError::File {
             rule: rule.name.clone(),

@@ -25,7 +25,7 @@ use crate::route::{Gap, GapEnd, InterestError, Router, Routing, own_partition};
 
 pub use assemble::{AssembleError, assemble};
 pub use memory::MemoryState;
-pub use step::{Counts, FailedEvent, LogLine, OutOfService, QuarantinedObject, Step};
+pub use step::{Counts, EventCost, FailedEvent, LogLine, OutOfService, QuarantinedObject, Step};
 use wakes::{Wakes, Waking};
 
 /// Event time that a round may span: the least distance of a wake.
@@ -365,6 +365,9 @@ impl Pipeline {
         let slot = Slot { rule: loaded.name.clone(), partition: event.partition.clone() };
         for line in answer.log {
             self.step.log.push(LogLine { rule: loaded.name.clone(), event: event.id, line });
+        }
+        if let Some(cost) = answer.cost.filter(|cost| cost.fuel.is_some()) {
+            self.step.costs.push(EventCost { event: event.clone(), cost });
         }
         match answer.outcome {
             Ok(outcome) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::engine::{Line, LoadedRule};
+use crate::engine::{Cost, Line, LoadedRule};
 use crate::model::{Event, Failure, Id, ObjectName, Timestamp, Verdict};
 use crate::policy::Refusal;
 use crate::route::Gap;
@@ -26,6 +26,8 @@ pub struct Step {
     pub out_of_service: Vec<OutOfService>,
     /// What rules wrote to the log.
     pub log: Vec<LogLine>,
+    /// What events cost that had a call to themselves, where the sandbox counts fuel.
+    pub costs: Vec<EventCost>,
 }
 
 impl Step {
@@ -38,6 +40,7 @@ impl Step {
         self.gaps.extend(later.gaps);
         self.out_of_service.extend(later.out_of_service);
         self.log.extend(later.log);
+        self.costs.extend(later.costs);
     }
 
     /// Whether nothing came of it.
@@ -49,6 +52,7 @@ impl Step {
             && self.gaps.is_empty()
             && self.out_of_service.is_empty()
             && self.log.is_empty()
+            && self.costs.is_empty()
     }
 }
 
@@ -85,6 +89,15 @@ impl FailedEvent {
             input: event.clone(),
         }
     }
+}
+
+/// What one event cost.
+#[derive(Debug, Clone)]
+pub struct EventCost {
+    /// The event.
+    pub event: Arc<Event>,
+    /// Its cost.
+    pub cost: Cost,
 }
 
 /// An object that could not be decoded.

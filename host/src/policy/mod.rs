@@ -20,8 +20,26 @@ pub struct RulePolicy {
     pub version: Arc<str>,
     /// Where the operator routed it.
     pub routed: Vec<String>,
-    /// Targets that exist, by name.
-    pub targets: Arc<BTreeSet<String>>,
+    /// Targets that a verdict may name.
+    pub targets: Targets,
+}
+
+/// Targets that a verdict may name.
+#[derive(Debug, Clone)]
+pub enum Targets {
+    /// Those of the configuration.
+    Configured(Arc<BTreeSet<String>>),
+    /// Any: there is no configuration, and nothing is sent.
+    Any,
+}
+
+impl Targets {
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Configured(names) => names.contains(name),
+            Self::Any => true,
+        }
+    }
 }
 
 /// A target that a verdict does not go to.
@@ -133,7 +151,7 @@ impl RulePolicy {
         for target in &said.targets {
             match target {
                 RuleTarget::Routed => names.extend(self.routed.iter().cloned()),
-                RuleTarget::Named(name) if self.targets.contains(name) => names.push(name.clone()),
+                RuleTarget::Named(name) if self.targets.has(name) => names.push(name.clone()),
                 RuleTarget::Named(name) => refuse(
                     target.kind(),
                     format!("there is no target {name:?}; mend: configure it under `targets`"),

@@ -1,12 +1,12 @@
 //! JSON documents of a file, each with the line on which it begins.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, BufReader, Cursor, Read};
+use std::path::PathBuf;
 
 use serde::de::IgnoredAny;
 
-use super::StreamError;
+use super::{StreamError, StreamFile};
 
 /// Reads a file document by document. A document may span lines, but begins on one of its own.
 pub(super) struct Documents {
@@ -20,8 +20,13 @@ pub(super) struct Documents {
 const MOST_LINES: u64 = 200_000;
 
 impl Documents {
-    pub(super) fn open(path: &Path) -> Result<Self, StreamError> {
-        let fail = |source| StreamError::File { path: path.to_owned(), source };
+    pub(super) fn open(stream: &StreamFile) -> Result<Self, StreamError> {
+        let path = &stream.path;
+        if let Some(text) = &stream.text {
+            let reader = Box::new(Cursor::new(text.clone()));
+            return Ok(Self { path: path.clone(), reader, line: 0, buffer: Vec::new() });
+        }
+        let fail = |source| StreamError::File { path: path.clone(), source };
         let file = File::open(path).map_err(fail)?;
         if !file.metadata().map_err(fail)?.is_file() {
             let why = "this is no regular file, and a stream is read twice; save it to one first";
@@ -33,7 +38,7 @@ impl Documents {
             _ => Box::new(file),
         };
         let reader = Box::new(BufReader::with_capacity(1 << 16, reader));
-        Ok(Self { path: path.to_owned(), reader, line: 0, buffer: Vec::new() })
+        Ok(Self { path: path.clone(), reader, line: 0, buffer: Vec::new() })
     }
 
     pub(super) fn fault(&self, line: u64, why: String) -> StreamError {

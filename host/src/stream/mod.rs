@@ -11,6 +11,7 @@ mod merge;
 mod record;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use merge::Merged;
 pub use record::{Kind, Record, Skipped};
@@ -53,6 +54,15 @@ pub struct StreamFile {
     pub path: PathBuf,
     /// What comes before this time is state, not news.
     pub snapshot_until: Option<Timestamp>,
+    /// The stream itself, where it is no file: `path` then names it in errors.
+    pub text: Option<Arc<[u8]>>,
+}
+
+impl StreamFile {
+    /// A file, all of whose records are news but for those that say otherwise.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, snapshot_until: None, text: None }
+    }
 }
 
 /// Files for paths that may end in `*.jsonl`-like patterns: a `*` in the last part stands for any

@@ -110,7 +110,7 @@ impl Records {
             .and_then(|time| jiff::Timestamp::from_millisecond(time.as_millis()).ok());
         Ok(Self {
             path: file.path.clone(),
-            documents: Documents::open(&file.path)?,
+            documents: Documents::open(file)?,
             waiting: VecDeque::new(),
             now: first_time(file)?.unwrap_or(jiff::Timestamp::UNIX_EPOCH),
             snapshot_until,
@@ -243,7 +243,7 @@ fn ends_initial_events(bookmark: &BookmarkObject) -> bool {
 /// The first time that any document of the stream tells: what stands before it has none, and is taken
 /// to be of that time.
 fn first_time(file: &StreamFile) -> Result<Option<jiff::Timestamp>, StreamError> {
-    let mut documents = Documents::open(&file.path)?;
+    let mut documents = Documents::open(file)?;
     // A broken document is told with its line when its turn comes.
     while let Ok(Some((_, bytes))) = documents.next() {
         let Ok(found) = serde_json::from_slice::<Line<'_>>(&bytes) else { return Ok(None) };
@@ -260,7 +260,7 @@ fn first_time(file: &StreamFile) -> Result<Option<jiff::Timestamp>, StreamError>
 /// The line of the bookmark that ends the first list of the stream; 0 where there is none, or where
 /// the watch had broken before (what follows a gap is compared, not taken as state).
 fn initial_until(file: &StreamFile) -> Result<u64, StreamError> {
-    let mut documents = Documents::open(&file.path)?;
+    let mut documents = Documents::open(file)?;
     while let Some((line, bytes)) = documents.next()? {
         if !contains(&bytes, INITIAL_EVENTS_END.as_bytes()) && !contains(&bytes, b"\"ERROR\"") {
             continue;

@@ -11,7 +11,7 @@ use crate::model::Seen;
 fn write(folder: &Path, name: &str, text: &str) -> StreamFile {
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
-    StreamFile { path, snapshot_until: None }
+    StreamFile::at(path)
 }
 
 fn line(at: &str, kind: &str, name: &str) -> String {
@@ -165,7 +165,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("stream");
         std::fs::write(&path, bytes).unwrap();
-        drop(read(&[StreamFile { path, snapshot_until: None }]));
+        drop(read(&[StreamFile::at(path)]));
     }
 
     #[test]

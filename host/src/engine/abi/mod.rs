@@ -38,7 +38,6 @@ pub(super) trait Guest: Send {
 
 /// A compiled component with its imports resolved.
 pub(super) struct Loaded {
-    engine: Engine,
     pre: v0_1::Pre,
 }
 
@@ -48,11 +47,7 @@ impl Loaded {
         let mut linker = Linker::new(engine);
         v0_1::add_to_linker(&mut linker)?;
         let pre = v0_1::prepare(&linker, component)?;
-        Ok(Self { engine: engine.clone(), pre })
-    }
-
-    pub(super) fn engine(&self) -> &Engine {
-        &self.engine
+        Ok(Self { pre })
     }
 
     pub(super) fn instantiate(&self, store: &mut Store<Host>) -> wasmtime::Result<Box<dyn Guest>> {

@@ -38,6 +38,8 @@ pub enum Behaviour {
     /// On odd resource versions.
     FailAfterWriting,
     CountInMemory,
+    /// Says words in the order in which a map happens to iterate.
+    LeakMapOrder,
     /// A mebibyte an event.
     LeakMemory,
     SetTooManyWakes,
@@ -134,6 +136,10 @@ impl Hostile {
                 let verdict = Verdict::firing("SEEN", "in memory");
                 out.say(verdict.payload(&self.in_memory)?);
             }
+            Behaviour::LeakMapOrder => {
+                let verdict = Verdict::firing("SEEN", "map order");
+                out.say(verdict.payload(&map_order())?);
+            }
             Behaviour::LeakMemory => std::mem::forget(std::hint::black_box(vec![1u8; 1 << 20])),
             Behaviour::AnswerTooFew => FORGET_ONE.set(true),
             Behaviour::SetTooManyWakes => {
@@ -144,6 +150,12 @@ impl Hostile {
         }
         Ok(())
     }
+}
+
+#[expect(clippy::disallowed_types, reason = "that is the point")]
+fn map_order() -> Vec<&'static str> {
+    let words = ["bulk", "fast", "slow", "test", "west", "north", "east", "south"];
+    words.into_iter().collect::<std::collections::HashSet<_>>().into_iter().collect()
 }
 
 #[expect(unconditional_recursion, reason = "that is the point")]

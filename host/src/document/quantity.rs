@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 
 /// A length of time: `20ms`, `15s`, `72h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span(pub(super) Duration);
+pub struct Span(pub Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -17,7 +17,7 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-pub(super) const SPAN_MEND: &str = "is no length of time; write one such as 20ms, 15s, 30m, 72h";
+const SPAN_MEND: &str = "is no length of time; write one such as 20ms, 15s, 30m, 72h";
 
 /// A length of time from text; none where it is no length of time, or one below zero.
 pub fn span(text: &str) -> Option<Duration> {
@@ -41,7 +41,7 @@ impl JsonSchema for Span {
 
 /// A number of bytes: `64KiB`, `32MiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Size(pub(super) usize);
+pub struct Size(pub usize);
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

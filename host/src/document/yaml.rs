@@ -1,23 +1,50 @@
 //! YAML as a JSON value, with the line of each place.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Number, Value};
 
+use super::fault::{Fault, Faults};
+use super::schema::Found;
+
 /// A document and where its parts stand.
 #[derive(Debug)]
-pub(super) struct Document {
-    pub(super) value: Value,
+pub struct Document {
+    /// What it says.
+    pub value: Value,
     lines: BTreeMap<String, usize>,
 }
 
 impl Document {
-    /// Reads one YAML document.
+    /// Reads a file of one document.
     ///
     /// # Errors
-    /// The line and what is wrong.
-    pub(super) fn parse(text: &str) -> Result<Self, (usize, String)> {
+    /// Where the file cannot be read, or is no YAML.
+    pub fn read(path: &Path) -> Result<Self, Faults> {
+        let whole = |line, message| Faults {
+            file: path.to_owned(),
+            faults: vec![Fault { line, path: String::new(), message }],
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|fault| whole(0, format!("cannot be read: {fault}; mend: check the path")))?;
+        Self::parse(&text).map_err(|(line, why)| whole(line, why))
+    }
+
+    /// What was found at JSON Pointers, with lines and in their order; none where nothing was.
+    pub fn faults(&self, file: &Path, found: Found) -> Option<Faults> {
+        let fault = |(pointer, message): (String, String)| Fault {
+            line: self.line(&pointer),
+            path: dotted(&pointer),
+            message,
+        };
+        let mut faults: Vec<Fault> = found.into_iter().map(fault).collect();
+        faults.sort_by(|a, b| (a.line, &a.path).cmp(&(b.line, &b.path)));
+        (!faults.is_empty()).then(|| Faults { file: file.to_owned(), faults })
+    }
+
+    fn parse(text: &str) -> Result<Self, (usize, String)> {
         let mut documents = MarkedYaml::load_from_str(text)
             .map_err(|fault| (fault.marker().line(), fault.info().to_owned()))?;
         if documents.len() > 1 {
@@ -32,7 +59,7 @@ impl Document {
     }
 
     /// The line of a JSON Pointer, or of the nearest place above it.
-    pub(super) fn line(&self, pointer: &str) -> usize {
+    pub fn line(&self, pointer: &str) -> usize {
         let mut pointer = pointer;
         loop {
             if let Some(line) = self.lines.get(pointer) {
@@ -88,6 +115,23 @@ fn convert(
 }
 
 /// A part of a JSON Pointer (RFC 6901).
-pub(super) fn escape(key: &str) -> String {
+pub fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
+}
+
+/// `/rules/0/module` as people write it: `rules[0].module`.
+fn dotted(pointer: &str) -> String {
+    let mut path = String::new();
+    for part in pointer.split('/').skip(1) {
+        let part = part.replace("~1", "/").replace("~0", "~");
+        if part.parse::<usize>().is_ok() {
+            path.push_str(&format!("[{part}]"));
+        } else {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(&part);
+        }
+    }
+    path
 }

@@ -1,0 +1,136 @@
+//! `klaxon test`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is for who ran it")]
+
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::exit::fail;
+use super::{CacheArguments, Exit, Output};
+use crate::harness::report::{Text, junit};
+use crate::harness::{FileReport, TestOptions, TestReport, Update, run_tests};
+
+#[derive(Debug, Args)]
+pub(super) struct TestArguments {
+    /// Test files (*.test.yaml), and folders to look for them in
+    #[arg(value_name = "PATH", default_value = ".")]
+    paths: Vec<PathBuf>,
+    /// Only tests with this in "path: name"
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Show which codes no test says; with a number, require this share of them in each file
+    #[arg(long, value_name = "PERCENT", num_args = 0..=1, require_equals = true,
+          default_missing_value = "show", value_parser = coverage)]
+    coverage: Option<Coverage>,
+    /// Write snapshots: as they are, or beside the reviewed ones for `cargo insta review`
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true,
+          default_missing_value = "accept", value_enum)]
+    update: Option<UpdateArgument>,
+    /// Also write the report as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// How the report is written, to stdout
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+    /// Test files that are run at once [default: one per core]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    cache: CacheArguments,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum UpdateArgument {
+    /// The verdicts are right as they are
+    Accept,
+    /// Into `.snap.new`, to be looked at first
+    Review,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Coverage {
+    Show,
+    Require(u8),
+}
+
+fn coverage(text: &str) -> Result<Coverage, String> {
+    if text == "show" {
+        return Ok(Coverage::Show);
+    }
+    let number = text.trim_end_matches('%').parse().ok().filter(|number| *number <= 100);
+    number.map(Coverage::Require).ok_or_else(|| "write a share such as 100%".to_owned())
+}
+
+pub(super) fn test(arguments: TestArguments) -> Exit {
+    let options = TestOptions {
+        paths: arguments.paths.clone(),
+        filter: arguments.filter.clone(),
+        coverage: match arguments.coverage {
+            Some(Coverage::Require(share)) => Some(share),
+            _ => None,
+        },
+        update: match arguments.update {
+            None => Update::No,
+            Some(UpdateArgument::Accept) => Update::Accept,
+            Some(UpdateArgument::Review) => Update::Review,
+        },
+        jobs: arguments.jobs.unwrap_or_else(super::cores),
+        cache: arguments.cache.directory(),
+    };
+    let text = Text { colour: colour(), coverage: arguments.coverage.is_some() };
+    let is_text = arguments.output == Output::Text;
+    let done = |file: &FileReport| {
+        if is_text {
+            print!("{}", text.file(file));
+        }
+    };
+    let report = match run_tests(&options, &mut |what| eprintln!("{what}"), done) {
+        Ok(report) => report,
+        Err(fault) => return fail(Exit::CouldNotRun, &fault),
+    };
+    if let Err(fault) = write(&report, &arguments, &text) {
+        return fail(Exit::CouldNotRun, &fault);
+    }
+    judge(&report, &arguments)
+}
+
+/// Colours are for terminals, unless the user wants none (no-color.org).
+fn colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
+}
+
+fn write(report: &TestReport, arguments: &TestArguments, text: &Text) -> Result<(), String> {
+    match arguments.output {
+        Output::Text => println!("{}", text.summary(report)),
+        Output::Json => {
+            println!("{}", serde_json::to_string(report).map_err(|fault| fault.to_string())?);
+        }
+    }
+    if let Some(path) = &arguments.junit {
+        std::fs::write(path, junit(report)?)
+            .map_err(|fault| format!("{}: {fault}; mend: check --junit", path.display()))?;
+    }
+    Ok(())
+}
+
+fn judge(report: &TestReport, arguments: &TestArguments) -> Exit {
+    if report.could_not_run() {
+        return Exit::CouldNotRun;
+    }
+    if report.files.iter().all(|file| file.cases.is_empty() && file.fault.is_none()) {
+        let paths: Vec<String> =
+            arguments.paths.iter().map(|path| path.display().to_string()).collect();
+        let filter = arguments.filter.as_ref();
+        let filter = filter.map_or(String::new(), |text| format!(" with {text:?} in its name"));
+        return fail(
+            Exit::Failure,
+            &format!(
+                "no test was found below {}{filter}; mend: test files end in .test.yaml",
+                paths.join(", ")
+            ),
+        );
+    }
+    if report.files.iter().all(FileReport::passed) { Exit::Success } else { Exit::Failure }
+}

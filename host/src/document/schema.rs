@@ -1,0 +1,123 @@
+//! A schema's faults in words that say what to do.
+
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind;
+use serde_json::Value;
+
+use super::escape;
+
+/// What is wrong, each at its JSON Pointer (RFC 6901).
+pub type Found = Vec<(String, String)>;
+
+/// Checks a value against a schema without references: the place of a fault then names the place in
+/// the schema.
+pub fn against_schema(schema: &Value, value: &Value) -> Found {
+    match jsonschema::validator_for(schema) {
+        Ok(validator) => {
+            validator.iter_errors(value).flat_map(|fault| explain(schema, &fault)).collect()
+        }
+        Err(fault) => vec![(String::new(), format!("the schema itself is wrong: {fault}"))],
+    }
+}
+
+/// A schema's fault in words; an unknown key names the nearest known one.
+fn explain(schema: &Value, fault: &ValidationError<'_>) -> Found {
+    let pointer = fault.instance_path().to_string();
+    match fault.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let above = fault.schema_path().to_string();
+            let above = above.rsplit_once('/').map_or("", |(above, _)| above);
+            let properties = schema.pointer(above).and_then(|schema| schema.get("properties"));
+            let known: Vec<&str> = properties
+                .and_then(Value::as_object)
+                .map(|properties| properties.keys().map(String::as_str).collect())
+                .unwrap_or_default();
+            unexpected
+                .iter()
+                .map(|key| {
+                    (
+                        format!("{pointer}/{}", escape(key)),
+                        format!("unknown key; {}", nearest(key, &known)),
+                    )
+                })
+                .collect()
+        }
+        ValidationErrorKind::AnyOf { context } => match meant(&pointer, context) {
+            Some(faults) => faults.iter().flat_map(|fault| explain(schema, fault)).collect(),
+            None => vec![by_description(schema, fault)],
+        },
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            vec![(pointer, format!("{name:?} is missing; mend: add it"))]
+        }
+        ValidationErrorKind::Constant { expected_value } => {
+            vec![(pointer, format!("this is not {expected_value}; mend: write that"))]
+        }
+        _ => vec![by_description(schema, fault)],
+    }
+}
+
+/// What a value should be stands in the description beside the keyword that failed.
+fn by_description(schema: &Value, fault: &ValidationError<'_>) -> (String, String) {
+    let keyword = fault.schema_path().to_string();
+    let above = keyword.rsplit_once('/').map_or("", |(above, _)| above);
+    let description = schema.pointer(above).and_then(|schema| schema.get("description"));
+    let mend = description
+        .and_then(Value::as_str)
+        .map_or(String::new(), |text| format!("; mend: write {}", text.trim_end_matches('.')));
+    // The value itself may hold a secret that was put in from a file.
+    let what = match fault.kind() {
+        ValidationErrorKind::AnyOf { .. } => {
+            "this has none of the forms that it may have".to_owned()
+        }
+        _ => fault.masked_with("the value").to_string(),
+    };
+    (fault.instance_path().to_string(), format!("{what}{mend}"))
+}
+
+/// Of several forms that a value may have, the one that its author meant: the only one whose every
+/// fault lies deeper than the value itself, or is about its keys.
+fn meant<'a, 'e>(
+    pointer: &str,
+    forms: &'a [Vec<ValidationError<'e>>],
+) -> Option<&'a [ValidationError<'e>]> {
+    let is_inside = |fault: &ValidationError<'_>| {
+        fault.instance_path().to_string() != pointer
+            || matches!(
+                fault.kind(),
+                ValidationErrorKind::AdditionalProperties { .. }
+                    | ValidationErrorKind::Required { .. }
+            )
+    };
+    let mut meant = flat(pointer, forms).into_iter().filter(|faults| faults.iter().all(is_inside));
+    let only = meant.next().filter(|faults| !faults.is_empty())?;
+    meant.next().is_none().then_some(only)
+}
+
+/// Forms that may take several forms themselves, such as one that may also be left out, as those.
+fn flat<'a, 'e>(
+    pointer: &str,
+    forms: &'a [Vec<ValidationError<'e>>],
+) -> Vec<&'a [ValidationError<'e>]> {
+    let inner = |faults: &'a Vec<ValidationError<'e>>| match faults.as_slice() {
+        [only] if only.instance_path().to_string() == pointer => match only.kind() {
+            ValidationErrorKind::AnyOf { context } => flat(pointer, context),
+            _ => vec![faults.as_slice()],
+        },
+        _ => vec![faults.as_slice()],
+    };
+    forms.iter().flat_map(inner).collect()
+}
+
+/// How to mend a name that is none of the known ones.
+pub fn nearest(name: &str, known: &[&str]) -> String {
+    let nearest = known
+        .iter()
+        .map(|one| (strsim::damerau_levenshtein(name, one), one))
+        .min()
+        .filter(|(distance, one)| *distance <= 2.max(one.len() / 3));
+    match nearest {
+        Some((_, one)) => format!("mend: did you mean {one:?}?"),
+        None => format!("mend: use one of {}", known.join(", ")),
+    }
+}

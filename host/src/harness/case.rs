@@ -1,0 +1,344 @@
+//! One case: run in every way, and compared with what was expected.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::compare::{First, Pair, align, first_difference, first_missing};
+use super::expect::Expected;
+use super::invariants::{self, Broken};
+use super::place::Places;
+use super::rule::{Ran, RuleError, RuleUnderTest};
+use super::snapshot::{self, Compared, Update};
+use super::suite::{All, Case};
+use crate::document::nearest;
+use crate::model::Verdict;
+
+/// What came of a case.
+#[derive(Debug, Serialize)]
+pub struct CaseReport {
+    /// What it shows.
+    pub name: String,
+    /// Its line in the file.
+    pub line: usize,
+    /// Why it failed; empty: it passed.
+    pub failures: Vec<Failure>,
+    /// Codes that were said, each once.
+    pub codes: Vec<String>,
+    /// How many verdicts were said.
+    pub verdicts: usize,
+    /// Whether its snapshot was written.
+    pub updated: bool,
+    /// What the dearest event cost, where the case has limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<DearestEvent>,
+}
+
+/// What events cost at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DearestEvent {
+    /// Fuel of one event.
+    pub fuel: u64,
+    /// Bytes of linear memory of one instance.
+    pub memory: usize,
+}
+
+/// One reason why a case failed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// What sort of failure it is.
+    pub kind: FailureKind,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What helps to see why, in lines.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub details: String,
+}
+
+/// What sort of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// It could not be run at all.
+    CouldNotRun,
+    /// Other verdicts were said than expected.
+    Verdicts,
+    /// Another number of verdicts was said than expected.
+    Count,
+    /// Other verdicts were said than were reviewed.
+    Snapshot,
+    /// The rule did not answer an event.
+    Rule,
+    /// How the rule was run changed what it said.
+    Invariant,
+    /// An event cost more than allowed.
+    Limit,
+    /// The test itself makes no sense, such as a code that the rule does not declare.
+    Test,
+}
+
+impl CaseReport {
+    /// Whether all was as expected.
+    pub fn passed(&self) -> bool {
+        self.failures.is_empty()
+    }
+}
+
+/// Runs a case of a file.
+pub(super) fn run(file: &Path, rule: &RuleUnderTest, case: &Case, update: Update) -> CaseReport {
+    let mut judge = Judge { case, failures: Vec::new(), updated: false, cost: None };
+    let mut report = CaseReport {
+        name: case.name.clone(),
+        line: case.line,
+        failures: Vec::new(),
+        codes: Vec::new(),
+        verdicts: 0,
+        updated: false,
+        cost: None,
+    };
+    match judge.run(file, rule, update) {
+        Ok(ran) => {
+            let verdicts = &ran.step.verdicts;
+            report.verdicts = verdicts.len();
+            report.codes = verdicts.iter().map(|verdict| verdict.code.clone()).collect();
+            report.codes.sort();
+            report.codes.dedup();
+        }
+        Err(Broken::Differs(difference)) => {
+            let text = difference.to_string();
+            let (message, details) = text.split_once('\n').unwrap_or((&text, ""));
+            judge.fail(FailureKind::Invariant, message.trim_end_matches(':'), details);
+        }
+        Err(Broken::Rule(fault)) => judge.fail(FailureKind::CouldNotRun, fault.to_string(), ""),
+    }
+    CaseReport { failures: judge.failures, updated: judge.updated, cost: judge.cost, ..report }
+}
+
+struct Judge<'a> {
+    case: &'a Case,
+    failures: Vec<Failure>,
+    updated: bool,
+    cost: Option<DearestEvent>,
+}
+
+impl Judge<'_> {
+    fn fail(&mut self, kind: FailureKind, message: impl Into<String>, details: impl Into<String>) {
+        let (message, details) = (message.into(), details.into());
+        self.failures.push(Failure { kind, message, details });
+    }
+
+    fn run(&mut self, file: &Path, rule: &RuleUnderTest, update: Update) -> Result<Ran, Broken> {
+        let own = self.case.settings.clone().map(|settings| rule.with_settings(settings));
+        let own = own.transpose()?;
+        let rule = own.as_ref().unwrap_or(rule);
+        self.declared(rule);
+        let ran = invariants::check(rule, &self.case.input)?;
+        self.answers(&ran);
+        self.state(&ran);
+        self.verdicts(file, &ran, update);
+        self.limits(rule)?;
+        Ok(ran)
+    }
+
+    /// A code that the rule does not declare can never be said.
+    fn declared(&mut self, rule: &RuleUnderTest) {
+        let expectation = &self.case.expectation;
+        let listed = match &expectation.all {
+            Some(All::Listed(expected)) => expected.as_slice(),
+            _ => &[],
+        };
+        let any = expectation.any.iter().flatten();
+        let counted = expectation.count.iter().flat_map(|count| count.keys().map(String::as_str));
+        let codes = listed.iter().chain(any).map(Expected::code).chain(counted);
+        let manifest = rule.manifest();
+        let mut unknown: Vec<&str> = codes.filter(|code| manifest.code(code).is_none()).collect();
+        unknown.dedup();
+        for code in unknown {
+            let known: Vec<&str> = manifest.codes.iter().map(|code| code.name.as_str()).collect();
+            let mend = nearest(code, &known);
+            self.fail(FailureKind::Test, format!("the rule declares no code {code:?}; {mend}"), "");
+        }
+    }
+
+    /// What the rule did not answer, and what it was never asked.
+    fn answers(&mut self, ran: &Ran) {
+        let step = &ran.step;
+        let places = || Places::of(&self.case.input.streams);
+        if let Some(first) = step.failures.first() {
+            let more = step.failures.len() - 1;
+            let message = format!("{}: {}", first.failure.kind.as_str(), first.failure.message);
+            let mut details = format!("on {}", places().describe(&first.input));
+            if more > 0 {
+                details.push_str(&format!("\nand on {more} more events"));
+            }
+            self.fail(FailureKind::Rule, message, details);
+        }
+        for object in &step.quarantine {
+            let message = format!("an object cannot be decoded: {}", object.reason);
+            self.fail(FailureKind::Rule, message, format!("in {}", object.scope));
+        }
+    }
+
+    /// State that was given and never looked at was given to the wrong partition.
+    fn state(&mut self, ran: &Ran) {
+        let mut given: Vec<&str> =
+            self.case.input.state.iter().map(|(partition, ..)| partition.as_str()).collect();
+        given.dedup();
+        let read: Vec<&str> = ran.partitions.iter().map(|partition| &**partition).collect();
+        for partition in given.into_iter().filter(|partition| !read.contains(partition)) {
+            let details = if read.is_empty() {
+                "the rule read no state at all".to_owned()
+            } else {
+                format!("the rule read the state of: {}", read.join(", "))
+            };
+            self.fail(
+                FailureKind::Test,
+                format!("the state given to partition {partition:?} was never read"),
+                details,
+            );
+        }
+    }
+
+    fn verdicts(&mut self, file: &Path, ran: &Ran, update: Update) {
+        let said = &ran.step.verdicts;
+        match &self.case.expectation.all {
+            Some(All::Listed(expected)) => self.listed(expected, said),
+            Some(All::Snapshot(path)) => self.reviewed(file, path, said, update),
+            None => {}
+        }
+        if let Some(expected) = &self.case.expectation.any
+            && let Some(missing) = first_missing(expected, said)
+        {
+            let missing = expected.get(missing).map(Expected::to_string).unwrap_or_default();
+            let message = format!("expected among the verdicts, in this order: {missing}");
+            let details = self.list(said);
+            self.fail(FailureKind::Verdicts, message, details);
+        }
+        for (code, expected) in self.case.expectation.count.iter().flatten() {
+            let counted = said.iter().filter(|verdict| verdict.code == *code).count() as u64;
+            if counted != *expected {
+                let message = format!("{code}: {expected} expected, {counted} said");
+                let details = self.list(said);
+                self.fail(FailureKind::Count, message, details);
+            }
+        }
+    }
+
+    fn listed(&mut self, expected: &[Expected], said: &[Verdict]) {
+        let Some(first) = first_difference(expected, said) else { return };
+        let message = match first {
+            First::Field(place, mismatch) => format!("verdict {}: {mismatch}", place + 1),
+            First::Number if expected.is_empty() => {
+                format!("nothing expected, {} said", verdicts(said.len()))
+            }
+            First::Number => format!("{} expected, {} said", verdicts(expected.len()), said.len()),
+        };
+        let places = Places::of(&self.case.input.streams);
+        let lines = align(expected, said).into_iter().map(|pair| match pair {
+            Pair::Same(at, _) => {
+                format!("  {}", expected.get(at).map(Expected::to_string).unwrap_or_default())
+            }
+            Pair::Missing(at) => {
+                format!("- {}", expected.get(at).map(Expected::to_string).unwrap_or_default())
+            }
+            Pair::Extra(at) => {
+                said.get(at).map(|one| format!("+ {}", in_full(one, &places))).unwrap_or_default()
+            }
+        });
+        let details = lines.collect::<Vec<_>>().join("\n");
+        self.fail(FailureKind::Verdicts, message, details);
+    }
+
+    fn list(&self, said: &[Verdict]) -> String {
+        if said.is_empty() {
+            return "nothing was said".to_owned();
+        }
+        let places = Places::of(&self.case.input.streams);
+        let lines = said.iter().map(|verdict| format!("  {}", in_full(verdict, &places)));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    fn reviewed(&mut self, file: &Path, path: &Path, said: &[Verdict], update: Update) {
+        let contents = snapshot::contents(said);
+        let source = file.file_name().map(|name| name.to_string_lossy().into_owned());
+        let source = source.unwrap_or_default();
+        let compared = snapshot::compare(path, &source, &self.case.name, &contents, update);
+        let name = path.display();
+        match compared {
+            Ok(Compared::Same) => {}
+            Ok(Compared::Written) => self.updated = true,
+            Ok(Compared::Differs(before)) if before.is_empty() => {
+                let message = format!(
+                    "there is no snapshot {name}; mend: look at what is said, then --update"
+                );
+                self.fail(FailureKind::Snapshot, message, contents);
+            }
+            Ok(Compared::Differs(before)) => {
+                let diff = similar::TextDiff::from_lines(before.trim_end(), contents.trim_end());
+                let lines = diff.iter_all_changes().map(|change| {
+                    let sign = match change.tag() {
+                        similar::ChangeTag::Equal => ' ',
+                        similar::ChangeTag::Delete => '-',
+                        similar::ChangeTag::Insert => '+',
+                    };
+                    format!("{sign} {}", change.value().trim_end())
+                });
+                let details = lines.collect::<Vec<_>>().join("\n");
+                let message = format!(
+                    "the verdicts differ from snapshot {name}; mend: look at what differs, then --update"
+                );
+                self.fail(FailureKind::Snapshot, message, details);
+            }
+            Err(fault) => self.fail(FailureKind::CouldNotRun, format!("{name}: {fault}"), ""),
+        }
+    }
+
+    fn limits(&mut self, rule: &RuleUnderTest) -> Result<(), RuleError> {
+        let limits = self.case.limits;
+        if limits.fuel.is_none() && limits.memory.is_none() {
+            return Ok(());
+        }
+        let costs = rule.measure(&self.case.input)?.step.costs;
+        let fuel = costs.iter().max_by_key(|one| one.cost.fuel);
+        let memory = costs.iter().max_by_key(|one| one.cost.memory);
+        let (Some(fuel), Some(memory)) = (fuel, memory) else { return Ok(()) };
+        let cost =
+            DearestEvent { fuel: fuel.cost.fuel.unwrap_or_default(), memory: memory.cost.memory };
+        self.cost = Some(cost);
+        let places = Places::of(&self.case.input.streams);
+        let over = |limit: Option<u64>, used: u64| limit.filter(|limit| used > *limit);
+        if let Some(limit) = over(limits.fuel, cost.fuel) {
+            let message = format!("an event used {} fuel; the limit is {limit}", cost.fuel);
+            self.fail(FailureKind::Limit, message, format!("on {}", places.describe(&fuel.event)));
+        }
+        let limit = limits.memory.map(|bytes| bytes as u64);
+        if let Some(limit) = over(limit, cost.memory as u64) {
+            let message =
+                format!("an instance grew to {} bytes; the limit is {limit}", cost.memory);
+            let event = places.describe(&memory.event);
+            self.fail(FailureKind::Limit, message, format!("on {event}"));
+        }
+        Ok(())
+    }
+}
+
+fn verdicts(number: usize) -> String {
+    if number == 1 { "1 verdict".to_owned() } else { format!("{number} verdicts") }
+}
+
+/// A verdict that was said: all of it, and the event behind it.
+fn in_full(verdict: &Verdict, places: &Places) -> String {
+    let object = &verdict.object;
+    let namespace =
+        if object.namespace.is_empty() { String::new() } else { format!("{}/", object.namespace) };
+    let kind = object.kind.to_lowercase();
+    format!(
+        "{} {kind}/{namespace}{} status: {:?} key: {:?} payload: {}\n      on {}",
+        verdict.code,
+        object.name,
+        verdict.status.as_str(),
+        verdict.key,
+        verdict.payload.get().replace(['\n', '\r'], " "),
+        places.describe(&verdict.event),
+    )
+}

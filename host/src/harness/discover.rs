@@ -1,0 +1,100 @@
+//! Which test files there are, and which module each is about.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use klaxon_build::{RuleFolder, Toolchain};
+
+use super::suite::ENDING;
+
+/// Why tests cannot be run at all.
+#[derive(Debug, thiserror::Error)]
+pub enum TestError {
+    /// A path that was named cannot be read.
+    #[error("{path}: {why}; mend: check the path")]
+    Path {
+        /// As it was named.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The engine cannot start.
+    #[error(transparent)]
+    Engine(#[from] crate::engine::EngineError),
+}
+
+/// Test files below paths, in the order of the paths, then by name. A file that is named is taken
+/// whatever its name; below folders, hidden ones and those of builds (`target`, `node_modules`) are
+/// not looked into.
+///
+/// # Errors
+/// Where a path is not there or cannot be read.
+pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, TestError> {
+    let mut found = Vec::new();
+    for path in paths {
+        let walk = walkdir::WalkDir::new(path).sort_by_file_name().into_iter();
+        let walk = walk.filter_entry(|entry| {
+            let name = entry.file_name().to_string_lossy();
+            let is_build = name == "target" || name == "node_modules";
+            entry.depth() == 0 || !(is_build || name.len() > 1 && name.starts_with('.'))
+        });
+        for entry in walk {
+            let entry = entry.map_err(|fault| TestError::Path {
+                path: path.clone(),
+                why: fault.io_error().map_or_else(|| fault.to_string(), ToString::to_string),
+            })?;
+            let is_test = entry.file_name().to_string_lossy().ends_with(ENDING);
+            if entry.file_type().is_file() && (is_test || entry.depth() == 0) {
+                let path = entry.into_path();
+                found.push(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path));
+            }
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|path| seen.insert(path.clone()));
+    Ok(found)
+}
+
+/// The module that a test file's `rule` means. A folder with a crate is built where it changed.
+///
+/// # Errors
+/// Where there is none, or it cannot be built; with the mend.
+pub fn module(rule: &Path, say: &mut dyn FnMut(&str)) -> Result<PathBuf, String> {
+    if rule.is_file() {
+        return Ok(rule.to_owned());
+    }
+    if !rule.is_dir() {
+        return Err(format!(
+            "rule: there is no {}; mend: name the rule's folder or its .wasm",
+            rule.display()
+        ));
+    }
+    if rule.join("Cargo.toml").is_file() {
+        return built(rule, say).map_err(|fault| format!("rule: {fault}"));
+    }
+    let modules = fs::read_dir(rule).map_err(|fault| format!("{}: {fault}", rule.display()))?;
+    let modules = modules.flatten().map(|entry| entry.path());
+    let modules: Vec<PathBuf> =
+        modules.filter(|path| path.extension().is_some_and(|end| end == "wasm")).collect();
+    match modules.as_slice() {
+        [module] => Ok(module.clone()),
+        [] => Err(format!(
+            "rule: {} has neither a Cargo.toml nor a .wasm; mend: build the rule, or name its .wasm",
+            rule.display()
+        )),
+        _ => Err(format!(
+            "rule: {} has {} modules; mend: name the one that is meant",
+            rule.display(),
+            modules.len()
+        )),
+    }
+}
+
+fn built(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<PathBuf, klaxon_build::Error> {
+    let folder = RuleFolder::at(folder)?;
+    if folder.is_fresh() {
+        return Ok(folder.module());
+    }
+    say(&format!("building rule {}", folder.name()));
+    folder.build(&Toolchain::find(say)?)
+}

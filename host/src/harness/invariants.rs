@@ -1,0 +1,96 @@
+//! What must hold for every rule on every stream: how it is run changes nothing of what it says.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::rule::{Input, Ran, RuleError, RuleUnderTest, Way};
+
+/// What to do about a difference, whichever it is.
+const MEND: &str = "an instance may be thrown away between any two calls, and any events may share \
+    one; mend: keep what must last in `cx.state()`, and let no answer depend on the order of a \
+    HashMap or HashSet (use BTreeMap, BTreeSet)";
+
+/// Two ways of running that gave different answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// How it was run the second time; the first was [`Way::Reused`].
+    pub way: Way,
+    /// The line of the output that differs first, counted from 1.
+    pub line: usize,
+    /// That line in the reference; empty where it has none.
+    pub reference: String,
+    /// That line in the other run; empty where it has none.
+    pub other: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let same = self.reference.chars().zip(self.other.chars());
+        let same = same.take_while(|(a, b)| a == b).count();
+        writeln!(f, "the rule answers differently with {}:", self.way.as_str())?;
+        writeln!(f, "  {}: {}", Way::Reused.as_str(), excerpt(&self.reference, same))?;
+        writeln!(f, "  {}: {}", self.way.as_str(), excerpt(&self.other, same))?;
+        write!(f, "{MEND}")
+    }
+}
+
+/// What stands around a character.
+fn excerpt(line: &str, around: usize) -> String {
+    const BEFORE: usize = 60;
+    const AFTER: usize = 100;
+    if line.is_empty() {
+        return "nothing".to_owned();
+    }
+    let start = around.saturating_sub(BEFORE);
+    let part: String = line.chars().skip(start).take(around - start + AFTER).collect();
+    let left = if start > 0 { "…" } else { "" };
+    let right = if line.chars().count() > around + AFTER { "…" } else { "" };
+    format!("{left}{part}{right}")
+}
+
+/// Why the invariants do not hold, or could not be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// Two ways of running gave different answers.
+    #[error("{0}")]
+    Differs(Difference),
+    /// The rule could not be run.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+}
+
+/// Runs a rule over streams in every way (twice in the first) and returns what it said, if it always
+/// said the same. What it says may well hold failures: look at `step.failures`.
+///
+/// # Errors
+/// The first difference, or why the rule could not be run.
+pub fn check(rule: &RuleUnderTest, input: &Input) -> Result<Ran, Broken> {
+    let reference = rule.run(input, Way::Reused)?;
+    let lines = lines(&reference);
+    for way in Way::ALL {
+        if let Some(difference) = compare(way, &lines, &self::lines(&rule.run(input, way)?)) {
+            return Err(Broken::Differs(difference));
+        }
+    }
+    Ok(reference)
+}
+
+/// Everything that may not depend on how the rule was run.
+fn lines(ran: &Ran) -> Vec<String> {
+    let step = &ran.step;
+    let json =
+        |line: Result<String, serde_json::Error>| line.unwrap_or_else(|fault| fault.to_string());
+    let verdicts = step.verdicts.iter().map(|one| json(serde_json::to_string(one)));
+    let failures = step.failures.iter().map(|one| json(serde_json::to_string(one)));
+    let refusals = step.refusals.iter().map(|one| json(serde_json::to_string(one)));
+    let counts = std::iter::once(json(serde_json::to_string(&ran.summary.counts)));
+    verdicts.chain(failures).chain(refusals).chain(counts).collect()
+}
+
+fn compare(way: Way, reference: &[String], other: &[String]) -> Option<Difference> {
+    let most = reference.len().max(other.len());
+    let at = (0..most).find(|at| reference.get(*at) != other.get(*at))?;
+    let line = |lines: &[String]| lines.get(at).cloned().unwrap_or_default();
+    Some(Difference { way, line: at + 1, reference: line(reference), other: line(other) })
+}

@@ -1,0 +1,7 @@
+//! Reports of tests, for people and for programs.
+
+mod junit;
+mod text;
+
+pub use junit::junit;
+pub use text::Text;

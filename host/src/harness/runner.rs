@@ -1,0 +1,204 @@
+//! Runs test files side by side and reports them in their order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+
+use serde::Serialize;
+
+use super::case::{self, CaseReport, FailureKind};
+use super::coverage::Coverage;
+use super::discover::{self, TestError};
+use super::rule::{RuleUnderTest, Sandboxes};
+use super::snapshot::Update;
+use super::suite::Suite;
+
+/// What to run, and how.
+#[derive(Debug, Clone)]
+pub struct TestOptions {
+    /// Test files, and folders with test files.
+    pub paths: Vec<PathBuf>,
+    /// Only cases with this in `path: name`.
+    pub filter: Option<String>,
+    /// The share of declared codes that must be said in each file, whatever it says itself.
+    pub coverage: Option<u8>,
+    /// What to do with snapshots that differ.
+    pub update: Update,
+    /// How many files are run at once.
+    pub jobs: NonZeroUsize,
+    /// Where compiled code is kept.
+    pub cache: Option<PathBuf>,
+}
+
+/// What came of one file.
+#[derive(Debug, Serialize)]
+pub struct FileReport {
+    /// The file.
+    pub path: PathBuf,
+    /// The rule's name and version; empty where it was not loaded.
+    pub rule: String,
+    /// Why none of it was run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// In the order of the file.
+    pub cases: Vec<CaseReport>,
+    /// Cases that the filter left out.
+    pub left_out: usize,
+    /// Codes that are said; none where the filter left something out or nothing was run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
+}
+
+/// Why none of a file was run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fault {
+    /// In words, with the mend.
+    pub message: String,
+    /// Whether it is the file's own fault rather than that of its rule.
+    pub is_in_file: bool,
+}
+
+/// What came of all files.
+#[derive(Debug, Default, Serialize)]
+pub struct TestReport {
+    /// In the order of the paths.
+    pub files: Vec<FileReport>,
+}
+
+impl FileReport {
+    /// Whether all was as expected.
+    pub fn passed(&self) -> bool {
+        let covered = self.coverage.as_ref().is_none_or(Coverage::suffices);
+        self.fault.is_none() && covered && self.cases.iter().all(CaseReport::passed)
+    }
+}
+
+impl TestReport {
+    /// All cases that were run.
+    pub fn cases(&self) -> impl Iterator<Item = &CaseReport> {
+        self.files.iter().flat_map(|file| &file.cases)
+    }
+
+    /// How many cases were as expected.
+    pub fn passed(&self) -> usize {
+        self.cases().filter(|case| case.passed()).count()
+    }
+
+    /// How many cases were not.
+    pub fn failed(&self) -> usize {
+        self.cases().filter(|case| !case.passed()).count()
+    }
+
+    /// Whether a rule, a stream or a file could not be used.
+    pub fn could_not_run(&self) -> bool {
+        let of_file = |file: &FileReport| file.fault.as_ref().is_some_and(|one| !one.is_in_file);
+        let mut failures = self.cases().flat_map(|case| &case.failures);
+        self.files.iter().any(of_file)
+            || failures.any(|failure| failure.kind == FailureKind::CouldNotRun)
+    }
+}
+
+/// Runs tests. `say` is told of builds; `done` gets each file in order, as soon as all before it are
+/// done.
+///
+/// # Errors
+/// Where a path cannot be read or the engine cannot start. A file or rule that is not in order is
+/// part of the report.
+pub fn run_tests(
+    options: &TestOptions,
+    say: &mut dyn FnMut(&str),
+    mut done: impl FnMut(&FileReport),
+) -> Result<TestReport, TestError> {
+    let files = discover::files(&options.paths)?;
+    let sandboxes = Sandboxes::start(options.cache.clone())?;
+    let work: Vec<Work> = files.into_iter().map(|path| Work::prepare(path, say)).collect();
+    let next = AtomicUsize::new(0);
+    let (to, from) = sync_channel(options.jobs.get());
+    let mut report = TestReport::default();
+    std::thread::scope(|scope| {
+        for _ in 0..options.jobs.get().min(work.len()) {
+            let (to, next, work, sandboxes) = (to.clone(), &next, &work, &sandboxes);
+            scope.spawn(move || {
+                while let Some((place, work)) = {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    work.get(place).map(|work| (place, work))
+                } {
+                    // Nobody waits any longer only where the process ends.
+                    drop(to.send((place, work.run(sandboxes, options))));
+                }
+            });
+        }
+        drop(to);
+        let mut waiting = BTreeMap::new();
+        for (place, file) in from {
+            waiting.insert(place, file);
+            while let Some(file) = waiting.remove(&report.files.len()) {
+                done(&file);
+                report.files.push(file);
+            }
+        }
+    });
+    Ok(report)
+}
+
+/// A file with its rule built, or why it cannot be run.
+struct Work {
+    path: PathBuf,
+    ready: Result<(Suite, PathBuf), Fault>,
+}
+
+impl Work {
+    fn prepare(path: PathBuf, say: &mut dyn FnMut(&str)) -> Self {
+        let ready = Suite::read(&path)
+            .map_err(|faults| Fault { message: faults.to_string(), is_in_file: true })
+            .and_then(|suite| match discover::module(&suite.rule, say) {
+                Ok(module) => Ok((suite, module)),
+                Err(why) => {
+                    Err(Fault { message: format!("{}: {why}", path.display()), is_in_file: false })
+                }
+            });
+        Self { path, ready }
+    }
+
+    fn run(&self, sandboxes: &std::sync::Arc<Sandboxes>, options: &TestOptions) -> FileReport {
+        let mut report = FileReport {
+            path: self.path.clone(),
+            rule: String::new(),
+            fault: None,
+            cases: Vec::new(),
+            left_out: 0,
+            coverage: None,
+        };
+        let (suite, module) = match &self.ready {
+            Ok(ready) => ready,
+            Err(fault) => return FileReport { fault: Some(fault.clone()), ..report },
+        };
+        let rule = match RuleUnderTest::load(sandboxes, module, suite.settings.clone()) {
+            Ok(rule) => rule,
+            Err(fault) => {
+                let message = format!("{}: {fault}", self.path.display());
+                return FileReport { fault: Some(Fault { message, is_in_file: false }), ..report };
+            }
+        };
+        let manifest = rule.manifest();
+        report.rule = format!("{} {}", manifest.name, manifest.version);
+        for case in &suite.cases {
+            let full = format!("{}: {}", self.path.display(), case.name);
+            if options.filter.as_ref().is_some_and(|filter| !full.contains(filter)) {
+                report.left_out += 1;
+                continue;
+            }
+            report.cases.push(case::run(&self.path, &rule, case, options.update));
+        }
+        if report.left_out == 0 {
+            let passed = report.cases.iter().filter(|case| case.passed());
+            let said: BTreeSet<&str> =
+                passed.flat_map(|case| case.codes.iter().map(String::as_str)).collect();
+            let wanted = options.coverage.or(suite.coverage);
+            report.coverage = Some(Coverage::of(manifest, &said, wanted));
+        }
+        report
+    }
+}

@@ -1,0 +1,120 @@
+//! Reviewed verdicts in files of insta's form, so that `cargo insta review` works on them: a header
+//! between lines of three dashes, then the contents.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::model::Verdict;
+
+/// What to do with a snapshot that is missing or differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Update {
+    /// Nothing: the case fails.
+    #[default]
+    No,
+    /// Write it: the verdicts are right as they are.
+    Accept,
+    /// Write it beside, with `.new` behind its name, for `cargo insta review`; the case fails.
+    Review,
+}
+
+/// What became of a snapshot.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Compared {
+    /// It says what the rule says.
+    Same,
+    /// There was none, or it differed, and now it says so.
+    Written,
+    /// It differs; what it says. Empty where there is none.
+    Differs(String),
+}
+
+/// The verdicts as a reviewer reads them: two lines each, without what differs from host to host.
+pub(super) fn contents(verdicts: &[Verdict]) -> String {
+    if verdicts.is_empty() {
+        return "nothing is said".to_owned();
+    }
+    let lines = verdicts.iter().map(|verdict| {
+        let object = &verdict.object;
+        let mut line = format!("{} {} {}", verdict.time, verdict.code, object.kind);
+        line.push(' ');
+        if !object.namespace.is_empty() {
+            line.push_str(&format!("{}/", object.namespace));
+        }
+        line.push_str(&format!(
+            "{} {} {}",
+            object.name,
+            severity(verdict),
+            verdict.status.as_str()
+        ));
+        line.push_str(&format!(" key={:?} title={:?}", verdict.key, verdict.title));
+        if let Some(delta) = verdict.delta {
+            line.push_str(&format!(" delta={delta}"));
+        }
+        if !verdict.targets.is_empty() {
+            line.push_str(&format!(" targets={}", verdict.targets.join(",")));
+        }
+        if verdict.gap {
+            line.push_str(" gap");
+        }
+        format!("{line}\n  {}", verdict.payload.get().replace(['\n', '\r'], " "))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn severity(verdict: &Verdict) -> String {
+    serde_json::to_string(&verdict.severity).unwrap_or_default().trim_matches('"').to_owned()
+}
+
+/// Compares contents with the file, and writes what is to be written.
+///
+/// # Errors
+/// Where a file cannot be read or written.
+pub(super) fn compare(
+    file: &Path,
+    source: &str,
+    expression: &str,
+    contents: &str,
+    update: Update,
+) -> io::Result<Compared> {
+    let reviewed = match fs::read_to_string(file) {
+        Ok(text) => Some(body(&text).to_owned()),
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => None,
+        Err(fault) => return Err(fault),
+    };
+    let beside = file.with_extension("snap.new");
+    if reviewed.as_deref().map(str::trim_end) == Some(contents.trim_end()) {
+        remove(&beside)?;
+        return Ok(Compared::Same);
+    }
+    let target = match update {
+        Update::No => return Ok(Compared::Differs(reviewed.unwrap_or_default())),
+        Update::Accept => file,
+        Update::Review => &beside,
+    };
+    if let Some(folder) = target.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let header = format!("source: {}\nexpression: {}", quoted(source), quoted(expression));
+    fs::write(target, format!("---\n{header}\n---\n{contents}\n"))?;
+    if update == Update::Review {
+        return Ok(Compared::Differs(reviewed.unwrap_or_default()));
+    }
+    remove(&beside)?;
+    Ok(Compared::Written)
+}
+
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
+        _ => Ok(()),
+    }
+}
+
+/// What stands below the header.
+fn body(text: &str) -> &str {
+    let rest = text.strip_prefix("---\n").unwrap_or(text);
+    rest.split_once("\n---\n").map_or(text, |(_, body)| body)
+}

@@ -1,0 +1,46 @@
+//! State in memory that remembers which partitions a rule looked at.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::model::{Slot, StateKeeper, StateView, Timestamp, Write};
+use crate::pipeline::MemoryState;
+
+/// A test that gives state to a partition which no event has tests nothing: this finds it out.
+#[derive(Debug, Default)]
+pub(super) struct WatchedState {
+    inner: MemoryState,
+    read: Mutex<BTreeSet<Arc<str>>>,
+}
+
+impl WatchedState {
+    pub(super) fn partitions(&self) -> BTreeSet<Arc<str>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, slot: &Slot) {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(slot.partition.clone());
+    }
+}
+
+impl StateView for WatchedState {
+    fn get(&self, slot: &Slot, key: &str, now: Timestamp) -> Option<String> {
+        self.note(slot);
+        self.inner.get(slot, key, now)
+    }
+
+    fn sizes(&self, slot: &Slot, now: Timestamp) -> Vec<(String, usize)> {
+        self.note(slot);
+        self.inner.sizes(slot, now)
+    }
+}
+
+impl StateKeeper for WatchedState {
+    fn commit(&self, slot: &Slot, writes: Vec<Write>, now: Timestamp) {
+        self.inner.commit(slot, writes, now);
+    }
+
+    fn forget(&self, slot: &Slot) {
+        self.inner.forget(slot);
+    }
+}

@@ -1,0 +1,96 @@
+//! A suite: the tests of a file, read and checked.
+
+mod file;
+mod read;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::expect::Expected;
+use super::rule::Input;
+use crate::document::Faults;
+
+pub(crate) use file::schema;
+pub(super) use file::{Entry, ObjectEntry, ObjectParts, SeverityEntry, StatusEntry};
+
+/// How test files end.
+pub(super) const ENDING: &str = ".test.yaml";
+
+/// The tests of one file.
+#[derive(Debug)]
+pub(super) struct Suite {
+    /// The rule's folder or module.
+    pub(super) rule: PathBuf,
+    /// What the rule is configured with, unless a case says otherwise.
+    pub(super) settings: Value,
+    /// In the order of the file.
+    pub(super) cases: Vec<Case>,
+    /// The share of declared codes that must be said, in percent.
+    pub(super) coverage: Option<u8>,
+}
+
+/// One test.
+#[derive(Debug)]
+pub(super) struct Case {
+    /// What it shows.
+    pub(super) name: String,
+    /// Its line in the file.
+    pub(super) line: usize,
+    /// Its own settings.
+    pub(super) settings: Option<Value>,
+    /// What the rule is fed.
+    pub(super) input: Input,
+    /// What the rule must say.
+    pub(super) expectation: Expectation,
+    /// What an event may cost.
+    pub(super) limits: CaseLimits,
+}
+
+/// What a rule must say; at least one of these is there.
+#[derive(Debug, Default)]
+pub(super) struct Expectation {
+    /// All verdicts.
+    pub(super) all: Option<All>,
+    /// Verdicts that are among those said, in this order.
+    pub(super) any: Option<Vec<Expected>>,
+    /// How many of each code are said.
+    pub(super) count: Option<BTreeMap<String, u64>>,
+}
+
+/// All verdicts of a case.
+#[derive(Debug)]
+pub(super) enum All {
+    /// These, in this order.
+    Listed(Vec<Expected>),
+    /// Those of the reviewed file.
+    Snapshot(PathBuf),
+}
+
+/// What the dearest event of a case may cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct CaseLimits {
+    /// Fuel.
+    pub(super) fuel: Option<u64>,
+    /// Bytes of linear memory.
+    pub(super) memory: Option<usize>,
+}
+
+impl Suite {
+    /// Reads a test file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// All faults that were found, each with its line and its mend.
+    pub(super) fn read(path: &Path) -> Result<Self, Faults> {
+        read::read(path)
+    }
+
+    /// The file's name without its ending.
+    pub(super) fn stem(path: &Path) -> String {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.unwrap_or_default();
+        let stem = name.strip_suffix(ENDING).or_else(|| name.strip_suffix(".yaml"));
+        stem.unwrap_or(&name).to_owned()
+    }
+}

@@ -1,0 +1,248 @@
+//! From a test file to a checked suite.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::file::{
+    CaseFile, Entry, Expect, ExpectWord, Fuel, OneOrMore, Percent, SuiteFile, schema,
+};
+use super::{All, Case, CaseLimits, Expectation, Suite};
+use crate::document::{Document, Faults, Found, against_schema, escape};
+use crate::harness::expect::Expected;
+use crate::harness::rule::Input;
+use crate::model::Timestamp;
+use crate::stream::{self, StreamFile};
+
+type State = BTreeMap<String, BTreeMap<String, Value>>;
+
+pub(super) fn read(path: &Path) -> Result<Suite, Faults> {
+    let document = Document::read(path)?;
+    let mut found = against_schema(&schema(), &document.value);
+    let file: Option<SuiteFile> = if found.is_empty() {
+        serde_json::from_value(document.value.clone())
+            .map_err(|fault| found.push((String::new(), fault.to_string())))
+            .ok()
+    } else {
+        None
+    };
+    let suite =
+        file.map(|file| Reader { path, document: &document, found: Vec::new() }.suite(file));
+    let suite = suite.map(|(suite, more)| {
+        found.extend(more);
+        suite
+    });
+    match (document.faults(path, found), suite) {
+        (None, Some(suite)) => Ok(suite),
+        (Some(faults), _) => Err(faults),
+        (None, None) => Err(Faults { file: path.to_owned(), faults: Vec::new() }),
+    }
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    document: &'a Document,
+    found: Found,
+}
+
+impl Reader<'_> {
+    fn say(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.found.push((pointer.into(), message.into()));
+    }
+
+    fn base(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
+    fn suite(mut self, file: SuiteFile) -> (Suite, Found) {
+        if file.tests.is_empty() {
+            self.say("/tests", "there is no test; mend: add one");
+        }
+        let mut slugs = BTreeSet::new();
+        for (place, case) in file.tests.iter().enumerate() {
+            // Snapshots are called after their tests.
+            if !slugs.insert(slug(&case.name)) {
+                self.say(
+                    format!("/tests/{place}/name"),
+                    "another test is called so; mend: give each its own name",
+                );
+            }
+        }
+        let coverage = file.coverage.as_ref().and_then(|share| self.percent(share));
+        let cases = file.tests.into_iter().enumerate();
+        let cases = cases.map(|(place, case)| self.case(place, case, &file.state)).collect();
+        let suite = Suite {
+            rule: self.base().join(&file.rule),
+            settings: Value::Object(file.settings),
+            cases,
+            coverage,
+        };
+        (suite, self.found)
+    }
+
+    fn percent(&mut self, share: &Percent) -> Option<u8> {
+        let number = match share {
+            Percent::Number(number) => Some(*number),
+            Percent::Text(text) => text.trim_end_matches('%').parse().ok(),
+        };
+        let number = number.filter(|number| *number <= 100);
+        if number.is_none() {
+            self.say("/coverage", "this is no share; mend: write one such as 100%");
+        }
+        number
+    }
+
+    fn case(&mut self, place: usize, case: CaseFile, state: &State) -> Case {
+        let pointer = format!("/tests/{place}");
+        let expectation = self.expectation(&pointer, &case);
+        let snapshot_until = case
+            .snapshot_until
+            .as_ref()
+            .and_then(|text| self.time(&format!("{pointer}/snapshot_until"), text));
+        let advance = case.advance.map_or(0, |span| span.0.as_millis());
+        let input = Input {
+            streams: self.streams(&pointer, &case, snapshot_until),
+            advance_ms: i64::try_from(advance).unwrap_or(i64::MAX),
+            state: flat(case.state.as_ref().unwrap_or(state)),
+        };
+        let limits = case.limits.unwrap_or_default();
+        let limits = CaseLimits {
+            fuel: limits.fuel.as_ref().and_then(|fuel| self.fuel(&pointer, fuel)),
+            memory: limits.memory.map(|size| size.0),
+        };
+        Case {
+            line: self.document.line(&pointer),
+            name: case.name,
+            settings: case.settings.map(Value::Object),
+            input,
+            expectation,
+            limits,
+        }
+    }
+
+    fn fuel(&mut self, pointer: &str, fuel: &Fuel) -> Option<u64> {
+        match fuel {
+            Fuel::Number(number) => Some(*number),
+            Fuel::Text(text) => {
+                let number = text.replace('_', "").parse().ok();
+                if number.is_none() {
+                    self.say(format!("{pointer}/limits/fuel"), "this is no number");
+                }
+                number
+            }
+        }
+    }
+
+    fn time(&mut self, pointer: &str, text: &str) -> Option<Timestamp> {
+        let time = text.parse().ok();
+        if time.is_none() {
+            self.say(
+                pointer,
+                "this is no time; mend: write RFC 3339, such as 2026-11-20T10:00:00Z",
+            );
+        }
+        time
+    }
+
+    fn streams(
+        &mut self,
+        pointer: &str,
+        case: &CaseFile,
+        snapshot_until: Option<Timestamp>,
+    ) -> Vec<StreamFile> {
+        let paths = match (&case.stream, &case.events) {
+            (Some(OneOrMore::One(path)), None) => std::slice::from_ref(path),
+            (Some(OneOrMore::More(paths)), None) => paths.as_slice(),
+            (None, Some(events)) => {
+                let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+                return vec![StreamFile {
+                    path: PathBuf::from("events"),
+                    snapshot_until,
+                    text: Some(Arc::from(lines.into_bytes())),
+                }];
+            }
+            _ => {
+                self.say(pointer, "a test has either a stream or events; mend: write one of both");
+                return Vec::new();
+            }
+        };
+        let pointer = format!("{pointer}/stream");
+        if paths.is_empty() {
+            self.say(&pointer, "there is no stream; mend: name one");
+        }
+        let files = stream::expand(paths, self.base()).unwrap_or_else(|fault| {
+            self.say(&pointer, fault.to_string());
+            Vec::new()
+        });
+        for file in files.iter().filter(|file| !file.is_file()) {
+            let message = format!("there is no file {}; mend: check the path", file.display());
+            self.say(&pointer, message);
+        }
+        let stream = |path| StreamFile { snapshot_until, ..StreamFile::at(path) };
+        files.into_iter().map(stream).collect()
+    }
+
+    fn expectation(&mut self, pointer: &str, case: &CaseFile) -> Expectation {
+        if case.expect.is_none() && case.expect_any.is_none() && case.count.is_none() {
+            self.say(
+                pointer,
+                "the test expects nothing, so it cannot fail; mend: add expect, expect_any or count",
+            );
+        }
+        let all = case.expect.as_ref().map(|expect| match expect {
+            Expect::Word(ExpectWord::None) => All::Listed(Vec::new()),
+            Expect::Word(ExpectWord::Snapshot) => All::Snapshot(self.snapshot(&case.name)),
+            Expect::List(entries) => {
+                All::Listed(self.entries(&format!("{pointer}/expect"), entries))
+            }
+        });
+        let any = case.expect_any.as_ref();
+        let any = any.map(|entries| self.entries(&format!("{pointer}/expect_any"), entries));
+        if any.as_ref().is_some_and(Vec::is_empty) {
+            self.say(
+                format!("{pointer}/expect_any"),
+                "an empty list cannot fail; mend: name a verdict, or write `expect: none`",
+            );
+        }
+        if case.count.as_ref().is_some_and(BTreeMap::is_empty) {
+            self.say(format!("{pointer}/count"), "this counts nothing; mend: name a code");
+        }
+        Expectation { all, any, count: case.count.clone() }
+    }
+
+    fn entries(&mut self, pointer: &str, entries: &[Entry]) -> Vec<Expected> {
+        let mut expected = Vec::new();
+        for (place, entry) in entries.iter().enumerate() {
+            match Expected::from_file(entry) {
+                Ok(entry) => expected.push(entry),
+                Err((field, why)) => self.say(format!("{pointer}/{place}/{}", escape(field)), why),
+            }
+        }
+        expected
+    }
+
+    fn snapshot(&self, case: &str) -> PathBuf {
+        let name = format!("{}__{}.snap", Suite::stem(self.path), slug(case));
+        self.base().join("snapshots").join(name)
+    }
+}
+
+/// A name as part of a file's name.
+fn slug(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("_").to_lowercase()
+}
+
+/// A text stays as it is, anything else is kept as JSON: what `put` and `put_json` of an SDK write.
+fn flat(state: &State) -> Vec<(String, String, String)> {
+    let entries = state
+        .iter()
+        .flat_map(|(partition, keys)| keys.iter().map(move |(key, value)| (partition, key, value)));
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    entries.map(|(partition, key, value)| (partition.clone(), key.clone(), text(value))).collect()
+}

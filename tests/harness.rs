@@ -1,0 +1,321 @@
+//! The harness tests itself: each wrong rule and each wrong expectation must fail, with a message
+//! that says what is wrong, where, and what to do.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::support::{KLAXON, module, options, pod_line, stream};
+
+/// A folder with test files, and what `klaxon test` says of it.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).unwrap()
+    }
+
+    /// The exit code, and all that was printed, without what differs from machine to machine.
+    fn test(&self, arguments: &[&str]) -> (i32, String) {
+        let output = Command::new(KLAXON)
+            .arg("test")
+            .args(arguments)
+            .current_dir(self.path())
+            .env("NO_COLOR", "1")
+            .env("KLAXON_CACHE", options().cache.unwrap())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        let text = text.replace(self.path().to_str().unwrap(), "DIR");
+        (
+            output.status.code().unwrap(),
+            text.replace(module("akkeris").parent().unwrap().to_str().unwrap(), "RULES"),
+        )
+    }
+}
+
+/// Three pods of an app: `crash` ends with an error, `oom` is killed for memory, `ok` runs.
+fn pods(folder: &Folder) {
+    let end = |reason: &str, code: i32| {
+        json!({"name": "app", "restartCount": 2,
+               "state": {"terminated": {"reason": reason, "exitCode": code}}})
+    };
+    let runs = json!({"name": "app", "ready": true, "state": {"running": {}}});
+    let lines = [
+        pod_line("ADDED", "2026-01-01T00:00:00Z", "ok", 1, &runs),
+        pod_line("MODIFIED", "2026-01-01T00:00:01Z", "crash", 2, &end("Error", 1)),
+        pod_line("MODIFIED", "2026-01-01T00:00:02Z", "oom", 3, &end("OOMKilled", 137)),
+    ];
+    stream(folder.path(), "pods.jsonl", &lines);
+}
+
+/// A file with one test of a rule on these pods.
+fn suite(rule: &str, settings: &Value, case: &Value) -> String {
+    let mut case = case.clone();
+    case["name"] = json!("the pods");
+    case["stream"] = json!("pods.jsonl");
+    json!({"rule": module(rule), "settings": settings, "tests": [case]}).to_string()
+}
+
+#[track_caller]
+fn says(exit: i32, rule: &str, settings: Value, case: Value) -> String {
+    let folder = Folder::new();
+    pods(&folder);
+    folder.write("pods.test.yaml", &suite(rule, &settings, &case));
+    let (code, text) = folder.test(&[]);
+    assert_eq!(code, exit, "{text}");
+    text
+}
+
+fn right() -> Value {
+    json!([
+        {"code": "H10", "object": "pod/crash", "payload": {"action": "crashed", "restarts": 2}},
+        {"code": "R14", "object": {"kind": "Pod", "namespace": "a", "name": "oom"}},
+    ])
+}
+
+#[test]
+fn what_is_right_passes() {
+    let all = json!({"expect": right(), "expect_any": [{"code": "R14"}], "count": {"R14": 1, "H9": 0},
+        "limits": {"fuel": "2_000_000", "memory": "8MiB"}});
+    let text = says(0, "akkeris", json!({}), all);
+    assert!(text.contains("ok   the pods (") && text.contains("1 passed, 0 failed"), "{text}");
+    let narrowed = json!({"expect": "none", "snapshot_until": "2026-01-02T00:00:00Z"});
+    let text = says(0, "eventarbiter", json!({}), narrowed);
+    assert!(text.contains("1 passed"), "{text}");
+}
+
+#[test]
+fn wrong_expectations() {
+    let mut table = String::new();
+    let mut row = |title: &str, case: Value| {
+        table.push_str(&format!("## {title}\n{}\n", says(1, "akkeris", json!({}), case)));
+    };
+    row("a verdict too many is said", json!({"expect": [right()[0]]}));
+    row("a verdict is not said", json!({"expect": [right()[0], right()[1], {"code": "H8"}]}));
+    row("the order is another", json!({"expect": [right()[1], right()[0]]}));
+    row("nothing was expected", json!({"expect": "none"}));
+    row(
+        "a field that is not there",
+        json!({"expect": [
+        {"code": "H10", "payload": {"cause": "memory"}}, right()[1]]}),
+    );
+    row(
+        "a field has another value",
+        json!({"expect": [
+        {"code": "H10", "object": "pod/crash"}, {"code": "R14", "object": "pod/a/crash"}]}),
+    );
+    row(
+        "a list is shorter",
+        json!({"expect": [
+        {"code": "H10", "payload": {"dynos": []}}, right()[1]]}),
+    );
+    row("another severity", json!({"expect": [{"code": "H10", "severity": "info"}, right()[1]]}));
+    row("not among them in this order", json!({"expect_any": [{"code": "R14"}, {"code": "H10"}]}));
+    row("another count", json!({"count": {"H10": 2}}));
+    row("a code that the rule does not declare", json!({"count": {"R15": 0}}));
+    row(
+        "an event costs too much",
+        json!({"count": {"R14": 1}, "limits": {"fuel": 1, "memory": "64KiB"}}),
+    );
+    row("there is no snapshot", json!({"expect": "snapshot"}));
+    // What an event costs changes with the compiler of the rule.
+    insta::with_settings!({filters => vec![(r"used \d+ fuel", "used [n] fuel"), (r"grew to \d+", "grew to [n]")]}, {
+        assert_snapshot!(table);
+    });
+}
+
+#[test]
+fn wrong_rules() {
+    let mut table = String::new();
+    for (title, behaviour) in [
+        ("it keeps state in memory", "count-in-memory"),
+        ("the order of a map leaks", "leak-map-order"),
+        ("it traps", "trap"),
+        ("it says a code that it does not declare", "say-undeclared-code"),
+    ] {
+        let settings = json!({"behaviour": behaviour});
+        let text = says(1, "hostile", settings, json!({"count": {"SEEN": 3}}));
+        table.push_str(&format!("## {title}\n{text}\n"));
+    }
+    // The hash of a map's keys, and so its order, is the standard library's business.
+    insta::with_settings!({filters => vec![(r#"\["\w+(","\w+){7}"\]"#, "[words]"), (r#""id":"\w+""#, "\"id\":\"…\"")]}, {
+        assert_snapshot!(table);
+    });
+}
+
+#[test]
+fn state_that_nobody_reads_is_told() {
+    let case = |partition: &str| json!({"state": {partition: {"said/R14": 1_767_225_600_000_i64}}, "count": {"R14": 0}});
+    let text = says(0, "akkeris", json!({}), case("uid-oom"));
+    assert!(text.contains("1 passed"), "what was said before is known: {text}");
+    assert_snapshot!(says(
+        1,
+        "akkeris",
+        json!({}),
+        json!({"state": {"oom": {"said/R14": 0}}, "count": {"R14": 1}})
+    ));
+}
+
+#[test]
+fn codes_that_no_test_says_are_missed() {
+    let folder = Folder::new();
+    pods(&folder);
+    let mut file: Value =
+        serde_json::from_str(&suite("akkeris", &json!({}), &json!({"count": {"H10": 1}}))).unwrap();
+    file["coverage"] = json!("100%");
+    folder.write("pods.test.yaml", &file.to_string());
+    let (code, text) = folder.test(&[]);
+    assert_eq!(code, 1, "{text}");
+    assert_snapshot!(text);
+    assert_eq!(folder.test(&["--coverage=20%"]).0, 0, "the command line decides");
+    assert_eq!(folder.test(&["--filter", "pods"]).0, 1);
+    file["coverage"] = json!(22);
+    folder.write("pods.test.yaml", &file.to_string());
+    assert_eq!(folder.test(&[]).0, 0, "two of nine");
+    let (code, text) = folder.test(&["--coverage"]);
+    assert_eq!(code, 0);
+    assert!(text.contains("coverage: 2 of 9 codes (22%); no passing test says H9"), "{text}");
+}
+
+#[test]
+fn wrong_files() {
+    let mut table = String::new();
+    let mut row = |title: &str, exit: i32, text: &str| {
+        let folder = Folder::new();
+        pods(&folder);
+        folder.write("broken.jsonl", "nonsense\n");
+        folder.write("it.test.yaml", &text.replace("RULE", module("akkeris").to_str().unwrap()));
+        let (code, text) = folder.test(&["it.test.yaml"]);
+        assert_eq!(code, exit, "{title}: {text}");
+        table.push_str(&format!("## {title}\n{text}\n"));
+    };
+    row(
+        "unknown keys, each of them",
+        1,
+        "rule: RULE\nsetings: {}\ntests:\n  - name: a\n    stream: pods.jsonl\n    expext: none\n    expect:\n      - {code: H10, objekt: pod/web}\n",
+    );
+    row("no rule, no tests", 1, "settings: {}\n");
+    row("an empty list of tests", 1, "rule: RULE\ntests: []\n");
+    row("nothing to expect, nothing to run", 1, "rule: RULE\ntests:\n  - name: a\n");
+    row(
+        "stream and events",
+        1,
+        "rule: RULE\ntests:\n  - {name: a, stream: pods.jsonl, events: [], expect: none}\n",
+    );
+    row(
+        "two tests of one name",
+        1,
+        "rule: RULE\ntests:\n  - {name: a b, events: [], expect: none}\n  - {name: A-b, events: [], expect: none}\n",
+    );
+    row(
+        "wrong values",
+        1,
+        "rule: RULE\ncoverage: 101%\ntests:\n  - name: a\n    stream: none.jsonl\n    snapshot_until: noon\n    advance: soon\n    expect: nothing\n    limits: {fuel: much, memory: 8}\n",
+    );
+    row(
+        "wrong values that the schema cannot know",
+        1,
+        "rule: RULE\ncoverage: 101\ntests:\n  - name: a\n    stream: none.jsonl\n    snapshot_until: noon\n    expect: [{code: H10, object: web-1}]\n    count: {}\n    expect_any: []\n",
+    );
+    row("no YAML", 1, "rule: [\n");
+    row("no such rule", 2, "rule: nowhere\ntests:\n  - {name: a, events: [], expect: none}\n");
+    row("a folder without a rule", 2, "rule: .\ntests:\n  - {name: a, events: [], expect: none}\n");
+    row(
+        "settings that the rule refuses",
+        2,
+        "rule: RULE\nsettings: {repeat: often}\ntests:\n  - {name: a, events: [], expect: none}\n",
+    );
+    row(
+        "settings of one test that the rule refuses",
+        2,
+        "rule: RULE\ntests:\n  - {name: a, events: [], expect: none, settings: {repeat: often}}\n  - {name: b, events: [], expect: none}\n",
+    );
+    row(
+        "a broken stream",
+        2,
+        "rule: RULE\ntests:\n  - {name: a, stream: broken.jsonl, expect: none}\n",
+    );
+    row(
+        "a broken event",
+        2,
+        "rule: RULE\ntests:\n  - {name: a, events: [{type: ADDED}, {a: 1}], expect: none}\n",
+    );
+    assert_snapshot!(table);
+}
+
+#[test]
+fn no_test_is_a_failure() {
+    let folder = Folder::new();
+    let (code, text) = folder.test(&[]);
+    assert_eq!(code, 1);
+    assert_snapshot!(text);
+    assert_eq!(folder.test(&["elsewhere"]).0, 2, "a path that is not there");
+    pods(&folder);
+    folder.write("pods.test.yaml", &suite("akkeris", &json!({}), &json!({"count": {"H10": 1}})));
+    assert_eq!(folder.test(&[]).0, 0);
+    let (code, text) = folder.test(&["--filter", "nothing of this name"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("no test was found below . with \"nothing of this name\""), "{text}");
+}
+
+#[test]
+fn snapshots_are_of_instas_form() {
+    let folder = Folder::new();
+    pods(&folder);
+    let file = |settings: Value| suite("akkeris", &settings, &json!({"expect": "snapshot"}));
+    folder.write("pods.test.yaml", &file(json!({})));
+    let snap = "snapshots/pods__the_pods.snap";
+    assert_eq!(folder.test(&["--update=review"]).0, 1, "to be looked at first");
+    assert!(folder.path().join(format!("{snap}.new")).exists());
+    assert_eq!(folder.test(&["--update"]).0, 0);
+    assert!(!folder.path().join(format!("{snap}.new")).exists());
+    assert_eq!(folder.test(&[]).0, 0);
+    assert_snapshot!("written", folder.read(snap));
+    // insta itself reads it, and finds what we say the contents are.
+    let contents = folder.read(snap).split("\n---\n").nth(1).unwrap().to_owned();
+    let snapshots = folder.path().join("snapshots");
+    insta::with_settings!({snapshot_path => snapshots, prepend_module_to_snapshot => false}, {
+        assert_snapshot!("pods__the_pods", contents);
+    });
+    let changed = folder.read(snap).replace("H10", "H9");
+    folder.write(snap, &changed);
+    let (code, text) = folder.test(&[]);
+    assert_eq!(code, 1);
+    assert_snapshot!("differs", text);
+}
+
+#[test]
+fn reports_for_programs() {
+    let folder = Folder::new();
+    pods(&folder);
+    folder.write("a.test.yaml", &suite("akkeris", &json!({}), &json!({"expect": right()})));
+    folder.write("b.test.yaml", &suite("akkeris", &json!({}), &json!({"expect": "none"})));
+    folder.write("c.test.yaml", "rule: [\n");
+    let (code, text) = folder.test(&["--output", "json", "--junit", "report.xml", "--jobs", "2"]);
+    assert_eq!(code, 1);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_snapshot!("json", serde_json::to_string_pretty(&report).unwrap());
+    assert_snapshot!("junit", folder.read("report.xml"));
+    for jobs in ["1", "2", "8"] {
+        let (_, again) = folder.test(&["--output", "json", "--jobs", jobs]);
+        assert_eq!(text, again, "the order is that of the files");
+    }
+    assert_eq!(folder.test(&["--junit", "nowhere/report.xml"]).0, 2);
+}
