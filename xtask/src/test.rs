@@ -1,8 +1,10 @@
 //! `cargo xtask test`: everything that the tests need, then every test.
 
+use std::process::Command;
+
 use anyhow::Result;
 
-use crate::workspace::{cargo, run_command};
+use crate::workspace::{cargo, run_command, target_dir};
 use crate::{rules, tools};
 
 /// Builds and runs.
@@ -10,5 +12,7 @@ pub(crate) fn run() -> Result<()> {
     rules::build_all()?;
     tools::webhook_verifier()?;
     // Snapshots are reviewed, never written by a test run that someone may trust.
-    run_command(cargo().args(["test", "--workspace"]).env("INSTA_UPDATE", "no"))
+    run_command(cargo().args(["test", "--workspace"]).env("INSTA_UPDATE", "no"))?;
+    let klaxon = target_dir().join("debug/klaxon");
+    run_command(Command::new(klaxon).args(["test", "rules"]))
 }

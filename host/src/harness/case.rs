@@ -211,14 +211,14 @@ impl Judge<'_> {
         {
             let missing = expected.get(missing).map(Expected::to_string).unwrap_or_default();
             let message = format!("expected among the verdicts, in this order: {missing}");
-            let details = self.list(said);
+            let details = self.list(said, None);
             self.fail(FailureKind::Verdicts, message, details);
         }
         for (code, expected) in self.case.expectation.count.iter().flatten() {
             let counted = said.iter().filter(|verdict| verdict.code == *code).count() as u64;
             if counted != *expected {
                 let message = format!("{code}: {expected} expected, {counted} said");
-                let details = self.list(said);
+                let details = self.list(said, Some(code));
                 self.fail(FailureKind::Count, message, details);
             }
         }
@@ -245,17 +245,16 @@ impl Judge<'_> {
                 said.get(at).map(|one| format!("+ {}", in_full(one, &places))).unwrap_or_default()
             }
         });
-        let details = lines.collect::<Vec<_>>().join("\n");
+        let details = shorten(lines.collect());
         self.fail(FailureKind::Verdicts, message, details);
     }
 
-    fn list(&self, said: &[Verdict]) -> String {
-        if said.is_empty() {
-            return "nothing was said".to_owned();
-        }
+    /// The verdicts that were said; where a code is given, only those.
+    fn list(&self, said: &[Verdict], code: Option<&str>) -> String {
+        let said = said.iter().filter(|one| code.is_none_or(|code| one.code == code));
         let places = Places::of(&self.case.input.streams);
-        let lines = said.iter().map(|verdict| format!("  {}", in_full(verdict, &places)));
-        lines.collect::<Vec<_>>().join("\n")
+        let lines: Vec<String> = said.map(|one| format!("  {}", in_full(one, &places))).collect();
+        if lines.is_empty() { "nothing was said".to_owned() } else { shorten(lines) }
     }
 
     fn reviewed(&mut self, file: &Path, path: &Path, said: &[Verdict], update: Update) {
@@ -271,7 +270,8 @@ impl Judge<'_> {
                 let message = format!(
                     "there is no snapshot {name}; mend: look at what is said, then --update"
                 );
-                self.fail(FailureKind::Snapshot, message, contents);
+                let lines = contents.lines().map(str::to_owned).collect();
+                self.fail(FailureKind::Snapshot, message, shorten(lines));
             }
             Ok(Compared::Differs(before)) => {
                 let diff = similar::TextDiff::from_lines(before.trim_end(), contents.trim_end());
@@ -283,7 +283,7 @@ impl Judge<'_> {
                     };
                     format!("{sign} {}", change.value().trim_end())
                 });
-                let details = lines.collect::<Vec<_>>().join("\n");
+                let details = shorten(lines.collect());
                 let message = format!(
                     "the verdicts differ from snapshot {name}; mend: look at what differs, then --update"
                 );
@@ -320,6 +320,30 @@ impl Judge<'_> {
         }
         Ok(())
     }
+}
+
+/// Lines around those that differ (`-` and `+`), and not more than a person reads.
+fn shorten(lines: Vec<String>) -> String {
+    const AROUND: usize = 3;
+    const MOST: usize = 40;
+    let differs = |line: &String| line.starts_with(['-', '+']);
+    let is_diff = lines.iter().any(differs);
+    let near = |at: usize| {
+        let around = lines.iter().skip(at.saturating_sub(AROUND)).take(2 * AROUND + 1);
+        !is_diff || around.into_iter().any(differs)
+    };
+    let mut shown: Vec<&str> = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        if near(at) {
+            shown.push(line);
+        } else if shown.last() != Some(&"  …") {
+            shown.push("  …");
+        }
+    }
+    let hidden = shown.len().saturating_sub(MOST);
+    shown.truncate(MOST);
+    let more = if hidden > 0 { format!("\n… and {hidden} more") } else { String::new() };
+    shown.join("\n") + &more
 }
 
 fn verdicts(number: usize) -> String {
