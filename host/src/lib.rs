@@ -24,6 +24,7 @@ pub mod normalize;
 pub mod pipeline;
 pub mod policy;
 pub mod route;
+pub mod scaffold;
 #[cfg(feature = "serve")]
 pub mod source;
 pub mod stream;

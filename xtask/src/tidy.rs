@@ -13,7 +13,7 @@ const SOURCES: [&str; 5] = ["host", "guest-sdk", "rules", "tests", "xtask"];
 
 /// Which of the host's modules may name which others. A module knows those to its left in the
 /// pipeline only as far as it takes their data.
-const EDGES: [(&str, &[&str]); 19] = [
+const EDGES: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("telemetry", &["model"]),
     ("stream", &["model"]),
@@ -24,6 +24,7 @@ const EDGES: [(&str, &[&str]); 19] = [
     ("engine", &["model"]),
     ("policy", &["model"]),
     ("pipeline", &["model", "config", "normalize", "route", "engine", "policy"]),
+    ("scaffold", &[]),
     ("source", &["model", "config", "stream"]),
     ("targets", &["model", "config"]),
     ("journal", &["model", "config", "pipeline", "targets"]),
@@ -71,6 +72,8 @@ const EDGES: [(&str, &[&str]); 19] = [
             "pipeline",
             "policy",
             "harness",
+            "scaffold",
+            "targets",
             "app",
         ],
     ),

@@ -1,16 +1,19 @@
 //! The command line.
 
+mod config;
 mod exit;
 mod replay;
+mod rule;
 #[cfg(feature = "serve")]
 mod run;
+mod schema;
 mod test;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::engine::{Options, default_cache_directory};
 use crate::telemetry::LogFormat;
@@ -56,6 +59,23 @@ enum Command {
                             Exit codes: 0 all passed; 1 a failure, or no test found; 2 a rule or a \
                             stream could not be used.")]
     Test(test::TestArguments),
+    /// Make, build, inspect and measure a rule
+    #[command(subcommand)]
+    Rule(rule::RuleCommand),
+    /// Check a configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print a JSON Schema, so that editors complete and check files
+    #[command(subcommand)]
+    Schema(schema::SchemaCommand),
+    /// Print completions for a shell
+    #[command(
+        after_help = "Example:\n  klaxon completions bash > ~/.local/share/bash-completion/completions/klaxon"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// How results are written.
@@ -117,6 +137,15 @@ impl EngineArguments {
     }
 }
 
+/// Settings of a rule from a file of JSON; none: its defaults.
+fn settings(path: Option<&std::path::Path>) -> Result<serde_json::Value, String> {
+    let Some(path) = path else { return Ok(serde_json::json!({})) };
+    let text = std::fs::read_to_string(path)
+        .map_err(|fault| format!("settings {}: {fault}", path.display()))?;
+    serde_json::from_str(&text)
+        .map_err(|fault| format!("settings {}: no JSON: {fault}", path.display()))
+}
+
 /// Reads a length of time.
 fn span(text: &str) -> Result<std::time::Duration, String> {
     crate::document::span(text).ok_or_else(|| "write a length of time such as 90s or 2m".to_owned())
@@ -142,6 +171,14 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Replay(arguments) => replay::replay(arguments),
         Command::Test(arguments) => test::test(arguments),
+        Command::Rule(command) => rule::rule(command),
+        Command::Config(command) => config::config(command),
+        Command::Schema(command) => schema::schema(&command),
+        Command::Completions { shell } => {
+            let mut out = std::io::stdout().lock();
+            clap_complete::generate(shell, &mut Arguments::command(), "klaxon", &mut out);
+            Exit::Success
+        }
     };
     exit.into()
 }

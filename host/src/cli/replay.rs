@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::Value;
 
 use super::exit::fail;
 use super::{EngineArguments, Exit, Output};
@@ -102,15 +101,7 @@ fn prepare(arguments: &ReplayArguments) -> Result<(Replay, Pipeline), String> {
 }
 
 fn single_rule(module: &Path, settings: Option<&Path>) -> Result<config::Rule, String> {
-    let settings = match settings {
-        None => Value::Object(serde_json::Map::new()),
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|fault| format!("settings {}: {fault}", path.display()))?;
-            serde_json::from_str(&text)
-                .map_err(|fault| format!("settings {}: no JSON: {fault}", path.display()))?
-        }
-    };
+    let settings = super::settings(settings)?;
     let name = module.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into());
     Ok(config::Rule {
         name,

@@ -123,13 +123,26 @@ pub enum LoadFault {
     Configure(String),
 }
 
+pub(super) fn describe(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Manifest, LoadError> {
+    let compiled = sandbox.compiled(&digest(spec), || compile(sandbox, spec));
+    compiled.map(|compiled| compiled.manifest.clone()).map_err(|what| fault(spec, what))
+}
+
+fn digest(spec: &RuleSpec) -> String {
+    blake3::hash(&spec.bytes).to_hex().to_string()
+}
+
+fn fault(spec: &RuleSpec, what: LoadFault) -> LoadError {
+    LoadError { rule: spec.name.clone(), origin: spec.origin.clone(), what }
+}
+
 pub(super) fn load(
     sandbox: &Sandbox,
     index: RuleIndex,
     spec: RuleSpec,
 ) -> Result<LoadedRule, LoadError> {
-    let fault = |what| LoadError { rule: spec.name.clone(), origin: spec.origin.clone(), what };
-    let digest = blake3::hash(&spec.bytes).to_hex().to_string();
+    let fault = |what| fault(&spec, what);
+    let digest = digest(&spec);
     let compiled = sandbox.compiled(&digest, || compile(sandbox, &spec)).map_err(fault)?;
     let Compiled { capabilities, manifest, .. } = &*compiled;
     for capability in capabilities {
@@ -176,7 +189,7 @@ fn compile(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Compiled, LoadFault> {
     let component = Component::new(&sandbox.wasm, &bytes).map_err(failed)?;
     let component = Loaded::link(&sandbox.wasm, &component).map_err(failed)?;
     let code = Code { wasm: sandbox.wasm.clone(), counts_fuel: sandbox.counts_fuel };
-    let manifest = describe(&code, &component, &spec.limits)?;
+    let manifest = manifest_of(&code, &component, &spec.limits)?;
     check_manifest(&manifest).map_err(LoadFault::Manifest)?;
     Ok(Compiled { component, code, capabilities, manifest })
 }
@@ -190,7 +203,7 @@ fn explain(bytes: &[u8], fault: &str) -> String {
         .unwrap_or_else(|| fault.to_owned())
 }
 
-fn describe(code: &Code, component: &Loaded, limits: &Limits) -> Result<Manifest, LoadFault> {
+fn manifest_of(code: &Code, component: &Loaded, limits: &Limits) -> Result<Manifest, LoadFault> {
     let mut store = instance::store(code, limits);
     instance::arm(&mut store, limits, 1);
     let described =

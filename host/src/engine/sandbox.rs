@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::load::{self, Compiled};
 use super::{EngineError, LoadError, LoadedRule, RuleIndex, RuleSpec, deadline, instance};
+use crate::model::Manifest;
 
 /// Loads rules.
 pub struct Sandbox {
@@ -51,6 +52,14 @@ impl Sandbox {
     /// What is wrong with the module, its manifest or its settings, and how to mend it.
     pub fn load(&self, index: RuleIndex, spec: RuleSpec) -> Result<Arc<LoadedRule>, LoadError> {
         load::load(self, index, spec).map(Arc::new)
+    }
+
+    /// What a module says of itself, without its settings being tried.
+    ///
+    /// # Errors
+    /// What is wrong with the module or its manifest, and how to mend it.
+    pub fn describe(&self, spec: &RuleSpec) -> Result<Manifest, LoadError> {
+        load::describe(self, spec)
     }
 
     /// The code of a digest, compiled now if it was not before.

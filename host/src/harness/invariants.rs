@@ -2,14 +2,19 @@
 
 use std::fmt;
 
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use serde::Serialize;
 
 use super::rule::{Input, Ran, RuleError, RuleUnderTest, Way};
+use super::strategies::{self, Shape};
 
 /// What to do about a difference, whichever it is.
 const MEND: &str = "an instance may be thrown away between any two calls, and any events may share \
     one; mend: keep what must last in `cx.state()`, and let no answer depend on the order of a \
     HashMap or HashSet (use BTreeMap, BTreeSet)";
+
+/// How long made histories go on after their last event, so that wakes fire.
+const ADVANCE_MS: i64 = 120_000;
 
 /// Two ways of running that gave different answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,6 +79,39 @@ pub fn check(rule: &RuleUnderTest, input: &Input) -> Result<Ran, Broken> {
         }
     }
     Ok(reference)
+}
+
+/// Makes histories of the objects that a rule is interested in, and checks on each that the rule
+/// always says the same ([`check`]) and answers every event. What fails is made as small as possible.
+///
+/// # Errors
+/// The smallest history that fails, as a stream that can be kept, and why it does; or that the rule
+/// is interested in no kind that can be made.
+pub fn hold(rule: &RuleUnderTest, histories: u32) -> Result<(), String> {
+    let Some(shape) = Shape::of(rule.manifest()) else {
+        return Err("the rule is interested in no kind of object that can be made; mend: check \
+                    recorded streams of it"
+            .to_owned());
+    };
+    let config = Config { cases: histories, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&strategies::history(shape), |stream| {
+        let input = Input { streams: vec![stream], advance_ms: ADVANCE_MS, ..Input::default() };
+        let ran = check(rule, &input).map_err(|fault| TestCaseError::fail(fault.to_string()))?;
+        match ran.step.failures.first() {
+            None => Ok(()),
+            Some(first) => {
+                let (kind, why) = (first.failure.kind.as_str(), &first.failure.message);
+                Err(TestCaseError::fail(format!("{kind}: {why}")))
+            }
+        }
+    });
+    outcome.map_err(|fault| match fault {
+        TestError::Abort(why) => format!("no history could be made: {why}"),
+        TestError::Fail(why, stream) => {
+            let text = stream.text.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+            format!("{why}\non this stream:\n{text}")
+        }
+    })
 }
 
 /// Everything that may not depend on how the rule was run.

@@ -166,14 +166,25 @@ impl RuleUnderTest {
         module: &Path,
         settings: Value,
     ) -> Result<Self, RuleError> {
+        Self::load_spec(sandboxes, Self::spec(module, settings)?)
+    }
+
+    /// What a module says of itself, whatever settings it wants.
+    ///
+    /// # Errors
+    /// Where the module is not in order.
+    pub fn describe(sandboxes: &Arc<Sandboxes>, module: &Path) -> Result<Manifest, RuleError> {
+        Ok(sandboxes.running.describe(&Self::spec(module, Value::Null)?)?)
+    }
+
+    fn spec(module: &Path, settings: Value) -> Result<RuleSpec, RuleError> {
         let bytes = std::fs::read(module)
             .map_err(|source| RuleError::File { path: module.to_owned(), source })?;
         let name =
             module.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into());
         let grants = BTreeSet::from(Capability::ALL);
         let limits = Limits::default();
-        let spec = RuleSpec { name, origin: module.to_owned(), bytes, settings, limits, grants };
-        Self::load_spec(sandboxes, spec)
+        Ok(RuleSpec { name, origin: module.to_owned(), bytes, settings, limits, grants })
     }
 
     fn load_spec(sandboxes: &Arc<Sandboxes>, spec: RuleSpec) -> Result<Self, RuleError> {
@@ -197,6 +208,10 @@ impl RuleUnderTest {
     /// The loaded rule.
     pub fn loaded(&self) -> &LoadedRule {
         &self.loaded
+    }
+
+    pub(super) fn shared(&self) -> Arc<LoadedRule> {
+        self.loaded.clone()
     }
 
     /// Its module's file.

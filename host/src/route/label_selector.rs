@@ -54,6 +54,32 @@ impl LabelSelector {
     }
 }
 
+/// A label that a selector names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SelectedLabel {
+    /// The label.
+    pub key: String,
+    /// The values that it is compared with; none where it only has to be there, or not.
+    pub values: Vec<String>,
+    /// Whether what matches has the label.
+    pub is_required: bool,
+}
+
+/// The labels that a selector names, in its order; none where it is no selector.
+pub fn selected_labels(selector: &str) -> Vec<SelectedLabel> {
+    let requirements = LabelSelector::parse(selector).unwrap_or_default().0.into_iter();
+    let label = |Requirement { key, test }| {
+        let (values, is_required) = match test {
+            Test::Exists => (Vec::new(), true),
+            Test::Missing => (Vec::new(), false),
+            Test::In(values) => (values, true),
+            Test::NotIn(values) => (values, false),
+        };
+        SelectedLabel { key, values, is_required }
+    };
+    requirements.map(label).collect()
+}
+
 /// Splits at commas that stand outside parentheses; an empty text has no parts.
 fn split(text: &str) -> Vec<&str> {
     if text.trim().is_empty() {

@@ -22,6 +22,7 @@ use crate::normalize::Wanted;
 use interest::Compiled;
 pub use interest::InterestError;
 use known::{Known, KnownObjects, Membership};
+pub use label_selector::{SelectedLabel, selected_labels};
 
 /// The partition that goes with an object; none for a Kubernetes Event, whose end is no news.
 pub fn own_partition(object: &Object) -> Option<Arc<str>> {

@@ -1,0 +1,120 @@
+//! `klaxon config`: what is wrong with a configuration, before it is run.
+#![expect(clippy::print_stdout, reason = "it prints what it found")]
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{CacheArguments, Exit, Output};
+use crate::config::{Config, Rule};
+use crate::document::{Document, Fault, Faults, Found};
+use crate::engine::{LoadFault, Options};
+use crate::model::Origin;
+use crate::pipeline::{AssembleError, assemble};
+use crate::policy::Targets;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Check everything that `klaxon run` checks before it starts: the file, and each rule in it
+    Check(CheckArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = "klaxon.yaml")]
+    config: PathBuf,
+    /// How problems are written, to stdout
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    cache: CacheArguments,
+}
+
+pub(super) fn config(command: ConfigCommand) -> Exit {
+    let ConfigCommand::Check(arguments) = command;
+    let path = &arguments.config;
+    let checked = Config::read(path).and_then(|config| {
+        let found = rules(&config, &arguments.cache);
+        let document = Document::read(path)?;
+        document.faults(path, found).map_or(Ok(config.rules.len()), Err)
+    });
+    match checked {
+        Ok(rules) => {
+            match arguments.output {
+                Output::Text => {
+                    println!("{}: no problem found, {rules} rules loaded", path.display());
+                }
+                Output::Json => println!("{}", json!({"problems": []})),
+            }
+            Exit::Success
+        }
+        Err(faults) => {
+            print(&faults, arguments.output);
+            Exit::Failure
+        }
+    }
+}
+
+fn print(faults: &Faults, output: Output) {
+    match output {
+        Output::Text => println!("{faults}"),
+        Output::Json => {
+            let problems = faults.faults.iter().map(|fault| {
+                let Fault { line, path, message } = fault;
+                json!({"file": faults.file, "line": line, "path": path, "message": message})
+            });
+            println!("{}", json!({"problems": problems.collect::<Vec<_>>()}));
+        }
+    }
+}
+
+/// What is wrong with rules and targets, at their places in the file.
+fn rules(config: &Config, cache: &CacheArguments) -> Found {
+    let mut found = targets(config);
+    for (place, rule) in config.rules.iter().enumerate() {
+        if let Err((part, why)) = load(rule, cache) {
+            found.push((format!("/rules/{place}{part}"), why));
+        }
+    }
+    found
+}
+
+/// What is wrong with targets that only making them ready shows.
+#[cfg(feature = "serve")]
+fn targets(config: &Config) -> Found {
+    let targets = config.targets.iter().filter_map(|(name, target)| {
+        let why = crate::targets::Sender::new(target).err()?;
+        Some((format!("/targets/{}", crate::document::escape(name)), why))
+    });
+    targets.collect()
+}
+
+/// Without the service there are no targets to make ready.
+#[cfg(not(feature = "serve"))]
+fn targets(_: &Config) -> Found {
+    Found::new()
+}
+
+/// Loads a rule as `run` does; on failure the part of its entry that is to blame, and why.
+fn load(rule: &Rule, cache: &CacheArguments) -> Result<(), (String, String)> {
+    let options = Options { cache: cache.directory(), ..Options::default() };
+    let origin = Origin { cluster: "check".to_owned(), source: "check".to_owned() };
+    match assemble(std::slice::from_ref(rule), Targets::Any, origin, options) {
+        Ok(_) => Ok(()),
+        Err(AssembleError::Load(fault)) => Err(match &fault.what {
+            LoadFault::Settings(pointer, why) => (format!("/settings{pointer}"), why.clone()),
+            LoadFault::NotGranted(_) => ("/grants".to_owned(), fault.what.to_string()),
+            what => ("/module".to_owned(), format!("{}: {what}", name(&rule.module))),
+        }),
+        Err(AssembleError::Interest { source, .. }) => {
+            Err(("/interests".to_owned(), source.to_string()))
+        }
+        Err(fault) => Err(("/module".to_owned(), fault.to_string())),
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.display().to_string()
+}

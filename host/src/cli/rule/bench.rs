@@ -1,0 +1,82 @@
+//! `klaxon rule bench`.
+#![expect(clippy::print_stdout, reason = "it prints what it measured")]
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{grouped, load};
+use crate::cli::exit::fail;
+use crate::cli::{CacheArguments, Exit, Output};
+use crate::harness::{Input, Measured, Spread};
+use crate::stream::{self, StreamFile};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct BenchArguments {
+    /// The rule's folder or its module (.wasm)
+    #[arg(value_name = "RULE")]
+    rule: PathBuf,
+    /// Recorded streams
+    #[arg(value_name = "STREAM", required = true)]
+    streams: Vec<PathBuf>,
+    /// Settings of the rule, as JSON
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    cache: CacheArguments,
+}
+
+pub(super) fn bench(arguments: &BenchArguments) -> Exit {
+    let measured = match run(arguments) {
+        Ok(measured) => measured,
+        Err(fault) => return fail(Exit::CouldNotRun, &fault),
+    };
+    match arguments.output {
+        Output::Text => print!("{}", text(&measured)),
+        Output::Json => match serde_json::to_string(&measured) {
+            Ok(line) => println!("{line}"),
+            Err(fault) => return fail(Exit::Failure, &fault),
+        },
+    }
+    Exit::Success
+}
+
+fn run(arguments: &BenchArguments) -> Result<Measured, String> {
+    let files =
+        stream::expand(&arguments.streams, Path::new("")).map_err(|fault| fault.to_string())?;
+    let streams = files.into_iter().map(StreamFile::at).collect();
+    let rule = load(&arguments.rule, arguments.settings.as_ref(), &arguments.cache)?;
+    let input = Input { streams, ..Input::default() };
+    let measured = rule.cost_on(&input).map_err(|fault| fault.to_string())?;
+    measured.ok_or_else(|| {
+        "the streams have no event that the rule answers; mend: name streams of the kinds that \
+         `klaxon rule inspect` shows"
+            .to_owned()
+    })
+}
+
+fn text(measured: &Measured) -> String {
+    let Measured { costs, speed } = measured;
+    let row = |what: &str, unit: &str, spread: Spread| {
+        let Spread { p50, p99, max } = spread;
+        format!(
+            "{what:22} {:>12} {:>12} {:>12}  {unit}\n",
+            grouped(p50),
+            grouped(p99),
+            grouped(max)
+        )
+    };
+    let per_second = grouped(speed.events_per_second);
+    [
+        format!("{} events\n", grouped(costs.events as u64)),
+        format!("{per_second} events a second, in batches of 64, on one core\n\n"),
+        format!("{:22} {:>12} {:>12} {:>12}\n", "", "p50", "p99", "most"),
+        row("a call with one event", "ns", speed.nanoseconds),
+        row("fuel of an event", "", costs.fuel),
+        row("memory of an instance", "bytes", costs.memory),
+    ]
+    .concat()
+}

@@ -1,0 +1,57 @@
+//! `klaxon rule build`.
+#![expect(clippy::print_stdout, reason = "it says what was built")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use klaxon_build::{RuleFolder, Toolchain};
+
+use super::{grouped, say};
+use crate::cli::exit::fail;
+use crate::cli::{CacheArguments, Exit};
+use crate::harness::{RuleUnderTest, Sandboxes};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct BuildArguments {
+    /// The rule's folder
+    #[arg(value_name = "FOLDER", default_value = ".")]
+    folder: PathBuf,
+    /// Where the module is put [default: rules/<name>.wasm in cargo's target directory]
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    cache: CacheArguments,
+}
+
+pub(super) fn build(arguments: &BuildArguments) -> Exit {
+    match run(arguments) {
+        Ok(line) => {
+            println!("{line}");
+            Exit::Success
+        }
+        Err(fault) => fail(Exit::CouldNotRun, &fault),
+    }
+}
+
+fn run(arguments: &BuildArguments) -> Result<String, String> {
+    let folder = RuleFolder::at(&arguments.folder).map_err(|fault| fault.to_string())?;
+    let toolchain = Toolchain::find(&mut say).map_err(|fault| fault.to_string())?;
+    let mut built = folder.build(&toolchain).map_err(|fault| fault.to_string())?;
+    if let Some(out) = &arguments.out {
+        fs::copy(&built, out).map_err(|fault| format!("{}: {fault}", out.display()))?;
+        built.clone_from(out);
+    }
+    let size = fs::metadata(&built).map_or(0, |file| file.len());
+    let rule = describe(&built, &arguments.cache)?;
+    let kib = grouped(size / 1024);
+    Ok(format!("built {rule} into {} ({kib} KiB)", built.display()))
+}
+
+/// A module that cannot say what it is is no rule, however well it built.
+fn describe(module: &Path, cache: &CacheArguments) -> Result<String, String> {
+    let sandboxes = Sandboxes::start(cache.directory()).map_err(|fault| fault.to_string())?;
+    let manifest =
+        RuleUnderTest::describe(&sandboxes, module).map_err(|fault| fault.to_string())?;
+    Ok(format!("{} {}", manifest.name, manifest.version))
+}

@@ -1,0 +1,68 @@
+//! `klaxon schema`: JSON Schemas of the files that people write, for editors.
+#![expect(clippy::print_stdout, reason = "it prints the schema")]
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::exit::fail;
+use super::{CacheArguments, Exit};
+use crate::harness::{RuleUnderTest, Sandboxes, module};
+use crate::{config, harness};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SchemaCommand {
+    /// Of the configuration (klaxon.yaml)
+    Config,
+    /// Of test files (*.test.yaml)
+    Test,
+    /// Of the settings of a rule
+    Settings(SettingsArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SettingsArguments {
+    /// The rule's folder or its module (.wasm)
+    #[arg(value_name = "RULE")]
+    rule: PathBuf,
+    #[command(flatten)]
+    cache: CacheArguments,
+}
+
+pub(super) fn schema(command: &SchemaCommand) -> Exit {
+    match command {
+        SchemaCommand::Config => print!("{}", pretty(&config::schema())),
+        SchemaCommand::Test => print!("{}", pretty(&harness::schema())),
+        SchemaCommand::Settings(arguments) => match of_settings(arguments) {
+            Ok(schema) => print!("{}", pretty(&schema)),
+            Err(fault) => return fail(Exit::CouldNotRun, &fault),
+        },
+    }
+    Exit::Success
+}
+
+/// The schemas that are put beside a new rule, by file name.
+pub(super) fn schemas() -> [(&'static str, String); 2] {
+    [
+        ("klaxon.schema.json", pretty(&config::schema())),
+        ("test.schema.json", pretty(&harness::schema())),
+    ]
+}
+
+fn of_settings(arguments: &SettingsArguments) -> Result<Value, String> {
+    let module = module(&arguments.rule, &mut |_| {})?;
+    let sandboxes =
+        Sandboxes::start(arguments.cache.directory()).map_err(|fault| fault.to_string())?;
+    let text = RuleUnderTest::describe(&sandboxes, &module)
+        .map_err(|fault| fault.to_string())?
+        .settings_schema;
+    if text.is_empty() {
+        return Ok(serde_json::json!({"type": "object", "additionalProperties": false}));
+    }
+    serde_json::from_str(&text).map_err(|fault| format!("the rule's schema is no JSON: {fault}"))
+}
+
+fn pretty(schema: &Value) -> String {
+    serde_json::to_string_pretty(schema).unwrap_or_default() + "\n"
+}

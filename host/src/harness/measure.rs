@@ -1,0 +1,132 @@
+//! What a rule costs: fuel and memory of each event, and how long calls take on this machine.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::rule::{Input, RuleError, RuleUnderTest};
+use crate::engine::Caller;
+use crate::model::clock::Stopwatch;
+use crate::model::{Event, Slot, StateKeeper, StateView};
+use crate::pipeline::MemoryState;
+
+/// Calls are timed for so long, and once through all events at least.
+const MEASURE_FOR: std::time::Duration = std::time::Duration::from_secs(1);
+/// Events of a call where the speed of whole batches is measured: as many as the service takes.
+const BATCH: usize = 64;
+
+/// How values spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Spread {
+    /// Half of them are not above this.
+    pub p50: u64,
+    /// 99 of 100 are not above this.
+    pub p99: u64,
+    /// None is above this.
+    pub max: u64,
+}
+
+/// What events cost, the same on every machine.
+#[derive(Debug, Clone, Serialize)]
+pub struct Costs {
+    /// How many events were measured, each with an instance of its own.
+    pub events: usize,
+    /// Fuel of an event: about one for each instruction.
+    pub fuel: Spread,
+    /// Bytes of linear memory that an instance has after an event.
+    pub memory: Spread,
+}
+
+/// How fast calls are on this machine.
+#[derive(Debug, Clone, Serialize)]
+pub struct Speed {
+    /// Events a second in batches of 64, on one core.
+    pub events_per_second: u64,
+    /// Nanoseconds of a call with one event.
+    pub nanoseconds: Spread,
+}
+
+/// What a rule costs on some streams.
+#[derive(Debug, Clone, Serialize)]
+pub struct Measured {
+    /// Fuel and memory.
+    pub costs: Costs,
+    /// Time.
+    pub speed: Speed,
+}
+
+impl Spread {
+    fn of(mut values: Vec<u64>) -> Self {
+        values.sort_unstable();
+        let at = |percent: usize| {
+            let place = (values.len() * percent).div_ceil(100).max(1) - 1;
+            values.get(place).copied().unwrap_or_default()
+        };
+        Self { p50: at(50), p99: at(99), max: at(100) }
+    }
+}
+
+impl RuleUnderTest {
+    /// Runs streams through the rule and measures each call; none where the streams have no event for
+    /// it. Events that the rule does not answer are left out.
+    ///
+    /// # Errors
+    /// Where a stream cannot be read, or a thread cannot be started.
+    pub fn cost_on(&self, input: &Input) -> Result<Option<Measured>, RuleError> {
+        let costs = self.measure(input)?.step.costs;
+        if costs.is_empty() {
+            return Ok(None);
+        }
+        let fuel = costs.iter().map(|one| one.cost.fuel.unwrap_or_default()).collect();
+        let memory = costs.iter().map(|one| one.cost.memory as u64).collect();
+        let events: Vec<Arc<Event>> = costs.into_iter().map(|one| one.event).collect();
+        Ok(Some(Measured {
+            costs: Costs {
+                events: events.len(),
+                fuel: Spread::of(fuel),
+                memory: Spread::of(memory),
+            },
+            speed: self.speed(&events),
+        }))
+    }
+
+    fn speed(&self, events: &[Arc<Event>]) -> Speed {
+        let mut singles = Vec::new();
+        self.time(events, 1, |nanoseconds, _| singles.push(nanoseconds));
+        let (mut total, mut answered) = (0u64, 0u64);
+        self.time(events, BATCH, |nanoseconds, events| {
+            total += nanoseconds;
+            answered += events;
+        });
+        Speed {
+            events_per_second: (answered * 1_000_000_000).checked_div(total).unwrap_or_default(),
+            nanoseconds: Spread::of(singles),
+        }
+    }
+
+    /// Calls the rule with batches of events, over and over, and tells how long each call took.
+    fn time(&self, events: &[Arc<Event>], batch: usize, mut told: impl FnMut(u64, u64)) {
+        let mut caller = Caller::new(self.shared());
+        let overall = Stopwatch::start();
+        // The first pass warms up and does not count.
+        let mut passes = 0;
+        while passes < 2 || overall.elapsed() < MEASURE_FOR {
+            let state = Arc::new(MemoryState::default());
+            let view: Arc<dyn StateView> = state.clone();
+            for batch in events.chunks(batch) {
+                let watch = Stopwatch::start();
+                let answers = caller.call(batch, &view);
+                let nanoseconds = u64::try_from(watch.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                if passes > 0 {
+                    told(nanoseconds, batch.len() as u64);
+                }
+                for (event, answer) in batch.iter().zip(answers) {
+                    let partition = event.partition.clone();
+                    let slot = Slot { rule: self.loaded().name.clone(), partition };
+                    state.commit(&slot, answer.writes, event.time);
+                }
+            }
+            passes += 1;
+        }
+    }
+}
