@@ -1,6 +1,7 @@
 //! Whole-program tests, one file for each property.
 #![expect(clippy::unwrap_used, reason = "a test may end here")]
 
+mod book;
 mod classify;
 mod cli;
 mod delivery;
@@ -8,4 +9,5 @@ mod gaps;
 mod harness;
 mod invariants;
 mod isolation;
+mod record;
 mod support;

@@ -8,6 +8,17 @@
 //! [`pipeline`] joins the middle (normalize to policy) under one event clock; [`app`] drives it as a
 //! service, [`harness`] offline. Without the feature `serve` there is only what rule authors need.
 
+/// The Rust of the book's pages compiles, and its assertions hold.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../docs/book/testing-rules.md")]
+    mod testing_rules {}
+    #[doc = include_str!("../../docs/book/what-a-rule-sees.md")]
+    mod what_a_rule_sees {}
+    #[doc = include_str!("../../docs/book/what-a-rule-may-say.md")]
+    mod what_a_rule_may_say {}
+}
+
 #[cfg(feature = "serve")]
 pub mod app;
 pub mod cli;

@@ -2,6 +2,7 @@
 
 mod config;
 mod exit;
+mod record;
 mod replay;
 mod rule;
 #[cfg(feature = "serve")]
@@ -49,6 +50,15 @@ enum Command {
                             klaxon replay --rule akkeris.wasm --settings settings.json pods.json"
     )]
     Replay(replay::ReplayArguments),
+    /// Write recorded streams anew with what is private replaced
+    ///
+    /// Names, images, addresses, labels and messages become pseudonyms, the same everywhere, so that
+    /// relations hold; what rules decide on stays.
+    #[command(
+        after_help = "Examples:\n  klaxon record --from pods.json --rule oom -o oom/tests/pods.jsonl\n  \
+                            klaxon record --from rec/*.jsonl --rule a.wasm b.wasm --keep label:tier -o fixtures"
+    )]
+    Record(record::RecordArguments),
     /// Run the test files (*.test.yaml) below paths
     ///
     /// Each test runs recorded streams through a rule and compares what it says with what is expected:
@@ -170,6 +180,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "serve")]
         Command::Run(arguments) => run::run(arguments),
         Command::Replay(arguments) => replay::replay(arguments),
+        Command::Record(arguments) => record::record(&arguments),
         Command::Test(arguments) => test::test(arguments),
         Command::Rule(command) => rule::rule(command),
         Command::Config(command) => config::config(command),

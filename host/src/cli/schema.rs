@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::exit::fail;
 use super::{CacheArguments, Exit};
+use crate::config;
+use crate::harness;
 use crate::harness::{RuleUnderTest, Sandboxes, module};
-use crate::{config, harness};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SchemaCommand {

@@ -219,9 +219,9 @@ impl RuleUnderTest {
         &self.spec.origin
     }
 
-    /// The size of its module in bytes.
-    pub fn size(&self) -> usize {
-        self.spec.bytes.len()
+    /// Its module.
+    pub fn bytes(&self) -> &[u8] {
+        &self.spec.bytes
     }
 
     /// Runs streams through the rule, from the beginning, in one way.

@@ -5,7 +5,7 @@ use serde_json_path::JsonPath;
 
 use crate::model::Value;
 
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The object without `managedFields`, values of env vars, Secret data and the
 /// last-applied-configuration annotation.

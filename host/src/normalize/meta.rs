@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::Want;
+use super::document::LAST_APPLIED;
 use super::envelope::open;
 use super::lax::{List, Text, count, nullable};
 use crate::model::{Identity, Label, Meta, Owner, Timestamp};
@@ -116,8 +117,9 @@ impl RawMeta<'_> {
             created_at: self.creation_timestamp,
             deleted_at: self.deletion_timestamp,
             labels: labels(self.labels, |_| true),
+            // It is the whole object once more, with all that is taken out elsewhere.
             annotations: labels(self.annotations, |key| {
-                want.annotations.iter().any(|name| name == key)
+                key != LAST_APPLIED && want.annotations.iter().any(|name| name == key)
             }),
             owners: match want.parts.owners {
                 true => self.owner_references.0.into_iter().map(RawOwner::build).collect(),

@@ -361,3 +361,17 @@ proptest! {
         prop_assert_eq!(ours, full);
     }
 }
+
+#[test]
+fn the_annotation_that_repeats_the_whole_object_is_never_passed() {
+    let last_applied = "kubectl.kubernetes.io/last-applied-configuration";
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "a", "annotations": {last_applied: "{\"data\":{\"k\":\"hunter2\"}}", "b": "1"}},
+    });
+    let wanted =
+        Wanted { annotations: vec![last_applied.to_owned(), "b".to_owned()], ..Wanted::default() };
+    let object = decode(&secret.to_string(), &wanted).unwrap();
+    let keys: Vec<&str> = object.meta.annotations.iter().map(|one| one.key.as_str()).collect();
+    assert_eq!(keys, ["b"]);
+}

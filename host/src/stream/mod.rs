@@ -9,12 +9,15 @@ mod clock;
 mod documents;
 mod merge;
 mod record;
+pub mod redact;
+mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use merge::Merged;
 pub use record::{Kind, Record, Skipped};
+pub use write::line;
 
 use crate::model::Timestamp;
 

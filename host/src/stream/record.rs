@@ -89,7 +89,7 @@ struct BookmarkMeta {
     annotations: Option<std::collections::BTreeMap<String, String>>,
 }
 
-const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+pub(super) const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 /// Reads the records of one stream.
 pub(super) struct Records {
@@ -200,7 +200,8 @@ impl Records {
                     let kind = bookmark.kind.unwrap_or_default();
                     let api_version = bookmark.api_version.unwrap_or_default();
                     let group = api_version.split_once('/').map_or("", |(group, _)| group);
-                    self.push(line, Kind::ListEnd { object: Some((group.to_owned(), kind)) });
+                    let object = (!kind.is_empty()).then(|| (group.to_owned(), kind));
+                    self.push(line, Kind::ListEnd { object });
                 }
             }
             _ => self.skipped.lines += 1,

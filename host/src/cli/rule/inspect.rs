@@ -70,7 +70,7 @@ fn text(rule: &RuleUnderTest, measured: Option<&Measured>, streams: &[PathBuf]) 
     let mut lines = vec![
         format!("{} {}: {}", manifest.name, manifest.version, manifest.description),
         String::new(),
-        format!("module    {} ({} KiB)", rule.module().display(), rule.size() / 1024),
+        format!("module    {} ({} KiB)", rule.module().display(), rule.bytes().len() / 1024),
         format!("digest    blake3:{}", rule.loaded().digest),
         "contract  klaxon:rule@0.1.0".to_owned(),
         format!("imports   {}", or_none(capabilities(rule))),
@@ -202,7 +202,7 @@ fn as_json(rule: &RuleUnderTest, measured: Option<&Measured>) -> Value {
     });
     json!({
         "name": manifest.name, "version": manifest.version, "description": manifest.description,
-        "module": rule.module(), "size": rule.size(),
+        "module": rule.module(), "size": rule.bytes().len(),
         "digest": format!("blake3:{}", rule.loaded().digest), "contract": "klaxon:rule@0.1.0",
         "imports": capabilities(rule), "state_version": manifest.state_version,
         "codes": codes.collect::<Vec<_>>(), "interests": interests.collect::<Vec<_>>(),

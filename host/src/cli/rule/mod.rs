@@ -41,7 +41,7 @@ pub(super) fn rule(command: RuleCommand) -> Exit {
 }
 
 /// Loads a rule with its default settings, or those of a file; a folder is built where it changed.
-fn load(
+pub(super) fn load(
     rule: &Path,
     settings: Option<&PathBuf>,
     cache: &CacheArguments,

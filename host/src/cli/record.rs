@@ -1,0 +1,230 @@
+//! `klaxon record`.
+#![expect(clippy::print_stderr, reason = "it tells what it wrote")]
+
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::exit::fail;
+use super::rule::load;
+use super::{CacheArguments, Exit};
+use crate::harness::record::{Recorded, copy, learn, says_the_same};
+use crate::harness::{RuleUnderTest, field, keep_for};
+use crate::model::Timestamp;
+use crate::stream::redact::{Keep, Redactor, Values};
+use crate::stream::{self, StreamFile};
+
+#[derive(Debug, Args)]
+pub(super) struct RecordArguments {
+    /// Recorded streams to write anew; .gz and .zst are read too
+    #[arg(long, value_name = "STREAM", required = true, num_args = 1..)]
+    from: Vec<PathBuf>,
+    /// Where to: a file for one stream, a folder for several; .gz and .zst are compressed
+    #[arg(short, long, value_name = "PATH")]
+    out: PathBuf,
+    /// Rules (folders or .wasm) whose interests say what stays; each must say the same codes after
+    #[arg(long, value_name = "RULE", num_args = 1..)]
+    rule: Vec<PathBuf>,
+    /// What else stays: label:KEY (with its values), annotation:KEY, word:WORD or field:JSONPATH
+    #[arg(long, value_name = "WHAT")]
+    keep: Vec<String>,
+    /// A file of at least 16 secret bytes: the same key gives the same pseudonyms [default: a random
+    /// key that nobody knows]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Replace nothing
+    #[arg(long, conflicts_with_all = ["keep", "key"])]
+    no_redact: bool,
+    /// What comes before this time is state, not news (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    snapshot_until: Option<Timestamp>,
+    #[command(flatten)]
+    cache: CacheArguments,
+}
+
+pub(super) fn record(arguments: &RecordArguments) -> Exit {
+    let (pairs, rules) = match write_all(arguments) {
+        Ok(written) => written,
+        Err(fault) => return fail(Exit::CouldNotRun, &fault),
+    };
+    for rule in &rules {
+        let before = pairs.iter().map(|(from, _)| from.clone()).collect();
+        let after = pairs.iter().map(|(_, to)| to.clone()).collect();
+        match says_the_same(rule, before, after) {
+            Ok(codes) => {
+                eprintln!("rule {} says the same {codes} codes as before", rule.manifest().name);
+            }
+            Err(why) => {
+                let mend = "mend: keep what the rule looks at, such as --keep label:KEY or --keep \
+                            word:WORD";
+                return fail(Exit::Failure, &format!("{why}; {mend}"));
+            }
+        }
+    }
+    Exit::Success
+}
+
+/// Each stream and what was written of it.
+type Pairs = Vec<(StreamFile, StreamFile)>;
+
+fn write_all(arguments: &RecordArguments) -> Result<(Pairs, Vec<RuleUnderTest>), String> {
+    let files =
+        stream::expand(&arguments.from, Path::new("")).map_err(|fault| fault.to_string())?;
+    let rules = arguments.rule.iter().map(|rule| load(rule, None, &arguments.cache));
+    let rules = rules.collect::<Result<Vec<_>, _>>()?;
+    let snapshot_until = arguments.snapshot_until;
+    let from = files.into_iter().map(|path| StreamFile { snapshot_until, ..StreamFile::at(path) });
+    let from: Vec<StreamFile> = from.collect();
+    let targets = targets(&from, &arguments.out)?;
+    let redactor = redactor(arguments, &rules, &from)?;
+    let mut pairs = Vec::new();
+    for (from, path) in from.into_iter().zip(targets) {
+        let mut to = create(&path)?;
+        let Recorded { lines, left_out } =
+            copy(&from, redactor.as_ref(), &mut to).map_err(|fault| fault.to_string())?;
+        to.finish().map_err(|fault| format!("{}: {fault}", path.display()))?;
+        let left_out =
+            if left_out > 0 { format!(" ({left_out} marks left out)") } else { String::new() };
+        eprintln!("{}: {lines} lines{left_out}", path.display());
+        pairs.push((from, StreamFile::at(path)));
+    }
+    Ok((pairs, rules))
+}
+
+/// One stream goes to a file, several to files of their names in a folder.
+fn targets(from: &[StreamFile], out: &Path) -> Result<Vec<PathBuf>, String> {
+    let paths: Vec<PathBuf> = if let [_] = from
+        && !out.is_dir()
+    {
+        vec![out.to_owned()]
+    } else {
+        std::fs::create_dir_all(out).map_err(|fault| format!("{}: {fault}", out.display()))?;
+        from.iter().map(|one| out.join(one.path.file_name().unwrap_or_default())).collect()
+    };
+    for (place, path) in paths.iter().enumerate() {
+        if paths.iter().take(place).any(|before| before == path) {
+            return Err(format!(
+                "two streams would be written to {}; mend: record them one by one",
+                path.display()
+            ));
+        }
+        let canonical = |path: &Path| std::fs::canonicalize(path).ok();
+        let target = canonical(path);
+        if target.is_some() && from.iter().any(|one| canonical(&one.path) == target) {
+            return Err(format!(
+                "{} would be overwritten while it is read; mend: name another -o",
+                path.display()
+            ));
+        }
+    }
+    Ok(paths)
+}
+
+fn redactor(
+    arguments: &RecordArguments,
+    rules: &[RuleUnderTest],
+    from: &[StreamFile],
+) -> Result<Option<Redactor>, String> {
+    if arguments.no_redact {
+        return Ok(None);
+    }
+    let mut keep = Keep::default();
+    rules.iter().for_each(|rule| keep_for(rule, &mut keep));
+    for what in &arguments.keep {
+        add(what, &mut keep)?;
+    }
+    let mut redactor = Redactor::new(&key(arguments.key.as_deref())?, keep);
+    for stream in from {
+        learn(stream, &mut redactor).map_err(|fault| fault.to_string())?;
+    }
+    Ok(Some(redactor))
+}
+
+fn add(what: &str, keep: &mut Keep) -> Result<(), String> {
+    match what.split_once(':') {
+        Some(("label", key)) => drop(keep.labels.insert(key.to_owned(), Values::All)),
+        Some(("annotation", key)) => drop(keep.annotations.insert(key.to_owned())),
+        Some(("word", word)) => drop(keep.words.insert(word.to_owned())),
+        Some(("field", path)) => {
+            let no_path = || format!("--keep {what}: {path:?} is no path such as $.spec.replicas");
+            keep.fields.push(field(path).ok_or_else(no_path)?);
+        }
+        _ => {
+            return Err(format!(
+                "--keep {what:?} is of no kind; mend: write label:KEY, annotation:KEY, word:WORD or \
+                 field:JSONPATH"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The fewest bytes of a key that nobody tries out.
+const LEAST_KEY: usize = 16;
+
+fn key(path: Option<&Path>) -> Result<[u8; 32], String> {
+    let Some(path) = path else {
+        let mut key = [0; 32];
+        let random = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut key));
+        return random.map(|()| key).map_err(|fault| format!("no random key: {fault}"));
+    };
+    let bytes =
+        std::fs::read(path).map_err(|fault| format!("--key {}: {fault}", path.display()))?;
+    if bytes.trim_ascii().len() < LEAST_KEY {
+        return Err(format!(
+            "--key {}: that is less than {LEAST_KEY} bytes; mend: head -c 32 /dev/urandom > {}",
+            path.display(),
+            path.display()
+        ));
+    }
+    Ok(*blake3::hash(bytes.trim_ascii()).as_bytes())
+}
+
+/// A file that may be compressed.
+enum Target {
+    Plain(BufWriter<File>),
+    Gzip(flate2::write::GzEncoder<BufWriter<File>>),
+    Zstd(zstd::Encoder<'static, BufWriter<File>>),
+}
+
+fn create(path: &Path) -> Result<Target, String> {
+    let fail = |fault: std::io::Error| format!("{}: {fault}; mend: check -o", path.display());
+    let file = BufWriter::new(File::create(path).map_err(fail)?);
+    Ok(match path.extension().and_then(|end| end.to_str()) {
+        Some("gz") => {
+            Target::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::best()))
+        }
+        Some("zst") => Target::Zstd(zstd::Encoder::new(file, 19).map_err(fail)?),
+        _ => Target::Plain(file),
+    })
+}
+
+impl Target {
+    fn finish(self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(mut file) => file.flush(),
+            Self::Gzip(file) => file.finish()?.flush(),
+            Self::Zstd(file) => file.finish()?.flush(),
+        }
+    }
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.write(bytes),
+            Self::Gzip(file) => file.write(bytes),
+            Self::Zstd(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(file) => file.flush(),
+            Self::Gzip(file) => file.flush(),
+            Self::Zstd(file) => file.flush(),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Recordings from recordings: the same streams with what is private replaced, so that they may lie
+//! in a repository; and the proof that rules still say the same codes.
+
+use std::io::Write;
+
+use super::rule::{Input, RuleError, RuleUnderTest, Way};
+use crate::stream::redact::{RedactError, Redactor};
+use crate::stream::{self, Kind, Merged, Record, StreamError, StreamFile};
+
+/// Why a stream cannot be written anew.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// An object in it cannot be redacted.
+    #[error("stream {path}, line {line}: {source}")]
+    Object {
+        /// The stream.
+        path: String,
+        /// The line.
+        line: u64,
+        /// Why.
+        source: RedactError,
+    },
+    /// It cannot be written.
+    #[error("the recording cannot be written: {0}")]
+    Write(#[from] std::io::Error),
+    /// A line cannot be written as JSON.
+    #[error("the recording cannot be written: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Lines.
+    pub lines: u64,
+    /// Lines of the source that are no watch events, such as a recorder's own marks, and were left
+    /// out.
+    pub left_out: u64,
+}
+
+/// Tells a redactor of every name in a stream; to be done for all streams before the first is written.
+///
+/// # Errors
+/// Where the stream cannot be read.
+pub fn learn(from: &StreamFile, redactor: &mut Redactor) -> Result<(), RecordError> {
+    each(from, |record| match &record.kind {
+        Kind::Object { json, .. } => {
+            redactor.learn(json.get()).map_err(|source| in_line(from, record, source))
+        }
+        _ => Ok(()),
+    })
+    .map(drop)
+}
+
+/// Writes a stream anew, with its times; redacted where a redactor is given.
+///
+/// # Errors
+/// Where the stream cannot be read or the copy cannot be written.
+pub fn copy(
+    from: &StreamFile,
+    redactor: Option<&Redactor>,
+    to: &mut dyn Write,
+) -> Result<Recorded, RecordError> {
+    let mut lines = 0;
+    let left_out = each(from, |record| {
+        let redacted = redactor.map(|redactor| redact(from, record, redactor)).transpose()?;
+        let line = stream::line(redacted.as_ref().unwrap_or(record))?;
+        lines += 1;
+        Ok(writeln!(to, "{line}")?)
+    })?;
+    to.flush()?;
+    Ok(Recorded { lines, left_out })
+}
+
+fn redact(from: &StreamFile, record: &Record, redactor: &Redactor) -> Result<Record, RecordError> {
+    let kind = match &record.kind {
+        Kind::Object { seen, json, is_change } => {
+            let json = redactor.object(json.get());
+            let json = json.map_err(|source| in_line(from, record, source))?;
+            let json = serde_json::value::RawValue::from_string(json)?;
+            Kind::Object { seen: *seen, json, is_change: *is_change }
+        }
+        Kind::Gap { reason } => Kind::Gap { reason: redactor.text(reason) },
+        Kind::ListEnd { object } => Kind::ListEnd { object: object.clone() },
+    };
+    Ok(Record { at: record.at, line: record.line, kind })
+}
+
+fn each(
+    from: &StreamFile,
+    mut take: impl FnMut(&Record) -> Result<(), RecordError>,
+) -> Result<u64, RecordError> {
+    let mut records = Merged::open(std::slice::from_ref(from))?;
+    while let Some((_, record)) = records.next_record()? {
+        take(&record)?;
+    }
+    Ok(records.skipped())
+}
+
+fn in_line(from: &StreamFile, record: &Record, source: RedactError) -> RecordError {
+    RecordError::Object { path: from.path.display().to_string(), line: record.line, source }
+}
+
+/// Runs a rule over both recordings and returns how many codes it says, if it says the same of both
+/// at the same times.
+///
+/// # Errors
+/// The first code that differs, or why the rule cannot be run.
+pub fn says_the_same(
+    rule: &RuleUnderTest,
+    before: Vec<StreamFile>,
+    after: Vec<StreamFile>,
+) -> Result<usize, String> {
+    let before = codes(rule, before).map_err(|fault| fault.to_string())?;
+    let after = codes(rule, after).map_err(|fault| fault.to_string())?;
+    let most = before.len().max(after.len());
+    let name = &rule.manifest().name;
+    match (0..most).find(|at| before.get(*at) != after.get(*at)) {
+        None => Ok(before.len()),
+        Some(at) => {
+            let code = |codes: &[String]| codes.get(at).cloned().unwrap_or("nothing".to_owned());
+            Err(format!(
+                "rule {name} says {} of the original and {} of the recording (verdict {} of {})",
+                code(&before),
+                code(&after),
+                at + 1,
+                before.len()
+            ))
+        }
+    }
+}
+
+fn codes(rule: &RuleUnderTest, streams: Vec<StreamFile>) -> Result<Vec<String>, RuleError> {
+    let ran = rule.run(&Input { streams, ..Input::default() }, Way::Reused)?;
+    Ok(ran.step.verdicts.iter().map(|one| format!("{} at {}", one.code, one.time)).collect())
+}

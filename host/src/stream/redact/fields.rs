@@ -1,0 +1,174 @@
+//! Which field holds what: the tables of the built-in API groups, and the rules for all others.
+
+use super::place::Place;
+use super::vocabulary::is_listed;
+
+/// What to do with a string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// It stays: an enum, or an order that matters.
+    Keep,
+    /// A name, an id, an image or an address.
+    Name,
+    /// A name, but those that every cluster has stay: of namespaces and of service accounts.
+    Namespace,
+    /// A name, but those of Kubernetes' own components stay.
+    Component,
+    /// A path in an object, with a name in braces.
+    FieldPath,
+    /// The key of a label, a taint or an annotation.
+    LabelKey,
+    /// A finalizer.
+    Finalizer,
+    /// What may hold anything, such as a password: not even its words are to be seen.
+    Whole,
+    /// A message.
+    Text,
+    /// A string of which nothing is known.
+    Unknown,
+}
+
+/// How far the fields of an object are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Api {
+    /// An object of a built-in API group, with its kind.
+    BuiltIn(String),
+    /// A custom resource, or no Kubernetes object at all.
+    Custom,
+}
+
+impl Api {
+    pub(super) fn of(api_version: Option<&str>, kind: Option<&str>) -> Self {
+        let group = api_version.map(|text| text.rsplit_once('/').map_or("", |(group, _)| group));
+        let is_known = |group: &str| {
+            matches!(group, "" | "apps" | "autoscaling" | "batch" | "extensions" | "policy")
+                || group.ends_with(".k8s.io") && !group.ends_with(".x-k8s.io")
+        };
+        match (group, kind) {
+            (Some(group), Some(kind)) if is_known(group) => Self::BuiltIn(kind.to_owned()),
+            _ => Self::Custom,
+        }
+    }
+
+    pub(super) fn is_kind(&self, wanted: &str) -> bool {
+        matches!(self, Self::BuiltIn(kind) if kind == wanted)
+    }
+
+    /// True within a schema: its keys are names of fields, not what they otherwise mean.
+    pub(super) fn is_schema(&self, place: &Place<'_>) -> bool {
+        self.is_kind("CustomResourceDefinition") && place.keys().any(|key| key == "openAPIV3Schema")
+    }
+
+    /// True for a map whose values are the user's data.
+    pub(super) fn is_data(&self, place: &Place<'_>) -> bool {
+        let holds_data = self.is_kind("Secret") || self.is_kind("ConfigMap");
+        holds_data && ["data", "stringData", "binaryData"].iter().any(|key| place.is_up(&[key]))
+    }
+
+    /// What a string at this place is.
+    pub(super) fn class(&self, place: &Place<'_>) -> Class {
+        if self.is_schema(place) {
+            return if matches!(place.key(), "type" | "format") {
+                Class::Keep
+            } else {
+                Class::Text
+            };
+        }
+        match self {
+            Self::BuiltIn(kind) => built_in(kind, place),
+            Self::Custom => custom(place),
+        }
+    }
+}
+
+fn custom(place: &Place<'_>) -> Class {
+    let is_condition = place.is_up(&[place.key(), "conditions", "status"]);
+    match (place.holder(), place.key()) {
+        ("" | "ownerReferences", "apiVersion" | "kind") => Class::Keep,
+        (_, "type" | "status" | "reason") if is_condition => Class::Keep,
+        (_, "message") if is_condition => Class::Text,
+        ("metadata", key) => metadata(key),
+        ("ownerReferences", _) => Class::Name,
+        _ => Class::Unknown,
+    }
+}
+
+/// Metadata are the same for all objects.
+fn metadata(key: &str) -> Class {
+    match key {
+        "resourceVersion" => Class::Keep,
+        "namespace" => Class::Namespace,
+        "finalizers" => Class::Finalizer,
+        _ => Class::Name,
+    }
+}
+
+fn built_in(kind: &str, place: &Place<'_>) -> Class {
+    match (place.holder(), place.key()) {
+        ("env" | "httpHeaders", "value") | (_, "command" | "args") => Class::Whole,
+        ("source" | "deprecatedSource", "component") => Class::Component,
+        ("metadata", "name") if kind == "Namespace" => Class::Namespace,
+        ("metadata", key) => metadata(key),
+        ("items" | "secretKeyRef" | "configMapKeyRef" | "fileKeyRef", "key") => Class::Name,
+        (_, "resourceVersion" | "apiVersion" | "kind") => Class::Keep,
+        (_, "message" | "note") => Class::Text,
+        (_, "namespace" | "namespaces" | "serviceAccount" | "serviceAccountName") => {
+            Class::Namespace
+        }
+        (_, "reportingComponent" | "reportingController" | "reportingInstance")
+        | (_, "schedulerName" | "managedBy" | "controllerName") => Class::Component,
+        (_, "fieldPath") => Class::FieldPath,
+        (_, "finalizers") => Class::Finalizer,
+        (_, "key" | "topologyKey" | "labelKey" | "matchLabelKeys" | "mismatchLabelKeys") => {
+            Class::LabelKey
+        }
+        (_, key) if is_listed(ENUMS, key) => Class::Keep,
+        (_, key) if is_listed(NAMES, key) || key.ends_with("Name") || key.ends_with("Names") => {
+            Class::Name
+        }
+        _ => Class::Text,
+    }
+}
+
+/// Names that stand in the place of a name although every cluster has them.
+pub(super) fn is_public_object(name: &str) -> bool {
+    // `None` is the address of a service that has none. A namespace is mentioned by its name alone
+    // too; `default` is not among these, since a workload can well be called that.
+    matches!(name, "kube-root-ca.crt" | "None" | "kube-system" | "kube-public" | "kube-node-lease")
+}
+
+/// True for maps of labels, by their key. A `selector` of a Service is one as well.
+pub(super) fn is_label_map(key: &str) -> bool {
+    matches!(key, "labels" | "matchLabels" | "nodeSelector" | "selector")
+}
+
+/// True for what asks for labels, taints or fields by a `key` beside the values.
+pub(super) fn is_requirement(key: &str) -> bool {
+    matches!(key, "taints" | "tolerations" | "matchExpressions" | "matchFields")
+}
+
+/// True for maps from resources to quantities.
+pub(super) fn is_quantity_map(key: &str) -> bool {
+    matches!(key, "limits" | "requests" | "capacity" | "allocatable" | "allocatedResources")
+        || matches!(key, "hard" | "used" | "overhead" | "defaultRequest" | "podFixed")
+}
+
+/// Fields whose values the API itself lists. Those of events are free, but rules live on them. A
+/// `schedule` is numbers and stars.
+const ENUMS: &str = "
+accessModes action architecture completionMode concurrencyPolicy dnsPolicy effect
+externalTrafficPolicy fsGroupChangePolicy imagePullPolicy internalTrafficPolicy ipFamilies
+ipFamilyPolicy mountPropagation nodeAffinityPolicy nodeTaintsPolicy operatingSystem operator
+pathType persistentVolumeReclaimPolicy phase podManagementPolicy podReplacementPolicy
+preemptionPolicy procMount protocol qosClass reason reclaimPolicy recursiveReadOnly restartPolicy
+schedule scheme scope scopes sessionAffinity status strategy terminationMessagePolicy type
+unhealthyPodEvictionPolicy volumeBindingMode volumeMode whenDeleted whenScaled whenUnsatisfiable
+";
+
+/// Fields that hold a name, an id, an image or an address, and do not end in `Name`.
+const NAMES: &str = "
+address addresses bootID clusterIP clusterIPs containerID driver externalID generateName group
+groups host hostIP hostIPs hostname hostnames image imageID instance ip machineID name names
+nameservers plural podIP podIPs prefix providerID searches server singular subdomain systemUUID
+targetPort uid user volumesInUse
+";

@@ -1,0 +1,87 @@
+//! Labels, and what goes by the same keys: selectors, taints, tolerations, extended resources.
+
+use serde_json::{Map, Value};
+
+use super::place::Place;
+use super::public;
+use super::shape::{is_identifier, is_quantity};
+use super::walk::Walk;
+
+/// Fields of a requirement that hold values of its key.
+fn holds_values(field: &str) -> bool {
+    matches!(field, "value" | "values")
+}
+
+impl Walk<'_> {
+    /// The key of a label, as it may stay.
+    pub(super) fn label_key(&self, key: &str) -> String {
+        if public::is_label_key(key) || self.kept().label_key(key) {
+            key.to_owned()
+        } else {
+            self.pseudonyms().name(key)
+        }
+    }
+
+    /// The value of a label with that key.
+    pub(super) fn label_value(&mut self, key: &str, value: &str) -> String {
+        if self.kept().label_value(key, value) {
+            return value.to_owned();
+        }
+        self.learn_word(value);
+        self.pseudonyms().name(value)
+    }
+
+    /// A map from keys of labels to their values.
+    pub(super) fn labels(&mut self, map: Map<String, Value>, place: &Place<'_>) -> Value {
+        self.entries(map, place, |walk, key, value, place| {
+            (walk.label_key(&key), walk.values_of(&key, value, place))
+        })
+    }
+
+    /// The values for a key, one or a list of them; what is no string is walked as usual.
+    fn values_of(&mut self, key: &str, value: Value, place: &Place<'_>) -> Value {
+        if self.kept().below(place) {
+            return value;
+        }
+        match value {
+            Value::String(text) => Value::String(self.label_value(key, &text)),
+            Value::Array(list) => {
+                let values = list.into_iter();
+                values.map(|value| self.values_of(key, value, &place.element())).collect()
+            }
+            other => self.value(other, place),
+        }
+    }
+
+    /// A taint, a toleration, or a part of a selector: a `key` beside its values.
+    pub(super) fn requirement(&mut self, map: Map<String, Value>, place: &Place<'_>) -> Value {
+        let label = map.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
+        self.entries(map, place, |walk, key, value, place| match value {
+            Value::String(text) if key == "key" && !walk.kept().below(place) => {
+                (key, Value::String(walk.label_key(&text)))
+            }
+            Value::String(text) if matches!(key.as_str(), "operator" | "effect") => {
+                (key, Value::String(text))
+            }
+            value if holds_values(&key) => {
+                let values = walk.values_of(&label, value, place);
+                (key, values)
+            }
+            value => {
+                let value = walk.value(value, place);
+                (key, value)
+            }
+        })
+    }
+
+    /// A map from resources to quantities.
+    pub(super) fn quantities(&mut self, map: Map<String, Value>, place: &Place<'_>) -> Value {
+        self.entries(map, place, |walk, key, value, place| {
+            let is_quantity = value.as_str().is_some_and(is_quantity);
+            let value = if is_quantity { value } else { walk.value(value, place) };
+            // Extended resources have a domain; what has none may be a field, as in a LimitRange.
+            let stays = is_identifier(&key) || public::is_resource(&key);
+            (if stays { key } else { walk.label_key(&key) }, value)
+        })
+    }
+}

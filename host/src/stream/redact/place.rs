@@ -1,0 +1,77 @@
+//! Where in an object a value is, as a list linked from the leaf to the root.
+
+/// A step on the way from the root.
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Root,
+    Key(&'a str),
+    Element,
+}
+
+/// A place in an object. It lives on the stack of the walk, which serde_json's limit on nesting
+/// bounds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    above: Option<&'a Place<'a>>,
+    step: Step<'a>,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn root() -> Self {
+        Self { above: None, step: Step::Root }
+    }
+
+    pub(super) fn key_of(&'a self, key: &'a str) -> Self {
+        Self { above: Some(self), step: Step::Key(key) }
+    }
+
+    pub(super) fn element(&'a self) -> Self {
+        Self { above: Some(self), step: Step::Element }
+    }
+
+    /// This place and all above it, the root last.
+    fn upwards(&self) -> impl Iterator<Item = &Place<'a>> {
+        std::iter::successors(Some(self), |place| place.above)
+    }
+
+    /// The nearest key: that of the array for an element; empty at the root.
+    pub(super) fn key(&self) -> &str {
+        self.keys().next().unwrap_or_default()
+    }
+
+    /// The key of what holds the nearest key: `env` for the `value` in `env[].value`.
+    pub(super) fn holder(&self) -> &str {
+        self.keys().nth(1).unwrap_or_default()
+    }
+
+    /// The keys on the way up, without the array elements.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.upwards().filter_map(|place| match place.step {
+            Step::Key(key) => Some(key),
+            Step::Root | Step::Element => None,
+        })
+    }
+
+    /// True if these are exactly the keys on the way up, from here to the root.
+    pub(super) fn is_up(&self, keys: &[&str]) -> bool {
+        self.keys().eq(keys.iter().copied())
+    }
+
+    /// How many steps from the root.
+    pub(super) fn depth(&self) -> usize {
+        self.upwards().count().saturating_sub(1)
+    }
+
+    /// True if this is the place that a path leads to, where `*` stands for any element.
+    pub(super) fn is(&self, path: &[String]) -> bool {
+        let mut steps = self.upwards();
+        let matches = path.iter().rev().all(|wanted| {
+            steps.next().is_some_and(|place| match place.step {
+                Step::Key(key) => key == wanted,
+                Step::Element => wanted == "*",
+                Step::Root => false,
+            })
+        });
+        matches && steps.next().is_some_and(|place| matches!(place.step, Step::Root))
+    }
+}

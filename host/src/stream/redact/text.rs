@@ -1,0 +1,116 @@
+//! Free text: kept words, numbers and times stay, all other words are redacted as names are.
+
+use super::Redactor;
+use super::public;
+use super::shape::{is_local_time, is_measure, is_separator};
+use super::vocabulary::is_listed;
+
+/// How much of the sentence before a word is known.
+#[derive(Default)]
+struct Sentence<'a> {
+    /// The word before.
+    word: &'a str,
+    /// What stands between it and this one.
+    gap: &'a str,
+    /// True within square brackets.
+    bracketed: bool,
+}
+
+/// Nouns after which a message names an object of that kind.
+const NOUNS: &str = "
+claim configmap container cronjob daemonset deployment host image job namespace node
+persistentvolumeclaim pod pvc replicaset secret service serviceaccount set statefulset
+storageclass volume
+";
+
+/// Redacts a message.
+pub(super) fn redact(redactor: &Redactor, message: &str) -> String {
+    pieces(message, |piece, sentence, after| {
+        if stays(redactor, piece, sentence, after) {
+            piece.to_owned()
+        } else {
+            redactor.pseudonyms.name(piece)
+        }
+    })
+}
+
+/// Redacts a text of which no word may stay; punctuation and white space do.
+pub(super) fn redact_all(redactor: &Redactor, text: &str) -> String {
+    pieces(text, |piece, _, _| redactor.pseudonyms.name(piece))
+}
+
+/// Replaces the words of a text. Each is given with what is before and after it.
+fn pieces(text: &str, replace: impl Fn(&str, &Sentence<'_>, &str) -> String) -> String {
+    let mut redacted = String::with_capacity(text.len() * 2);
+    let mut sentence = Sentence::default();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let in_word = is_word(first);
+        let end = rest.find(|c: char| is_word(c) != in_word).unwrap_or(rest.len());
+        let Some((piece, after)) = rest.split_at_checked(end) else { break };
+        if in_word {
+            redacted.push_str(&replace(piece, &sentence, after));
+            sentence.word = piece;
+            sentence.gap = "";
+        } else {
+            redacted.push_str(piece);
+            sentence.gap = piece;
+            if let Some(bracket) = piece.chars().rfind(|c| matches!(c, '[' | ']')) {
+                sentence.bracketed = bracket == '[';
+            }
+        }
+        rest = after;
+    }
+    redacted
+}
+
+/// True for characters of words: whatever may belong to a name, in any script.
+fn is_word(character: char) -> bool {
+    if character.is_ascii() {
+        character.is_ascii_alphanumeric() || is_separator(character)
+    } else {
+        let is_punctuation = matches!(character, '\u{2010}'..='\u{205e}' | '«' | '»');
+        !character.is_whitespace() && !is_punctuation
+    }
+}
+
+fn stays(redactor: &Redactor, piece: &str, sentence: &Sentence<'_>, after: &str) -> bool {
+    let word = piece.trim_matches(is_separator);
+    if word.is_empty() {
+        return true;
+    }
+    let joined = word.contains(is_separator);
+    // What is joined is hardly ever part of a phrase, so a learnt name of that form never stays.
+    if redactor.learnt.contains(word) && (joined || names_something(sentence, after)) {
+        return false;
+    }
+    redactor.kept.word(word)
+        || (is_measure(word) && !piece.contains("::"))
+        || is_local_time(word)
+        || public::is_namespace(word)
+        || public::is_component(word)
+        || (joined && stays_joined(redactor, word))
+}
+
+/// True for joined words such as `affinity/selector`, and for keys of Kubernetes' own such as
+/// `node.kubernetes.io/not-ready`.
+fn stays_joined(redactor: &Redactor, word: &str) -> bool {
+    let is_plain = |part: &str| redactor.kept.word(part) && !redactor.learnt.contains(part);
+    word.split(['/', ':']).all(is_plain)
+        || (public::is_label_key(word) && !word.contains([':', '@']))
+        || public::is_domain(word)
+}
+
+/// True where a message uses a word as a name: `"web"`, `[web]`, `container=web`, `pod web`.
+///
+/// A learnt name that is also a kept word is redacted only there. Redacting it everywhere would
+/// destroy what rules look for: with a container called `cpu`, no message could say `Insufficient
+/// cpu`. And a kept word gives nothing away elsewhere: nobody can see that it is a name too.
+fn names_something(sentence: &Sentence<'_>, after: &str) -> bool {
+    let quoted =
+        ['"', '\'', '`', '\u{201c}', '\u{2018}'].iter().any(|quote| sentence.gap.ends_with(*quote))
+            && after.starts_with(['"', '\'', '`', '\u{201d}', '\u{2019}']);
+    let noun = sentence.word.trim_matches(is_separator).to_lowercase();
+    let follows_noun = sentence.gap == " " && is_listed(NOUNS, &noun);
+    quoted || sentence.bracketed || sentence.gap.ends_with('=') || follows_noun
+}

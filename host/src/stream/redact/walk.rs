@@ -1,0 +1,220 @@
+//! The walk over one object: what is where, and what becomes of it.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::fields::{self, Api, Class};
+use super::keep::Kept;
+use super::place::Place;
+use super::pseudonym::Pseudonyms;
+use super::shape::{is_identifier, is_measure, is_time};
+use super::{Redactor, public, text};
+
+/// A walk over one object, or over a list of them.
+pub(super) struct Walk<'a> {
+    redactor: &'a Redactor,
+    api: Api,
+    /// Names met that would stay in a text.
+    names: BTreeSet<String>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(redactor: &'a Redactor) -> Self {
+        Self { redactor, api: Api::Custom, names: BTreeSet::new() }
+    }
+
+    /// Names met on the way that are kept words too.
+    pub(super) fn into_names(self) -> BTreeSet<String> {
+        self.names
+    }
+
+    pub(super) fn kept(&self) -> &'a Kept {
+        &self.redactor.kept
+    }
+
+    pub(super) fn pseudonyms(&self) -> &'a Pseudonyms {
+        &self.redactor.pseudonyms
+    }
+
+    /// Redacts a whole object.
+    pub(super) fn root(&mut self, object: Value) -> Value {
+        let field = |name| object.get(name).and_then(Value::as_str);
+        self.api = Api::of(field("apiVersion"), field("kind"));
+        self.value(object, &Place::root())
+    }
+
+    /// Redacts what is at a place.
+    pub(super) fn value(&mut self, value: Value, place: &Place<'_>) -> Value {
+        // A path to keep is not written for one kind only, so it must not open all Secrets too.
+        if self.api.is_data(place) && (self.api.is_kind("Secret") || !self.kept().below(place)) {
+            return self.data(value);
+        }
+        if self.kept().below(place) {
+            return value;
+        }
+        match value {
+            Value::String(text) => Value::String(self.string(&text, place)),
+            Value::Array(list) if place.is_up(&["items"]) => {
+                list.into_iter().map(|item| self.item(item, place)).collect()
+            }
+            Value::Array(list) => {
+                list.into_iter().map(|value| self.value(value, &place.element())).collect()
+            }
+            Value::Object(map) => self.map(map, place),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value,
+        }
+    }
+
+    /// An item of a list is an object of its own if it says so.
+    fn item(&mut self, item: Value, place: &Place<'_>) -> Value {
+        if item.get("apiVersion").is_some_and(Value::is_string) {
+            let mut walk = Walk::new(self.redactor);
+            let item = walk.root(item);
+            self.names.append(&mut walk.names);
+            return item;
+        }
+        self.value(item, &place.element())
+    }
+
+    fn map(&mut self, map: Map<String, Value>, place: &Place<'_>) -> Value {
+        let key = place.key();
+        if self.api.is_schema(place) {
+            self.plain(map, place)
+        } else if fields::is_label_map(key) && map.values().all(Value::is_string) {
+            self.labels(map, place)
+        } else if fields::is_quantity_map(key) {
+            self.quantities(map, place)
+        } else if fields::is_requirement(key) && map.contains_key("key") {
+            self.requirement(map, place)
+        } else {
+            self.plain(map, place)
+        }
+    }
+
+    /// A map whose keys are names of fields. One that can be none is the user's.
+    fn plain(&mut self, mut map: Map<String, Value>, place: &Place<'_>) -> Value {
+        if !self.api.is_schema(place) {
+            self.remove(&mut map, place);
+        }
+        self.entries(map, place, |walk, key, value, place| {
+            let value = walk.value(value, place);
+            let stays = is_identifier(&key) || walk.kept().literal_key(&key);
+            let stays = stays || walk.is_wanted(place);
+            (if stays { key } else { walk.pseudonyms().name(&key) }, value)
+        })
+    }
+
+    /// Every entry of a map as `change` makes it.
+    pub(super) fn entries(
+        &mut self,
+        map: Map<String, Value>,
+        place: &Place<'_>,
+        change: impl Fn(&mut Self, String, Value, &Place<'_>) -> (String, Value),
+    ) -> Value {
+        let mut changed = Map::new();
+        for (key, value) in map {
+            let (key, value) = change(self, key.clone(), value, &place.key_of(&key));
+            changed.insert(key, value);
+        }
+        Value::Object(changed)
+    }
+
+    /// Takes out what no rule reads and everybody writes to.
+    fn remove(&self, map: &mut Map<String, Value>, place: &Place<'_>) {
+        if place.key() == "metadata" {
+            map.remove("managedFields");
+            map.remove("selfLink");
+        }
+        let annotations = place.key_of("annotations");
+        if let Some(Value::Object(found)) = map.get_mut("annotations") {
+            found.retain(|key, _| self.is_wanted(&annotations.key_of(key)));
+            if found.is_empty() {
+                map.remove("annotations");
+            }
+        }
+    }
+
+    /// True for an annotation that stays, and for the way to a field that does.
+    fn is_wanted(&self, place: &Place<'_>) -> bool {
+        (place.holder() == "annotations" && self.kept().annotation(place.key()))
+            || self.kept().on_the_way(place)
+    }
+
+    /// Data of a Secret or a ConfigMap: only how many entries there are is to be seen.
+    fn data(&self, value: Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let blank = |(key, _): (String, Value)| {
+                    (self.pseudonyms().name(&key), Value::String(String::new()))
+                };
+                Value::Object(map.into_iter().map(blank).collect())
+            }
+            Value::Null => Value::Null,
+            _ => Value::String(String::new()),
+        }
+    }
+
+    fn string(&mut self, original: &str, place: &Place<'_>) -> String {
+        if place.holder() == "annotations" && self.kept().annotation(place.key()) {
+            return original.to_owned();
+        }
+        let class = self.api.class(place);
+        if class != Class::Whole && is_time(original) {
+            return original.to_owned();
+        }
+        match class {
+            Class::Keep => original.to_owned(),
+            Class::Name => self.name(original, fields::is_public_object),
+            Class::Namespace => self.name(original, public::is_namespace),
+            Class::Component => self.name(original, public::is_component),
+            Class::FieldPath => self.field_path(original),
+            Class::LabelKey => self.label_key(original),
+            Class::Finalizer if public::is_finalizer(original) => original.to_owned(),
+            Class::Finalizer => self.label_key(original),
+            Class::Whole => self.pseudonyms().segment(original),
+            Class::Text => text::redact(self.redactor, original),
+            Class::Unknown => text::redact_all(self.redactor, original),
+        }
+    }
+
+    fn name(&mut self, original: &str, is_public: impl Fn(&str) -> bool) -> String {
+        if is_public(original) {
+            return original.to_owned();
+        }
+        if is_measure(original) {
+            self.names.insert(original.to_owned());
+        }
+        self.learn_word(original);
+        self.pseudonyms().name(original)
+    }
+
+    /// Takes note of a name that a text would keep.
+    pub(super) fn learn_word(&mut self, name: &str) {
+        if self.kept().word(name) {
+            self.names.insert(name.to_owned());
+        }
+    }
+
+    /// `spec.containers{app}`: the frame stays, the name does not.
+    fn field_path(&mut self, path: &str) -> String {
+        let is_frame = |text: &str| {
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".[]".contains(&byte))
+                && ["spec", "status", "metadata"].iter().any(|start| text.starts_with(start))
+        };
+        let braced =
+            path.split_once('{').and_then(|(frame, rest)| Some((frame, rest.strip_suffix('}')?)));
+        let quoted =
+            path.split_once("['").and_then(|(frame, rest)| Some((frame, rest.strip_suffix("']")?)));
+        match (braced, quoted) {
+            (Some((frame, name)), _) if is_frame(frame) => {
+                format!("{frame}{{{}}}", self.name(name, |_| false))
+            }
+            (_, Some((frame, key))) if is_frame(frame) => {
+                format!("{frame}['{}']", self.label_key(key))
+            }
+            _ if is_frame(path) => path.to_owned(),
+            _ => text::redact(self.redactor, path),
+        }
+    }
+}

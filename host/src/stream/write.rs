@@ -1,0 +1,38 @@
+//! Records as lines of a stream: what is read back is the same records.
+
+use serde_json::{Value, json};
+
+use super::record::{INITIAL_EVENTS_END, Kind, Record};
+use crate::model::Seen;
+
+/// One line, without its end: a watch event with its time.
+///
+/// # Errors
+/// Where an object is no JSON, which none is that was read from a stream.
+pub fn line(record: &Record) -> Result<String, serde_json::Error> {
+    let at = record.at.to_string();
+    let (kind, object) = match &record.kind {
+        Kind::Object { seen, json, is_change } => {
+            let kind = match (seen, is_change) {
+                (Seen::Snapshot, _) => "SNAPSHOT",
+                (Seen::Deleted, _) => "DELETED",
+                (Seen::Present, true) => "MODIFIED",
+                (Seen::Present, false) => "ADDED",
+            };
+            (kind, serde_json::from_str::<Value>(json.get())?)
+        }
+        Kind::Gap { reason } => (
+            "ERROR",
+            json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "Expired",
+                   "code": 410, "message": reason}),
+        ),
+        Kind::ListEnd { object } => {
+            let (group, kind) = object.clone().unwrap_or_default();
+            let api_version =
+                if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+            let metadata = json!({"annotations": {INITIAL_EVENTS_END: "true"}});
+            ("BOOKMARK", json!({"apiVersion": api_version, "kind": kind, "metadata": metadata}))
+        }
+    };
+    Ok(json!({"at": at, "type": kind, "object": object}).to_string())
+}
