@@ -310,7 +310,17 @@ fn a_fault_of_a_configuration_shows_no_secret() {
 
 #[test]
 fn help_teaches() {
-    for command in [&["--help"][..], &["replay", "--help"], &["run", "--help"]] {
+    for command in [
+        &["--help"][..],
+        &["replay", "--help"],
+        &["run", "--help"],
+        &["test", "--help"],
+        &["record", "--help"],
+        &["rule", "--help"],
+        &["rule", "new", "--help"],
+        &["rule", "inspect", "--help"],
+        &["config", "check", "--help"],
+    ] {
         let output = klaxon(command);
         assert_eq!(output.status.code(), Some(0));
         assert_snapshot!(

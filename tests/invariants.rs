@@ -1,15 +1,18 @@
 //! How a rule is run changes nothing of what it says: workers, batches and instances are the
 //! host's business, and two replays are byte-identical.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use klaxon::config::Rule;
 use klaxon::engine::Options;
+use klaxon::harness::strategies::{Kind, Shape, history, sample};
+use klaxon::harness::{Input, RuleUnderTest, Sandboxes, Way, invariants};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{Ran, akkeris, fixture, options, pod_line, replay_advanced, rule, stream};
+use crate::support::{Ran, akkeris, fixture, module, options, replay_advanced, rule};
 
 /// Ways to run that must not differ: the first is the reference.
 fn ways() -> Vec<(&'static str, Options)> {
@@ -78,47 +81,68 @@ fn what_earlier_events_left_in_memory_fails_no_later_one() {
     assert!(ran.step.failures.is_empty(), "{:?}", ran.step.failures);
 }
 
-/// One step of a made history: which pod, how long after the one before, and in which state.
-fn history() -> impl Strategy<Value = Vec<(u8, u32, u8)>> {
-    prop::collection::vec((0u8..5, 0u32..40_000, 0u8..9), 1..60)
-}
-
-fn status(state: u8, started: &str) -> Value {
-    let end = |reason: &str, code: i32| json!({"terminated": {"reason": reason, "exitCode": code, "finishedAt": started}});
-    let state = match state {
-        0 | 1 => json!({"running": {"startedAt": started}}),
-        2 => end("OOMKilled", 137),
-        3 => end("Error", 1),
-        4 => end("Completed", 0),
-        5 => json!({"waiting": {"reason": "CrashLoopBackOff"}}),
-        6 => json!({"waiting": {"reason": "ImagePullBackOff"}}),
-        7 => json!({}),
-        _ => Value::Null,
-    };
-    json!({"name": "app", "ready": false, "state": state, "lastState": end("Error", 2)})
-}
-
-fn lines(history: &[(u8, u32, u8)]) -> Vec<Value> {
-    let mut now = jiff::Timestamp::from_second(1_767_225_600).unwrap();
-    let mut lines = Vec::new();
-    for (version, (pod, wait, state)) in (1u64..).zip(history) {
-        now += jiff::SignedDuration::from_millis(i64::from(*wait));
-        let at = now.to_string();
-        let kind = if *state == 8 && *wait % 3 == 0 { "DELETED" } else { "MODIFIED" };
-        lines.push(pod_line(kind, &at, &format!("web-{pod}"), version, &status(*state, &at)));
+#[test]
+fn made_histories() {
+    for (name, settings) in [
+        ("akkeris", json!({"extended": true})),
+        ("akkeris", json!({})),
+        ("eventarbiter", json!({"repeat": "10s", "event_filter": "pod_failed"})),
+        ("eventarbiter", json!({})),
+        ("hostile", json!({"behaviour": "nothing"})),
+    ] {
+        let sandboxes = Sandboxes::start(options().cache).unwrap();
+        let rule = RuleUnderTest::load(&sandboxes, &module(name), settings).unwrap();
+        invariants::hold(&rule, 24).unwrap_or_else(|broken| panic!("{name}: {broken}"));
     }
-    lines
+}
+
+#[test]
+fn made_histories_say_most_codes() {
+    // Histories on which a rule says nothing would hold every invariant.
+    let sandboxes = Sandboxes::start(options().cache).unwrap();
+    for (name, least) in [("akkeris", 8), ("eventarbiter", 8)] {
+        let settings = json!({});
+        let rule = RuleUnderTest::load(&sandboxes, &module(name), settings).unwrap();
+        let shape = Shape { steps: 2000, ..Shape::of(rule.manifest()).unwrap() };
+        let input = Input { streams: vec![sample(shape).unwrap()], ..Input::default() };
+        let ran = rule.run(&input, Way::Reused).unwrap();
+        let codes: BTreeSet<_> = ran.step.verdicts.iter().map(|one| one.code.clone()).collect();
+        assert!(codes.len() >= least, "{name}: {codes:?}");
+    }
+}
+
+#[test]
+fn a_rule_that_breaks_an_invariant_is_shown_the_least_that_breaks_it() {
+    let sandboxes = Sandboxes::start(options().cache).unwrap();
+    for (behaviour, says, events) in
+        [("count-in-memory", "differently with a new instance", 2), ("trap", "trap: wasm trap", 1)]
+    {
+        let settings = json!({ "behaviour": behaviour });
+        let rule = RuleUnderTest::load(&sandboxes, &module("hostile"), settings).unwrap();
+        let broken = invariants::hold(&rule, 64).unwrap_err();
+        assert!(broken.contains(says), "{broken}");
+        let (_, stream) = broken.split_once("on this stream:\n").unwrap();
+        assert_eq!(stream.lines().count(), events, "{broken}");
+        assert!(stream.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn made_histories(history in history()) {
+    fn workers_and_batches_on_made_histories(stream in history(pods_and_deployments())) {
         let folder = tempfile::tempdir().unwrap();
-        let path = stream(folder.path(), "pods.jsonl", &lines(&history));
+        let path = folder.path().join("made.jsonl");
+        std::fs::write(&path, stream.text.unwrap()).unwrap();
         let rules = [akkeris(true), rule("count", "hostile", json!({"behaviour": "nothing"}))];
         let ran = all_the_same(&rules, &[path]);
         prop_assert!(ran.step.failures.is_empty(), "rules never fail: {:?}", ran.step.failures);
     }
+}
+
+fn pods_and_deployments() -> Shape {
+    let labels = ["akkeris.io/app-name", "akkeris.io/release-uuid"];
+    let labels = labels.map(|label| (label.to_owned(), String::new())).to_vec();
+    Shape { kinds: vec![Kind::Pod, Kind::Workload], labels, steps: 60 }
 }

@@ -1,6 +1,7 @@
 //! Whole-program tests, one file for each property.
 #![expect(clippy::unwrap_used, reason = "a test may end here")]
 
+mod author;
 mod book;
 mod classify;
 mod cli;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Problem;
 
@@ -50,8 +50,19 @@ impl Span {
 }
 
 impl fmt::Display for Span {
+    /// In the largest unit that says it without a rest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}s", self.seconds)
+        let units = [(86_400, 'd'), (3600, 'h'), (60, 'm')];
+        let whole = |(seconds, _): &&(u32, char)| self.seconds.is_multiple_of(*seconds);
+        let unit = units.iter().find(whole).filter(|_| self.seconds > 0);
+        let (seconds, unit) = unit.unwrap_or(&(1, 's'));
+        write!(f, "{}{unit}", self.seconds / seconds)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -130,6 +141,9 @@ mod tests {
     fn spans_read_units_and_refuse_what_overflows() {
         assert_eq!(Span::parse("90s"), Some(Span { seconds: 90 }));
         assert_eq!(Span::parse("2h"), Some(Span { seconds: 7200 }));
+        for text in ["90s", "30m", "2h", "1d", "0s"] {
+            assert_eq!(Span::parse(text).unwrap().to_string(), text);
+        }
         assert_eq!(Span::parse("99999999d"), None);
         assert_eq!(Span::parse("30"), None);
         assert_eq!(Span::parse("3é"), None);

@@ -118,7 +118,7 @@ struct EngineArguments {
 #[derive(Debug, Args)]
 struct CacheArguments {
     /// Where compiled code is kept [default: klaxon/compiled in the user's cache folder]
-    #[arg(long, value_name = "DIR", env = "KLAXON_CACHE")]
+    #[arg(long, value_name = "DIR", env = "KLAXON_CACHE", hide_env_values = true)]
     cache: Option<PathBuf>,
     /// Keep no compiled code
     #[arg(long, conflicts_with = "cache")]

@@ -30,7 +30,7 @@ pub fn kubernetes_event() -> impl Strategy<Value = Value> {
     ]);
     let regarding = (one_of(&["Pod", "pod", "Node", "PersistentVolumeClaim"]), 0u8..4);
     let regarding = regarding.prop_map(|(kind, number)| {
-        let name = format!("{}--{number}", kind.to_lowercase());
+        let name = format!("{}-{number}", kind.to_lowercase());
         json!({"apiVersion": "v1", "kind": kind, "namespace": "space-0", "name": name,
                "uid": format!("uid-{name}")})
     });
