@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::support::{Ran, akkeris, fixture, options, replay, rule};
+use crate::support::{Ran, SCENARIOS, akkeris, fixture, options, replay, rule};
 
 /// What a reviewer compares with what really happened.
 fn review(ran: &Ran) -> String {
@@ -60,18 +60,7 @@ fn the_raw_watch_gives_the_verdicts_of_kubectl() {
 
 #[test]
 fn scenarios_without_akkeris_apps_say_nothing() {
-    let scenarios = [
-        "deployments",
-        "eventarbiter",
-        "eventarbiter/alt",
-        "eventarbiter/wire",
-        "jobs",
-        "node-notready",
-        "node-notready/wire",
-        "pki",
-        "pki/wire",
-    ];
-    for scenario in scenarios {
+    for scenario in SCENARIOS.iter().filter(|name| !name.starts_with("akkeris")) {
         let ran = replay(&[akkeris(true)], &fixture(scenario), options());
         assert_snapshot!(scenario.replace('/', "_"), review(&ran));
     }
@@ -79,17 +68,7 @@ fn scenarios_without_akkeris_apps_say_nothing() {
 
 #[test]
 fn eventarbiter_on_every_scenario() {
-    let scenarios = [
-        "akkeris",
-        "deployments",
-        "eventarbiter",
-        "eventarbiter/alt",
-        "eventarbiter/wire",
-        "jobs",
-        "node-notready",
-        "pki",
-    ];
-    for scenario in scenarios {
+    for scenario in SCENARIOS {
         let ran = replay(
             &[rule("eventarbiter", "eventarbiter", json!({}))],
             &fixture(scenario),

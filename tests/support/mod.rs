@@ -41,6 +41,21 @@ pub(crate) fn fixture(scenario: &str) -> Vec<PathBuf> {
     klaxon::stream::expand(&[pattern], Path::new("")).unwrap()
 }
 
+/// Every folder of recorded streams.
+pub(crate) const SCENARIOS: [&str; 11] = [
+    "akkeris",
+    "akkeris/wire",
+    "deployments",
+    "eventarbiter",
+    "eventarbiter/alt",
+    "eventarbiter/wire",
+    "jobs",
+    "node-notready",
+    "node-notready/wire",
+    "pki",
+    "pki/wire",
+];
+
 /// A rule with defaults.
 pub(crate) fn rule(name: &str, module_name: &str, settings: Value) -> Rule {
     Rule {

@@ -9,6 +9,8 @@ use crate::workspace::{cargo, run_command};
 pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     rules::build_all()?;
     let mut bench = cargo();
-    bench.args(["bench", "--package", "klaxon", "--benches", "--"]).args(filter);
+    bench
+        .args(["bench", "--package", "klaxon", "--bench", "ratios", "--bench", "harness", "--"])
+        .args(filter);
     run_command(&mut bench)
 }

@@ -92,9 +92,13 @@ impl RuleFolder {
         let sources = files.split(' ').filter(|file| !file.is_empty());
         let mut lines = vec![self.folder.display().to_string()];
         lines.extend(sources.map(|file| file.replace('\0', " ")));
-        let manifests = ["Cargo.toml", "Cargo.lock"].map(|file| self.folder.join(file));
-        let manifests = manifests.iter().filter(|file| file.is_file());
-        lines.extend(manifests.map(|file| file.display().to_string()));
+        // Up to the workspace: a lock file there decides about what is not in this folder.
+        let up_to = workspace(&self.folder);
+        for folder in self.folder.ancestors().take_while(|folder| folder.starts_with(up_to)) {
+            let manifests = ["Cargo.toml", "Cargo.lock"].map(|file| folder.join(file));
+            let manifests = manifests.iter().filter(|file| file.is_file());
+            lines.extend(manifests.map(|file| file.display().to_string()));
+        }
         lines.join("\n")
     }
 }
@@ -113,16 +117,71 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 /// Cargo's target directory for a crate, without asking cargo, which takes longer than all else.
 fn target_dir(folder: &Path) -> PathBuf {
-    let workspace = || {
-        let is_workspace = |at: &&Path| {
-            let manifest = fs::read_to_string(at.join("Cargo.toml")).unwrap_or_default();
-            manifest.lines().any(|line| line.trim_start().starts_with("[workspace"))
-        };
-        folder.ancestors().find(is_workspace).unwrap_or(folder)
-    };
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) if Path::new(&dir).is_absolute() => dir.into(),
         Some(dir) => std::env::current_dir().unwrap_or_default().join(dir),
-        None => workspace().join("target"),
+        None => workspace(folder).join("target"),
+    }
+}
+
+/// The folder of the workspace that a crate belongs to: its own where it belongs to none.
+fn workspace(folder: &Path) -> &Path {
+    let is_workspace = |at: &&Path| {
+        let manifest = fs::read_to_string(at.join("Cargo.toml")).unwrap_or_default();
+        manifest.lines().any(|line| line.trim_start().starts_with("[workspace"))
+    };
+    folder.ancestors().find(is_workspace).unwrap_or(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn aged(path: &Path, text: &str, seconds_ago: u64) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        let file = fs::File::options().append(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(seconds_ago)).unwrap();
+    }
+
+    #[test]
+    fn a_module_is_fresh_until_something_that_it_was_made_of_changes() {
+        let place = tempfile::tempdir().unwrap();
+        let crate_at = |name: &str| {
+            let folder = place.path().join(name).join("oom");
+            aged(&folder.join("Cargo.toml"), "[workspace]\n", 100);
+            aged(&folder.join("src/lib.rs"), "", 100);
+            let target_dir = place.path().join("shared-target");
+            RuleFolder { target_dir, ..RuleFolder::at(&folder).unwrap() }
+        };
+        let (rule, other) = (crate_at("one"), crate_at("two"));
+        assert!(!rule.is_fresh(), "nothing was built");
+        let source = rule.folder.join("src/lib.rs");
+        let built = place.path().join("built.wasm");
+        let dep_info = format!("{}: {}\n", built.display(), source.display());
+        aged(&built.with_extension("d"), &dep_info, 50);
+        aged(&rule.inputs(), &rule.made_of(&built), 50);
+        aged(&rule.module(), "", 50);
+        assert!(rule.is_fresh());
+        assert!(!other.is_fresh(), "a folder of the same name elsewhere");
+        aged(&source, "changed", 10);
+        assert!(!rule.is_fresh());
+        aged(&source, "", 100);
+        assert!(rule.is_fresh());
+        aged(&rule.folder.join("Cargo.toml"), "[workspace]\n", 10);
+        assert!(!rule.is_fresh());
+        aged(&rule.folder.join("Cargo.toml"), "[workspace]\n", 100);
+        fs::remove_file(&source).unwrap();
+        assert!(!rule.is_fresh(), "what is gone was changed");
+    }
+
+    #[test]
+    fn a_folder_without_a_crate_is_told() {
+        let place = tempfile::tempdir().unwrap();
+        let fault = RuleFolder::at(place.path()).unwrap_err().to_string();
+        assert!(fault.contains("has no Cargo.toml; mend: name the folder of a rule"), "{fault}");
+        assert!(RuleFolder::at(&place.path().join("nowhere")).is_err());
     }
 }
