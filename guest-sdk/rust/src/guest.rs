@@ -8,8 +8,21 @@ use crate::{Cx, Event, Manifest, Outcome, Problem, Rule, settings};
 /// Where the macro keeps the configured rule.
 pub type Instance<R> = LocalKey<RefCell<Option<R>>>;
 
+/// A trap carries no text: what a panic says is left in memory between marks that the host knows, and
+/// stays there, for nothing runs after it.
+fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let mut text = String::with_capacity(4096);
+        text.push_str("\u{1}klaxon-panic\u{2}");
+        text.push_str(&panic.to_string());
+        text.push('\u{3}');
+        std::mem::forget(std::hint::black_box(text));
+    }));
+}
+
 /// `describe` of the contract: the rule's manifest with the schema of its settings.
 pub fn describe<R: Rule>() -> Manifest {
+    tell_panics();
     let mut manifest = R::manifest();
     manifest.settings_schema = settings::schema::<R::Settings>();
     manifest
@@ -20,6 +33,7 @@ pub fn describe<R: Rule>() -> Manifest {
 /// # Errors
 /// A problem where the settings do not fit the rule's type or the rule refuses them.
 pub fn configure<R: Rule>(instance: &'static Instance<R>, text: &str) -> Result<(), Problem> {
+    tell_panics();
     let rule = R::configure(settings::parse(text)?)?;
     instance.set(Some(rule));
     Ok(())

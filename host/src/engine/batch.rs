@@ -7,14 +7,10 @@
 
 use std::sync::Arc;
 
-use wasmtime::Trap;
-
-use super::answer::{TOO_LARGE, check};
-use super::deadline::OutOfTime;
+use super::answer::check;
 use super::host::Call;
 use super::imports::state::{Overlay, StateCall};
 use super::instance::{Called, Instance};
-use super::limits::GrowthRefused;
 use super::{Answer, LoadedRule};
 use crate::model::{Event, Failure, FailureKind, Outcome, StateView};
 
@@ -113,7 +109,7 @@ impl Runner {
         let instance = self.instance.take().map_or_else(|| Instance::new(&self.rule), Ok);
         let mut instance = match instance {
             Ok(instance) => instance,
-            Err(fault) => return Attempt::Undone(failure_of(&fault)),
+            Err(failure) => return Attempt::Undone(failure),
         };
         let limits = &self.rule.limits;
         let state = StateCall::new(
@@ -133,7 +129,7 @@ impl Runner {
                 }
                 attempt => attempt,
             },
-            Err(fault) => Attempt::Undone(failure_of(&fault)),
+            Err(failure) => Attempt::Undone(failure),
         };
         // What is undone is tried again without what the instance remembers of it.
         if matches!(attempt, Attempt::Answered(_)) && !self.fresh_instances {
@@ -183,26 +179,4 @@ fn judge(
         answers.push(Answer { outcome, writes, log: call.lines_of(place), cost: None });
     }
     Attempt::Answered(answers)
-}
-
-/// Why a call ended early, in terms of what a rule's author can mend.
-pub(super) fn failure_of(fault: &wasmtime::Error) -> Failure {
-    let (kind, message) = if let Some(out) = fault.downcast_ref::<OutOfTime>() {
-        (FailureKind::OutOfTime, format!("{out}; mend: do less per event, or raise `limits.cpu`"))
-    } else if let Some(refused) = fault.downcast_ref::<GrowthRefused>() {
-        (FailureKind::OutOfMemory, refused.to_string())
-    } else if is_answer_too_large(fault) {
-        (FailureKind::AnswerTooLarge, TOO_LARGE.to_owned())
-    } else if fault.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
-        (FailureKind::Trap, "the call stack is exhausted; mend: recurse less deeply".to_owned())
-    } else {
-        // The root cause names the trap; what stands before it is a list of code addresses.
-        (FailureKind::Trap, fault.root_cause().to_string())
-    };
-    Failure { kind, message }
-}
-
-fn is_answer_too_large(fault: &wasmtime::Error) -> bool {
-    // wasmtime keeps this error's type to itself.
-    fault.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
 }

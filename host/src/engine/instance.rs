@@ -11,7 +11,8 @@ use super::abi::Guest;
 use super::cache;
 use super::host::{Call, Host};
 use super::load::LoadedRule;
-use crate::model::{Event, Limits, Outcome};
+use super::trap::failure_in;
+use crate::model::{Event, Failure, Limits, Outcome};
 
 /// The one configuration that rules are compiled for: deterministic, interruptible, no threads.
 pub(super) fn wasm_engine(cache: Option<&Path>, counts_fuel: bool) -> Result<Engine, EngineError> {
@@ -23,6 +24,7 @@ pub(super) fn wasm_engine(cache: Option<&Path>, counts_fuel: bool) -> Result<Eng
         .cranelift_nan_canonicalization(true)
         .epoch_interruption(true)
         .consume_fuel(counts_fuel)
+        .coredump_on_trap(true)
         .max_wasm_stack(512 << 10);
     if let Some(directory) = cache {
         config.cache(Some(cache::open(directory)?));
@@ -67,7 +69,7 @@ pub(super) struct Instance {
 
 /// What came of a call: the raw answers, and what the rule did through its imports.
 pub(super) struct Called {
-    pub(super) answers: wasmtime::Result<Vec<Result<Outcome, String>>>,
+    pub(super) answers: Result<Vec<Result<Outcome, String>>, Failure>,
     pub(super) call: Call,
     pub(super) cost: Cost,
 }
@@ -77,13 +79,16 @@ impl Instance {
     ///
     /// # Errors
     /// What the sandbox or the rule says; at load both were tried once with success.
-    pub(super) fn new(rule: &LoadedRule) -> wasmtime::Result<Self> {
+    pub(super) fn new(rule: &LoadedRule) -> Result<Self, Failure> {
         let mut store = store(&rule.compiled.code, &rule.limits);
         arm(&mut store, &rule.limits, 1);
-        let mut guest = rule.compiled.component.instantiate(&mut store)?;
-        guest.configure(&mut store, &rule.settings)?.map_err(|problem| {
-            wasmtime::format_err!("settings at {:?}: {}", problem.path, problem.message)
-        })?;
+        let guest = rule.compiled.component.instantiate(&mut store).and_then(|mut guest| {
+            guest.configure(&mut store, &rule.settings)?.map_err(|problem| {
+                wasmtime::format_err!("settings at {:?}: {}", problem.path, problem.message)
+            })?;
+            Ok(guest)
+        });
+        let guest = guest.map_err(|fault| failure_in(&store, &fault))?;
         Ok(Self { store, guest })
     }
 
@@ -98,6 +103,7 @@ impl Instance {
         arm(&mut self.store, &rule.limits, events.len());
         self.store.data_mut().call = call;
         let answers = self.guest.evaluate(&mut self.store, &rule.manifest, events);
+        let answers = answers.map_err(|fault| failure_in(&self.store, &fault));
         let call = std::mem::take(&mut self.store.data_mut().call);
         Called { answers, call, cost: self.cost() }
     }

@@ -8,9 +8,9 @@ use serde_json::Value;
 use wasmtime::component::Component;
 
 use super::abi::Loaded;
-use super::batch::failure_of;
 use super::instance::Code;
 use super::sandbox::Sandbox;
+use super::trap::failure_in;
 use super::{diagnose, instance, settings};
 use crate::model::{Capability, Limits, Manifest};
 
@@ -208,7 +208,7 @@ fn manifest_of(code: &Code, component: &Loaded, limits: &Limits) -> Result<Manif
     instance::arm(&mut store, limits, 1);
     let described =
         component.instantiate(&mut store).and_then(|mut guest| guest.describe(&mut store));
-    described.map_err(|fault| LoadFault::Describe(failure_of(&fault).message))
+    described.map_err(|fault| LoadFault::Describe(failure_in(&store, &fault).message))
 }
 
 fn configure(compiled: &Compiled, spec: &RuleSpec) -> Result<(), LoadFault> {
@@ -228,7 +228,7 @@ fn configure(compiled: &Compiled, spec: &RuleSpec) -> Result<(), LoadFault> {
     match configured {
         Ok(Ok(())) => Ok(()),
         Ok(Err(problem)) => Err(LoadFault::Settings(problem.path, problem.message)),
-        Err(fault) => Err(LoadFault::Configure(failure_of(&fault).message)),
+        Err(fault) => Err(LoadFault::Configure(failure_in(&store, &fault).message)),
     }
 }
 

@@ -19,6 +19,7 @@ mod limits;
 mod load;
 mod sandbox;
 mod settings;
+mod trap;
 mod worker;
 
 use std::hash::{DefaultHasher, Hash, Hasher};

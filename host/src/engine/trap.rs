@@ -1,0 +1,82 @@
+//! Why a call ended early, in terms of what a rule's author can mend.
+
+use wasmtime::{Store, Trap, WasmCoreDump};
+
+use super::answer::TOO_LARGE;
+use super::deadline::OutOfTime;
+use super::host::Host;
+use super::limits::GrowthRefused;
+use crate::model::{Failure, FailureKind};
+
+/// What a rule of the SDK writes before the text of a panic, and after it: a trap carries no text, so
+/// the panic hook leaves it in the rule's memory.
+const PANIC_BEGINS: &[u8] = b"\x01klaxon-panic\x02";
+/// How the standard library's text of a panic begins: the mark itself is in the program too.
+const PANIC_TEXT: &str = "panicked at ";
+const PANIC_ENDS: u8 = 3;
+/// More of a panic's text is not looked at.
+const LONGEST_PANIC: usize = 2048;
+
+/// The failure behind an error of a call into a store.
+pub(super) fn failure_in(store: &Store<Host>, fault: &wasmtime::Error) -> Failure {
+    let (kind, message) = if let Some(out) = fault.downcast_ref::<OutOfTime>() {
+        (FailureKind::OutOfTime, format!("{out}; mend: do less per event, or raise `limits.cpu`"))
+    } else if let Some(refused) = fault.downcast_ref::<GrowthRefused>() {
+        (FailureKind::OutOfMemory, refused.to_string())
+    } else if is_answer_too_large(fault) {
+        (FailureKind::AnswerTooLarge, TOO_LARGE.to_owned())
+    } else if fault.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
+        (FailureKind::Trap, "the call stack is exhausted; mend: recurse less deeply".to_owned())
+    } else if let Some(text) = panic_text(store, fault) {
+        (FailureKind::Trap, text)
+    } else {
+        // The root cause names the trap; what stands before it is a list of code addresses.
+        (FailureKind::Trap, fault.root_cause().to_string())
+    };
+    Failure { kind, message }
+}
+
+fn is_answer_too_large(fault: &wasmtime::Error) -> bool {
+    // wasmtime keeps this error's type to itself.
+    fault.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
+}
+
+/// What a panic of the rule said, such as `panicked at src/lib.rs:10:5: no container`. The rule could
+/// write anything there, so it is taken as text about itself and no more.
+fn panic_text(store: &Store<Host>, fault: &wasmtime::Error) -> Option<String> {
+    if fault.downcast_ref::<Trap>() != Some(&Trap::UnreachableCodeReached) {
+        return None;
+    }
+    let memories = fault.downcast_ref::<WasmCoreDump>()?.memories();
+    memories.iter().find_map(|memory| in_memory(memory.data(store)))
+}
+
+fn in_memory(memory: &[u8]) -> Option<String> {
+    // The last one: what a program contains lies before what it writes.
+    let mut windows = memory.windows(PANIC_BEGINS.len());
+    let start = windows.rposition(|window| window == PANIC_BEGINS)? + PANIC_BEGINS.len();
+    let text = memory.get(start..memory.len().min(start + LONGEST_PANIC))?;
+    let end = text.iter().position(|byte| *byte == PANIC_ENDS).unwrap_or(text.len());
+    let text = String::from_utf8_lossy(text.get(..end)?);
+    let words: Vec<&str> = text.split(|c: char| c.is_control() || c == ' ').collect();
+    let text = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    text.starts_with(PANIC_TEXT).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_text_counts_and_is_one_line() {
+        let text = |memory: &[u8]| in_memory(memory);
+        assert_eq!(text(b"none"), None);
+        assert_eq!(text(b"\x01klaxon-panic\x02more of the program"), None);
+        let mut memory = [PANIC_BEGINS, b"\0..", PANIC_BEGINS].concat();
+        memory.extend_from_slice(b"panicked at a:1:\nno pod\x03..");
+        assert_eq!(text(&memory).unwrap(), "panicked at a:1: no pod");
+        let endless = format!("{PANIC_TEXT}{}", "é".repeat(5000));
+        let endless = [PANIC_BEGINS, endless.as_bytes()].concat();
+        assert!(text(&endless).unwrap().starts_with("panicked at éé"));
+    }
+}
