@@ -132,7 +132,7 @@ fn config_check_names_every_problem_of_rules_too() {
     assert_eq!(found["problems"][1]["path"], "rules[1].settings.repeat");
     assert_eq!(
         klaxon(folder.path(), &["config", "check", "--config", "none.yaml"]).status.code(),
-        Some(1)
+        Some(2)
     );
 }
 

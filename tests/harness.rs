@@ -96,9 +96,10 @@ fn what_is_right_passes() {
         "limits": {"fuel": "2_000_000", "memory": "8MiB"}});
     let text = says(0, "akkeris", json!({}), all);
     assert!(text.contains("ok   the pods (") && text.contains("1 passed, 0 failed"), "{text}");
-    let narrowed = json!({"expect": "none", "snapshot_until": "2026-01-02T00:00:00Z"});
-    let text = says(0, "eventarbiter", json!({}), narrowed);
-    assert!(text.contains("1 passed"), "{text}");
+    let before = json!({"expect": "none", "snapshot_until": "2026-01-01T00:00:01.500Z"});
+    says(1, "hostile", json!({"behaviour": "nothing"}), before);
+    let says_two = json!({"count": {"R14": 1, "H10": 1}});
+    says(0, "akkeris", json!({}), says_two);
 }
 
 #[test]
@@ -184,14 +185,15 @@ fn codes_that_no_test_says_are_missed() {
     let (code, text) = folder.test(&[]);
     assert_eq!(code, 1, "{text}");
     assert_snapshot!(text);
-    assert_eq!(folder.test(&["--coverage=20%"]).0, 0, "the command line decides");
+    assert_eq!(folder.test(&["--coverage=11%"]).0, 0, "the command line decides");
     assert_eq!(folder.test(&["--filter", "pods"]).0, 1);
-    file["coverage"] = json!(22);
+    assert_eq!(folder.test(&["--filter", "pods", "--coverage=11%"]).0, 2, "one or the other");
+    file["coverage"] = json!(11);
     folder.write("pods.test.yaml", &file.to_string());
-    assert_eq!(folder.test(&[]).0, 0, "two of nine");
+    assert_eq!(folder.test(&[]).0, 0, "one of nine: R14 is said, and nobody asks for it");
     let (code, text) = folder.test(&["--coverage"]);
     assert_eq!(code, 0);
-    assert!(text.contains("coverage: 2 of 9 codes (22%); no passing test says H9"), "{text}");
+    assert!(text.contains("coverage: 1 of 9 codes (11%); no passing test says R14, H9"), "{text}");
 }
 
 #[test]
@@ -245,7 +247,7 @@ fn wrong_files() {
     row(
         "settings of one test that the rule refuses",
         2,
-        "rule: RULE\ntests:\n  - {name: a, events: [], expect: none, settings: {repeat: often}}\n  - {name: b, events: [], expect: none}\n",
+        "rule: RULE\ntests:\n  - {name: a, events: [], expect: none, settings: {repeat: often}}\n  - {name: b, stream: pods.jsonl, count: {H10: 1}}\n",
     );
     row(
         "a broken stream",
@@ -272,7 +274,20 @@ fn no_test_is_a_failure() {
     assert_eq!(folder.test(&[]).0, 0);
     let (code, text) = folder.test(&["--filter", "nothing of this name"]);
     assert_eq!(code, 1);
-    assert!(text.contains("no test was found below . with \"nothing of this name\""), "{text}");
+    assert!(text.contains("no test has \"nothing of this name\" in its name"), "{text}");
+    assert_eq!(
+        folder.test(&[".", "pods.test.yaml"]).1.matches("ok  ").count(),
+        1,
+        "one file is run once"
+    );
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    let (code, text) = folder.test(&[".", "empty"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("no test was found below empty"), "{text}");
+    std::os::unix::fs::symlink("../pods.test.yaml", folder.path().join("empty/linked.test.yml"))
+        .unwrap();
+    let (_, text) = folder.test(&["empty"]);
+    assert!(text.contains("empty/linked.test.yml"), "links are followed: {text}");
 }
 
 #[test]
@@ -301,6 +316,144 @@ fn snapshots_are_of_instas_form() {
     assert_snapshot!("differs", text);
 }
 
+/// A pod's event that is written into the test file.
+fn event(name: &str, version: &str, change: &str) -> Value {
+    json!({"at": "2026-01-01T00:00:00Z", "type": change, "object": {"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "a", "uid": name, "resourceVersion": version}}})
+}
+
+#[test]
+fn slips_that_would_make_a_test_hold_whatever_the_rule_says() {
+    let mut table = String::new();
+    let mut row = |title: &str, tests: Value| {
+        let folder = Folder::new();
+        pods(&folder);
+        folder.write("empty.jsonl", "");
+        folder.write(
+            "deployments.jsonl",
+            &format!(
+                "{}\n",
+                json!({"type": "ADDED", "object":
+            {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}}})
+            ),
+        );
+        let file = json!({"rule": module("hostile"), "settings": {"behaviour": "nothing"}, "tests": tests});
+        folder.write("it.test.yaml", &serde_json::to_string_pretty(&file).unwrap());
+        let (code, text) = folder.test(&["it.test.yaml"]);
+        assert_eq!(code, 1, "{title}: {text}");
+        table.push_str(&format!("## {title}\n{text}\n"));
+    };
+    let seen = json!({"code": "SEEN"});
+    row(
+        "keys without a value",
+        json!([
+            {"name": "a", "stream": "pods.jsonl", "expect": null, "count": {"SEEN": 3}},
+            {"name": "b", "stream": "pods.jsonl", "expect": [
+                {"code": "SEEN", "object": null, "title": null}, seen, seen]},
+            {"name": "c", "stream": "pods.jsonl", "count": {"SEEN": 3}, "limits": {"fuel": null}},
+        ]),
+    );
+    row(
+        "a payload of null is compared",
+        json!([
+        {"name": "a", "stream": "pods.jsonl", "expect": [{"code": "SEEN", "payload": null}, seen, seen]}]),
+    );
+    row(
+        "what names nothing",
+        json!([
+        {"name": "a", "stream": "pods.jsonl", "count": {"SEEN": 3}, "limits": {}},
+        {"name": "b", "stream": "pods.jsonl", "expect": [{"code": "SEEN", "object": {}}, seen, seen]}]),
+    );
+    row(
+        "a type that is none",
+        json!([
+        {"name": "a", "events": [event("x", "1", "ADDDED")], "expect": "none"}]),
+    );
+    row(
+        "a version that was forgotten",
+        json!([
+        {"name": "a", "events": [event("x", "1", "ADDED"), event("x", "1", "MODIFIED")],
+         "expect": [seen]}]),
+    );
+    row(
+        "nothing to answer",
+        json!([
+            {"name": "a", "events": [], "expect": "none"},
+            {"name": "b", "stream": "empty.jsonl", "count": {"SEEN": 0}},
+            {"name": "c", "stream": "deployments.jsonl", "expect": "none"},
+        ]),
+    );
+    row(
+        "numbers that differ in their last digit",
+        json!([
+        {"name": "a", "stream": "pods.jsonl", "expect": [
+            {"code": "SEEN", "payload": 9_007_199_254_740_993_u64}, seen, seen]}]),
+    );
+    assert_snapshot!(table);
+}
+
+#[test]
+fn memory_is_that_of_one_instance_for_all_events() {
+    let leak = |limit: &str| json!({"count": {"SEEN": 3}, "limits": {"memory": limit}});
+    let settings = json!({"behaviour": "leak-memory"});
+    says(0, "hostile", settings.clone(), leak("6MiB"));
+    let text = says(1, "hostile", settings, leak("3MiB"));
+    assert!(text.contains("the instance grew to") && text.contains("(pods.jsonl:3)"), "{text}");
+}
+
+#[test]
+fn a_pattern_beside_the_test_file_needs_no_folder() {
+    let folder = Folder::new();
+    pods(&folder);
+    let file = json!({"rule": module("akkeris"), "tests": [
+        {"name": "a", "stream": "p*.jsonl", "count": {"R14": 1}}]});
+    folder.write("it.test.yaml", &file.to_string());
+    let (code, text) = folder.test(&["it.test.yaml"]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn what_fails_is_not_written_as_if_it_were_right() {
+    let folder = Folder::new();
+    pods(&folder);
+    let file = |count: u64| {
+        suite("akkeris", &json!({}), &json!({"expect": "snapshot", "count": {"R14": count}}))
+    };
+    folder.write("pods.test.yaml", &file(2));
+    assert_eq!(folder.test(&["--update"]).0, 1);
+    assert!(!folder.path().join("snapshots").exists());
+    folder.write("pods.test.yaml", &file(1));
+    assert_eq!(folder.test(&["--update"]).0, 0);
+    let snap = "snapshots/pods__the_pods.snap";
+    let with_other_ends = folder.read(snap).replace('\n', "\r\n");
+    folder.write(snap, &with_other_ends);
+    assert_eq!(folder.test(&[]).0, 0, "the ends of lines are the checkout's business");
+    folder.write("snapshots/pods__gone.snap", "---\nsource: x\n---\nx\n");
+    let (code, text) = folder.test(&[]);
+    assert_eq!(code, 0);
+    assert!(text.contains("note no test has snapshot"), "{text}");
+    assert_eq!(folder.test(&["--update"]).0, 0);
+    assert!(!folder.path().join("snapshots/pods__gone.snap").exists());
+}
+
+#[test]
+fn long_lists_are_compared_in_no_time() {
+    let folder = Folder::new();
+    let lines: Vec<Value> = (1..=3000)
+        .map(|n| pod_line("ADDED", "2026-01-01T00:00:00Z", &format!("pod-{n}"), n, &json!({})))
+        .collect();
+    stream(folder.path(), "pods.jsonl", &lines);
+    let expected: Vec<Value> = (1..=3000).map(|_| json!({"code": "SEEN", "payload": 2})).collect();
+    folder.write(
+        "pods.test.yaml",
+        &suite("hostile", &json!({"behaviour": "nothing"}), &json!({"expect": expected})),
+    );
+    let (code, text) = folder.test(&[]);
+    assert_eq!(code, 1);
+    assert!(text.lines().count() < 100, "{text}");
+    assert!(text.contains("- SEEN payload: 2") && text.contains("+ SEEN pod/a/pod-1"), "{text}");
+}
+
 #[test]
 fn reports_for_programs() {
     let folder = Folder::new();
@@ -318,4 +471,9 @@ fn reports_for_programs() {
         assert_eq!(text, again, "the order is that of the files");
     }
     assert_eq!(folder.test(&["--junit", "nowhere/report.xml"]).0, 2);
+    assert_eq!(
+        folder.test(&["--jobs", "18446744073709551615"]).0,
+        1,
+        "not more threads than files"
+    );
 }

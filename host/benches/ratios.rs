@@ -227,6 +227,7 @@ fn options(workers: usize, batch: usize) -> Options {
         batch: NonZeroUsize::new(batch).unwrap(),
         fresh_instances: false,
         cache: None,
+        measure: false,
     }
 }
 

@@ -80,6 +80,7 @@ pub(crate) fn options() -> Options {
         batch: NonZeroUsize::new(64).unwrap(),
         fresh_instances: false,
         cache: Some(target_dir().join("test-cache")),
+        measure: false,
     }
 }
 

@@ -56,6 +56,14 @@ impl RuleFolder {
     /// # Errors
     /// Where cargo fails, or what it makes is no component.
     pub fn build(&self, toolchain: &Toolchain) -> Result<PathBuf, Error> {
+        let file = |path: &Path, source| Error::File { path: path.to_owned(), source };
+        let built = self.module();
+        let folder = built.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(|source| file(folder, source))?;
+        // What is saved while the compiler runs is newer than the module, whenever that is done.
+        let inputs = self.inputs();
+        write(&inputs, b"")?;
+        let mut began = modified(&inputs);
         let module = compile(
             toolchain,
             &Crate {
@@ -65,16 +73,19 @@ impl RuleFolder {
             },
         )?;
         let component = componentize(&read(&module)?)?;
-        let built = self.module();
-        let folder = built.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)
-            .map_err(|source| Error::File { path: folder.to_owned(), source })?;
-        write(&self.inputs(), self.made_of(&module).as_bytes())?;
+        write(&inputs, self.made_of(&module)?.as_bytes())?;
+        // Cargo itself may have written the lock file when it began.
+        began = began.max(modified(&workspace(&self.folder).join("Cargo.lock")));
         // In one step: whoever runs the rule meanwhile sees the old file or the new one.
         let unfinished = built.with_extension("wasm.part");
         write(&unfinished, &component)?;
-        fs::rename(&unfinished, &built)
-            .map_err(|source| Error::File { path: built.clone(), source })?;
+        if let Some(began) = began {
+            let written = fs::File::options().append(true).open(&unfinished);
+            written
+                .and_then(|module| module.set_modified(began))
+                .map_err(|source| file(&unfinished, source))?;
+        }
+        fs::rename(&unfinished, &built).map_err(|source| file(&built, source))?;
         Ok(built)
     }
 
@@ -84,8 +95,9 @@ impl RuleFolder {
 
     /// The folder, then every file that the compiler read, as cargo's dep-info beside the module
     /// lists them (`module: file file …`, blanks in names escaped).
-    fn made_of(&self, module: &Path) -> String {
-        let dep_info = fs::read_to_string(module.with_extension("d")).unwrap_or_default();
+    fn made_of(&self, module: &Path) -> Result<String, Error> {
+        let dep_info = read(&module.with_extension("d"))?;
+        let dep_info = String::from_utf8_lossy(&dep_info);
         let files = dep_info.lines().next().unwrap_or_default();
         let files = files.split_once(": ").map_or("", |(_, files)| files);
         let files = files.replace("\\ ", "\0");
@@ -99,7 +111,7 @@ impl RuleFolder {
             let manifests = manifests.iter().filter(|file| file.is_file());
             lines.extend(manifests.map(|file| file.display().to_string()));
         }
-        lines.join("\n")
+        Ok(lines.join("\n"))
     }
 }
 
@@ -163,7 +175,7 @@ mod tests {
         let built = place.path().join("built.wasm");
         let dep_info = format!("{}: {}\n", built.display(), source.display());
         aged(&built.with_extension("d"), &dep_info, 50);
-        aged(&rule.inputs(), &rule.made_of(&built), 50);
+        aged(&rule.inputs(), &rule.made_of(&built).unwrap(), 50);
         aged(&rule.module(), "", 50);
         assert!(rule.is_fresh());
         assert!(!other.is_fresh(), "a folder of the same name elsewhere");

@@ -1,11 +1,11 @@
 //! `klaxon config`: what is wrong with a configuration, before it is run.
-#![expect(clippy::print_stdout, reason = "it prints what it found")]
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::exit::fail;
 use super::{CacheArguments, Exit, Output};
 use crate::config::{Config, Rule};
 use crate::document::{Document, Fault, Faults, Found};
@@ -35,6 +35,10 @@ pub(super) struct CheckArguments {
 pub(super) fn config(command: ConfigCommand) -> Exit {
     let ConfigCommand::Check(arguments) = command;
     let path = &arguments.config;
+    if let Err(fault) = std::fs::metadata(path) {
+        let why = format!("{}: {fault}; mend: name the file with --config", path.display());
+        return fail(Exit::CouldNotRun, &why);
+    }
     let checked = Config::read(path).and_then(|config| {
         let found = rules(&config, &arguments.cache);
         let document = Document::read(path)?;
@@ -44,9 +48,10 @@ pub(super) fn config(command: ConfigCommand) -> Exit {
         Ok(rules) => {
             match arguments.output {
                 Output::Text => {
-                    println!("{}: no problem found, {rules} rules loaded", path.display());
+                    let path = path.display();
+                    super::print(&format!("{path}: no problem found, {rules} rules loaded\n"));
                 }
-                Output::Json => println!("{}", json!({"problems": []})),
+                Output::Json => super::print(&format!("{}\n", json!({"problems": []}))),
             }
             Exit::Success
         }
@@ -59,13 +64,13 @@ pub(super) fn config(command: ConfigCommand) -> Exit {
 
 fn print(faults: &Faults, output: Output) {
     match output {
-        Output::Text => println!("{faults}"),
+        Output::Text => super::print(&format!("{faults}\n")),
         Output::Json => {
             let problems = faults.faults.iter().map(|fault| {
                 let Fault { line, path, message } = fault;
                 json!({"file": faults.file, "line": line, "path": path, "message": message})
             });
-            println!("{}", json!({"problems": problems.collect::<Vec<_>>()}));
+            super::print(&format!("{}\n", json!({"problems": problems.collect::<Vec<_>>()})));
         }
     }
 }

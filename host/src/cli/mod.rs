@@ -143,7 +143,21 @@ impl EngineArguments {
             batch: self.batch,
             fresh_instances: self.fresh_instances,
             cache: self.cache.directory(),
+            measure: false,
         }
+    }
+}
+
+/// Prints to stdout. Whoever reads it may stop early, as `head` does: that is no fault, and the exit
+/// code still says what came of the command.
+fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(fault) if fault.kind() != std::io::ErrorKind::BrokenPipe => {
+            exit::fail(Exit::Failure, &format!("stdout: {fault}"));
+        }
+        _ => {}
     }
 }
 
@@ -186,8 +200,9 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::config(command),
         Command::Schema(command) => schema::schema(&command),
         Command::Completions { shell } => {
-            let mut out = std::io::stdout().lock();
-            clap_complete::generate(shell, &mut Arguments::command(), "klaxon", &mut out);
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "klaxon", &mut script);
+            print(&String::from_utf8_lossy(&script));
             Exit::Success
         }
     };

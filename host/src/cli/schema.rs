@@ -1,5 +1,4 @@
 //! `klaxon schema`: JSON Schemas of the files that people write, for editors.
-#![expect(clippy::print_stdout, reason = "it prints the schema")]
 
 use std::path::PathBuf;
 
@@ -33,10 +32,10 @@ pub(super) struct SettingsArguments {
 
 pub(super) fn schema(command: &SchemaCommand) -> Exit {
     match command {
-        SchemaCommand::Config => print!("{}", pretty(&config::schema())),
-        SchemaCommand::Test => print!("{}", pretty(&harness::schema())),
+        SchemaCommand::Config => super::print(&pretty(&config::schema())),
+        SchemaCommand::Test => super::print(&pretty(&harness::schema())),
         SchemaCommand::Settings(arguments) => match of_settings(arguments) {
-            Ok(schema) => print!("{}", pretty(&schema)),
+            Ok(schema) => super::print(&pretty(&schema)),
             Err(fault) => return fail(Exit::CouldNotRun, &fault),
         },
     }

@@ -1,5 +1,5 @@
 //! `klaxon test`.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is for who ran it")]
+#![expect(clippy::print_stderr, reason = "progress is for who ran it")]
 
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::exit::fail;
 use super::{CacheArguments, Exit, Output};
 use crate::harness::report::{Text, junit};
-use crate::harness::{FileReport, TestOptions, TestReport, Update, run_tests};
+use crate::harness::{FileReport, TestError, TestOptions, TestReport, Update, run_tests};
 
 #[derive(Debug, Args)]
 pub(super) struct TestArguments {
@@ -18,7 +18,7 @@ pub(super) struct TestArguments {
     #[arg(value_name = "PATH", default_value = ".")]
     paths: Vec<PathBuf>,
     /// Only tests with this in "path: name"
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "coverage")]
     filter: Option<String>,
     /// Show which codes no test says; with a number, require this share of them in each file
     #[arg(long, value_name = "PERCENT", num_args = 0..=1, require_equals = true,
@@ -83,11 +83,12 @@ pub(super) fn test(arguments: TestArguments) -> Exit {
     let is_text = arguments.output == Output::Text;
     let done = |file: &FileReport| {
         if is_text {
-            print!("{}", text.file(file));
+            super::print(&text.file(file));
         }
     };
     let report = match run_tests(&options, &mut |what| eprintln!("{what}"), done) {
         Ok(report) => report,
+        Err(fault @ TestError::NoTest { .. }) => return fail(Exit::Failure, &fault),
         Err(fault) => return fail(Exit::CouldNotRun, &fault),
     };
     if let Err(fault) = write(&report, &arguments, &text) {
@@ -103,9 +104,12 @@ fn colour() -> bool {
 
 fn write(report: &TestReport, arguments: &TestArguments, text: &Text) -> Result<(), String> {
     match arguments.output {
-        Output::Text => println!("{}", text.summary(report)),
+        Output::Text => super::print(&format!("{}\n", text.summary(report))),
         Output::Json => {
-            println!("{}", serde_json::to_string(report).map_err(|fault| fault.to_string())?);
+            super::print(&format!(
+                "{}\n",
+                serde_json::to_string(report).map_err(|fault| fault.to_string())?
+            ));
         }
     }
     if let Some(path) = &arguments.junit {
@@ -120,17 +124,10 @@ fn judge(report: &TestReport, arguments: &TestArguments) -> Exit {
         return Exit::CouldNotRun;
     }
     if report.files.iter().all(|file| file.cases.is_empty() && file.fault.is_none()) {
-        let paths: Vec<String> =
-            arguments.paths.iter().map(|path| path.display().to_string()).collect();
-        let filter = arguments.filter.as_ref();
-        let filter = filter.map_or(String::new(), |text| format!(" with {text:?} in its name"));
-        return fail(
-            Exit::Failure,
-            &format!(
-                "no test was found below {}{filter}; mend: test files end in .test.yaml",
-                paths.join(", ")
-            ),
-        );
+        let filter = arguments.filter.as_deref().unwrap_or_default();
+        let why =
+            format!("no test has {filter:?} in its name; mend: see the names without --filter");
+        return fail(Exit::Failure, &why);
     }
     if report.files.iter().all(FileReport::passed) { Exit::Success } else { Exit::Failure }
 }

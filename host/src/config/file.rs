@@ -8,7 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::document::{Size, Span};
+use crate::document::{Size, Span, without_null};
 
 /// klaxon.yaml. Its parts are read one by one, so that a fault in one hides none in another; this
 /// type is what the schema is made of.
@@ -208,5 +208,5 @@ pub(super) fn schema() -> Value {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let generator = settings.into_generator();
-    generator.into_root_schema_for::<ConfigFile>().to_value()
+    without_null(generator.into_root_schema_for::<ConfigFile>().to_value())
 }

@@ -8,5 +8,5 @@ mod yaml;
 
 pub use fault::{Fault, Faults};
 pub use quantity::{Size, Span, span};
-pub use schema::{Found, against_schema, nearest};
+pub use schema::{Found, against_schema, nearest, without_null};
 pub use yaml::{Document, escape};

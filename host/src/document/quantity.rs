@@ -21,8 +21,18 @@ const SPAN_MEND: &str = "is no length of time; write one such as 20ms, 15s, 30m,
 
 /// A length of time from text; none where it is no length of time, or one below zero.
 pub fn span(text: &str) -> Option<Duration> {
-    let span: jiff::SignedDuration = text.parse().ok()?;
-    Duration::try_from(span).ok()
+    // The parser takes days only where it knows a calendar; here a day is 24 hours.
+    let is_days = |days: &str| !days.is_empty() && days.bytes().all(|byte| byte.is_ascii_digit());
+    let (days, rest) = match text.split_once('d').filter(|(days, _)| is_days(days)) {
+        Some((days, rest)) => (days.parse::<u64>().ok()?, rest.trim_start()),
+        None => (0, text),
+    };
+    let days = Duration::from_secs(days.checked_mul(86_400)?);
+    if rest.is_empty() && text != rest {
+        return Some(days);
+    }
+    let span: jiff::SignedDuration = rest.parse().ok()?;
+    Duration::try_from(span).ok()?.checked_add(days)
 }
 
 impl JsonSchema for Span {
@@ -64,5 +74,23 @@ impl JsonSchema for Size {
             "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB|KB|MB|GB|kB)?$",
             "description": "a number of bytes, such as 64KiB or 32MiB"
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_every_unit_that_the_schema_allows() {
+        let seconds = |text: &str| span(text).map(|span| span.as_secs_f64());
+        assert_eq!(seconds("20ms"), Some(0.02));
+        assert_eq!(seconds("90s"), Some(90.0));
+        assert_eq!(seconds("1h30m"), Some(5400.0));
+        assert_eq!(seconds("7d"), Some(604_800.0));
+        assert_eq!(seconds("1d12h"), Some(129_600.0));
+        for wrong in ["", "d", "soon", "-1s", "1", "99999999999999999999d", "1dd"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
     }
 }

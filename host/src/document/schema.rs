@@ -9,6 +9,48 @@ use super::escape;
 /// What is wrong, each at its JSON Pointer (RFC 6901).
 pub type Found = Vec<(String, String)>;
 
+/// A schema in which what may be left out may not be null: a key without a value is a slip, and would
+/// otherwise be taken as if it were not there.
+pub fn without_null(mut schema: Value) -> Value {
+    match &mut schema {
+        Value::Object(members) => {
+            for (_, member) in members.iter_mut() {
+                *member = without_null(member.take());
+            }
+            let null = Value::from("null");
+            if let Some(Value::Array(types)) = members.get_mut("type") {
+                types.retain(|one| *one != null);
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    members.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(values)) = members.get_mut("enum") {
+                values.retain(|one| !one.is_null());
+            }
+            let is_null = |form: &Value| form.get("type") == Some(&null);
+            if let Some(Value::Array(forms)) = members.get_mut("anyOf") {
+                forms.retain(|form| !is_null(form));
+                if let [Value::Object(only)] = forms.as_slice() {
+                    let only = only.clone();
+                    members.remove("anyOf");
+                    for (key, member) in only {
+                        // What is said of the place is nearer to it than what is said of its type.
+                        members.entry(key).or_insert(member);
+                    }
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                *item = without_null(item.take());
+            }
+        }
+        _ => {}
+    }
+    schema
+}
+
 /// Checks a value against a schema without references: the place of a fault then names the place in
 /// the schema.
 pub fn against_schema(schema: &Value, value: &Value) -> Found {

@@ -85,9 +85,7 @@ fn convert(
             Scalar::Null => Value::Null,
             Scalar::Boolean(yes) => Value::Bool(*yes),
             Scalar::Integer(number) => Value::Number((*number).into()),
-            Scalar::FloatingPoint(number) => {
-                Number::from_f64(number.into_inner()).map_or(Value::Null, Value::Number)
-            }
+            Scalar::FloatingPoint(number) => Value::Number(float(number.into_inner(), line)?),
             Scalar::String(text) => Value::String(text.to_string()),
         }),
         YamlData::Sequence(items) => {
@@ -101,7 +99,8 @@ fn convert(
             let mut object = Map::new();
             for (key, member) in members {
                 let Some(name) = key.data.as_str() else {
-                    return Err((key.span.start.line(), "a key is no text".to_owned()));
+                    let why = "a key is no text; mend: put it in quotes".to_owned();
+                    return Err((key.span.start.line(), why));
                 };
                 let below = format!("{pointer}/{}", escape(name));
                 lines.insert(below.clone(), key.span.start.line());
@@ -110,8 +109,22 @@ fn convert(
             }
             Ok(Value::Object(object))
         }
-        _ => Err((line, "aliases and tags are not understood here; mend: write it out".to_owned())),
+        _ => Err((
+            line,
+            "tags are not understood here; mend: write the value without one".to_owned(),
+        )),
     }
+}
+
+/// A number that JSON can hold as it was written: a whole number that is too long for 64 bits comes
+/// here too, and would lose digits.
+fn float(number: f64, line: usize) -> Result<Number, (usize, String)> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let found = Number::from_f64(number).filter(|_| number.fract() != 0.0 || number.abs() <= EXACT);
+    found.ok_or_else(|| {
+        let why = format!("{number} is no number that can be kept exactly; mend: put it in quotes");
+        (line, why)
+    })
 }
 
 /// A part of a JSON Pointer (RFC 6901).

@@ -22,6 +22,7 @@ pub(super) struct Runner {
     rule: Arc<LoadedRule>,
     instance: Option<Instance>,
     fresh_instances: bool,
+    measure: bool,
     /// Whether the instance of the last call had served another one before.
     was_used: bool,
 }
@@ -34,8 +35,8 @@ enum Attempt {
 }
 
 impl Runner {
-    pub(super) fn new(rule: Arc<LoadedRule>, fresh_instances: bool) -> Self {
-        Self { rule, instance: None, fresh_instances, was_used: false }
+    pub(super) fn new(rule: Arc<LoadedRule>, fresh_instances: bool, measure: bool) -> Self {
+        Self { rule, instance: None, fresh_instances, measure, was_used: false }
     }
 
     /// Answers all events, in order, in batches of at most so many.
@@ -123,7 +124,7 @@ impl Runner {
         let attempt = match answers {
             Ok(answers) => match judge(&self.rule, events, answers, &mut call) {
                 // Of several events nobody can say which cost what.
-                Attempt::Answered(mut answers) if answers.len() == 1 => {
+                Attempt::Answered(mut answers) if self.measure && answers.len() == 1 => {
                     answers.iter_mut().for_each(|answer| answer.cost = Some(cost));
                     Attempt::Answered(answers)
                 }

@@ -15,7 +15,7 @@ pub struct Caller {
 impl Caller {
     /// The instance is made with the first call, and kept.
     pub fn new(rule: Arc<LoadedRule>) -> Self {
-        Self { runner: Runner::new(rule, false) }
+        Self { runner: Runner::new(rule, false, false) }
     }
 
     /// Answers events, in order, in one call.

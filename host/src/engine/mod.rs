@@ -50,6 +50,8 @@ pub struct Options {
     pub fresh_instances: bool,
     /// Where compiled code is kept; none: nowhere.
     pub cache: Option<PathBuf>,
+    /// Tell what each event cost that had a call to itself.
+    pub measure: bool,
 }
 
 impl Default for Options {
@@ -59,6 +61,7 @@ impl Default for Options {
             batch: NonZeroUsize::new(64).unwrap_or(NonZeroUsize::MIN),
             fresh_instances: false,
             cache: None,
+            measure: false,
         }
     }
 }

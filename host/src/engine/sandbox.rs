@@ -9,13 +9,16 @@ use super::load::{self, Compiled};
 use super::{EngineError, LoadError, LoadedRule, RuleIndex, RuleSpec, deadline, instance};
 use crate::model::Manifest;
 
+/// The code of one digest; whoever needs it first compiles it, while others wait for just this one.
+type Slot = Arc<Mutex<Option<Arc<Compiled>>>>;
+
 /// Loads rules.
 pub struct Sandbox {
     pub(super) wasm: wasmtime::Engine,
     pub(super) counts_fuel: bool,
     /// By the digest of the file: a rule that is loaded again, with other settings, is not compiled
     /// again.
-    compiled: Mutex<HashMap<String, Arc<Compiled>>>,
+    compiled: Mutex<HashMap<String, Slot>>,
     // Calls under way need its ticks to end.
     _ticker: deadline::Ticker,
 }
@@ -68,13 +71,16 @@ impl Sandbox {
         digest: &str,
         compile: impl FnOnce() -> Result<Compiled, E>,
     ) -> Result<Arc<Compiled>, E> {
-        // Whoever panicked while holding the lock had added a whole entry, or none.
-        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = compiled.get(digest) {
+        // Whoever panicked while holding a lock had added a whole entry, or none.
+        let mut slots = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.entry(digest.to_owned()).or_default().clone();
+        drop(slots);
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = &*slot {
             return Ok(found.clone());
         }
         let new = Arc::new(compile()?);
-        compiled.insert(digest.to_owned(), new.clone());
+        *slot = Some(new.clone());
         Ok(new)
     }
 }

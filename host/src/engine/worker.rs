@@ -42,12 +42,12 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn start(number: usize, options: &Options) -> std::io::Result<Self> {
         let (jobs, inbox) = sync_channel::<Message>(1);
-        let (batch, fresh) = (options.batch.get(), options.fresh_instances);
+        let options = options.clone();
         let thread = std::thread::Builder::new()
             .name(format!("klaxon-rules-{number}"))
             // Room for the sandbox's stack and the host's own frames around it.
             .stack_size(4 << 20)
-            .spawn(move || work(&inbox, batch, fresh))?;
+            .spawn(move || work(&inbox, &options))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -69,13 +69,13 @@ impl Drop for Worker {
     }
 }
 
-fn work(inbox: &Receiver<Message>, batch: usize, fresh_instances: bool) {
+fn work(inbox: &Receiver<Message>, options: &Options) {
     let mut runners: HashMap<RuleIndex, Runner> = HashMap::new();
     while let Ok((job, reply)) = inbox.recv() {
-        let runner = runners
-            .entry(job.rule.index)
-            .or_insert_with(|| Runner::new(job.rule.clone(), fresh_instances));
-        let answers = runner.run(&job.events, batch, &job.state);
+        let runner = runners.entry(job.rule.index).or_insert_with(|| {
+            Runner::new(job.rule.clone(), options.fresh_instances, options.measure)
+        });
+        let answers = runner.run(&job.events, options.batch.get(), &job.state);
         let reply_with = job.positions.into_iter().zip(answers).collect();
         // Nobody waits any longer where the engine is being dropped.
         drop(reply.send(reply_with));

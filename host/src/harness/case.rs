@@ -10,7 +10,7 @@ use super::invariants::{self, Broken};
 use super::place::Places;
 use super::rule::{Ran, RuleError, RuleUnderTest};
 use super::snapshot::{self, Compared, Update};
-use super::suite::{All, Case};
+use super::suite::{All, Case, Expectation};
 use crate::document::nearest;
 use crate::model::Verdict;
 
@@ -25,8 +25,13 @@ pub struct CaseReport {
     pub failures: Vec<Failure>,
     /// Codes that were said, each once.
     pub codes: Vec<String>,
+    /// Of those: codes that the case expects, so that a change of them would fail it.
+    pub covered: Vec<String>,
     /// How many verdicts were said.
     pub verdicts: usize,
+    /// Partitions whose state the rule looked at.
+    #[serde(skip)]
+    pub partitions: Vec<String>,
     /// Whether its snapshot was written.
     pub updated: bool,
     /// What the dearest event cost, where the case has limits.
@@ -92,7 +97,9 @@ pub(super) fn run(file: &Path, rule: &RuleUnderTest, case: &Case, update: Update
         line: case.line,
         failures: Vec::new(),
         codes: Vec::new(),
+        covered: Vec::new(),
         verdicts: 0,
+        partitions: Vec::new(),
         updated: false,
         cost: None,
     };
@@ -103,6 +110,8 @@ pub(super) fn run(file: &Path, rule: &RuleUnderTest, case: &Case, update: Update
             report.codes = verdicts.iter().map(|verdict| verdict.code.clone()).collect();
             report.codes.sort();
             report.codes.dedup();
+            report.covered = covered(&case.expectation, &report.codes);
+            report.partitions = ran.partitions.iter().map(|one| one.to_string()).collect();
         }
         Err(Broken::Differs(difference)) => {
             let text = difference.to_string();
@@ -112,6 +121,17 @@ pub(super) fn run(file: &Path, rule: &RuleUnderTest, case: &Case, update: Update
         Err(Broken::Rule(fault)) => judge.fail(FailureKind::CouldNotRun, fault.to_string(), ""),
     }
     CaseReport { failures: judge.failures, updated: judge.updated, cost: judge.cost, ..report }
+}
+
+/// The codes of those said that an expectation fixes.
+fn covered(expectation: &Expectation, said: &[String]) -> Vec<String> {
+    let is_fixed = |code: &&String| {
+        let listed = expectation.all.is_some();
+        let any = expectation.any.iter().flatten().any(|one| one.code() == code.as_str());
+        let counted = expectation.count.as_ref().and_then(|count| count.get(code.as_str()));
+        listed || any || counted.is_some_and(|count| *count > 0)
+    };
+    said.iter().filter(is_fixed).cloned().collect()
 }
 
 struct Judge<'a> {
@@ -133,10 +153,16 @@ impl Judge<'_> {
         let rule = own.as_ref().unwrap_or(rule);
         self.declared(rule);
         let ran = invariants::check(rule, &self.case.input)?;
+        self.asked(rule, &ran);
         self.answers(&ran);
         self.state(&ran);
-        self.verdicts(file, &ran, update);
-        self.limits(rule)?;
+        self.verdicts(&ran);
+        self.limits(rule, &ran)?;
+        // Last: what fails otherwise is not written as if it were right.
+        if let Some(All::Snapshot(path)) = &self.case.expectation.all {
+            let update = if self.failures.is_empty() { update } else { Update::No };
+            self.reviewed(file, path, &ran, update);
+        }
         Ok(ran)
     }
 
@@ -160,7 +186,40 @@ impl Judge<'_> {
         }
     }
 
-    /// What the rule did not answer, and what it was never asked.
+    /// A case in which the rule is asked nothing would hold whatever the rule says.
+    fn asked(&mut self, rule: &RuleUnderTest, ran: &Ran) {
+        let counts = &ran.summary.counts;
+        if counts.observed == 0 {
+            let skipped = ran.summary.skipped;
+            let marks = if skipped > 0 {
+                format!(" ({skipped} lines of other types)")
+            } else {
+                String::new()
+            };
+            let message = format!("the streams hold no object{marks}, so the test cannot fail");
+            self.fail(FailureKind::Test, message, "mend: name streams of what the rule is about");
+        } else if counts.ignored == counts.observed {
+            let interests = rule.manifest().interests.iter();
+            let kinds: Vec<String> =
+                interests.map(|one| format!("{} {}", one.api_version, one.kind)).collect();
+            self.fail(
+                FailureKind::Test,
+                "the streams hold no object of a kind that the rule asks for, so the test cannot fail",
+                format!("it asks for: {}", kinds.join(", ")),
+            );
+        }
+        let is_inline = self.case.input.streams.iter().any(|stream| stream.text.is_some());
+        if is_inline && counts.repeated > 0 {
+            let number = counts.repeated;
+            self.fail(
+                FailureKind::Test,
+                format!("{number} of the events are no news: their object had this version before"),
+                "mend: raise metadata.resourceVersion from one event of an object to the next",
+            );
+        }
+    }
+
+    /// What the rule did not answer, and what could not be read.
     fn answers(&mut self, ran: &Ran) {
         let step = &ran.step;
         let places = || Places::of(&self.case.input.streams);
@@ -181,6 +240,9 @@ impl Judge<'_> {
 
     /// State that was given and never looked at was given to the wrong partition.
     fn state(&mut self, ran: &Ran) {
+        if !self.case.has_own_state {
+            return;
+        }
         let mut given: Vec<&str> =
             self.case.input.state.iter().map(|(partition, ..)| partition.as_str()).collect();
         given.dedup();
@@ -199,12 +261,10 @@ impl Judge<'_> {
         }
     }
 
-    fn verdicts(&mut self, file: &Path, ran: &Ran, update: Update) {
+    fn verdicts(&mut self, ran: &Ran) {
         let said = &ran.step.verdicts;
-        match &self.case.expectation.all {
-            Some(All::Listed(expected)) => self.listed(expected, said),
-            Some(All::Snapshot(path)) => self.reviewed(file, path, said, update),
-            None => {}
+        if let Some(All::Listed(expected)) = &self.case.expectation.all {
+            self.listed(expected, said);
         }
         if let Some(expected) = &self.case.expectation.any
             && let Some(missing) = first_missing(expected, said)
@@ -257,8 +317,8 @@ impl Judge<'_> {
         if lines.is_empty() { "nothing was said".to_owned() } else { shorten(lines) }
     }
 
-    fn reviewed(&mut self, file: &Path, path: &Path, said: &[Verdict], update: Update) {
-        let contents = snapshot::contents(said);
+    fn reviewed(&mut self, file: &Path, path: &Path, ran: &Ran, update: Update) {
+        let contents = snapshot::contents(&ran.step.verdicts, &ran.step.refusals);
         let source = file.file_name().map(|name| name.to_string_lossy().into_owned());
         let source = source.unwrap_or_default();
         let compared = snapshot::compare(path, &source, &self.case.name, &contents, update);
@@ -266,15 +326,18 @@ impl Judge<'_> {
         match compared {
             Ok(Compared::Same) => {}
             Ok(Compared::Written) => self.updated = true,
-            Ok(Compared::Differs(before)) if before.is_empty() => {
+            Ok(Compared::Differs(None)) => {
                 let message = format!(
                     "there is no snapshot {name}; mend: look at what is said, then --update"
                 );
                 let lines = contents.lines().map(str::to_owned).collect();
                 self.fail(FailureKind::Snapshot, message, shorten(lines));
             }
-            Ok(Compared::Differs(before)) => {
-                let diff = similar::TextDiff::from_lines(before.trim_end(), contents.trim_end());
+            Ok(Compared::Differs(Some(before))) => {
+                let mut config = similar::TextDiff::configure();
+                let diff = config
+                    .timeout(std::time::Duration::from_secs(1))
+                    .diff_lines(before.trim_end(), contents.trim_end());
                 let lines = diff.iter_all_changes().map(|change| {
                     let sign = match change.tag() {
                         similar::ChangeTag::Equal => ' ',
@@ -293,15 +356,23 @@ impl Judge<'_> {
         }
     }
 
-    fn limits(&mut self, rule: &RuleUnderTest) -> Result<(), RuleError> {
+    fn limits(&mut self, rule: &RuleUnderTest, ran: &Ran) -> Result<(), RuleError> {
         let limits = self.case.limits;
         if limits.fuel.is_none() && limits.memory.is_none() {
             return Ok(());
         }
-        let costs = rule.measure(&self.case.input)?.step.costs;
-        let fuel = costs.iter().max_by_key(|one| one.cost.fuel);
-        let memory = costs.iter().max_by_key(|one| one.cost.memory);
-        let (Some(fuel), Some(memory)) = (fuel, memory) else { return Ok(()) };
+        let counted = rule.measure(&self.case.input)?;
+        let fuel = counted.step.costs.iter().max_by_key(|one| one.cost.fuel);
+        let memory = ran.step.costs.iter().max_by_key(|one| one.cost.memory);
+        let (Some(fuel), Some(memory)) = (fuel, memory) else {
+            self.fail(FailureKind::Test, "the limits hold for no event: none was answered", "");
+            return Ok(());
+        };
+        if counted.step.failures.len() > ran.step.failures.len() {
+            let message = "an event could not be measured: it failed while its fuel was counted";
+            let why = counted.step.failures.first().map(|one| one.failure.message.clone());
+            self.fail(FailureKind::Limit, message, why.unwrap_or_default());
+        }
         let cost =
             DearestEvent { fuel: fuel.cost.fuel.unwrap_or_default(), memory: memory.cost.memory };
         self.cost = Some(cost);
@@ -314,9 +385,9 @@ impl Judge<'_> {
         let limit = limits.memory.map(|bytes| bytes as u64);
         if let Some(limit) = over(limit, cost.memory as u64) {
             let message =
-                format!("an instance grew to {} bytes; the limit is {limit}", cost.memory);
+                format!("the instance grew to {} bytes; the limit is {limit}", cost.memory);
             let event = places.describe(&memory.event);
-            self.fail(FailureKind::Limit, message, format!("on {event}"));
+            self.fail(FailureKind::Limit, message, format!("by the end of {event}"));
         }
         Ok(())
     }
@@ -356,12 +427,24 @@ fn in_full(verdict: &Verdict, places: &Places) -> String {
     let namespace =
         if object.namespace.is_empty() { String::new() } else { format!("{}/", object.namespace) };
     let kind = object.kind.to_lowercase();
+    let mut more = String::new();
+    if !verdict.targets.is_empty() {
+        more.push_str(&format!(" targets: {:?}", verdict.targets));
+    }
+    if let Some(delta) = verdict.delta {
+        more.push_str(&format!(" delta: {delta}"));
+    }
+    if verdict.gap {
+        more.push_str(" gap: true");
+    }
     format!(
-        "{} {kind}/{namespace}{} status: {:?} key: {:?} payload: {}\n      on {}",
+        "{} {kind}/{namespace}{} {} {} key: {:?} title: {:?}{more} payload: {}\n      on {}",
         verdict.code,
         object.name,
+        snapshot::severity(verdict),
         verdict.status.as_str(),
         verdict.key,
+        verdict.title,
         verdict.payload.get().replace(['\n', '\r'], " "),
         places.describe(&verdict.event),
     )

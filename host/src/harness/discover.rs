@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use klaxon_build::{RuleFolder, Toolchain};
 
-use super::suite::ENDING;
+use super::suite::ENDINGS;
 
 /// Why tests cannot be run at all.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,12 @@ pub enum TestError {
         /// Why.
         why: String,
     },
+    /// There is no test file below a path that was named.
+    #[error("no test was found below {path}; mend: test files end in .test.yaml")]
+    NoTest {
+        /// As it was named.
+        path: PathBuf,
+    },
     /// The engine cannot start.
     #[error(transparent)]
     Engine(#[from] crate::engine::EngineError),
@@ -28,30 +34,37 @@ pub enum TestError {
 /// not looked into.
 ///
 /// # Errors
-/// Where a path is not there or cannot be read.
+/// Where a path is not there, cannot be read, or has no test file.
 pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, TestError> {
     let mut found = Vec::new();
     for path in paths {
-        let walk = walkdir::WalkDir::new(path).sort_by_file_name().into_iter();
+        // Links are followed: mounted ConfigMaps are made of them.
+        let walk = walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter();
         let walk = walk.filter_entry(|entry| {
             let name = entry.file_name().to_string_lossy();
             let is_build = name == "target" || name == "node_modules";
             entry.depth() == 0 || !(is_build || name.len() > 1 && name.starts_with('.'))
         });
+        let before = found.len();
         for entry in walk {
             let entry = entry.map_err(|fault| TestError::Path {
                 path: path.clone(),
                 why: fault.io_error().map_or_else(|| fault.to_string(), ToString::to_string),
             })?;
-            let is_test = entry.file_name().to_string_lossy().ends_with(ENDING);
+            let name = entry.file_name().to_string_lossy();
+            let is_test = ENDINGS.iter().any(|ending| name.ends_with(ending));
             if entry.file_type().is_file() && (is_test || entry.depth() == 0) {
                 let path = entry.into_path();
                 found.push(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path));
             }
         }
+        if found.len() == before {
+            return Err(TestError::NoTest { path: path.clone() });
+        }
     }
+    // The same file under two names would write one snapshot twice.
     let mut seen = std::collections::BTreeSet::new();
-    found.retain(|path| seen.insert(path.clone()));
+    found.retain(|path| seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
     Ok(found)
 }
 

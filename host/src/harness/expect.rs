@@ -186,8 +186,12 @@ fn payload_mismatch(path: &str, expected: &Value, said: &Value) -> Option<Mismat
                 payload_mismatch(&format!("{path}[{place}]"), item, found)
             })
         }
-        // 2 and 2.0 are the same number in JSON.
-        (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() => None,
+        // 2 and 2.0 are the same number in JSON; whole ones are compared in every digit.
+        (Value::Number(a), Value::Number(b))
+            if (a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64() =>
+        {
+            None
+        }
         _ if expected == said => None,
         _ => Some(differ(path, expected, Some(said))),
     }
@@ -195,6 +199,9 @@ fn payload_mismatch(path: &str, expected: &Value, said: &Value) -> Option<Mismat
 
 fn object(entry: &ObjectEntry) -> Result<ObjectParts, (&'static str, String)> {
     let short = match entry {
+        ObjectEntry::Parts(parts) if parts.to_string().is_empty() => {
+            return Err(("object", "this names nothing; mend: write kind/name".to_owned()));
+        }
         ObjectEntry::Parts(parts) => return Ok(parts.clone()),
         ObjectEntry::Short(short) => short,
     };

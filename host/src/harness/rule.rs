@@ -12,7 +12,9 @@ use super::replay::{Replay, ReplayError, Summary};
 use crate::engine::{
     Engine, EngineError, LoadError, LoadFault, LoadedRule, Options, RuleIndex, RuleSpec, Sandbox,
 };
-use crate::model::{Capability, Limits, Manifest, Narrowing, Origin, Slot, StateKeeper, Write};
+use crate::model::{
+    Capability, Limits, Manifest, Narrowing, Origin, Slot, StateKeeper, Timestamp, Write,
+};
 use crate::pipeline::{Pipeline, Step};
 use crate::policy::{RulePolicy, Targets};
 use crate::route::InterestError;
@@ -22,6 +24,9 @@ use super::state::WatchedState;
 
 /// Events of one batch: as many as a round of the pipeline has at most, and more.
 const WHOLE: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+
+/// How much more time code may take that counts fuel.
+const SLOWER: u32 = 10;
 
 /// How instances and batches are used. A rule must answer the same in every way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -48,6 +53,7 @@ impl Way {
             batch: if is_single { NonZeroUsize::MIN } else { WHOLE },
             fresh_instances: matches!(self, Self::Fresh | Self::FreshSingles),
             cache: None,
+            measure: is_single,
         }
     }
 
@@ -146,6 +152,8 @@ pub struct Ran {
     pub summary: Summary,
     /// Partitions whose state the rule looked at.
     pub partitions: BTreeSet<Arc<str>>,
+    /// The state that is left: partition, key, value.
+    pub state: Vec<(Arc<str>, String, String)>,
 }
 
 /// A rule that was loaded with its settings.
@@ -239,7 +247,11 @@ impl RuleUnderTest {
     /// As [`Self::run`].
     pub fn measure(&self, input: &Input) -> Result<Ran, RuleError> {
         let sandbox = self.sandboxes.counting()?;
-        let loaded = sandbox.load(RuleIndex(0), self.spec.clone())?;
+        // Counting makes code slower, and the dearest event must not be the one that runs out of time.
+        let cpu = self.spec.limits.cpu.saturating_mul(SLOWER);
+        let cpu_per_event = self.spec.limits.cpu_per_event.saturating_mul(SLOWER);
+        let limits = Limits { cpu, cpu_per_event, ..self.spec.limits.clone() };
+        let loaded = sandbox.load(RuleIndex(0), RuleSpec { limits, ..self.spec.clone() })?;
         self.run_on(&sandbox, loaded, input, Way::FreshSingles)
     }
 
@@ -269,7 +281,10 @@ impl RuleUnderTest {
             Ok::<_, std::convert::Infallible>(())
         });
         match outcome {
-            Ok(summary) => Ok(Ran { step, summary, partitions: state.partitions() }),
+            Ok(summary) => {
+                let partitions = state.partitions();
+                Ok(Ran { step, summary, partitions, state: state.left() })
+            }
             Err(ReplayError::Stream(fault)) => Err(fault.into()),
             Err(ReplayError::Sink(never)) => match never {},
         }
@@ -280,7 +295,7 @@ impl RuleUnderTest {
             let slot =
                 Slot { rule: self.loaded.name.clone(), partition: partition.as_str().into() };
             let write = Write::Put { key: key.clone(), value: value.clone(), expires_at: None };
-            state.commit(&slot, vec![write], crate::model::Timestamp::from_millis(i64::MIN));
+            state.commit(&slot, vec![write], Timestamp::from_millis(i64::MIN));
         }
     }
 }

@@ -12,7 +12,7 @@ use super::case::{self, CaseReport, FailureKind};
 use super::coverage::Coverage;
 use super::discover::{self, TestError};
 use super::rule::{RuleUnderTest, Sandboxes};
-use super::snapshot::Update;
+use super::snapshot::{self, Update};
 use super::suite::Suite;
 
 /// What to run, and how.
@@ -39,7 +39,7 @@ pub struct FileReport {
     pub path: PathBuf,
     /// The rule's name and version; empty where it was not loaded.
     pub rule: String,
-    /// Why none of it was run.
+    /// What is wrong with the file as a whole; mostly none of it was run then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
     /// In the order of the file.
@@ -49,6 +49,9 @@ pub struct FileReport {
     /// Codes that are said; none where the filter left something out or nothing was run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,
+    /// Snapshots of this file that no case has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unused: Vec<PathBuf>,
 }
 
 /// Why none of a file was run.
@@ -115,10 +118,11 @@ pub fn run_tests(
     let sandboxes = Sandboxes::start(options.cache.clone())?;
     let work: Vec<Work> = files.into_iter().map(|path| Work::prepare(path, say)).collect();
     let next = AtomicUsize::new(0);
-    let (to, from) = sync_channel(options.jobs.get());
+    let jobs = options.jobs.get().min(work.len()).max(1);
+    let (to, from) = sync_channel(jobs);
     let mut report = TestReport::default();
     std::thread::scope(|scope| {
-        for _ in 0..options.jobs.get().min(work.len()) {
+        for _ in 0..jobs {
             let (to, next, work, sandboxes) = (to.clone(), &next, &work, &sandboxes);
             scope.spawn(move || {
                 while let Some((place, work)) = {
@@ -141,6 +145,17 @@ pub fn run_tests(
         }
     });
     Ok(report)
+}
+
+/// State of the file that no case looked at was given to a partition that there is not.
+fn unread(suite: &Suite, cases: &[CaseReport]) -> Option<Fault> {
+    let is_read = |name: &&String| cases.iter().any(|case| case.partitions.contains(name));
+    let unread = suite.partitions.iter().find(|name| !is_read(name))?;
+    let message = format!(
+        "state: no test read what is given to partition {unread:?}; mend: a pod's partition is its uid, \
+         a node's `Node/<name>`"
+    );
+    Some(Fault { message, is_in_file: true })
 }
 
 /// A file with its rule built, or why it cannot be run.
@@ -170,6 +185,7 @@ impl Work {
             cases: Vec::new(),
             left_out: 0,
             coverage: None,
+            unused: Vec::new(),
         };
         let (suite, module) = match &self.ready {
             Ok(ready) => ready,
@@ -195,9 +211,15 @@ impl Work {
         if report.left_out == 0 {
             let passed = report.cases.iter().filter(|case| case.passed());
             let said: BTreeSet<&str> =
-                passed.flat_map(|case| case.codes.iter().map(String::as_str)).collect();
+                passed.flat_map(|case| case.covered.iter().map(String::as_str)).collect();
             let wanted = options.coverage.or(suite.coverage);
             report.coverage = Some(Coverage::of(manifest, &said, wanted));
+            report.fault = unread(suite, &report.cases);
+            report.unused =
+                snapshot::unused(&self.path, &Suite::stem(&self.path), suite.snapshots());
+            if options.update == Update::Accept {
+                report.unused.retain(|path| std::fs::remove_file(path).is_err());
+            }
         }
         report
     }

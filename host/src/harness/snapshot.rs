@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::model::Verdict;
+use crate::policy::Refusal;
 
 /// What to do with a snapshot that is missing or differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,15 +27,19 @@ pub(super) enum Compared {
     Same,
     /// There was none, or it differed, and now it says so.
     Written,
-    /// It differs; what it says. Empty where there is none.
-    Differs(String),
+    /// It differs; what it says, where there is one.
+    Differs(Option<String>),
 }
 
 /// The verdicts as a reviewer reads them: two lines each, without what differs from host to host.
-pub(super) fn contents(verdicts: &[Verdict]) -> String {
+pub(super) fn contents(verdicts: &[Verdict], refusals: &[Refusal]) -> String {
     if verdicts.is_empty() {
         return "nothing is said".to_owned();
     }
+    let refused = |verdict: &Verdict| {
+        let of = refusals.iter().filter(|one| one.verdict == verdict.id);
+        of.map(|one| format!(" refused={}", one.target)).collect::<String>()
+    };
     let lines = verdicts.iter().map(|verdict| {
         let object = &verdict.object;
         let mut line = format!("{} {} {}", verdict.time, verdict.code, object.kind);
@@ -58,12 +63,14 @@ pub(super) fn contents(verdicts: &[Verdict]) -> String {
         if verdict.gap {
             line.push_str(" gap");
         }
+        line.push_str(&refused(verdict));
         format!("{line}\n  {}", verdict.payload.get().replace(['\n', '\r'], " "))
     });
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn severity(verdict: &Verdict) -> String {
+/// As it is written in a verdict.
+pub(super) fn severity(verdict: &Verdict) -> String {
     serde_json::to_string(&verdict.severity).unwrap_or_default().trim_matches('"').to_owned()
 }
 
@@ -79,7 +86,8 @@ pub(super) fn compare(
     update: Update,
 ) -> io::Result<Compared> {
     let reviewed = match fs::read_to_string(file) {
-        Ok(text) => Some(body(&text).to_owned()),
+        // A checkout may have given its lines other ends.
+        Ok(text) => Some(body(&text.replace("\r\n", "\n")).to_owned()),
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => None,
         Err(fault) => return Err(fault),
     };
@@ -89,7 +97,7 @@ pub(super) fn compare(
         return Ok(Compared::Same);
     }
     let target = match update {
-        Update::No => return Ok(Compared::Differs(reviewed.unwrap_or_default())),
+        Update::No => return Ok(Compared::Differs(reviewed)),
         Update::Accept => file,
         Update::Review => &beside,
     };
@@ -100,10 +108,27 @@ pub(super) fn compare(
     let header = format!("source: {}\nexpression: {}", quoted(source), quoted(expression));
     fs::write(target, format!("---\n{header}\n---\n{contents}\n"))?;
     if update == Update::Review {
-        return Ok(Compared::Differs(reviewed.unwrap_or_default()));
+        return Ok(Compared::Differs(reviewed));
     }
     remove(&beside)?;
     Ok(Compared::Written)
+}
+
+/// Snapshots of a test file, by the stem of its name, that are none of those that it has.
+pub(super) fn unused(file: &Path, stem: &str, used: Vec<&Path>) -> Vec<PathBuf> {
+    let folder = file.parent().unwrap_or(Path::new("")).join("snapshots");
+    let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.unwrap_or_default();
+        name.starts_with(&format!("{stem}__"))
+            && (name.ends_with(".snap") && !used.contains(&path.as_path())
+                || name.ends_with(".snap.new")
+                    && !used.contains(&path.with_extension("").as_path()))
+    };
+    let mut unused: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_ours).collect();
+    unused.sort();
+    unused
 }
 
 fn remove(file: &Path) -> io::Result<()> {

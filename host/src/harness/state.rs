@@ -18,6 +18,12 @@ impl WatchedState {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What is left: partition, key and value, sorted.
+    pub(super) fn left(&self) -> Vec<(Arc<str>, String, String)> {
+        let entries = self.inner.entries().into_iter();
+        entries.map(|(slot, key, value)| (slot.partition, key, value)).collect()
+    }
+
     fn note(&self, slot: &Slot) {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(slot.partition.clone());
     }

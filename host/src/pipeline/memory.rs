@@ -26,6 +26,18 @@ pub struct MemoryState {
 }
 
 impl MemoryState {
+    /// Every key and value of every slot, sorted.
+    pub fn entries(&self) -> Vec<(Slot, String, String)> {
+        let mut entries: Vec<(Slot, String, String)> = self.read(|slots| {
+            let all = slots.iter().flat_map(|(slot, entries)| {
+                entries.iter().map(|(key, entry)| (slot.clone(), key.clone(), entry.value.clone()))
+            });
+            all.collect()
+        });
+        entries.sort();
+        entries
+    }
+
     // A poisoned lock means that a reader or writer panicked between two complete writes: the map
     // is whole.
     fn read<T>(&self, look: impl FnOnce(&Slots) -> T) -> T {

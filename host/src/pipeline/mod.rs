@@ -366,7 +366,7 @@ impl Pipeline {
         for line in answer.log {
             self.step.log.push(LogLine { rule: loaded.name.clone(), event: event.id, line });
         }
-        if let Some(cost) = answer.cost.filter(|cost| cost.fuel.is_some()) {
+        if let Some(cost) = answer.cost {
             self.step.costs.push(EventCost { event: event.clone(), cost });
         }
         match answer.outcome {

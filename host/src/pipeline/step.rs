@@ -26,7 +26,7 @@ pub struct Step {
     pub out_of_service: Vec<OutOfService>,
     /// What rules wrote to the log.
     pub log: Vec<LogLine>,
-    /// What events cost that had a call to themselves, where the sandbox counts fuel.
+    /// What events cost that had a call to themselves, where the engine measures.
     pub costs: Vec<EventCost>,
 }
 

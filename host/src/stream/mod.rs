@@ -82,7 +82,9 @@ pub fn expand(patterns: &[PathBuf], base: &Path) -> Result<Vec<PathBuf>, StreamE
             files.push(path);
             continue;
         };
-        let folder = path.parent().unwrap_or(Path::new("."));
+        // A name alone has an empty parent.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
         let entries = std::fs::read_dir(folder)
             .map_err(|source| StreamError::File { path: folder.to_owned(), source })?;
         let mut matching: Vec<PathBuf> = entries

@@ -1,5 +1,4 @@
 //! `klaxon rule bench`.
-#![expect(clippy::print_stdout, reason = "it prints what it measured")]
 
 use std::path::{Path, PathBuf};
 
@@ -35,9 +34,9 @@ pub(super) fn bench(arguments: &BenchArguments) -> Exit {
         Err(fault) => return fail(Exit::CouldNotRun, &fault),
     };
     match arguments.output {
-        Output::Text => print!("{}", text(&measured)),
+        Output::Text => crate::cli::print(&text(&measured)),
         Output::Json => match serde_json::to_string(&measured) {
-            Ok(line) => println!("{line}"),
+            Ok(line) => crate::cli::print(&format!("{line}\n")),
             Err(fault) => return fail(Exit::Failure, &fault),
         },
     }

@@ -1,5 +1,4 @@
 //! `klaxon rule build`.
-#![expect(clippy::print_stdout, reason = "it says what was built")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +26,7 @@ pub(in crate::cli) struct BuildArguments {
 pub(super) fn build(arguments: &BuildArguments) -> Exit {
     match run(arguments) {
         Ok(line) => {
-            println!("{line}");
+            crate::cli::print(&format!("{line}\n"));
             Exit::Success
         }
         Err(fault) => fail(Exit::CouldNotRun, &fault),

@@ -1,5 +1,4 @@
 //! `klaxon rule inspect`.
-#![expect(clippy::print_stdout, reason = "it prints what it found")]
 
 use std::path::{Path, PathBuf};
 
@@ -44,8 +43,12 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Exit {
     match found {
         Ok((rule, measured)) => {
             match arguments.output {
-                Output::Text => print!("{}", text(&rule, measured.as_ref(), &arguments.stream)),
-                Output::Json => println!("{}", as_json(&rule, measured.as_ref())),
+                Output::Text => {
+                    crate::cli::print(&text(&rule, measured.as_ref(), &arguments.stream))
+                }
+                Output::Json => {
+                    crate::cli::print(&format!("{}\n", as_json(&rule, measured.as_ref())))
+                }
             }
             Exit::Success
         }

@@ -1,5 +1,4 @@
 //! `klaxon rule new`.
-#![expect(clippy::print_stdout, reason = "it says what to do next")]
 
 use std::path::PathBuf;
 
@@ -34,7 +33,7 @@ pub(super) fn new(arguments: &NewArguments) -> Exit {
     match made {
         Ok(()) => {
             let folder = arguments.folder.display();
-            println!("made {folder}; next: klaxon test {folder}");
+            crate::cli::print(&format!("made {folder}; next: klaxon test {folder}\n"));
             Exit::Success
         }
         Err(fault) => fail(Exit::CouldNotRun, &fault),

@@ -26,7 +26,7 @@ fn suite(file: &FileReport) -> TestSuite {
             let first = case.failures.first().map_or("", |failure| failure.message.as_str());
             failed(first, &texts.collect::<Vec<_>>().join("\n"))
         };
-        let mut case = TestCase::new(&case.name, status);
+        let mut case = TestCase::new(plain(&case.name), status);
         case.set_classname(&path);
         suite.add_test_case(case);
     }
@@ -45,6 +45,11 @@ fn suite(file: &FileReport) -> TestSuite {
 
 fn failed(message: &str, text: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status.set_message(message).set_description(text);
+    status.set_message(plain(message)).set_description(plain(text));
     status
+}
+
+/// Without the two characters that XML 1.0 has no place for and the writer lets through.
+fn plain(text: &str) -> String {
+    text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }

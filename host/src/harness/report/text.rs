@@ -31,6 +31,11 @@ impl Text {
         if let Some(coverage) = &file.coverage {
             self.covered(&mut text, coverage);
         }
+        for path in &file.unused {
+            let told =
+                format!("{} no test has snapshot {}", self.paint(YELLOW, "note"), path.display());
+            line(&mut text, 1, &format!("{told}; mend: delete it, or --update"));
+        }
         text
     }
 
@@ -87,9 +92,9 @@ impl Text {
         let faults = count(&|file| file.fault.is_some());
         let uncovered = count(&|file| file.coverage.as_ref().is_some_and(|one| !one.suffices()));
         for (number, what) in [
-            (left_out, "left out by the filter"),
+            (left_out, "left out by the filter (coverage is not judged)"),
             (updated, "snapshots written"),
-            (faults, "files could not be run"),
+            (faults, "files with faults"),
             (uncovered, "files with too few codes covered"),
         ] {
             if number > 0 {

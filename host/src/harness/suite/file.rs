@@ -5,16 +5,16 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::document::{Size, Span};
+use crate::document::{Size, Span, without_null};
 
 /// A file of tests of one rule.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SuiteFile {
-    /// The rule: its folder or its module (.wasm), relative to this file.
+    /// the rule's folder or its module (.wasm), relative to this file.
     pub(super) rule: PathBuf,
     /// What the rule is configured with.
     #[serde(default)]
@@ -32,7 +32,7 @@ pub(super) struct SuiteFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CaseFile {
-    /// What the test shows, as a sentence; unique in the file.
+    /// a sentence that says what the test shows, unlike every other in the file.
     pub(super) name: String,
     /// recorded streams, relative to this file; a * in the last part stands for any text.
     pub(super) stream: Option<OneOrMore>,
@@ -105,6 +105,7 @@ pub(in crate::harness) struct Entry {
     /// When it is said (RFC 3339).
     pub(in crate::harness) time: Option<String>,
     /// The members of the payload that matter; lists are compared whole, member by member.
+    #[serde(default, deserialize_with = "some")]
     pub(in crate::harness) payload: Option<Value>,
     /// Names of targets.
     pub(in crate::harness) targets: Option<Vec<String>>,
@@ -112,6 +113,11 @@ pub(in crate::harness) struct Entry {
     pub(in crate::harness) gap: Option<bool>,
     /// By how much the count of the Kubernetes Event grew.
     pub(in crate::harness) delta: Option<u32>,
+}
+
+/// A value that is there, even if it is null: JSON's null is a payload too.
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// Which object.
@@ -187,5 +193,5 @@ pub(super) enum Percent {
 pub(crate) fn schema() -> Value {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<SuiteFile>().to_value()
+    without_null(settings.into_generator().into_root_schema_for::<SuiteFile>().to_value())
 }

@@ -16,7 +16,7 @@ pub(crate) use file::schema;
 pub(super) use file::{Entry, ObjectEntry, ObjectParts, SeverityEntry, StatusEntry};
 
 /// How test files end.
-pub(super) const ENDING: &str = ".test.yaml";
+pub(super) const ENDINGS: [&str; 2] = [".test.yaml", ".test.yml"];
 
 /// The tests of one file.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(super) struct Suite {
     pub(super) settings: Value,
     /// In the order of the file.
     pub(super) cases: Vec<Case>,
+    /// Partitions that the file gives state to.
+    pub(super) partitions: Vec<String>,
     /// The share of declared codes that must be said, in percent.
     pub(super) coverage: Option<u8>,
 }
@@ -40,6 +42,8 @@ pub(super) struct Case {
     pub(super) line: usize,
     /// Its own settings.
     pub(super) settings: Option<Value>,
+    /// Whether it begins with state of its own rather than the file's.
+    pub(super) has_own_state: bool,
     /// What the rule is fed.
     pub(super) input: Input,
     /// What the rule must say.
@@ -86,11 +90,22 @@ impl Suite {
         read::read(path)
     }
 
+    /// The snapshots that its cases have.
+    pub(super) fn snapshots(&self) -> Vec<&Path> {
+        let all = self.cases.iter().filter_map(|case| case.expectation.all.as_ref());
+        all.filter_map(|all| match all {
+            All::Snapshot(path) => Some(path.as_path()),
+            All::Listed(_) => None,
+        })
+        .collect()
+    }
+
     /// The file's name without its ending.
     pub(super) fn stem(path: &Path) -> String {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.unwrap_or_default();
-        let stem = name.strip_suffix(ENDING).or_else(|| name.strip_suffix(".yaml"));
+        let endings = ENDINGS.iter().chain(&[".yaml", ".yml"]);
+        let stem = endings.into_iter().find_map(|ending| name.strip_suffix(ending));
         stem.unwrap_or(&name).to_owned()
     }
 }

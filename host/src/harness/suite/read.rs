@@ -10,7 +10,7 @@ use super::file::{
     CaseFile, Entry, Expect, ExpectWord, Fuel, OneOrMore, Percent, SuiteFile, schema,
 };
 use super::{All, Case, CaseLimits, Expectation, Suite};
-use crate::document::{Document, Faults, Found, against_schema, escape};
+use crate::document::{Document, Faults, Found, against_schema, escape, nearest};
 use crate::harness::expect::Expected;
 use crate::harness::rule::Input;
 use crate::model::Timestamp;
@@ -22,8 +22,8 @@ pub(super) fn read(path: &Path) -> Result<Suite, Faults> {
     let document = Document::read(path)?;
     let mut found = against_schema(&schema(), &document.value);
     let file: Option<SuiteFile> = if found.is_empty() {
-        serde_json::from_value(document.value.clone())
-            .map_err(|fault| found.push((String::new(), fault.to_string())))
+        serde_path_to_error::deserialize(&document.value)
+            .map_err(|fault| found.push((pointer(fault.path()), fault.inner().to_string())))
             .ok()
     } else {
         None
@@ -39,6 +39,20 @@ pub(super) fn read(path: &Path) -> Result<Suite, Faults> {
         (Some(faults), _) => Err(faults),
         (None, None) => Err(Faults { file: path.to_owned(), faults: Vec::new() }),
     }
+}
+
+/// Types of lines in a stream.
+const TYPES: [&str; 6] = ["ADDED", "MODIFIED", "DELETED", "SNAPSHOT", "BOOKMARK", "ERROR"];
+
+/// A JSON Pointer (RFC 6901) from serde's path.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let segments = path.iter().map(|segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", escape(key)),
+        Segment::Enum { .. } | Segment::Unknown => String::new(),
+    });
+    segments.collect()
 }
 
 struct Reader<'a> {
@@ -77,6 +91,7 @@ impl Reader<'_> {
             rule: self.base().join(&file.rule),
             settings: Value::Object(file.settings),
             cases,
+            partitions: file.state.into_keys().collect(),
             coverage,
         };
         (suite, self.found)
@@ -107,6 +122,16 @@ impl Reader<'_> {
             advance_ms: i64::try_from(advance).unwrap_or(i64::MAX),
             state: flat(case.state.as_ref().unwrap_or(state)),
         };
+        if case
+            .limits
+            .as_ref()
+            .is_some_and(|limits| limits.fuel.is_none() && limits.memory.is_none())
+        {
+            self.say(
+                format!("{pointer}/limits"),
+                "this limits nothing; mend: write fuel or memory",
+            );
+        }
         let limits = case.limits.unwrap_or_default();
         let limits = CaseLimits {
             fuel: limits.fuel.as_ref().and_then(|fuel| self.fuel(&pointer, fuel)),
@@ -114,6 +139,7 @@ impl Reader<'_> {
         };
         Case {
             line: self.document.line(&pointer),
+            has_own_state: case.state.is_some(),
             name: case.name,
             settings: case.settings.map(Value::Object),
             input,
@@ -156,6 +182,7 @@ impl Reader<'_> {
             (Some(OneOrMore::One(path)), None) => std::slice::from_ref(path),
             (Some(OneOrMore::More(paths)), None) => paths.as_slice(),
             (None, Some(events)) => {
+                self.types(pointer, events);
                 let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
                 return vec![StreamFile {
                     path: PathBuf::from("events"),
@@ -182,6 +209,23 @@ impl Reader<'_> {
         }
         let stream = |path| StreamFile { snapshot_until, ..StreamFile::at(path) };
         files.into_iter().map(stream).collect()
+    }
+
+    /// A recording may hold lines of other types, such as a recorder's marks; what is written by hand
+    /// and would be skipped is a slip.
+    fn types(&mut self, pointer: &str, events: &[Value]) {
+        for (place, event) in events.iter().enumerate() {
+            let kind = event.get("type").and_then(Value::as_str);
+            if let Some(kind) =
+                kind.filter(|kind| event.get("object").is_some() && !TYPES.contains(kind))
+            {
+                let mend = nearest(kind, &TYPES);
+                self.say(
+                    format!("{pointer}/events/{place}/type"),
+                    format!("{kind:?} is no type of a watch event; {mend}"),
+                );
+            }
+        }
     }
 
     fn expectation(&mut self, pointer: &str, case: &CaseFile) -> Expectation {
