@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use klaxon::harness::record::says_the_same;
-use klaxon::harness::{RuleUnderTest, Sandboxes};
+use klaxon::harness::{Replay, RuleUnderTest, Sandboxes};
+use klaxon::model::Origin;
+use klaxon::pipeline::assemble;
+use klaxon::policy::Targets;
 use klaxon::stream::{Merged, StreamFile};
 use serde_json::{Value, json};
 
@@ -141,9 +144,9 @@ fn without_redaction_a_copy_has_the_same_records() {
                     // White space and the order of keys may differ, lines do.
                     let kind = format!("{:?}", record.kind);
                     let object = match record.kind {
-                        klaxon::stream::Kind::Object { seen, json, .. } => {
+                        klaxon::stream::Kind::Object { seen, json, is_change } => {
                             let json: Value = serde_json::from_str(json.get()).unwrap();
-                            format!("{seen:?} {json}")
+                            format!("{seen:?} {is_change} {json}")
                         }
                         _ => kind,
                     };
@@ -155,6 +158,103 @@ fn without_redaction_a_copy_has_the_same_records() {
             assert_eq!(records(path.clone()), copied, "{}", path.display());
         }
     }
+}
+
+#[test]
+fn lists_and_gaps_are_kept_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let pod = |kind: &str, at: &str, name: &str, version: u64| {
+        pod_line(kind, &format!("2026-01-01T00:00:0{at}Z"), name, version, &json!({}))
+    };
+    let crashed =
+        json!({"name": "app", "state": {"terminated": {"reason": "Error", "exitCode": 1}}});
+    let news = pod_line("ADDED", "2026-01-01T00:00:01Z", "news", 1, &crashed);
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [pod("ADDED", "2", "item", 2)["object"]]});
+    stream(folder.path(), "list.jsonl", &[news.clone(), list, pod("MODIFIED", "3", "news", 3)]);
+    let gap = json!({"at": "2026-01-01T00:00:03Z", "type": "ERROR", "object": {"code": 410, "message": "too old"}});
+    let lines = [
+        pod("ADDED", "1", "a", 1),
+        gap,
+        pod("ADDED", "4", "a", 2),
+        pod("MODIFIED", "5", "a", 3),
+        pod("ADDED", "8", "b", 4),
+        news,
+    ];
+    stream(folder.path(), "gap.jsonl", &lines);
+    for (name, until) in [("list.jsonl", None), ("gap.jsonl", Some("2026-01-01T00:00:06Z"))] {
+        let mut arguments = vec!["--no-redact", "-o", "copy.jsonl", "--from", name];
+        arguments.extend(until.iter().flat_map(|until| ["--snapshot-until", until]));
+        let output = record(folder.path(), &arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let ran = |name: &str, until: Option<&str>| {
+            let rules = [rule("count", "hostile", json!({"behaviour": "nothing"}))];
+            let origin = Origin { cluster: "test".to_owned(), source: "replay".to_owned() };
+            let mut pipeline = assemble(&rules, Targets::Any, origin, options()).unwrap();
+            let path = folder.path().join(name);
+            let snapshot_until = until.map(|until| until.parse().unwrap());
+            let streams = vec![StreamFile { snapshot_until, ..StreamFile::at(path) }];
+            let mut said = Vec::new();
+            Replay { streams, advance_ms: 0 }
+                .run(&mut pipeline, |step| {
+                    said.extend(step.verdicts.iter().map(|v| format!("{} {}", v.id, v.payload)));
+                    said.extend(step.gaps.iter().map(|gap| format!("{} {}", gap.from, gap.to)));
+                    Ok::<_, std::convert::Infallible>(())
+                })
+                .unwrap();
+            said
+        };
+        assert_eq!(ran(name, until), ran("copy.jsonl", None), "{name}");
+    }
+}
+
+#[test]
+fn what_is_private_in_unusual_places_is_not_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let pod = json!({"at": "2026-01-01T00:00:00Z", "type": "ADDED", "object": {
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "web-1-2-3-0", "namespace": "acmeshop", "labels": {"app": "web"}},
+        "spec": {"nodeName": "vm-203-0-113-7", "hostname": "static-198-51-100-4.isp.net",
+            "containers": [{"name": "acmeapp", "image": "r/acmeapp:1", "env": [{"name": "A", "value": "hunter2"}]}],
+            "readinessGates": [{"conditionType": "target-health.elbv2.k8s.aws/k8s-acmeshop-acmeweb"}]},
+        "status": {"hostIP": "203.0.113.7", "conditions": [
+            {"type": "target-health.elbv2.k8s.aws/k8s-acmeshop-acmeweb", "status": "True",
+             "reason": "Failed to sync acmeweb in acmeshop",
+             "message": "secret \"registry\" not found"},
+            {"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]}}});
+    stream(folder.path(), "pods.jsonl", &[pod]);
+    let arguments = [
+        "--from",
+        "pods.jsonl",
+        "-o",
+        "out/",
+        "--keep",
+        "field:$.spec.containers[?@.name=='acmeapp'].image",
+    ];
+    let output = record(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = std::fs::read_to_string(folder.path().join("out/pods.jsonl")).unwrap();
+    for private in
+        ["203-0-113-7", "198-51-100-4", "203.0.113.7", "acmeshop", "acmeweb", "hunter2", "registry"]
+    {
+        assert!(!text.contains(private), "{private} is left in {text}");
+    }
+    for public in ["\"Ready\"", "ContainersNotReady", "r/acmeapp:1", "-1-2-3-0"] {
+        assert!(text.contains(public), "{public} is gone from {text}");
+    }
+    let one: Value = serde_json::from_str(&text).unwrap();
+    let gate = one.pointer("/object/spec/readinessGates/0/conditionType");
+    assert_eq!(gate, one.pointer("/object/status/conditions/0/type"), "the relation holds");
+}
+
+#[test]
+fn a_recording_that_fails_leaves_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broken.jsonl"), "nonsense\n").unwrap();
+    std::fs::write(folder.path().join("old.jsonl"), "old").unwrap();
+    let output = record(folder.path(), &["--from", "broken.jsonl", "-o", "old.jsonl"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(folder.path().join("old.jsonl")).unwrap(), "old");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "and nothing half-written");
 }
 
 #[test]

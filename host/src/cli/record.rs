@@ -27,7 +27,11 @@ pub(super) struct RecordArguments {
     /// Rules (folders or .wasm) whose interests say what stays; each must say the same codes after
     #[arg(long, value_name = "RULE", num_args = 1..)]
     rule: Vec<PathBuf>,
-    /// What else stays: label:KEY (with its values), annotation:KEY, word:WORD or field:JSONPATH
+    /// Settings of the rule, as JSON; with one --rule only
+    #[arg(long, value_name = "FILE", requires = "rule")]
+    settings: Option<PathBuf>,
+    /// What else stays: label:KEY (with its values), annotation:KEY, name:NAME, word:WORD or
+    /// field:JSONPATH
     #[arg(long, value_name = "WHAT")]
     keep: Vec<String>,
     /// A file of at least 16 secret bytes: the same key gives the same pseudonyms [default: a random
@@ -45,58 +49,129 @@ pub(super) struct RecordArguments {
 }
 
 pub(super) fn record(arguments: &RecordArguments) -> Exit {
-    let (pairs, rules) = match write_all(arguments) {
-        Ok(written) => written,
-        Err(fault) => return fail(Exit::CouldNotRun, &fault),
-    };
-    for rule in &rules {
-        let before = pairs.iter().map(|(from, _)| from.clone()).collect();
-        let after = pairs.iter().map(|(_, to)| to.clone()).collect();
-        match says_the_same(rule, before, after) {
-            Ok(codes) => {
-                eprintln!("rule {} says the same {codes} codes as before", rule.manifest().name);
-            }
-            Err(why) => {
-                let mend = "mend: keep what the rule looks at, such as --keep label:KEY or --keep \
-                            word:WORD";
-                return fail(Exit::Failure, &format!("{why}; {mend}"));
-            }
+    match run(arguments) {
+        Ok(Proof::Same) => Exit::Success,
+        Ok(Proof::Differs(why)) => {
+            let mend = "nothing was written; mend: keep what the rule looks at, such as --keep \
+                        label:KEY or --keep word:WORD";
+            fail(Exit::Failure, &format!("{why}; {mend}"))
         }
+        Err(fault) => fail(Exit::CouldNotRun, &fault),
     }
-    Exit::Success
 }
 
-/// Each stream and what was written of it.
-type Pairs = Vec<(StreamFile, StreamFile)>;
+/// Whether the rules say of the recording what they say of the original.
+enum Proof {
+    Same,
+    Differs(String),
+}
 
-fn write_all(arguments: &RecordArguments) -> Result<(Pairs, Vec<RuleUnderTest>), String> {
+fn run(arguments: &RecordArguments) -> Result<Proof, String> {
     let files =
         stream::expand(&arguments.from, Path::new("")).map_err(|fault| fault.to_string())?;
-    let rules = arguments.rule.iter().map(|rule| load(rule, None, &arguments.cache));
+    let rules =
+        arguments.rule.iter().map(|rule| load(rule, arguments.settings.as_ref(), &arguments.cache));
     let rules = rules.collect::<Result<Vec<_>, _>>()?;
+    if arguments.settings.is_some() && rules.len() > 1 {
+        return Err(
+            "--settings are those of one rule; mend: record for one rule at a time".to_owned()
+        );
+    }
     let snapshot_until = arguments.snapshot_until;
     let from = files.into_iter().map(|path| StreamFile { snapshot_until, ..StreamFile::at(path) });
     let from: Vec<StreamFile> = from.collect();
     let targets = targets(&from, &arguments.out)?;
-    let redactor = redactor(arguments, &rules, &from)?;
-    let mut pairs = Vec::new();
-    for (from, path) in from.into_iter().zip(targets) {
-        let mut to = create(&path)?;
-        let Recorded { lines, left_out } =
-            copy(&from, redactor.as_ref(), &mut to).map_err(|fault| fault.to_string())?;
-        to.finish().map_err(|fault| format!("{}: {fault}", path.display()))?;
-        let left_out =
-            if left_out > 0 { format!(" ({left_out} marks left out)") } else { String::new() };
-        eprintln!("{}: {lines} lines{left_out}", path.display());
-        pairs.push((from, StreamFile::at(path)));
+    // Beside the target, and under its name only when all is proven.
+    let parts: Vec<PathBuf> = targets.iter().map(|path| part(path)).collect();
+    let proof = attempts(arguments, &rules, &from, &parts);
+    for (part, target) in parts.iter().zip(&targets) {
+        match &proof {
+            Ok((Proof::Same, _)) => std::fs::rename(part, target)
+                .map_err(|fault| format!("{}: {fault}", target.display()))?,
+            // It may not have been made yet.
+            _ => drop(std::fs::remove_file(part)),
+        }
     }
-    Ok((pairs, rules))
+    let (proof, told) = proof?;
+    if matches!(proof, Proof::Same) {
+        for (target, Recorded { lines, left_out }) in targets.iter().zip(told) {
+            let marks = match left_out {
+                0 => String::new(),
+                number => format!(" ({number} marks left out)"),
+            };
+            eprintln!("{}: {lines} lines{marks}", target.display());
+        }
+    }
+    Ok(proof)
+}
+
+/// `pods.jsonl.zst` is first written as `.part.pods.jsonl.zst`: its ending says how.
+fn part(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".part.{name}"))
+}
+
+/// Redacts as much as possible first. Where a rule then says something else, values of labels that it
+/// contains stay: some of them it may compare with.
+fn attempts(
+    arguments: &RecordArguments,
+    rules: &[RuleUnderTest],
+    from: &[StreamFile],
+    parts: &[PathBuf],
+) -> Result<(Proof, Vec<Recorded>), String> {
+    let key = key(arguments.key.as_deref())?;
+    let mut last = None;
+    for literal_values in [false, true] {
+        let redactor = redactor(arguments, &key, literal_values, rules, from)?;
+        let told = write_all(redactor.as_ref(), from, parts)?;
+        let proof = prove(rules, from, parts);
+        let is_final = matches!(proof, Proof::Same) || redactor.is_none();
+        last = Some((proof, told));
+        if is_final {
+            break;
+        }
+    }
+    last.ok_or_else(|| "nothing was tried".to_owned())
+}
+
+fn write_all(
+    redactor: Option<&Redactor>,
+    from: &[StreamFile],
+    parts: &[PathBuf],
+) -> Result<Vec<Recorded>, String> {
+    let pairs = from.iter().zip(parts);
+    let written = pairs.map(|(from, path)| {
+        let mut to = create(path)?;
+        let recorded = copy(from, redactor, &mut to).map_err(|fault| fault.to_string())?;
+        to.finish().map_err(|fault| format!("{}: {fault}", path.display()))?;
+        Ok(recorded)
+    });
+    written.collect()
+}
+
+fn prove(rules: &[RuleUnderTest], from: &[StreamFile], parts: &[PathBuf]) -> Proof {
+    let mut told = Vec::new();
+    for rule in rules {
+        let after = parts.iter().map(|path| StreamFile::at(path.clone())).collect();
+        match says_the_same(rule, from.to_vec(), after) {
+            Ok(codes) => told.push((rule.manifest().name.clone(), codes)),
+            Err(why) => return Proof::Differs(why),
+        }
+    }
+    for (name, codes) in told {
+        eprintln!("rule {name} says the same {codes} codes as before");
+    }
+    Proof::Same
 }
 
 /// One stream goes to a file, several to files of their names in a folder.
 fn targets(from: &[StreamFile], out: &Path) -> Result<Vec<PathBuf>, String> {
+    if out == Path::new("-") {
+        return Err("-o -: a recording is proven before it is shown; mend: name a file".to_owned());
+    }
+    let is_folder = out.is_dir() || out.as_os_str().as_encoded_bytes().ends_with(b"/");
     let paths: Vec<PathBuf> = if let [_] = from
-        && !out.is_dir()
+        && !is_folder
     {
         vec![out.to_owned()]
     } else {
@@ -106,7 +181,7 @@ fn targets(from: &[StreamFile], out: &Path) -> Result<Vec<PathBuf>, String> {
     for (place, path) in paths.iter().enumerate() {
         if paths.iter().take(place).any(|before| before == path) {
             return Err(format!(
-                "two streams would be written to {}; mend: record them one by one",
+                "two streams would be written to {}; mend: record them one by one, with the same --key",
                 path.display()
             ));
         }
@@ -124,18 +199,20 @@ fn targets(from: &[StreamFile], out: &Path) -> Result<Vec<PathBuf>, String> {
 
 fn redactor(
     arguments: &RecordArguments,
+    key: &[u8; 32],
+    literal_values: bool,
     rules: &[RuleUnderTest],
     from: &[StreamFile],
 ) -> Result<Option<Redactor>, String> {
     if arguments.no_redact {
         return Ok(None);
     }
-    let mut keep = Keep::default();
+    let mut keep = Keep { literal_values, ..Keep::default() };
     rules.iter().for_each(|rule| keep_for(rule, &mut keep));
     for what in &arguments.keep {
         add(what, &mut keep)?;
     }
-    let mut redactor = Redactor::new(&key(arguments.key.as_deref())?, keep);
+    let mut redactor = Redactor::new(key, keep);
     for stream in from {
         learn(stream, &mut redactor).map_err(|fault| fault.to_string())?;
     }
@@ -146,6 +223,7 @@ fn add(what: &str, keep: &mut Keep) -> Result<(), String> {
     match what.split_once(':') {
         Some(("label", key)) => drop(keep.labels.insert(key.to_owned(), Values::All)),
         Some(("annotation", key)) => drop(keep.annotations.insert(key.to_owned())),
+        Some(("name", name)) => drop(keep.names.insert(name.to_owned())),
         Some(("word", word)) => drop(keep.words.insert(word.to_owned())),
         Some(("field", path)) => {
             let no_path = || format!("--keep {what}: {path:?} is no path such as $.spec.replicas");
@@ -153,8 +231,8 @@ fn add(what: &str, keep: &mut Keep) -> Result<(), String> {
         }
         _ => {
             return Err(format!(
-                "--keep {what:?} is of no kind; mend: write label:KEY, annotation:KEY, word:WORD or \
-                 field:JSONPATH"
+                "--keep {what:?} is of no kind; mend: write label:KEY, annotation:KEY, name:NAME, word:WORD \
+                 or field:JSONPATH"
             ));
         }
     }

@@ -227,6 +227,11 @@ impl RuleUnderTest {
         &self.spec.origin
     }
 
+    /// What it is configured with.
+    pub fn settings(&self) -> &Value {
+        &self.spec.settings
+    }
+
     /// Its module.
     pub fn bytes(&self) -> &[u8] {
         &self.spec.bytes

@@ -69,7 +69,9 @@ pub fn rust(folder: &Path, schemas: &[(&str, String)]) -> Result<(), ScaffoldErr
 
 /// What cargo takes as a package's name, and no more.
 fn is_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase())
+    // The SDK beside it is a package of this name.
+    name != "klaxon-sdk"
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
@@ -136,7 +138,7 @@ mod tests {
     #[test]
     fn names_are_those_of_packages() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["Oom", "1oom", "o om", "ö", "o_m"] {
+        for name in ["klaxon-sdk", "Oom", "1oom", "o om", "ö", "o_m"] {
             let fault = rust(&folder.path().join(name), &[]).unwrap_err();
             assert!(matches!(fault, ScaffoldError::Name(_)), "{name}");
         }

@@ -56,6 +56,9 @@ pub struct Skipped {
 #[derive(Deserialize)]
 struct Line<'a> {
     at: Option<&'a str>,
+    /// Ours, on a SNAPSHOT: the watch had said that it changed.
+    #[serde(default)]
+    change: bool,
     #[serde(rename = "type")]
     kind: Option<&'a str>,
     #[serde(borrow)]
@@ -139,7 +142,7 @@ impl Records {
         };
         let is_plain = found.api_version.is_some() && found.object_kind.is_some();
         match (found.kind, found.object, found.items) {
-            (Some(kind), Some(object), _) => self.watch_event(line, at, kind, object),
+            (Some(kind), Some(object), _) => self.watch_event(line, at, kind, found.change, object),
             (_, _, Some(items)) if is_plain => {
                 for item in items {
                     self.object(line, at, Seen::Snapshot, item.to_owned(), false);
@@ -170,6 +173,7 @@ impl Records {
         line: u64,
         at: Option<jiff::Timestamp>,
         kind: &str,
+        change: bool,
         object: &RawValue,
     ) -> Result<(), String> {
         match kind {
@@ -179,7 +183,7 @@ impl Records {
                     "SNAPSHOT" => Seen::Snapshot,
                     _ => Seen::Present,
                 };
-                let is_change = kind == "MODIFIED" || kind == "DELETED";
+                let is_change = change || kind == "MODIFIED" || kind == "DELETED";
                 self.object(line, at, seen, object.to_owned(), is_change);
             }
             "ERROR" => {

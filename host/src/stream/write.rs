@@ -11,8 +11,10 @@ use crate::model::Seen;
 /// Where an object is no JSON, which none is that was read from a stream.
 pub fn line(record: &Record) -> Result<String, serde_json::Error> {
     let at = record.at.to_string();
+    let mut change = false;
     let (kind, object) = match &record.kind {
         Kind::Object { seen, json, is_change } => {
+            change = *seen == Seen::Snapshot && *is_change;
             let kind = match (seen, is_change) {
                 (Seen::Snapshot, _) => "SNAPSHOT",
                 (Seen::Deleted, _) => "DELETED",
@@ -26,8 +28,12 @@ pub fn line(record: &Record) -> Result<String, serde_json::Error> {
             json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "Expired",
                    "code": 410, "message": reason}),
         ),
-        Kind::ListEnd { object } => {
-            let (group, kind) = object.clone().unwrap_or_default();
+        // The end of a plain list is news of no watch: an empty list says no more than that.
+        Kind::ListEnd { object: None } => {
+            let list = json!({"apiVersion": "v1", "kind": "List", "items": [], "at": at});
+            return Ok(list.to_string());
+        }
+        Kind::ListEnd { object: Some((group, kind)) } => {
             let api_version =
                 if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
             let metadata = json!({"annotations": {INITIAL_EVENTS_END: "true"}});
@@ -35,5 +41,6 @@ pub fn line(record: &Record) -> Result<String, serde_json::Error> {
         }
     };
     // Written by hand, so that a person finds time and type where recorders put them.
-    Ok(format!(r#"{{"at":{},"type":"{kind}","object":{object}}}"#, Value::from(at)))
+    let change = if change { r#","change":true"# } else { "" };
+    Ok(format!(r#"{{"at":{},"type":"{kind}"{change},"object":{object}}}"#, Value::from(at)))
 }

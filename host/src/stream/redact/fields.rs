@@ -6,8 +6,11 @@ use super::vocabulary::is_listed;
 /// What to do with a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// It stays: an enum, or an order that matters.
+    /// It stays: what an object is, or an order that matters.
     Keep,
+    /// One of the values that an API lists; what is of another form is none of them, for controllers
+    /// write what they like.
+    Enum,
     /// A name, an id, an image or an address.
     Name,
     /// A name, but those that every cluster has stay: of namespaces and of service accounts.
@@ -85,7 +88,7 @@ fn custom(place: &Place<'_>) -> Class {
     let is_condition = place.is_up(&[place.key(), "conditions", "status"]);
     match (place.holder(), place.key()) {
         ("" | "ownerReferences", "apiVersion" | "kind") => Class::Keep,
-        (_, "type" | "status" | "reason") if is_condition => Class::Keep,
+        (_, "type" | "status" | "reason") if is_condition => Class::Enum,
         (_, "message") if is_condition => Class::Text,
         ("metadata", key) => metadata(key),
         ("ownerReferences", _) => Class::Name,
@@ -122,7 +125,7 @@ fn built_in(kind: &str, place: &Place<'_>) -> Class {
         (_, "key" | "topologyKey" | "labelKey" | "matchLabelKeys" | "mismatchLabelKeys") => {
             Class::LabelKey
         }
-        (_, key) if is_listed(ENUMS, key) => Class::Keep,
+        (_, key) if is_listed(ENUMS, key) => Class::Enum,
         (_, key) if is_listed(NAMES, key) || key.ends_with("Name") || key.ends_with("Names") => {
             Class::Name
         }
@@ -156,7 +159,7 @@ pub(super) fn is_quantity_map(key: &str) -> bool {
 /// Fields whose values the API itself lists. Those of events are free, but rules live on them. A
 /// `schedule` is numbers and stars.
 const ENUMS: &str = "
-accessModes action architecture completionMode concurrencyPolicy dnsPolicy effect
+accessModes action architecture completionMode conditionType concurrencyPolicy dnsPolicy effect
 externalTrafficPolicy fsGroupChangePolicy imagePullPolicy internalTrafficPolicy ipFamilies
 ipFamilyPolicy mountPropagation nodeAffinityPolicy nodeTaintsPolicy operatingSystem operator
 pathType persistentVolumeReclaimPolicy phase podManagementPolicy podReplacementPolicy

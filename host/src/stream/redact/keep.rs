@@ -11,6 +11,8 @@ use super::vocabulary;
 pub struct Keep {
     /// Words that stay in messages, in any case. Names never consult them.
     pub words: BTreeSet<String>,
+    /// Names and namespaces that stay wherever they occur as such.
+    pub names: BTreeSet<String>,
     /// Labels whose key stays, and which of their values. Taints and selectors follow them. An
     /// entry decides alone: the literals are not asked about its values.
     pub labels: BTreeMap<String, Values>,
@@ -20,8 +22,11 @@ pub struct Keep {
     /// any element of an array. The data of a Secret does not stay, whatever is written here.
     pub fields: Vec<Vec<String>>,
     /// Bytes of the rules' modules. A label's key that occurs in them stays, and so does its value
-    /// if that occurs too: a rule can only compare with text that it contains.
+    /// if that occurs too and `literal_values` is set: a rule can only compare with text that it
+    /// contains.
     pub literals: Vec<u8>,
+    /// Whether values of labels are looked for in the literals.
+    pub literal_values: bool,
 }
 
 /// Which values of a label stay.
@@ -43,6 +48,8 @@ const SHORTEST_VALUE: usize = 2;
 /// [`Keep`] in the form that it is asked in.
 pub(super) struct Kept {
     words: BTreeSet<String>,
+    names: BTreeSet<String>,
+    literal_values: bool,
     labels: BTreeMap<String, Values>,
     annotations: BTreeSet<String>,
     fields: Vec<Vec<String>>,
@@ -59,6 +66,8 @@ impl Kept {
         words.extend(vocabulary::words().map(str::to_owned));
         Self {
             words,
+            names: keep.names,
+            literal_values: keep.literal_values,
             labels: keep.labels,
             annotations: keep.annotations,
             fields: keep.fields,
@@ -69,6 +78,11 @@ impl Kept {
 
     pub(super) fn word(&self, word: &str) -> bool {
         self.words.contains(word) || self.words.contains(&word.to_lowercase())
+    }
+
+    /// True if the caller wants this name kept.
+    pub(super) fn name(&self, name: &str) -> bool {
+        self.names.contains(name)
     }
 
     pub(super) fn annotation(&self, key: &str) -> bool {
@@ -103,7 +117,10 @@ impl Kept {
             Some(Values::Only(values)) => values.contains(value),
             Some(Values::Pseudonym) => false,
             None => {
-                value.len() >= SHORTEST_VALUE && self.literal_key(key) && self.is_literal(value)
+                self.literal_values
+                    && value.len() >= SHORTEST_VALUE
+                    && self.literal_key(key)
+                    && self.is_literal(value)
             }
         }
     }

@@ -39,6 +39,9 @@ impl Pseudonyms {
     }
 }
 
+/// A number above this is taken for a part of an address rather than of a version.
+const LARGEST_OF_A_VERSION: u8 = 30;
+
 /// Separators that do not occur inside the name of an object.
 fn joins_names(character: char) -> bool {
     matches!(character, '/' | ':' | '@' | '_')
@@ -100,11 +103,13 @@ impl<'a> Scan<'a> {
     }
 
     /// Four numbers with dashes are an address in `ip-10-0-0-12`, but the ordinal of a StatefulSet
-    /// called for its version in `web-1-2-3-0`; there the set's name must stay the pod's start.
+    /// called for its version in `web-1-2-3-0`; there the set's name must stay the pod's start. Parts
+    /// of a version are small.
     fn is_address(&self, octets: [u8; 4], separator: char) -> bool {
         separator == '.'
             || matches!(self.previous, "" | "ip" | "ec2")
-            || matches!(octets, [10 | 172 | 192, ..])
+            || matches!(octets, [10, ..])
+            || octets.iter().any(|octet| *octet > LARGEST_OF_A_VERSION)
     }
 
     fn uuid(&self) -> Option<(usize, String)> {

@@ -80,6 +80,10 @@ fn stays(redactor: &Redactor, piece: &str, sentence: &Sentence<'_>, after: &str)
         return true;
     }
     let joined = word.contains(is_separator);
+    // `secret "registry" not found`: a name, whether or not the recording has that secret.
+    if is_quoted(sentence, after) && follows_noun(sentence) {
+        return false;
+    }
     // What is joined is hardly ever part of a phrase, so a learnt name of that form never stays.
     if redactor.learnt.contains(word) && (joined || names_something(sentence, after)) {
         return false;
@@ -107,10 +111,16 @@ fn stays_joined(redactor: &Redactor, word: &str) -> bool {
 /// destroy what rules look for: with a container called `cpu`, no message could say `Insufficient
 /// cpu`. And a kept word gives nothing away elsewhere: nobody can see that it is a name too.
 fn names_something(sentence: &Sentence<'_>, after: &str) -> bool {
-    let quoted =
-        ['"', '\'', '`', '\u{201c}', '\u{2018}'].iter().any(|quote| sentence.gap.ends_with(*quote))
-            && after.starts_with(['"', '\'', '`', '\u{201d}', '\u{2019}']);
+    let is_next = sentence.gap == " " && follows_noun(sentence);
+    is_quoted(sentence, after) || sentence.bracketed || sentence.gap.ends_with('=') || is_next
+}
+
+fn is_quoted(sentence: &Sentence<'_>, after: &str) -> bool {
+    ['"', '\'', '`', '\u{201c}', '\u{2018}'].iter().any(|quote| sentence.gap.ends_with(*quote))
+        && after.starts_with(['"', '\'', '`', '\u{201d}', '\u{2019}'])
+}
+
+fn follows_noun(sentence: &Sentence<'_>) -> bool {
     let noun = sentence.word.trim_matches(is_separator).to_lowercase();
-    let follows_noun = sentence.gap == " " && is_listed(NOUNS, &noun);
-    quoted || sentence.bracketed || sentence.gap.ends_with('=') || follows_noun
+    is_listed(NOUNS, &noun)
 }

@@ -165,6 +165,7 @@ impl<'a> Walk<'a> {
         }
         match class {
             Class::Keep => original.to_owned(),
+            Class::Enum => self.listed(original, place),
             Class::Name => self.name(original, fields::is_public_object),
             Class::Namespace => self.name(original, public::is_namespace),
             Class::Component => self.name(original, public::is_component),
@@ -178,8 +179,25 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// A value that an API lists stays. A condition's type may be anything that is formed like a
+    /// label's key; a reason should be one word, and where it is a sentence, it is redacted as one,
+    /// unless a rule contains just that.
+    fn listed(&self, original: &str, place: &Place<'_>) -> String {
+        let is_cron = |c: char| c.is_ascii_digit() || " */,-?@".contains(c);
+        let is_schedule = place.key() == "schedule"
+            && (original.chars().all(is_cron) || original.starts_with('@'));
+        let is_known = is_schedule || self.kept().literal_key(original) || original.is_empty();
+        if is_identifier(original) || is_measure(original) || is_known {
+            original.to_owned()
+        } else if matches!(place.key(), "type" | "conditionType") {
+            self.label_key(original)
+        } else {
+            text::redact(self.redactor, original)
+        }
+    }
+
     fn name(&mut self, original: &str, is_public: impl Fn(&str) -> bool) -> String {
-        if is_public(original) {
+        if is_public(original) || self.kept().name(original) {
             return original.to_owned();
         }
         if is_measure(original) {

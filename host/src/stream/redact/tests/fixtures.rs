@@ -99,7 +99,11 @@ fn what_rules_decide_on_is_untouched() {
             let mut found: BTreeSet<(String, String)> = BTreeSet::new();
             leaves(object, "", &mut |path, leaf| {
                 let key = path.rsplit('.').next().unwrap_or_default();
-                if fields.contains(&key) || times.iter().any(|end| key.ends_with(end)) {
+                // A reason that is a sentence is redacted as one.
+                let is_sentence = leaf.as_str().is_some_and(|text| text.contains(' '));
+                if fields.contains(&key) && !is_sentence
+                    || times.iter().any(|end| key.ends_with(end))
+                {
                     found.insert((path.to_owned(), leaf.to_string()));
                 }
             });

@@ -150,6 +150,7 @@ fn labels_stay_as_far_as_they_are_kept_or_literal() {
         .into(),
         annotations: set(&["my/note"]),
         literals: b"\xff\0dyno-type\0worker\0a/none\0ab".to_vec(),
+        literal_values: true,
         ..Keep::default()
     };
     let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {
