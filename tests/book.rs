@@ -99,6 +99,7 @@ fn the_first_hour_of_a_rules_author() {
         .args(["test", "--quiet", "--lib"])
         .current_dir(folder.join("oom"))
         .env_remove("CARGO_TARGET_DIR")
+        .env_remove("RUSTFLAGS")
         .output()
         .unwrap();
     assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
