@@ -1,6 +1,6 @@
 //! `klaxon config`: what is wrong with a configuration, before it is run.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -111,15 +111,11 @@ fn load(rule: &Rule, cache: &CacheArguments) -> Result<(), (String, String)> {
         Err(AssembleError::Load(fault)) => Err(match &fault.what {
             LoadFault::Settings(pointer, why) => (format!("/settings{pointer}"), why.clone()),
             LoadFault::NotGranted(_) => ("/grants".to_owned(), fault.what.to_string()),
-            what => ("/module".to_owned(), format!("{}: {what}", name(&rule.module))),
+            what => ("/module".to_owned(), format!("{}: {what}", rule.module.display())),
         }),
         Err(AssembleError::Interest { source, .. }) => {
             Err(("/interests".to_owned(), source.to_string()))
         }
         Err(fault) => Err(("/module".to_owned(), fault.to_string())),
     }
-}
-
-fn name(path: &Path) -> String {
-    path.display().to_string()
 }

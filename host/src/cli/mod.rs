@@ -11,12 +11,14 @@ mod schema;
 mod test;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::engine::{Options, default_cache_directory};
+use crate::model::Timestamp;
+use crate::stream::{self, StreamFile};
 use crate::telemetry::LogFormat;
 
 pub use exit::Exit;
@@ -161,8 +163,18 @@ fn print(text: &str) {
     }
 }
 
+/// The recorded streams that paths and patterns name; what comes before a time is state.
+fn streams(
+    patterns: &[PathBuf],
+    snapshot_until: Option<Timestamp>,
+) -> Result<Vec<StreamFile>, String> {
+    let files = stream::expand(patterns, Path::new("")).map_err(|fault| fault.to_string())?;
+    let of = |path| StreamFile { snapshot_until, ..StreamFile::at(path) };
+    Ok(files.into_iter().map(of).collect())
+}
+
 /// Settings of a rule from a file of JSON; none: its defaults.
-fn settings(path: Option<&std::path::Path>) -> Result<serde_json::Value, String> {
+fn settings(path: Option<&Path>) -> Result<serde_json::Value, String> {
     let Some(path) = path else { return Ok(serde_json::json!({})) };
     let text = std::fs::read_to_string(path)
         .map_err(|fault| format!("settings {}: {fault}", path.display()))?;

@@ -13,8 +13,8 @@ use super::{CacheArguments, Exit};
 use crate::harness::record::{Recorded, copy, learn, says_the_same};
 use crate::harness::{RuleUnderTest, field, keep_for};
 use crate::model::Timestamp;
+use crate::stream::StreamFile;
 use crate::stream::redact::{Keep, Redactor, Values};
-use crate::stream::{self, StreamFile};
 
 #[derive(Debug, Args)]
 pub(super) struct RecordArguments {
@@ -67,8 +67,7 @@ enum Proof {
 }
 
 fn run(arguments: &RecordArguments) -> Result<Proof, String> {
-    let files =
-        stream::expand(&arguments.from, Path::new("")).map_err(|fault| fault.to_string())?;
+    let from = super::streams(&arguments.from, arguments.snapshot_until)?;
     let rules =
         arguments.rule.iter().map(|rule| load(rule, arguments.settings.as_ref(), &arguments.cache));
     let rules = rules.collect::<Result<Vec<_>, _>>()?;
@@ -77,9 +76,6 @@ fn run(arguments: &RecordArguments) -> Result<Proof, String> {
             "--settings are those of one rule; mend: record for one rule at a time".to_owned()
         );
     }
-    let snapshot_until = arguments.snapshot_until;
-    let from = files.into_iter().map(|path| StreamFile { snapshot_until, ..StreamFile::at(path) });
-    let from: Vec<StreamFile> = from.collect();
     let targets = targets(&from, &arguments.out)?;
     // Beside the target, and under its name only when all is proven.
     let parts: Vec<PathBuf> = targets.iter().map(|path| part(path)).collect();
@@ -120,18 +116,15 @@ fn attempts(
     parts: &[PathBuf],
 ) -> Result<(Proof, Vec<Recorded>), String> {
     let key = key(arguments.key.as_deref())?;
-    let mut last = None;
-    for literal_values in [false, true] {
+    let attempt = |literal_values| {
         let redactor = redactor(arguments, &key, literal_values, rules, from)?;
         let told = write_all(redactor.as_ref(), from, parts)?;
-        let proof = prove(rules, from, parts);
-        let is_final = matches!(proof, Proof::Same) || redactor.is_none();
-        last = Some((proof, told));
-        if is_final {
-            break;
-        }
+        Ok((prove(rules, from, parts), told))
+    };
+    match attempt(false)? {
+        (Proof::Differs(_), _) if !arguments.no_redact => attempt(true),
+        done => Ok(done),
     }
-    last.ok_or_else(|| "nothing was tried".to_owned())
 }
 
 fn write_all(

@@ -16,7 +16,6 @@ use crate::harness::{Replay, ReplayError, Summary};
 use crate::model::{Limits, Narrowing, Origin, Timestamp};
 use crate::pipeline::{Pipeline, Step, assemble};
 use crate::policy::Targets;
-use crate::stream::{self, StreamFile};
 
 #[derive(Debug, Args)]
 #[group(id = "rules", required = true, multiple = false, args = ["config", "rule"])]
@@ -86,12 +85,7 @@ fn prepare(arguments: &ReplayArguments) -> Result<(Replay, Pipeline), String> {
         }
         (None, None) => return Err("name a configuration or a rule".to_owned()),
     };
-    let files =
-        stream::expand(&arguments.streams, Path::new("")).map_err(|fault| fault.to_string())?;
-    let streams = files
-        .into_iter()
-        .map(|path| StreamFile { snapshot_until: arguments.snapshot_until, ..StreamFile::at(path) })
-        .collect();
+    let streams = super::streams(&arguments.streams, arguments.snapshot_until)?;
     let origin = Origin { cluster, source: "replay".to_owned() };
     let pipeline = assemble(&rules, targets, origin, arguments.engine.options())
         .map_err(|fault| fault.to_string())?;

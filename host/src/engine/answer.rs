@@ -10,8 +10,7 @@ pub const MAX_WAKES: usize = 100;
 
 impl Answer {
     pub(super) fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
-        let failure = Failure { kind, message: message.into() };
-        Self { outcome: Err(failure), writes: Vec::new(), log: Vec::new(), cost: None }
+        Failure { kind, message: message.into() }.into()
     }
 
     /// For an event whose rule is out of service.
@@ -26,6 +25,12 @@ impl Answer {
     /// anyone sees this; an event must have an answer all the same.
     pub(super) fn lost() -> Self {
         Self::failed(FailureKind::Trap, "the worker that ran the rule ended")
+    }
+}
+
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Self {
+        Self { outcome: Err(failure), writes: Vec::new(), log: Vec::new(), cost: None }
     }
 }
 

@@ -97,7 +97,7 @@ impl Runner {
                 Attempt::Undone(again) => failure = again,
             }
         }
-        vec![Answer { outcome: Err(failure), writes: Vec::new(), log: Vec::new(), cost: None }]
+        vec![failure.into()]
     }
 
     fn call(

@@ -33,8 +33,8 @@ pub(super) fn wasm_engine(cache: Option<&Path>, counts_fuel: bool) -> Result<Eng
 }
 
 /// A store that ends calls which run over time and refuses growth over the limits.
-pub(super) fn store(sandbox: &Code, limits: &Limits) -> Store<Host> {
-    let mut store = Store::new(&sandbox.wasm, Host::new(limits, sandbox.counts_fuel));
+pub(super) fn store(code: &Code, limits: &Limits) -> Store<Host> {
+    let mut store = Store::new(&code.wasm, Host::new(limits, code.counts_fuel));
     store.limiter(|host| &mut host.limiter);
     store.epoch_deadline_callback(|mut context| {
         context.data_mut().deadline.tick().map_err(wasmtime::Error::new)?;

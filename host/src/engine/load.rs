@@ -186,9 +186,9 @@ fn compile(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Compiled, LoadFault> {
         })
         .collect();
     let failed = |fault: wasmtime::Error| LoadFault::Compile(format!("{fault:#}"));
-    let component = Component::new(&sandbox.wasm, &bytes).map_err(failed)?;
-    let component = Loaded::link(&sandbox.wasm, &component).map_err(failed)?;
-    let code = Code { wasm: sandbox.wasm.clone(), counts_fuel: sandbox.counts_fuel };
+    let component = Component::new(&sandbox.code.wasm, &bytes).map_err(failed)?;
+    let component = Loaded::link(&sandbox.code.wasm, &component).map_err(failed)?;
+    let code = sandbox.code.clone();
     let manifest = manifest_of(&code, &component, &spec.limits)?;
     check_manifest(&manifest).map_err(LoadFault::Manifest)?;
     Ok(Compiled { component, code, capabilities, manifest })

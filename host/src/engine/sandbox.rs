@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::instance::Code;
 use super::load::{self, Compiled};
 use super::{EngineError, LoadError, LoadedRule, RuleIndex, RuleSpec, deadline, instance};
 use crate::model::Manifest;
@@ -14,8 +15,7 @@ type Slot = Arc<Mutex<Option<Arc<Compiled>>>>;
 
 /// Loads rules.
 pub struct Sandbox {
-    pub(super) wasm: wasmtime::Engine,
-    pub(super) counts_fuel: bool,
+    pub(super) code: Code,
     /// By the digest of the file: a rule that is loaded again, with other settings, is not compiled
     /// again.
     compiled: Mutex<HashMap<String, Slot>>,
@@ -45,7 +45,8 @@ impl Sandbox {
         let wasm = instance::wasm_engine(cache, counts_fuel)?;
         let ticker = deadline::Ticker::start(&wasm).map_err(EngineError::Thread)?;
         let compiled = Mutex::default();
-        Ok(Arc::new(Self { wasm, counts_fuel, compiled, _ticker: ticker }))
+        let code = Code { wasm, counts_fuel };
+        Ok(Arc::new(Self { code, compiled, _ticker: ticker }))
     }
 
     /// Loads a rule: componentizes it where it is a core module, checks what it imports, compiles

@@ -1,6 +1,6 @@
 //! `klaxon rule bench`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -8,7 +8,6 @@ use super::{grouped, load};
 use crate::cli::exit::fail;
 use crate::cli::{CacheArguments, Exit, Output};
 use crate::harness::{Input, Measured, Spread};
-use crate::stream::{self, StreamFile};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct BenchArguments {
@@ -44,9 +43,7 @@ pub(super) fn bench(arguments: &BenchArguments) -> Exit {
 }
 
 fn run(arguments: &BenchArguments) -> Result<Measured, String> {
-    let files =
-        stream::expand(&arguments.streams, Path::new("")).map_err(|fault| fault.to_string())?;
-    let streams = files.into_iter().map(StreamFile::at).collect();
+    let streams = crate::cli::streams(&arguments.streams, None)?;
     let rule = load(&arguments.rule, arguments.settings.as_ref(), &arguments.cache)?;
     let input = Input { streams, ..Input::default() };
     let measured = rule.cost_on(&input).map_err(|fault| fault.to_string())?;

@@ -1,6 +1,6 @@
 //! `klaxon rule inspect`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -11,7 +11,6 @@ use crate::cli::{CacheArguments, Exit, Output};
 use crate::harness::strategies::{Shape, sample};
 use crate::harness::{Input, Measured, RuleUnderTest};
 use crate::model::{Changes, Interest, PartitionBy, Parts};
-use crate::stream::{self, StreamFile};
 
 /// Steps of the made history that a rule is measured on.
 const STEPS: usize = 1000;
@@ -61,8 +60,7 @@ fn measure(rule: &RuleUnderTest, streams: &[PathBuf]) -> Result<Option<Measured>
         let shape = Shape::of(rule.manifest()).map(|shape| Shape { steps: STEPS, ..shape });
         shape.and_then(sample).into_iter().collect()
     } else {
-        let files = stream::expand(streams, Path::new("")).map_err(|fault| fault.to_string())?;
-        files.into_iter().map(StreamFile::at).collect()
+        crate::cli::streams(streams, None)?
     };
     let input = Input { streams, ..Input::default() };
     rule.cost_on(&input).map_err(|fault| fault.to_string())
