@@ -20,7 +20,11 @@ mod book {
 }
 
 #[cfg(feature = "serve")]
+pub mod admin;
+#[cfg(feature = "serve")]
 pub mod app;
+#[cfg(feature = "serve")]
+pub mod backoff;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "serve")]

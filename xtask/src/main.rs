@@ -3,7 +3,9 @@
 
 mod bench;
 mod ci;
+mod control_plane;
 mod demo;
+mod e2e;
 mod r#gen;
 mod rules;
 mod test;
@@ -28,6 +30,14 @@ enum Command {
     Demo,
     /// Build the rules and run every test
     Test,
+    /// Build a real control plane, once, and run the tests that need one
+    E2e {
+        /// Only tests that have this in their names
+        filter: Option<String>,
+        /// Run what needs no control plane of its own on this cluster; it makes a namespace of its own
+        #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+        kubeconfig: Option<std::path::PathBuf>,
+    },
     /// Build every rule to <target dir>/rules/<name>.wasm
     Rules,
     /// Measure, as ratios in one run
@@ -47,6 +57,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo => demo::run(),
         Command::Test => test::run(),
+        Command::E2e { filter, kubeconfig } => e2e::run(filter.as_deref(), kubeconfig.as_deref()),
         Command::Rules => rules::build_all().map(|_| ()),
         Command::Bench { filter } => bench::run(filter.as_deref()),
         Command::Tidy => tidy::run(),

@@ -2,46 +2,53 @@
 //! end of which channel, and in what order they end.
 //!
 //! ```text
-//! source thread ──records──► middle thread ──deliveries──► one task a target
-//!      (bounded)    owns the pipeline and the journal         (bounded)
+//! source ──items──► middle thread ──groups──► journal thread ──bells──► one task a target
+//!  (a task a watch,   owns the pipeline         owns the file              reads its deliveries
+//!   or one thread)                                                        from the journal
 //! ```
 //!
 //! Every channel is bounded, so a full step makes the one before it wait, up to the source. They end
 //! from left to right: a source that is exhausted or stopped drops its sender; the middle drains the
-//! channel, evaluates what waits, commits it and drops the queues; each target ends when its queue is
-//! empty.
+//! channel, evaluates what waits and hands it over; each target ends when its outbox is empty; the
+//! journal ends when nobody writes any longer.
 
+mod cluster;
+mod health;
+mod live;
+mod middle;
+mod place;
+mod replayed;
 mod report;
+mod stop;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-use tracing::info;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
 
-use crate::config::{Config, Source};
-use crate::deliver::{self, Delivered};
+use crate::admin::{self, AdminError};
+use crate::config::{Config, Source, SourceKind};
+use crate::deliver::{Delivered, Queue};
 use crate::engine::Options;
-use crate::harness::RecordFeed;
-use crate::journal::{Journal, JournalError, MemoryJournal};
-use crate::model::{Origin, Timestamp};
-use crate::pipeline::{AssembleError, Counts, Pipeline, assemble};
+use crate::journal::{Handle, Journal, JournalError};
+use crate::model::Origin;
+use crate::pipeline::{AssembleError, Counts, MemoryState, Pipeline, assemble_with};
 use crate::policy::Targets;
-use crate::source::{Item, ReplaySource};
-use crate::stream::{StreamError, StreamFile};
+use crate::source::kubernetes::Timing;
+use crate::source::kubernetes::sign_in::SignInError;
+use crate::stream::StreamError;
 use crate::targets::Sender;
 
+pub use cluster::{rights_of, signed_in};
+use health::Vitals;
+use middle::Middle;
+use place::JournalFolder;
 pub use report::log_step;
+pub use stop::Stop;
 
-/// Records between the source and the middle.
-const RECORDS: usize = 1024;
-/// When nothing comes for so long, what waits is evaluated.
-const IDLE: Duration = Duration::from_millis(20);
 /// A write to a pipe that nobody reads cannot be ended: the process does not wait for it.
 const ABANDON: Duration = Duration::from_secs(1);
 
@@ -62,6 +69,12 @@ pub enum RunError {
     /// A stream cannot be read.
     #[error(transparent)]
     Stream(#[from] StreamError),
+    /// There is no way into the cluster.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    /// The admin server cannot listen.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// What was decided cannot be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -69,8 +82,28 @@ pub enum RunError {
     #[error("the service cannot run: {0}")]
     System(String),
     /// Deliveries were still under way when the time to drain was over.
-    #[error("told to stop, and deliveries were still under way after {0:?}: they are lost")]
+    #[error(
+        "told to stop, and deliveries were still under way after {0:?}: they are lost, for the journal was a temporary one"
+    )]
     NotDrained(Duration),
+}
+
+/// How the service is run, beside its configuration.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// How long it may take to end when told to stop.
+    pub drain: Duration,
+    /// How patient watches are.
+    pub timing: Timing,
+    /// Tells it to stop.
+    pub stop: Stop,
+}
+
+impl Service {
+    /// With the patience that clusters need.
+    pub fn new(drain: Duration) -> Self {
+        Self { drain, timing: Timing::default(), stop: Stop::default() }
+    }
 }
 
 /// What a run did.
@@ -80,6 +113,8 @@ pub struct RunSummary {
     pub streams: u64,
     /// Lines of other types that were skipped.
     pub skipped: u64,
+    /// Gaps that were recorded.
+    pub gaps: u64,
     /// What the pipeline counted.
     #[serde(flatten)]
     pub counts: Counts,
@@ -90,11 +125,11 @@ pub struct RunSummary {
 }
 
 /// Runs the service until its source is exhausted or it is told to stop, and drains it; told to stop,
-/// it drains for so long and no longer.
+/// it drains for so long and no longer. What is not delivered by then waits in the journal.
 ///
 /// # Errors
 /// Where it cannot start, a source cannot be read, or what was decided cannot be kept.
-pub fn run(config: Config, options: Options, drain: Duration) -> Result<RunSummary, RunError> {
+pub fn run(config: Config, options: Options, service: &Service) -> Result<RunSummary, RunError> {
     let system = |fault: std::io::Error| RunError::System(fault.to_string());
     let Some(source) = config.sources.first().cloned() else {
         return Err(RunError::System("there is no source".to_owned()));
@@ -102,168 +137,184 @@ pub fn run(config: Config, options: Options, drain: Duration) -> Result<RunSumma
     let origin = Origin { cluster: config.cluster.clone(), source: source.name.clone() };
     let targets = config.targets.keys().cloned().collect();
     let targets = Targets::Configured(Arc::new(targets));
-    let pipeline = assemble(&config.rules, targets, origin, options)?;
+    let state = Arc::new(MemoryState::default());
+    let pipeline = assemble_with(&config.rules, targets, origin, options, state.clone())?;
+    let folder = JournalFolder::of(&config, &source)?;
+    let journal = Journal::open(folder.path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(system)?;
-    let outcome = runtime.block_on(serve(config, source, pipeline, drain));
+    let parts = Parts { config, source, pipeline, state, journal, keeps: folder.keeps() };
+    let outcome = runtime.block_on(parts.serve(service));
     runtime.shutdown_timeout(ABANDON);
     outcome
 }
 
-async fn serve(
+/// All that a run is made of.
+struct Parts {
     config: Config,
     source: Source,
     pipeline: Pipeline,
-    drain: Duration,
+    state: Arc<MemoryState>,
+    journal: Journal,
+    /// Whether the journal is there for the next run.
+    keeps: bool,
+}
+
+impl Parts {
+    async fn serve(self, service: &Service) -> Result<RunSummary, RunError> {
+        let Self { config, source, mut pipeline, state, journal, keeps } = self;
+        let system = |fault: std::io::Error| RunError::System(fault.to_string());
+        // Before anything is running: from here on a signal means draining, not the end.
+        let signals = service.stop.on_signals().map_err(system)?;
+        let vitals = Arc::new(Vitals::default());
+        let (closed, leave) = (CancellationToken::new(), CancellationToken::new());
+        let admin = match &config.admin {
+            Some(listen) => Some(admin::bind(listen).await?),
+            None => None,
+        };
+        if let Some(admin) = admin {
+            info!(address = %admin.address(), "admin server");
+            let until = closed.clone();
+            let serving = admin.serve(vitals.clone(), async move { until.cancelled().await });
+            tokio::spawn(serving);
+        }
+        let live = match &source.kind {
+            SourceKind::Kubernetes(settings) => {
+                let joining = cluster::join(
+                    settings,
+                    &config.cluster,
+                    &mut pipeline,
+                    &state,
+                    &journal,
+                    service.timing.clone(),
+                );
+                let joined = tokio::select! {
+                    joined = joining => joined?,
+                    () = service.stop.told() => return Ok(RunSummary::default()),
+                };
+                vitals.watches(joined.statuses.clone());
+                Some(joined)
+            }
+            SourceKind::Replay(_) => None,
+        };
+        let mut queues = Vec::new();
+        for (name, target) in &config.targets {
+            let sender =
+                Sender::new(target).map_err(|why| RunError::Target { name: name.clone(), why })?;
+            queues.push((name.clone(), Arc::new(sender), journal.outbox(name)?));
+        }
+        let (handle, bells) = journal.start(config.targets, config.journal.retain)?;
+        let mut deliveries = JoinSet::new();
+        for (name, sender, outbox) in queues {
+            let queue = Queue {
+                bell: bells.get(&name).cloned().unwrap_or_default(),
+                name: name.clone(),
+                sender,
+                outbox,
+                journal: handle.clone(),
+                closed: closed.clone(),
+                leave: leave.clone(),
+            };
+            deliveries.spawn(async move { (name, queue.run().await) });
+        }
+        info!(
+            cluster = config.cluster,
+            source = source.name,
+            rules = config.rules.len(),
+            "started"
+        );
+
+        let middle = Middle {
+            pipeline,
+            journal: handle.clone(),
+            summary: RunSummary::default(),
+            vitals: vitals.clone(),
+        };
+        let stop = service.stop.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let middle =
+            tokio::task::spawn_blocking(move || decide(middle, &source, live, &runtime, &stop));
+        let work = finish(middle, &mut deliveries, &closed, handle.clone());
+        let outcome = tokio::select! {
+            outcome = work => outcome,
+            () = drain_deadline(service, &leave, keeps) => Err(RunError::NotDrained(service.drain)),
+        };
+        // Ends the queues, and with them a middle that waits for the journal.
+        deliveries.shutdown().await;
+        closed.cancel();
+        signals.abort();
+        let outcome = match outcome {
+            Err(RunError::NotDrained(_)) if keeps => {
+                info!("told to stop: what is not delivered waits in the journal");
+                Ok(RunSummary::default())
+            }
+            outcome => outcome,
+        };
+        let ended = tokio::task::spawn_blocking(move || handle.close()).await;
+        match (outcome, ended) {
+            (Ok(summary), Ok(ended)) => ended.map(|()| summary).map_err(RunError::from),
+            (Ok(_), Err(fault)) => Err(RunError::System(fault.to_string())),
+            (Err(fault), _) => Err(fault),
+        }
+    }
+}
+
+/// Waits for what was decided, and then for its deliveries.
+async fn finish(
+    middle: tokio::task::JoinHandle<(RunSummary, Option<RunError>)>,
+    deliveries: &mut JoinSet<(String, Result<Delivered, JournalError>)>,
+    closed: &CancellationToken,
+    journal: Handle,
 ) -> Result<RunSummary, RunError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut deliveries = JoinSet::new();
-    let mut queues = BTreeMap::new();
-    for (name, target) in &config.targets {
-        let sender =
-            Sender::new(target).map_err(|why| RunError::Target { name: name.clone(), why })?;
-        let (queue, inbox) = mpsc::channel(deliver::QUEUE);
-        queues.insert(name.clone(), queue);
-        let name = name.clone();
-        deliveries.spawn(async move {
-            let delivered = deliver::run(name.clone(), sender, inbox).await;
-            (name, delivered)
-        });
-    }
-    let journal = MemoryJournal::new(config.targets, queues);
-    // Before anything is running: from here on a signal means draining, not the end.
-    let system = |fault: std::io::Error| RunError::System(fault.to_string());
-    let terminate = signal(SignalKind::terminate()).map_err(system)?;
-    let interrupt = signal(SignalKind::interrupt()).map_err(system)?;
-    let signals = tokio::spawn(stop_on_signal(stop.clone(), terminate, interrupt));
-    info!(cluster = config.cluster, source = source.name, rules = config.rules.len(), "started");
-
-    let middle = tokio::task::spawn_blocking({
-        let stop = stop.clone();
-        move || middle(pipeline, journal, &source, &stop)
-    });
-    let work = async {
-        let ended = |what, fault: JoinError| RunError::System(format!("{what} ended: {fault}"));
-        let (mut summary, fault) = middle.await.map_err(|fault| ended("the middle", fault))?;
-        // What was decided before a fault is delivered all the same.
-        while let Some(done) = deliveries.join_next().await {
-            let (name, delivered) = done.map_err(|fault| ended("a target", fault))?;
-            summary.targets.insert(name, delivered);
+    let ended = |what, fault: JoinError| RunError::System(format!("{what} ended: {fault}"));
+    let (mut summary, mut fault) = middle.await.map_err(|fault| ended("the middle", fault))?;
+    drop(journal);
+    closed.cancel();
+    // What was decided before a fault is delivered all the same.
+    while let Some(done) = deliveries.join_next().await {
+        let (name, delivered) = done.map_err(|fault| ended("a target", fault))?;
+        match delivered {
+            Ok(delivered) => {
+                summary.targets.insert(name, delivered);
+            }
+            Err(why) => {
+                error!(target = name, %why, "deliveries have ended");
+                fault = fault.or(Some(why.into()));
+            }
         }
-        fault.map_or(Ok(summary), Err)
-    };
-    let outcome = tokio::select! {
-        outcome = work => outcome,
-        () = drain_deadline(&stop, drain) => Err(RunError::NotDrained(drain)),
-    };
-    // Ends the queues, and with them a middle that waits for room in one.
-    deliveries.shutdown().await;
-    signals.abort();
-    outcome
-}
-
-/// Sets the flag at SIGTERM and SIGINT.
-async fn stop_on_signal(stop: Arc<AtomicBool>, mut terminate: Signal, mut interrupt: Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
     }
-    info!("told to stop: draining");
-    stop.store(true, Ordering::Relaxed);
+    fault.map_or(Ok(summary), Err)
 }
 
-/// Over when the service was told to stop and its time to drain is up.
-async fn drain_deadline(stop: &AtomicBool, drain: Duration) {
-    while !stop.load(Ordering::Relaxed) {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+/// Over when the service was told to stop and its time to drain is up. Where the journal stays, what
+/// fails from then on is left for the next run at once.
+async fn drain_deadline(service: &Service, leave: &CancellationToken, keeps: bool) {
+    service.stop.told().await;
+    if keeps {
+        leave.cancel();
     }
-    tokio::time::sleep(drain).await;
+    tokio::time::sleep(service.drain).await;
 }
 
-/// Runs on a thread of its own: takes records, decides, commits. What was decided is committed even
-/// where a fault ends the run early.
-fn middle(
-    mut pipeline: Pipeline,
-    mut journal: MemoryJournal,
+/// Runs on a thread of its own: takes what the source yields, decides, and hands it to the journal.
+/// What was decided is handed over even where a fault ends the run early.
+fn decide(
+    mut middle: Middle,
     source: &Source,
-    stop: &Arc<AtomicBool>,
+    live: Option<cluster::Joined>,
+    runtime: &tokio::runtime::Handle,
+    stop: &Stop,
 ) -> (RunSummary, Option<RunError>) {
-    let mut summary = RunSummary { streams: source.streams.len() as u64, ..RunSummary::default() };
-    let fed = feed(&mut pipeline, &mut journal, source, stop, &mut summary);
-    let (until, fault) = match fed {
-        Ok(until) => (until, None),
-        Err(fault) => (None, Some(fault)),
-    };
-    pipeline.finish(until);
-    let committed = commit(&mut pipeline, &mut journal, &mut summary);
-    summary.counts = pipeline.counts();
-    (summary, fault.or(committed.err()))
-}
-
-/// Takes all that the source yields. Returns how far the clock may go after the last event.
-fn feed(
-    pipeline: &mut Pipeline,
-    journal: &mut MemoryJournal,
-    source: &Source,
-    stop: &Arc<AtomicBool>,
-    summary: &mut RunSummary,
-) -> Result<Option<Timestamp>, RunError> {
-    let files: Vec<StreamFile> =
-        source.streams.iter().map(|path| StreamFile::at(path.clone())).collect();
-    let mut records_feed = RecordFeed::new(files.len());
-    let replay = ReplaySource { files, speed: source.speed };
-    let (records, inbox) = sync_channel(RECORDS);
-    let enough = Arc::new(AtomicBool::new(false));
-    let reader = std::thread::Builder::new()
-        .name("klaxon-source".to_owned())
-        .spawn({
-            let flags = [stop.clone(), enough.clone()];
-            move || replay.run(&records, &flags)
-        })
-        .map_err(|fault| RunError::System(fault.to_string()))?;
-    let taken = take(pipeline, journal, &mut records_feed, &inbox, summary);
-    // A source that waits, for room or for its next record, must see that nobody listens.
-    enough.store(true, Ordering::Relaxed);
-    drop(inbox);
-    let read = reader.join().map_err(|_| RunError::System("the source ended".to_owned()))?;
-    taken?;
-    let (last, skipped) = read?;
-    summary.skipped = skipped;
-    // Told to stop, the clock stays where it is: what would have come is not known.
-    let advance_ms = if stop.load(Ordering::Relaxed) { 0 } else { source.advance_ms };
-    Ok(last.map(|last| last.plus_millis(advance_ms)))
-}
-
-fn take(
-    pipeline: &mut Pipeline,
-    journal: &mut MemoryJournal,
-    feed: &mut RecordFeed,
-    inbox: &Receiver<Item>,
-    summary: &mut RunSummary,
-) -> Result<(), RunError> {
-    loop {
-        match inbox.recv_timeout(IDLE) {
-            Ok(item) => feed.push(pipeline, item.stream, &item.scope, &item.record),
-            Err(RecvTimeoutError::Timeout) => pipeline.flush(),
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+    let ran = match (&source.kind, live) {
+        (SourceKind::Replay(replay), _) => middle.replay(replay, stop),
+        (SourceKind::Kubernetes(_), Some(mut joined)) => {
+            joined.live.run(&mut middle, &mut joined.items, runtime, stop)
         }
-        commit(pipeline, journal, summary)?;
-    }
-}
-
-fn commit(
-    pipeline: &mut Pipeline,
-    journal: &mut MemoryJournal,
-    summary: &mut RunSummary,
-) -> Result<(), RunError> {
-    let Some(step) = pipeline.take_step() else { return Ok(()) };
-    log_step(&step);
-    for verdict in &step.verdicts {
-        *summary.codes.entry(format!("{}/{}", verdict.rule, verdict.code)).or_default() += 1;
-    }
-    journal.commit(step)?;
-    Ok(())
+        (SourceKind::Kubernetes(_), None) => Ok(()),
+    };
+    middle.summary.counts = middle.pipeline.counts();
+    (middle.summary, ran.err())
 }

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::exit::fail;
 use super::{EngineArguments, Exit, Output};
-use crate::app::{self, RunError, RunSummary};
+use crate::app::{self, RunError, RunSummary, Service};
 use crate::config::Config;
 
 #[derive(Debug, Args)]
@@ -31,14 +31,18 @@ pub(super) fn run(arguments: RunArguments) -> Exit {
         Ok(config) => config,
         Err(faults) => return fail(Exit::CouldNotRun, &faults),
     };
-    match app::run(config, arguments.engine.options(), arguments.drain) {
+    match app::run(config, arguments.engine.options(), &Service::new(arguments.drain)) {
         Ok(summary) => {
             print(&summary, arguments.output);
             Exit::Success
         }
-        Err(fault @ (RunError::Assemble(_) | RunError::Stream(_) | RunError::Target { .. })) => {
-            fail(Exit::CouldNotRun, &fault)
-        }
+        Err(
+            fault @ (RunError::Assemble(_)
+            | RunError::Stream(_)
+            | RunError::Target { .. }
+            | RunError::SignIn(_)
+            | RunError::Admin(_)),
+        ) => fail(Exit::CouldNotRun, &fault),
         Err(fault) => fail(Exit::Failure, &fault),
     }
 }

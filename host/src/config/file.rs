@@ -28,16 +28,66 @@ pub(super) struct ConfigFile {
     pub(super) rules: Vec<RuleFile>,
     /// Where verdicts go, by name.
     pub(super) targets: BTreeMap<String, TargetFile>,
+    /// Where what was decided is kept until it is delivered.
+    #[serde(default)]
+    journal: JournalFile,
+    /// For those who operate it.
+    #[serde(default)]
+    admin: AdminFile,
 }
 
-/// A source of events.
+/// A source of events: exactly one kind.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SourceFile {
     /// Its name in events.
     pub(super) name: String,
+    /// A cluster.
+    pub(super) kubernetes: Option<KubernetesFile>,
     /// Recorded streams; `klaxon run` ends when all is delivered.
-    pub(super) replay: ReplayFile,
+    pub(super) replay: Option<ReplayFile>,
+}
+
+/// A cluster. Without a kubeconfig it signs in with the service account of its pod, then with the
+/// user's kubeconfig, then with a token from Vault.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KubernetesFile {
+    /// Sign in with this kubeconfig only, relative to this file's folder.
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// Its context, in place of the current one.
+    pub(super) context: Option<String>,
+    /// Watch only these namespaces, each by itself: for accounts that have no rights on the whole
+    /// cluster.
+    #[serde(default)]
+    pub(super) namespaces: Vec<String>,
+    /// Keep a Lease that says when the journal was in use, so that a lost one is noticed (true).
+    #[serde(default = "yes")]
+    pub(super) lease: bool,
+    /// how long the API server keeps Kubernetes Events (its --event-ttl; 1h).
+    pub(super) event_ttl: Option<Span>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Where what was decided is kept.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct JournalFile {
+    /// A folder, relative to this file's (/var/lib/klaxon).
+    pub(super) path: Option<PathBuf>,
+    /// how long what is settled is kept, such as 7d (the default).
+    pub(super) retain: Option<Span>,
+}
+
+/// For those who operate it.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AdminFile {
+    /// Address and port of /healthz, /readyz and /metrics; none: nothing is served.
+    pub(super) listen: Option<String>,
 }
 
 /// Recorded streams.

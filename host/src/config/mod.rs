@@ -31,6 +31,19 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// By name.
     pub targets: BTreeMap<String, Target>,
+    /// Where what was decided is kept.
+    pub journal: Journal,
+    /// Where /healthz, /readyz and /metrics are served; none: nowhere.
+    pub admin: Option<String>,
+}
+
+/// Where what was decided is kept.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    /// A folder; none: the user named none.
+    pub path: Option<PathBuf>,
+    /// How long what is settled is kept.
+    pub retain: Duration,
 }
 
 /// Where events come from.
@@ -38,6 +51,37 @@ pub struct Config {
 pub struct Source {
     /// Its name in events.
     pub name: String,
+    /// What it is.
+    pub kind: SourceKind,
+}
+
+/// What a source is.
+#[derive(Debug, Clone)]
+pub enum SourceKind {
+    /// A cluster.
+    Kubernetes(Kubernetes),
+    /// Recorded streams.
+    Replay(Replay),
+}
+
+/// A cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Kubernetes {
+    /// The only way to sign in; none: whatever the environment offers.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig.
+    pub context: Option<String>,
+    /// Only these, each by itself; empty: the whole cluster.
+    pub namespaces: Vec<String>,
+    /// Whether to keep a Lease that says when the journal was in use.
+    pub lease: bool,
+    /// How long the API server keeps Kubernetes Events.
+    pub event_ttl: Duration,
+}
+
+/// Recorded streams.
+#[derive(Debug, Clone)]
+pub struct Replay {
     /// Recorded streams to run through.
     pub streams: Vec<PathBuf>,
     /// How many times faster than recorded; none: as fast as possible.

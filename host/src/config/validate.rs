@@ -7,8 +7,14 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::file::{Allow, RuleFile, SourceFile, Speed, TargetFile, WebhookFile, schema};
-use super::{Config, Rule, Secret, Source, Target, Webhook, substitute};
+use super::file::{
+    AdminFile, Allow, JournalFile, KubernetesFile, ReplayFile, RuleFile, SourceFile, Speed,
+    TargetFile, WebhookFile, schema,
+};
+use super::{
+    Config, Journal, Kubernetes, Replay, Rule, Secret, Source, SourceKind, Target, Webhook,
+    substitute,
+};
 use crate::document::{Document, Faults, Found, against_schema, escape, nearest};
 use crate::model::Limits;
 use crate::stream;
@@ -32,6 +38,19 @@ fn remove(value: &mut Value, pointer: &str) {
     if let Some(members) = value.pointer_mut(above).and_then(Value::as_object_mut) {
         members.remove(&key.replace("~1", "/").replace("~0", "~"));
     }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Whether a namespace may be called so (RFC 1123, a label).
+fn is_namespace(name: &str) -> bool {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !name.is_empty()
+        && name.len() <= 63
+        && name.chars().all(is_inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }
 
 /// Checks that the schema cannot make.
@@ -76,7 +95,7 @@ impl Check<'_> {
         }
         let sources = sources.iter().enumerate().filter_map(|(place, one)| {
             let source = self.read_part(&format!("/sources/{place}"), one)?;
-            Some(self.source(place, source))
+            self.source(place, source)
         });
         let sources = sources.collect();
         let rules = rules.iter().enumerate().filter_map(|(place, one)| {
@@ -91,7 +110,14 @@ impl Check<'_> {
         });
         let targets = targets.collect();
         let cluster = part("cluster").as_str().unwrap_or_default().to_owned();
-        Config { path: path.to_owned(), cluster, sources, rules, targets }
+        let journal: JournalFile = self.optional_part("/journal", part("journal"));
+        let admin: AdminFile = self.optional_part("/admin", part("admin"));
+        let journal = Journal {
+            path: journal.path.map(|path| self.base.join(path)),
+            retain: journal.retain.map_or(WEEK, |span| span.0),
+        };
+        let admin = self.listen(admin);
+        Config { path: path.to_owned(), cluster, sources, rules, targets, journal, admin }
     }
 
     /// A part of the file by its type; none where its form is wrong, which the schema has said.
@@ -115,12 +141,84 @@ impl Check<'_> {
         }
     }
 
-    fn source(&mut self, place: usize, source: SourceFile) -> Source {
+    /// A part that may be missing.
+    fn optional_part<T: DeserializeOwned + Default>(&mut self, pointer: &str, value: &Value) -> T {
+        match value {
+            Value::Null => T::default(),
+            value => self.read_part(pointer, value).unwrap_or_default(),
+        }
+    }
+
+    fn listen(&mut self, admin: AdminFile) -> Option<String> {
+        let listen = admin.listen?;
+        let has_port = listen.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        if !has_port {
+            self.say(
+                "/admin/listen",
+                format!("{listen:?} has no port; mend: write one, such as 127.0.0.1:9090"),
+            );
+        }
+        Some(listen)
+    }
+
+    fn source(&mut self, place: usize, source: SourceFile) -> Option<Source> {
         if self.sources.contains(&source.name) {
             self.say(format!("/sources/{place}/name"), "another source has this name");
         }
         self.sources.push(source.name.clone());
-        let streams = stream::expand(&source.replay.streams, self.base).unwrap_or_else(|fault| {
+        let kind = match (source.kubernetes, source.replay) {
+            (Some(kubernetes), None) => SourceKind::Kubernetes(self.kubernetes(place, kubernetes)),
+            (None, Some(replay)) => SourceKind::Replay(self.replay(place, replay)),
+            _ => {
+                self.say(
+                    format!("/sources/{place}"),
+                    "a source is of exactly one kind; mend: write kubernetes or replay",
+                );
+                return None;
+            }
+        };
+        Some(Source { name: source.name, kind })
+    }
+
+    fn kubernetes(&mut self, place: usize, file: KubernetesFile) -> Kubernetes {
+        let pointer = format!("/sources/{place}/kubernetes");
+        if file.context.is_some() && file.kubeconfig.is_none() {
+            self.say(
+                format!("{pointer}/context"),
+                "a context is one of a kubeconfig; mend: name the kubeconfig, or set KUBERNETES_CONTEXT",
+            );
+        }
+        let kubeconfig = file.kubeconfig.map(|path| self.base.join(path));
+        if let Some(path) = kubeconfig.as_ref().filter(|path| !path.is_file()) {
+            self.say(
+                format!("{pointer}/kubeconfig"),
+                format!("there is no file {}; mend: check the path", path.display()),
+            );
+        }
+        for (at, name) in file.namespaces.iter().enumerate() {
+            if !is_namespace(name) {
+                self.say(
+                    format!("{pointer}/namespaces/{at}"),
+                    format!(
+                        "{name:?} is no name of a namespace; mend: use lower-case letters, digits and dashes"
+                    ),
+                );
+            }
+        }
+        let mut namespaces = file.namespaces;
+        namespaces.sort();
+        namespaces.dedup();
+        Kubernetes {
+            kubeconfig,
+            context: file.context,
+            namespaces,
+            lease: file.lease,
+            event_ttl: file.event_ttl.map_or(HOUR, |span| span.0),
+        }
+    }
+
+    fn replay(&mut self, place: usize, replay: ReplayFile) -> Replay {
+        let streams = stream::expand(&replay.streams, self.base).unwrap_or_else(|fault| {
             self.say(format!("/sources/{place}/replay/streams"), fault.to_string());
             Vec::new()
         });
@@ -130,7 +228,7 @@ impl Check<'_> {
                 format!("there is no file {}; mend: check the path", stream.display()),
             );
         }
-        let speed = match source.replay.speed {
+        let speed = match replay.speed {
             Speed::Word(_) => None,
             Speed::Times(times) => {
                 if times.is_nan() || times <= 0.0 {
@@ -142,9 +240,9 @@ impl Check<'_> {
                 Some(times)
             }
         };
-        let advance = source.replay.advance.map_or(Duration::ZERO, |span| span.0);
+        let advance = replay.advance.map_or(Duration::ZERO, |span| span.0);
         let advance_ms = i64::try_from(advance.as_millis()).unwrap_or(i64::MAX);
-        Source { name: source.name, streams, speed, advance_ms }
+        Replay { streams, speed, advance_ms }
     }
 
     fn rule(&mut self, place: usize, rule: RuleFile) -> Rule {

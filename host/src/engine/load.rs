@@ -48,7 +48,8 @@ pub struct LoadedRule {
     /// What it imports.
     pub capabilities: BTreeSet<Capability>,
     pub(super) compiled: Arc<Compiled>,
-    pub(super) settings: String,
+    /// What it is configured with, as JSON.
+    pub settings: String,
     pub(super) limits: Limits,
 }
 

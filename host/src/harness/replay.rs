@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::model::Timestamp;
 use crate::pipeline::{Counts, Pipeline, Step};
+use crate::route::Coverage;
 use crate::stream::{Kind, Merged, Record, StreamError, StreamFile};
 
 /// Why a replay ended early.
@@ -60,7 +61,8 @@ impl RecordFeed {
             }
             Kind::ListEnd { object } => {
                 if let Some((group, kind)) = object {
-                    pipeline.compare_kind(scope, group, kind);
+                    let (group, kind) = (group.clone(), kind.clone());
+                    pipeline.cover(scope, Coverage { group, kind, namespace: None });
                 }
                 pipeline.end_gap(scope, at);
             }

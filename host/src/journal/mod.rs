@@ -1,38 +1,227 @@
-//! What was decided and is to be delivered. This is the seam where the durable journal goes: a step
-//! is committed whole, and only then are its deliveries attempted.
+//! The one durable store: what was decided, how far each watch has come, and what must be delivered.
+//!
+//! What it promises:
+//!
+//! - A *group* (steps of the pipeline, and how far the watches had come by then) is committed whole or
+//!   not at all. After a crash the watches go on from the last group that is on disk.
+//! - A delivery is attempted only after its group is on disk, and its body is never made again.
+//! - An error of the disk is fatal: after a failed fsync nobody knows what is on it. A full disk is
+//!   not: intake waits until there is room.
+//!
+//! It is an SQLite file in WAL mode with `synchronous=FULL`: each commit is one fsync of the log.
+//! One thread writes; it gathers what waits into one transaction. Deliveries are read by connections
+//! of their own. `schema.rs` documents the tables, for people who look with `sqlite3`.
 
-mod memory;
+mod load;
+mod outbox;
+mod rows;
+mod schema;
+mod writer;
 
-use crate::pipeline::Step;
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-pub use memory::MemoryJournal;
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use tokio::sync::Notify;
 
-/// Why a step cannot be committed.
-#[derive(Debug, thiserror::Error)]
+use crate::config::Target;
+use crate::model::Timestamp;
+
+pub use load::{Loaded, SavedWatch};
+pub use outbox::{Outbox, Pending};
+pub use rows::{Cursor, Group, Progress};
+pub use writer::{Handle, Settled};
+
+/// The file's name in the journal's folder.
+const FILE: &str = "klaxon.db";
+/// How long a reader waits for a writer, or the other way round; in WAL mode they rarely do.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Why the journal cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum JournalError {
-    /// A verdict cannot be rendered for a target.
-    #[error("verdict {verdict} cannot be rendered for target {target}: {why}")]
-    Render {
-        /// The verdict's id.
-        verdict: String,
-        /// The target's name.
-        target: String,
+    /// The folder or the file cannot be used.
+    #[error("journal {path}: {why}; mend: check journal.path and its rights")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
         /// Why.
         why: String,
     },
-    /// Nobody delivers any longer.
-    #[error("delivery to {target} has ended")]
-    Closed {
-        /// The target's name.
-        target: String,
+    /// Another process has it open.
+    #[error(
+        "journal {path}: another process uses it; mend: stop that one, or name another journal.path"
+    )]
+    Locked {
+        /// The folder.
+        path: PathBuf,
     },
+    /// A newer version of the program wrote it.
+    #[error(
+        "the journal has schema version {version}, this program knows {known}; mend: run the newer version again"
+    )]
+    TooNew {
+        /// Of the file.
+        version: i64,
+        /// Of this program.
+        known: usize,
+    },
+    /// It is damaged.
+    #[error(
+        "the journal is damaged: {0}; mend: restore it from a backup, or move it away to begin anew"
+    )]
+    Damaged(String),
+    /// SQLite says no.
+    #[error("the journal failed: {0}")]
+    Sqlite(Arc<rusqlite::Error>),
+    /// Something cannot be written as JSON.
+    #[error("the journal cannot keep {what}: {why}")]
+    Unwritable {
+        /// What.
+        what: String,
+        /// Why.
+        why: String,
+    },
+    /// The writer has ended.
+    #[error("the journal's writer has ended: {0}")]
+    Ended(String),
 }
 
-/// Keeps steps and hands their deliveries on.
-pub trait Journal: Send {
-    /// Commits a step. It waits while a target's queue is full.
+impl From<rusqlite::Error> for JournalError {
+    fn from(fault: rusqlite::Error) -> Self {
+        Self::Sqlite(Arc::new(fault))
+    }
+}
+
+/// An open journal, not yet written to.
+pub struct Journal {
+    path: PathBuf,
+    connection: Connection,
+    /// Held while the process lives: nobody else may write.
+    lock: File,
+    id: String,
+    is_new: bool,
+}
+
+impl Journal {
+    /// Opens the journal in a folder, or makes it.
     ///
     /// # Errors
-    /// Where the step cannot be kept whole.
-    fn commit(&mut self, step: Step) -> Result<(), JournalError>;
+    /// Where the folder cannot be used, another process holds it, or the file is damaged or too new.
+    pub fn open(folder: &Path) -> Result<Self, JournalError> {
+        let fail = |why: std::io::Error| JournalError::Folder {
+            path: folder.to_owned(),
+            why: why.to_string(),
+        };
+        std::fs::create_dir_all(folder).map_err(fail)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(folder.join("lock"))
+            .map_err(fail)?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| JournalError::Locked { path: folder.to_owned() })?;
+        let path = folder.join(FILE);
+        let mut connection = Connection::open(&path)?;
+        connection.busy_timeout(BUSY)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        check(&connection)?;
+        schema::migrate(&mut connection)?;
+        let (id, is_new) = identity(&connection)?;
+        Ok(Self { path, connection, lock, id, is_new })
+    }
+
+    /// What tells this journal from others.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether it was made just now.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the last run left.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn load(&self) -> Result<Loaded, JournalError> {
+        load::load(&self.connection)
+    }
+
+    /// A connection that reads last known forms, beside the writer.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened once more.
+    pub fn forms(&self) -> Result<crate::pipeline::ReadForm, JournalError> {
+        let connection = reader(&self.path)?;
+        Ok(Box::new(move |uid| load::form(&connection, uid)))
+    }
+
+    /// The deliveries of a target that wait.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened once more.
+    pub fn outbox(&self, target: &str) -> Result<Outbox, JournalError> {
+        Outbox::open(&self.path, target)
+    }
+
+    /// Starts the writer. Verdicts are rendered for these targets; whoever delivers to one is told
+    /// when there is more.
+    ///
+    /// # Errors
+    /// Where its thread cannot be started.
+    pub fn start(
+        self,
+        targets: BTreeMap<String, Target>,
+        retain: Duration,
+    ) -> Result<(Handle, BTreeMap<String, Arc<Notify>>), JournalError> {
+        let bells: BTreeMap<String, Arc<Notify>> =
+            targets.keys().map(|name| (name.clone(), Arc::new(Notify::new()))).collect();
+        let handle = writer::start(self, targets, bells.clone(), retain)?;
+        Ok((handle, bells))
+    }
 }
+
+/// A look at the file's structure; a crash leaves none of what this finds.
+fn check(connection: &Connection) -> Result<(), JournalError> {
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|fault| JournalError::Damaged(fault.to_string()))?;
+    if verdict == "ok" { Ok(()) } else { Err(JournalError::Damaged(verdict)) }
+}
+
+/// The journal's own id, made at random when it is new.
+fn identity(connection: &Connection) -> Result<(String, bool), JournalError> {
+    let select = "SELECT value FROM meta WHERE key = 'journal'";
+    if let Some(id) = connection.query_row(select, [], |row| row.get(0)).optional()? {
+        return Ok((id, false));
+    }
+    let id = format!("{:032x}", rand::random::<u128>());
+    connection.execute("INSERT INTO meta (key, value) VALUES ('journal', ?1)", [&id])?;
+    Ok((id, true))
+}
+
+fn reader(path: &Path) -> Result<Connection, JournalError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    Ok(connection)
+}
+
+fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+#[cfg(test)]
+mod tests;

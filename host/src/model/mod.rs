@@ -4,6 +4,7 @@ pub mod clock;
 mod event;
 mod failure;
 mod id;
+mod kept;
 mod limits;
 mod manifest;
 mod object;
@@ -16,7 +17,8 @@ mod verdict;
 
 pub use event::{Change, Event, Origin, Timer, Value};
 pub use failure::{Failure, FailureKind};
-pub use id::{Id, IdPart, IdWriter};
+pub use id::{Id, IdPart, IdWriter, NoId};
+pub use kept::{Introduction, Keep, KeptMembership, KeptObject, KeptWake};
 pub use limits::Limits;
 pub use manifest::{
     Capability, Changes, Code, Interest, Manifest, Narrowing, PartitionBy, Parts, Schedule,

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Subject, Timestamp};
 
 /// Which object it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Identity {
     /// Such as `apps/v1`.
     pub api_version: String,
@@ -49,7 +50,7 @@ impl Identity {
 }
 
 /// Identity and metadata of an object.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Meta {
     /// Which object it is.
     pub identity: Identity,
@@ -77,7 +78,7 @@ impl Meta {
 }
 
 /// A label or an annotation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
     /// Its name.
     pub key: String,
@@ -86,7 +87,7 @@ pub struct Label {
 }
 
 /// One owner reference.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// Such as `apps/v1`.
     pub api_version: String,
@@ -101,7 +102,7 @@ pub struct Owner {
 }
 
 /// A reference to an object, as far as it is known.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ObjectRef {
     /// Which object.
     pub identity: Identity,
@@ -110,7 +111,7 @@ pub struct ObjectRef {
 }
 
 /// An object as the host read it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Object {
     /// Identity and metadata.
     pub meta: Meta,

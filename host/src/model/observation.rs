@@ -13,6 +13,8 @@ pub struct Observation {
     pub seen: Seen,
     /// The object.
     pub object: Arc<Object>,
+    /// Hash of its JSON, which tells two histories apart that share a version; 0 where nobody asks.
+    pub digest: u64,
 }
 
 /// How an object was seen.
@@ -24,4 +26,6 @@ pub enum Seen {
     Snapshot,
     /// It is gone; this is its last state.
     Deleted,
+    /// It exists, but the source does not follow it any longer.
+    Outside,
 }

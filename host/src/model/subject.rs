@@ -2,9 +2,11 @@
 //! item means; these are the same in the host's own terms.
 #![expect(missing_docs, reason = "the items mirror the contract, which documents each")]
 
+use serde::{Deserialize, Serialize};
+
 use super::{ObjectRef, Timestamp};
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "it is always behind the object's Arc")]
 pub enum Subject {
     #[default]
@@ -16,7 +18,7 @@ pub enum Subject {
     Job(Job),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
     pub name: String,
     pub status: ConditionStatus,
@@ -25,13 +27,13 @@ pub struct Condition {
     pub updated_at: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     pub reason: String,
     pub message: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum ConditionStatus {
     #[default]
     Unknown,
@@ -39,7 +41,7 @@ pub enum ConditionStatus {
     No,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Pod {
     pub phase: PodPhase,
     pub cause: Option<Cause>,
@@ -50,13 +52,13 @@ pub struct Pod {
     pub containers: Vec<Container>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Addresses {
     pub host_ip: String,
     pub pod_ip: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum PodPhase {
     #[default]
     Unknown,
@@ -66,7 +68,7 @@ pub enum PodPhase {
     Failed,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum QosClass {
     #[default]
     Unknown,
@@ -75,7 +77,7 @@ pub enum QosClass {
     BestEffort,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Container {
     pub name: String,
     pub kind: ContainerKind,
@@ -87,13 +89,13 @@ pub struct Container {
     pub last_state: ContainerState,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Image {
     pub name: String,
     pub container_id: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContainerKind {
     App,
     Init,
@@ -101,7 +103,7 @@ pub enum ContainerKind {
     Ephemeral,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub enum ContainerState {
     #[default]
     Unknown,
@@ -110,12 +112,12 @@ pub enum ContainerState {
     Terminated(Terminated),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Running {
     pub started_at: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Terminated {
     pub exit_code: i32,
     pub signal: i32,
@@ -127,7 +129,7 @@ pub struct Terminated {
 }
 
 /// A Kubernetes Event. How much its count grew depends on who looks, and so is part of the event.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Notice {
     pub level: NoticeLevel,
     pub reason: String,
@@ -143,7 +145,7 @@ pub struct Notice {
     pub related: Option<ObjectRef>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum NoticeLevel {
     #[default]
     Unknown,
@@ -151,7 +153,7 @@ pub enum NoticeLevel {
     Warning,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Workload {
     pub desired: u32,
     pub current: u32,
@@ -163,21 +165,21 @@ pub struct Workload {
     pub images: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Node {
     pub unschedulable: bool,
     pub conditions: Vec<Condition>,
     pub taints: Vec<Taint>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Taint {
     pub key: String,
     pub value: String,
     pub effect: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Job {
     pub active: u32,
     pub succeeded: u32,

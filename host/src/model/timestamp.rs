@@ -25,6 +25,11 @@ impl Timestamp {
         Self(self.0.saturating_add(millis))
     }
 
+    /// The second that it is in: what the API server writes in most places.
+    pub const fn whole_second(self) -> Self {
+        Self(self.0.div_euclid(1000).saturating_mul(1000))
+    }
+
     /// Milliseconds from another time to this one; negative where the other is later.
     pub const fn millis_since(self, other: Self) -> i64 {
         self.0.saturating_sub(other.0)

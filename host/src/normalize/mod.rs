@@ -18,7 +18,7 @@ mod workload;
 
 use std::sync::Arc;
 
-use crate::model::{Object, Parts, Subject};
+use crate::model::{Meta, Object, Parts, Subject};
 
 pub use document::{evaluate_fields, parse_path};
 use header::{Header, header};
@@ -101,6 +101,11 @@ pub fn decode_wanted(
         return Ok(None);
     }
     decode_headed(json, &header, wanted).map(Some)
+}
+
+/// Identity and metadata of an object whose other parts may be unreadable; none where even that is.
+pub fn head(json: &str) -> Option<Meta> {
+    meta::decode(json, Want { annotations: &[], parts: Parts::default() }).ok()
 }
 
 fn decode_headed(json: &str, header: &Header<'_>, wanted: &Wanted) -> Result<Object, Undecodable> {

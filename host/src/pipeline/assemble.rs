@@ -50,8 +50,22 @@ pub fn assemble(
     origin: Origin,
     options: Options,
 ) -> Result<Pipeline, AssembleError> {
+    assemble_with(rules, targets, origin, options, Arc::new(MemoryState::default()))
+}
+
+/// The same, with the rules' state in the caller's hands.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn assemble_with(
+    rules: &[config::Rule],
+    targets: Targets,
+    origin: Origin,
+    options: Options,
+    state: Arc<MemoryState>,
+) -> Result<Pipeline, AssembleError> {
     let engine = Engine::start(options)?;
-    let mut pipeline = Pipeline::new(engine, origin, Arc::new(MemoryState::default()));
+    let mut pipeline = Pipeline::new(engine, origin, state);
     for (place, rule) in rules.iter().enumerate() {
         let bytes = std::fs::read(&rule.module).map_err(|source| AssembleError::File {
             rule: rule.name.clone(),

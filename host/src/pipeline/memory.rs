@@ -38,6 +38,12 @@ impl MemoryState {
         entries
     }
 
+    /// Puts an entry back that was kept from an earlier run.
+    pub fn restore(&self, slot: Slot, key: String, value: String, expires_at: Option<Timestamp>) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        slots.entry(slot).or_default().insert(key, Entry { value, expires_at });
+    }
+
     // A poisoned lock means that a reader or writer panicked between two complete writes: the map
     // is whole.
     fn read<T>(&self, look: impl FnOnce(&Slots) -> T) -> T {

@@ -10,23 +10,26 @@ mod assemble;
 mod memory;
 mod step;
 mod wakes;
+mod watching;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::engine::{Answer, Breaker, Engine, LoadedRule, MAX_WAKES, Ruling, Task};
 use crate::model::{
-    Change, Event, FailureKind, Id, Meta, Narrowing, Object, Observation, Origin, Outcome, Seen,
-    Slot, StateKeeper, StateView, Subject, Timer, Timestamp,
+    Change, Event, FailureKind, Id, Keep, KeptWake, Meta, Narrowing, Object, Observation, Origin,
+    Outcome, Seen, Slot, StateKeeper, StateView, Subject, Timer, Timestamp,
 };
 use crate::normalize::{self, Wanted};
 use crate::policy::RulePolicy;
-use crate::route::{Gap, GapEnd, InterestError, Router, Routing, own_partition};
+use crate::route::{Coverage, Gap, GapEnd, InterestError, Router, Routing, Telling, own_partition};
 
-pub use assemble::{AssembleError, assemble};
+pub use assemble::{AssembleError, assemble, assemble_with};
 pub use memory::MemoryState;
 pub use step::{Counts, EventCost, FailedEvent, LogLine, OutOfService, QuarantinedObject, Step};
-use wakes::{Wakes, Waking};
+use wakes::Wakes;
+use watching::Watching;
+pub use watching::{Kept, ListStart, ReadForm};
 
 /// Event time that a round may span: the least distance of a wake.
 const ROUND_MS: i64 = 1000;
@@ -57,6 +60,7 @@ pub struct Pipeline {
     round_began: Timestamp,
     now: Timestamp,
     open_gaps: Vec<OpenGap>,
+    watching: Watching,
     step: Step,
     counts: Counts,
 }
@@ -71,6 +75,7 @@ struct OpenGap {
     scope: String,
     from: Timestamp,
     reason: String,
+    telling: Telling,
 }
 
 impl Pipeline {
@@ -92,6 +97,7 @@ impl Pipeline {
             round_began: Timestamp::default(),
             now: Timestamp::from_millis(i64::MIN),
             open_gaps: Vec::new(),
+            watching: Watching::default(),
             step: Step::default(),
             counts: Counts::default(),
         }
@@ -122,29 +128,10 @@ impl Pipeline {
     /// concerns one scope. Times of one source do not go back.
     pub fn observe(&mut self, scope: &str, time: Timestamp, seen: Seen, json: &str) {
         let time = self.advance_to(time);
-        self.counts.observed += 1;
-        let router = &self.router;
-        let wants = |group: &str, kind: &str| router.wants_kind(group, kind);
-        let object = match normalize::decode_wanted(json, &self.wanted, wants) {
-            Ok(Some(object)) => Arc::new(object),
-            Ok(None) => {
-                self.counts.ignored += 1;
-                return;
-            }
-            Err(fault) => {
-                self.counts.undecodable += 1;
-                self.router.note_undecodable(scope);
-                self.step.quarantine.push(QuarantinedObject {
-                    time,
-                    scope: scope.to_owned(),
-                    reason: fault.to_string(),
-                    json: json.to_owned(),
-                });
-                return;
-            }
-        };
-        let goes = if seen == Seen::Deleted { own_partition(&object) } else { None };
-        match self.router.route(scope, Observation { time, seen, object }) {
+        let Some(observation) = self.decode(scope, time, seen, json) else { return };
+        let object = &observation.object;
+        let goes = if seen == Seen::Deleted { own_partition(object) } else { None };
+        match self.router.route(scope, observation) {
             Routing::News(events) => {
                 self.gone.extend(goes.map(|partition| (partition, time)));
                 self.enqueue(events);
@@ -154,13 +141,58 @@ impl Pipeline {
         }
     }
 
+    /// Reads an object that some rule may want; sets it aside where it cannot be read.
+    fn decode(
+        &mut self,
+        scope: &str,
+        time: Timestamp,
+        seen: Seen,
+        json: &str,
+    ) -> Option<Observation> {
+        self.counts.observed += 1;
+        let router = &self.router;
+        let wants = |group: &str, kind: &str| router.wants_kind(group, kind);
+        match normalize::decode_wanted(json, &self.wanted, wants) {
+            Ok(Some(object)) => {
+                let digest =
+                    if self.router.keeps_in_journal() { watching::digest(json) } else { 0 };
+                Some(Observation { time, seen, object: Arc::new(object), digest })
+            }
+            Ok(None) => {
+                self.counts.ignored += 1;
+                None
+            }
+            Err(fault) => {
+                self.counts.undecodable += 1;
+                self.router.note_undecodable(scope, normalize::head(json));
+                self.step.quarantine.push(QuarantinedObject {
+                    time,
+                    scope: scope.to_owned(),
+                    reason: fault.to_string(),
+                    json: json.to_owned(),
+                });
+                None
+            }
+        }
+    }
+
     /// The source lost its place in a scope: what follows is a list, to be compared with what is
     /// known.
     pub fn begin_gap(&mut self, scope: &str, from: Timestamp, reason: &str) {
+        self.compare(scope, from, reason, Telling::Gap);
+    }
+
+    fn compare(&mut self, scope: &str, from: Timestamp, reason: &str, telling: Telling) {
         self.flush();
-        self.router.begin_gap(scope, from);
-        self.open_gaps.retain(|gap| gap.scope != scope);
-        self.open_gaps.push(OpenGap { scope: scope.to_owned(), from, reason: reason.to_owned() });
+        self.router.begin_gap(scope, from, telling);
+        let (scope, reason) = (scope.to_owned(), reason.to_owned());
+        // A list that broke off and begins again is still the one gap.
+        let before = self.open_gaps.iter().position(|gap| gap.scope == scope);
+        let gap = match before.map(|at| self.open_gaps.swap_remove(at)) {
+            Some(open) => OpenGap { from: open.from.min(from), ..open },
+            None => OpenGap { scope, from, reason, telling },
+        };
+        self.open_gaps.push(gap);
     }
 
     /// Whether a scope is being compared after a gap.
@@ -168,20 +200,22 @@ impl Pipeline {
         self.router.in_gap(scope)
     }
 
-    /// Tells which kind of object a scope's list is of, for the list may be empty.
-    pub fn compare_kind(&mut self, scope: &str, group: &str, kind: &str) {
-        self.router.compare_kind(scope, group, kind);
+    /// Tells what a scope's list is of, for the list may be empty.
+    pub fn cover(&mut self, scope: &str, coverage: Coverage) {
+        self.router.cover(scope, coverage);
     }
 
     /// The list after a gap is complete; nothing happens where the scope has no gap.
     pub fn end_gap(&mut self, scope: &str, time: Timestamp) {
         let time = self.advance_to(time);
-        let GapEnd { routed, gone, kinds } = self.router.end_gap(scope, time);
+        let watching = &mut self.watching;
+        let end = self.router.end_gap(scope, time, &mut |uid| watching.form(uid));
+        let GapEnd { routed, gone, covers } = end;
         self.gone.extend(gone.into_iter().map(|partition| (partition, time)));
         self.enqueue(routed);
         if let Some(at) = self.open_gaps.iter().position(|gap| gap.scope == scope) {
-            let OpenGap { scope, from, reason } = self.open_gaps.swap_remove(at);
-            self.step.gaps.push(Gap { from, to: time, scope, kinds, reason });
+            let open = self.open_gaps.swap_remove(at);
+            self.close(open, covers, time);
         }
     }
 
@@ -206,9 +240,28 @@ impl Pipeline {
         time
     }
 
+    /// Writes the record of a gap that is over.
+    fn close(&mut self, open: OpenGap, covers: Vec<Coverage>, to: Timestamp) {
+        let OpenGap { scope, from, reason, telling } = open;
+        if telling == Telling::Quiet {
+            return;
+        }
+        let namespace = covers.first().and_then(|coverage| coverage.namespace.clone());
+        let mut kinds: Vec<String> = covers.into_iter().map(|coverage| coverage.kind).collect();
+        kinds.sort();
+        kinds.dedup();
+        self.step.gaps.push(Gap { from, to, scope, kinds, namespace, reason });
+    }
+
     /// When the next wake is due that may fire.
     fn next_wake(&self) -> Option<Timestamp> {
-        if self.open_gaps.is_empty() { self.wakes.next_due() } else { None }
+        self.wakes.next_due(|rule| self.holds(rule))
+    }
+
+    /// Whether a rule's wakes are held: something that feeds it is not in sync.
+    fn holds(&self, rule: usize) -> bool {
+        self.watching.holds(rule)
+            || self.open_gaps.iter().any(|gap| self.watching.feeds(&gap.scope, rule))
     }
 
     /// Ends a run: evaluates what waits, fires what is due up to `until` or, without it, up to the
@@ -219,9 +272,9 @@ impl Pipeline {
         let holds_wakes = !self.open_gaps.is_empty();
         for gap in std::mem::take(&mut self.open_gaps) {
             // What was not seen again may yet have come: nothing is taken as vanished.
-            let kinds = self.router.abandon_gap(&gap.scope);
+            let covers = self.router.abandon_gap(&gap.scope);
             let reason = format!("{}; the stream ended before a list was complete", gap.reason);
-            self.step.gaps.push(Gap { from: gap.from, to: end, scope: gap.scope, kinds, reason });
+            self.close(OpenGap { reason, ..gap }, covers, end);
         }
         self.flush();
         if !holds_wakes {
@@ -231,6 +284,10 @@ impl Pipeline {
 
     /// What was decided since this was last asked.
     pub fn take_step(&mut self) -> Option<Step> {
+        if self.round.is_empty() && self.router.keeps_in_journal() {
+            let wakes = &self.wakes;
+            self.step.keep.extend(self.router.take_changes(|uid| wakes.concern(uid)));
+        }
         (!self.step.is_empty()).then(|| std::mem::take(&mut self.step))
     }
 
@@ -262,7 +319,9 @@ impl Pipeline {
                 continue;
             };
             let slot = Slot { rule: name, partition: partition.clone() };
-            self.wakes.cancel_all(rule, &slot);
+            for wake in self.wakes.cancel_all(rule, &slot) {
+                self.forget_wake(wake);
+            }
             self.expire_at(time.plus_millis(AFTER_DELETION_MS), slot);
         }
     }
@@ -271,6 +330,7 @@ impl Pipeline {
         if let Some(before) = self.expiry_of.insert(slot.clone(), time) {
             self.expiries.remove(&(before, slot.clone()));
         }
+        self.keep(|| Keep::Expiry(slot.clone(), Some(time)));
         self.expiries.insert((time, slot));
     }
 
@@ -290,38 +350,42 @@ impl Pipeline {
 
     /// Fires what is due at one time; `at` is later where it was held.
     fn fire(&mut self, due: Timestamp, at: Timestamp) {
-        let tasks: Vec<Task> = self
-            .wakes
-            .take(due)
-            .into_iter()
-            .filter_map(|waking| {
-                let rule = self.rules.get(waking.rule)?.loaded.clone();
-                let event = Arc::new(self.wake_event(due, at, waking));
-                Some(Task { rule, event })
-            })
-            .collect();
+        let (watching, open_gaps) = (&self.watching, &self.open_gaps);
+        let is_held = |rule| {
+            watching.holds(rule) || open_gaps.iter().any(|gap| watching.feeds(&gap.scope, rule))
+        };
+        let taken = self.wakes.take(due, is_held);
+        let mut tasks = Vec::with_capacity(taken.len());
+        for (rule, wake) in taken {
+            let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else {
+                continue;
+            };
+            let event = Arc::new(self.wake_event(rule, at, &wake));
+            tasks.push(Task { rule: loaded, event });
+            self.forget_wake(wake);
+        }
         self.counts.wakes += tasks.len() as u64;
         self.evaluate(&tasks);
     }
 
     /// A wake carries the object of the event that last set it, as last known; once that is gone,
     /// its identity.
-    fn wake_event(&self, due: Timestamp, at: Timestamp, waking: Waking) -> Event {
-        let Waking { rule, slot, key, payload, set_by } = waking;
-        let identity = &set_by.object.meta.identity;
+    fn wake_event(&self, rule: usize, at: Timestamp, wake: &KeptWake) -> Event {
+        let KeptWake { slot, key, due, payload, set_by, interest, object } = wake.clone();
+        let identity = &object.meta.identity;
         let object = self.router.last_known(identity).unwrap_or_else(|| {
             let meta = Meta { identity: identity.clone(), ..Meta::default() };
             Arc::new(Object { meta, subject: Subject::Other, document: None })
         });
         let cluster = self.origin.cluster.as_str();
         Event {
-            id: Id::of("w", &[&cluster, &&*slot.rule, &&*slot.partition, &key, &set_by.id]),
+            id: Id::of("w", &[&cluster, &&*slot.rule, &&*slot.partition, &key, &set_by]),
             origin: self.origin.clone(),
             time: at,
             change: Change::Wake,
             gap: false,
-            interest: set_by.interest,
-            fields: self.router.fields(rule, set_by.interest, &object),
+            interest,
+            fields: self.router.fields(rule, interest, &object),
             object,
             delta: 0,
             partition: slot.partition,
@@ -372,6 +436,8 @@ impl Pipeline {
         match answer.outcome {
             Ok(outcome) => {
                 if !answer.writes.is_empty() {
+                    let writes = &answer.writes;
+                    self.keep(|| Keep::State(slot.clone(), writes.clone(), event.time));
                     self.state.commit(&slot, answer.writes, event.time);
                     self.expire_if_unknown(&slot, event);
                 }
@@ -387,18 +453,24 @@ impl Pipeline {
     fn accept(&mut self, task: &Task, slot: &Slot, outcome: Outcome) {
         let Task { rule: loaded, event } = task;
         for key in &outcome.cancels {
-            self.wakes.cancel(loaded.index.0, slot, key);
+            if let Some(wake) = self.wakes.cancel(loaded.index.0, slot, key) {
+                self.forget_wake(wake);
+            }
         }
         for wake in outcome.wakes {
-            let due = wake.at.max(event.time.plus_millis(ROUND_MS));
-            let waking = Waking {
-                rule: loaded.index.0,
+            let wake = KeptWake {
                 slot: slot.clone(),
                 key: wake.key,
+                due: wake.at.max(event.time.plus_millis(ROUND_MS)),
                 payload: wake.payload,
-                set_by: event.clone(),
+                set_by: event.id,
+                interest: event.interest,
+                object: event.object.clone(),
             };
-            if let Err(refused) = self.wakes.set(due, waking) {
+            self.router.touch(&event.object);
+            self.keep(|| Keep::Wake(Box::new(wake.clone())));
+            if let Err(refused) = self.wakes.set(loaded.index.0, wake) {
+                self.unkeep();
                 self.counts.failures += 1;
                 let message = format!(
                     "wake {refused:?} was not set: partition {:?} has {MAX_WAKES} already; mend: cancel what is no longer needed",
@@ -429,7 +501,9 @@ impl Pipeline {
             && let Some((_, slot)) = self.expiries.pop_first()
         {
             self.expiry_of.remove(&slot);
+            self.keep(|| Keep::Expiry(slot.clone(), None));
             if !self.router.knows_partition(&slot.partition) {
+                self.keep(|| Keep::NoState(slot.clone()));
                 self.state.forget(&slot);
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::engine::{Cost, Line, LoadedRule};
-use crate::model::{Event, Failure, Id, ObjectName, Timestamp, Verdict};
+use crate::model::{Event, Failure, Id, Keep, ObjectName, Timestamp, Verdict};
 use crate::policy::Refusal;
 use crate::route::Gap;
 
@@ -28,6 +28,8 @@ pub struct Step {
     pub log: Vec<LogLine>,
     /// What events cost that had a call to themselves, where the engine measures.
     pub costs: Vec<EventCost>,
+    /// What a restart must know, in the order of the changes; empty where nothing is kept.
+    pub keep: Vec<Keep>,
 }
 
 impl Step {
@@ -41,6 +43,7 @@ impl Step {
         self.out_of_service.extend(later.out_of_service);
         self.log.extend(later.log);
         self.costs.extend(later.costs);
+        self.keep.extend(later.keep);
     }
 
     /// Whether nothing came of it.
@@ -53,6 +56,7 @@ impl Step {
             && self.out_of_service.is_empty()
             && self.log.is_empty()
             && self.costs.is_empty()
+            && self.keep.is_empty()
     }
 }
 

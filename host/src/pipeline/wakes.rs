@@ -4,88 +4,122 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::engine::MAX_WAKES;
-use crate::model::{Event, Slot, Timestamp};
+use crate::model::{KeptWake, Slot, Timestamp};
 
-/// A timer, set.
-#[derive(Debug, Clone)]
-pub(super) struct Waking {
-    pub(super) rule: usize,
-    pub(super) slot: Slot,
-    pub(super) key: String,
-    pub(super) payload: String,
-    /// The event whose answer set it last.
-    pub(super) set_by: Arc<Event>,
-}
+type Place = (Timestamp, Arc<str>, String);
 
-type Place = (Timestamp, usize, Arc<str>, String);
-
-/// All timers of all rules.
+/// All timers of all rules. A rule's timers can be held: then they wait, whatever their time.
 #[derive(Debug, Default)]
 pub(super) struct Wakes {
-    queue: BTreeMap<Place, Waking>,
+    /// By the rule's place.
+    queues: Vec<BTreeMap<Place, KeptWake>>,
     due: HashMap<Slot, BTreeMap<String, Timestamp>>,
+    /// How many timers concern an object, by what it is known by.
+    concerned: HashMap<String, usize>,
+    len: usize,
 }
 
 impl Wakes {
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
-        self.queue.first_key_value().map(|((due, ..), _)| *due)
+    /// When the next timer is due of a rule that is not held.
+    pub(super) fn next_due(&self, is_held: impl Fn(usize) -> bool) -> Option<Timestamp> {
+        let queues = self.queues.iter().enumerate().filter(|(rule, _)| !is_held(*rule));
+        queues.filter_map(|(_, queue)| queue.first_key_value().map(|((due, ..), _)| *due)).min()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue.len()
+        self.len
+    }
+
+    /// Whether a timer concerns the object.
+    pub(super) fn concern(&self, uid: &str) -> bool {
+        self.concerned.contains_key(uid)
     }
 
     /// Sets or moves a timer.
     ///
     /// # Errors
     /// The key, where the partition has no room for another timer.
-    pub(super) fn set(&mut self, due: Timestamp, waking: Waking) -> Result<(), String> {
-        let keys = self.due.entry(waking.slot.clone()).or_default();
-        if keys.len() >= MAX_WAKES && !keys.contains_key(&waking.key) {
-            return Err(waking.key);
+    pub(super) fn set(&mut self, rule: usize, wake: KeptWake) -> Result<(), String> {
+        let keys = self.due.entry(wake.slot.clone()).or_default();
+        if keys.len() >= MAX_WAKES && !keys.contains_key(&wake.key) {
+            return Err(wake.key);
         }
-        if let Some(before) = keys.insert(waking.key.clone(), due) {
-            self.queue.remove(&place(before, waking.rule, &waking.slot, &waking.key));
+        if let Some(before) = keys.insert(wake.key.clone(), wake.due) {
+            self.drop_one(rule, &place(before, &wake.slot, &wake.key));
         }
-        self.queue.insert(place(due, waking.rule, &waking.slot, &waking.key), waking);
+        if self.queues.len() <= rule {
+            self.queues.resize_with(rule + 1, BTreeMap::new);
+        }
+        let unique = wake.object.meta.identity.unique().into_owned();
+        *self.concerned.entry(unique).or_default() += 1;
+        self.len += 1;
+        if let Some(queue) = self.queues.get_mut(rule) {
+            queue.insert(place(wake.due, &wake.slot, &wake.key), wake);
+        }
         Ok(())
     }
 
-    pub(super) fn cancel(&mut self, rule: usize, slot: &Slot, key: &str) {
-        let Some(keys) = self.due.get_mut(slot) else { return };
-        if let Some(due) = keys.remove(key) {
-            self.queue.remove(&place(due, rule, slot, key));
-        }
+    /// Removes a timer; returns it where there was one.
+    pub(super) fn cancel(&mut self, rule: usize, slot: &Slot, key: &str) -> Option<KeptWake> {
+        let keys = self.due.get_mut(slot)?;
+        let due = keys.remove(key);
         if keys.is_empty() {
             self.due.remove(slot);
         }
+        self.drop_one(rule, &place(due?, slot, key))
     }
 
-    pub(super) fn cancel_all(&mut self, rule: usize, slot: &Slot) {
-        for (key, due) in self.due.remove(slot).into_iter().flatten() {
-            self.queue.remove(&place(due, rule, slot, &key));
-        }
+    /// Removes all timers of a partition.
+    pub(super) fn cancel_all(&mut self, rule: usize, slot: &Slot) -> Vec<KeptWake> {
+        let keys = self.due.remove(slot).into_iter().flatten();
+        let keys: Vec<(String, Timestamp)> = keys.collect();
+        keys.into_iter()
+            .filter_map(|(key, due)| self.drop_one(rule, &place(due, slot, &key)))
+            .collect()
     }
 
-    /// Takes all timers that are due at exactly this time, in order.
-    pub(super) fn take(&mut self, due: Timestamp) -> Vec<Waking> {
+    /// Takes all timers that are due at exactly this time of rules that are not held, in order, each
+    /// with its rule.
+    pub(super) fn take(
+        &mut self,
+        due: Timestamp,
+        is_held: impl Fn(usize) -> bool,
+    ) -> Vec<(usize, KeptWake)> {
         let mut taken = Vec::new();
-        while let Some(entry) = self.queue.first_entry()
-            && entry.key().0 <= due
-        {
-            let waking = entry.remove();
-            if let Some(keys) = self.due.get_mut(&waking.slot) {
-                keys.remove(&waking.key);
-                if keys.is_empty() {
-                    self.due.remove(&waking.slot);
+        for rule in 0..self.queues.len() {
+            while !is_held(rule)
+                && let Some(queue) = self.queues.get(rule)
+                && let Some((place, _)) = queue.first_key_value()
+                && place.0 <= due
+            {
+                let place = place.clone();
+                let Some(wake) = self.drop_one(rule, &place) else { break };
+                if let Some(keys) = self.due.get_mut(&wake.slot) {
+                    keys.remove(&wake.key);
+                    if keys.is_empty() {
+                        self.due.remove(&wake.slot);
+                    }
                 }
+                taken.push((rule, wake));
             }
-            taken.push(waking);
         }
         taken
     }
+
+    fn drop_one(&mut self, rule: usize, place: &Place) -> Option<KeptWake> {
+        let wake = self.queues.get_mut(rule)?.remove(place)?;
+        self.len -= 1;
+        let unique = wake.object.meta.identity.unique();
+        if let Some(count) = self.concerned.get_mut(&*unique) {
+            *count -= 1;
+            if *count == 0 {
+                self.concerned.remove(&*unique);
+            }
+        }
+        Some(wake)
+    }
 }
 
-fn place(due: Timestamp, rule: usize, slot: &Slot, key: &str) -> Place {
-    (due, rule, slot.partition.clone(), key.to_owned())
+fn place(due: Timestamp, slot: &Slot, key: &str) -> Place {
+    (due, slot.partition.clone(), key.to_owned())
 }

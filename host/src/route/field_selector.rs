@@ -38,6 +38,11 @@ impl FieldSelector {
         self.0.iter().any(|one| one.path != "metadata.name" && one.path != "metadata.namespace")
     }
 
+    /// The paths that it looks at.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|requirement| requirement.path.as_str())
+    }
+
     pub(super) fn matches(&self, object: &Object) -> bool {
         let identity = &object.meta.identity;
         self.0.iter().all(|requirement| {

@@ -21,16 +21,21 @@ pub struct InterestError {
 /// An interest, ready to match.
 #[derive(Debug)]
 pub(super) struct Compiled {
-    group: String,
-    kind: String,
-    namespaces: Vec<String>,
+    pub(super) name: String,
+    pub(super) api_version: String,
+    pub(super) kind: String,
+    pub(super) namespaces: Vec<String>,
+    pub(super) label_selector: String,
+    pub(super) field_selector: String,
     labels: LabelSelector,
-    fields_match: FieldSelector,
+    pub(super) fields_match: FieldSelector,
     changes: Changes,
     pub(super) partition: Partitioning,
     parts: Parts,
     annotations: Vec<String>,
     fields: Vec<JsonPath>,
+    /// All that says what the rule gets, as text: where it changes, the rule gets what exists anew.
+    pub(super) fingerprint: String,
 }
 
 /// Compiles the interests of a manifest, in its order.
@@ -75,13 +80,15 @@ impl Compiled {
             }
             other => Partitioning::Plain(other.clone()),
         };
+        let namespaces = narrow(&interest.namespaces, narrowed)?;
         Ok(Self {
-            group: interest
-                .api_version
-                .split_once('/')
-                .map_or(String::new(), |(group, _)| group.to_owned()),
+            fingerprint: format!("{interest:?} in {namespaces:?}"),
+            name: interest.name.clone(),
+            api_version: interest.api_version.clone(),
             kind: interest.kind.clone(),
-            namespaces: narrow(&interest.namespaces, narrowed)?,
+            namespaces,
+            label_selector: interest.label_selector.clone(),
+            field_selector: interest.field_selector.clone(),
             labels: LabelSelector::parse(&interest.label_selector)?,
             fields_match: FieldSelector::parse(&interest.field_selector)?,
             changes: interest.changes,
@@ -92,8 +99,18 @@ impl Compiled {
         })
     }
 
+    /// The API group; empty for the core group.
+    pub(super) fn group(&self) -> &str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+
     pub(super) fn is_kind(&self, group: &str, kind: &str) -> bool {
-        self.kind == kind && (self.group == group || both_are_events(&self.group, group, kind))
+        self.kind == kind && (self.group() == group || both_are_events(self.group(), group, kind))
+    }
+
+    /// Whether matching or its fields look at more than what is always read.
+    pub(super) fn needs_document(&self) -> bool {
+        !self.fields.is_empty() || self.fields_match.needs_document()
     }
 
     pub(super) fn matches(&self, object: &Object) -> bool {
@@ -129,11 +146,11 @@ impl Compiled {
             }
         }
         // Kubernetes Events come through either API.
-        let groups: &[&str] = match (&*self.group, &*self.kind) {
+        let groups: &[&str] = match (self.group(), &*self.kind) {
             ("" | "events.k8s.io", "Event") => &["", "events.k8s.io"],
             (group, _) => &[group],
         };
-        let needs_document = !self.fields.is_empty() || self.fields_match.needs_document();
+        let needs_document = self.needs_document();
         for group in groups {
             wanted.add_parts(group, &self.kind, self.parts);
             let kind = ((*group).to_owned(), self.kind.clone());

@@ -1,9 +1,10 @@
-//! The objects that exist as far as the host knows, and each rule's view of them.
+//! The objects that exist as far as the host knows, and each rule's view of them: compact, for there
+//! may be hundreds of thousands.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::{Object, Subject, Timestamp};
+use crate::model::{Identity, Object, Subject, Timestamp};
 
 /// A rule's view of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,10 +17,20 @@ pub(super) struct Membership {
 /// An object that exists.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    /// Its newest form.
-    pub(super) object: Arc<Object>,
+    pub(super) api_version: Arc<str>,
+    pub(super) kind: Arc<str>,
+    pub(super) namespace: Arc<str>,
+    pub(super) name: Box<str>,
+    pub(super) version: Box<str>,
+    pub(super) digest: u64,
+    /// The count, of a Kubernetes Event.
+    pub(super) count: u32,
     /// One for each rule that it matches.
-    pub(super) memberships: Vec<Membership>,
+    pub(super) memberships: Box<[Membership]>,
+    /// The comparison that saw it last.
+    pub(super) mark: u32,
+    /// Its newest form, where it is kept in memory.
+    pub(super) form: Option<Arc<Object>>,
 }
 
 impl Known {
@@ -27,21 +38,45 @@ impl Known {
         self.memberships.iter().find(|membership| membership.rule == rule)
     }
 
-    /// The count, of a Kubernetes Event.
-    pub(super) fn count(&self) -> u32 {
-        match &self.object.subject {
-            Subject::Notice(notice) => notice.count,
-            _ => 0,
+    pub(super) fn group(&self) -> &str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// Which object it is; `unique` is what it is known by.
+    pub(super) fn identity(&self, unique: &str) -> Identity {
+        let mut identity = Identity {
+            api_version: self.api_version.as_ref().to_owned(),
+            kind: self.kind.as_ref().to_owned(),
+            namespace: self.namespace.as_ref().to_owned(),
+            name: self.name.as_ref().to_owned(),
+            uid: String::new(),
+        };
+        // Objects without a uid are known by their names.
+        if identity.unique() != unique {
+            unique.clone_into(&mut identity.uid);
         }
+        identity
+    }
+
+    pub(super) fn is_notice(&self) -> bool {
+        &*self.kind == "Event" && matches!(self.group(), "" | "events.k8s.io")
+    }
+
+    fn is_node(&self) -> bool {
+        &*self.kind == "Node" && self.group().is_empty()
     }
 }
 
 /// Objects by uid.
 #[derive(Debug, Default)]
 pub(super) struct KnownObjects {
-    by_uid: HashMap<String, Known>,
+    by_uid: HashMap<Arc<str>, Known>,
+    /// Texts that many objects share.
+    texts: HashSet<Arc<str>>,
+    /// Names of the nodes that exist, for their partitions are named so.
+    nodes: HashSet<Box<str>>,
     /// Objects that went lately: what a second stream tells of them later is old.
-    buried: HashMap<String, (String, Timestamp)>,
+    buried: HashMap<Arc<str>, (Box<str>, Timestamp)>,
 }
 
 /// How long a deletion is remembered.
@@ -59,64 +94,94 @@ pub(super) fn is_older(version: &str, than: &str) -> bool {
 }
 
 impl KnownObjects {
+    pub(super) fn len(&self) -> usize {
+        self.by_uid.len()
+    }
+
     pub(super) fn get(&self, uid: &str) -> Option<&Known> {
         self.by_uid.get(uid)
     }
 
-    pub(super) fn remove(&mut self, uid: &str) -> Option<Known> {
-        self.by_uid.remove(uid)
+    pub(super) fn get_mut(&mut self, uid: &str) -> Option<&mut Known> {
+        self.by_uid.get_mut(uid)
     }
 
-    pub(super) fn insert(&mut self, uid: String, known: Option<Known>) {
-        if let Some(known) = known {
-            self.by_uid.insert(uid, known);
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Known)> {
+        self.by_uid.iter()
+    }
+
+    /// The uid as it is kept, so that it is not kept twice.
+    pub(super) fn uid(&self, uid: &str) -> Arc<str> {
+        self.by_uid.get_key_value(uid).map_or_else(|| uid.into(), |(uid, _)| uid.clone())
+    }
+
+    pub(super) fn remove(&mut self, uid: &str) -> Option<Known> {
+        let known = self.by_uid.remove(uid)?;
+        if known.is_node() {
+            self.nodes.remove(&known.name);
+        }
+        Some(known)
+    }
+
+    pub(super) fn insert(&mut self, uid: Arc<str>, mut known: Known) {
+        if known.is_node() {
+            self.nodes.insert(known.name.clone());
+        }
+        for membership in &mut known.memberships {
+            // Most objects are their own partition.
+            if membership.partition == uid {
+                membership.partition = uid.clone();
+            }
+        }
+        self.by_uid.insert(uid, known);
+    }
+
+    /// One copy of a text that many objects share.
+    pub(super) fn share(&mut self, text: &str) -> Arc<str> {
+        if let Some(shared) = self.texts.get(text) {
+            return shared.clone();
+        }
+        let shared: Arc<str> = text.into();
+        self.texts.insert(shared.clone());
+        shared
+    }
+
+    /// What is known of an object from now on.
+    pub(super) fn known(&mut self, object: &Arc<Object>, digest: u64, mark: u32) -> Known {
+        let identity = &object.meta.identity;
+        Known {
+            api_version: self.share(&identity.api_version),
+            kind: self.share(&identity.kind),
+            namespace: self.share(&identity.namespace),
+            name: identity.name.as_str().into(),
+            version: object.meta.resource_version.as_str().into(),
+            digest,
+            count: match &object.subject {
+                Subject::Notice(notice) => notice.count,
+                _ => 0,
+            },
+            memberships: Box::default(),
+            mark,
+            form: Some(object.clone()),
         }
     }
 
     /// Remembers that an object went, with the version of its deletion.
-    pub(super) fn bury(&mut self, uid: String, version: &str, now: Timestamp) {
+    pub(super) fn bury(&mut self, uid: Arc<str>, version: &str, now: Timestamp) {
         if self.buried.len() >= MEMORY {
             self.buried.retain(|_, (_, at)| now.millis_since(*at) < MEMORY_MS);
         }
-        self.buried.insert(uid, (version.to_owned(), now));
+        self.buried.insert(uid, (version.into(), now));
     }
 
     /// Whether this version of an object is from before its end.
     pub(super) fn is_buried(&self, uid: &str, version: &str) -> bool {
         let buried = self.buried.get(uid);
-        buried.is_some_and(|(end, _)| version == end || is_older(version, end))
+        buried.is_some_and(|(end, _)| version == &**end || is_older(version, end))
     }
 
     /// Whether a node of a node's partition exists: those are named, not by uid.
     pub(super) fn has_node_partition(&self, partition: &str) -> bool {
-        let Some(name) = partition.strip_prefix("Node/") else {
-            return false;
-        };
-        self.by_uid.values().any(|known| {
-            let identity = &known.object.meta.identity;
-            identity.kind == "Node" && identity.name == name
-        })
-    }
-
-    /// Uids of known objects of these kinds that are not among the seen ones, sorted.
-    pub(super) fn vanished(
-        &self,
-        kinds: &BTreeSet<(String, String)>,
-        seen: &BTreeSet<String>,
-    ) -> Vec<String> {
-        let mut vanished: Vec<String> = self
-            .by_uid
-            .iter()
-            .filter(|(uid, known)| {
-                let identity = &known.object.meta.identity;
-                let of_kind = kinds
-                    .iter()
-                    .any(|(group, kind)| group == identity.group() && *kind == identity.kind);
-                of_kind && !seen.contains(*uid)
-            })
-            .map(|(uid, _)| uid.clone())
-            .collect();
-        vanished.sort();
-        vanished
+        partition.strip_prefix("Node/").is_some_and(|name| self.nodes.contains(name))
     }
 }

@@ -4,25 +4,35 @@
 //! alone it decides what is added, changed, gone or no longer matching, so a watch, a replay and a
 //! comparison after a gap give the same events, whatever selector a server was given.
 
+mod comparison;
+mod events;
 mod field_selector;
 mod interest;
+mod introduction;
+mod keeping;
 mod known;
 mod label_selector;
+mod needs;
 mod partition;
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::model::{
-    Change, Event, Id, Identity, Manifest, Meta, Narrowing, Object, Observation, Origin, Seen,
+    Event, Identity, Introduction, Manifest, Meta, Narrowing, Object, Observation, Origin, Seen,
     Subject, Timestamp, Value,
 };
 use crate::normalize::Wanted;
 
-use interest::Compiled;
+use comparison::Comparison;
+pub use comparison::{Coverage, Telling};
+use events::{RuleInterests, Sight};
 pub use interest::InterestError;
-use known::{Known, KnownObjects, Membership};
+use introduction::Introductions;
+use keeping::Keeping;
+use known::KnownObjects;
 pub use label_selector::{SelectedLabel, selected_labels};
+pub use needs::Need;
 
 /// The partition that goes with an object; none for a Kubernetes Event, whose end is no news.
 pub fn own_partition(object: &Object) -> Option<Arc<str>> {
@@ -55,6 +65,9 @@ pub struct Gap {
     pub scope: String,
     /// The kinds of object that it is about, such as `Pod`.
     pub kinds: Vec<String>,
+    /// The namespace that it is about; none: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// Why there was a gap.
     pub reason: String,
 }
@@ -64,24 +77,13 @@ pub struct Router {
     origin: Arc<Origin>,
     rules: Vec<RuleInterests>,
     known: KnownObjects,
+    keeping: Keeping,
     /// Grows when a gap finds another history (etcd restored): it is part of every id.
     history: u64,
     comparing: Vec<Comparison>,
-}
-
-struct RuleInterests {
-    name: Arc<str>,
-    interests: Vec<Compiled>,
-}
-
-/// A list under way that is compared with what was known before the gap.
-struct Comparison {
-    scope: String,
-    since: Timestamp,
-    seen: BTreeSet<String>,
-    kinds: BTreeSet<(String, String)>,
-    /// An object of the list could not be decoded: which one is not known.
-    incomplete: bool,
+    /// Comparisons so far; the newest one's mark.
+    marks: u32,
+    introductions: Introductions,
 }
 
 /// What the end of a gap brings.
@@ -91,19 +93,25 @@ pub struct GapEnd {
     pub routed: Routed,
     /// Partitions of the objects that have vanished.
     pub gone: Vec<Arc<str>>,
-    /// Kinds that the list was about.
-    pub kinds: Vec<String>,
+    /// What the list was about.
+    pub covers: Vec<Coverage>,
 }
 
+/// Reads last known forms that are not in memory.
+pub type Forms<'a> = dyn FnMut(&str) -> Option<Arc<Object>> + 'a;
+
 impl Router {
-    /// A router without rules.
+    /// A router without rules, which keeps the last form of every object in memory.
     pub fn new(origin: Origin) -> Self {
         Self {
             origin: Arc::new(origin),
             rules: Vec::new(),
             known: KnownObjects::default(),
+            keeping: Keeping::Memory,
             history: 0,
             comparing: Vec::new(),
+            marks: 0,
+            introductions: Introductions::default(),
         }
     }
 
@@ -137,9 +145,9 @@ impl Router {
         interests.any(|interest| interest.is_kind(group, kind))
     }
 
-    /// The last known form of an object, while it exists.
+    /// The last known form of an object that exists, where it is in memory.
     pub fn last_known(&self, identity: &Identity) -> Option<Arc<Object>> {
-        self.known.get(&identity.unique()).map(|known| known.object.clone())
+        self.known.get(&identity.unique())?.form.clone()
     }
 
     /// Values of an interest's fields in an object.
@@ -152,17 +160,29 @@ impl Router {
         self.known.get(partition).is_some() || self.known.has_node_partition(partition)
     }
 
+    /// How many objects are known.
+    pub fn known_objects(&self) -> usize {
+        self.known.len()
+    }
+
     /// The source lost its place: what follows in this scope (a stream or a watch) is compared with
     /// what is known until [`Router::end_gap`].
-    pub fn begin_gap(&mut self, scope: &str, since: Timestamp) {
+    pub fn begin_gap(&mut self, scope: &str, since: Timestamp, telling: Telling) {
         self.comparing.retain(|comparison| comparison.scope != scope);
+        self.marks += 1;
         self.comparing.push(Comparison {
             scope: scope.to_owned(),
             since,
-            seen: BTreeSet::new(),
-            kinds: BTreeSet::new(),
+            telling,
+            mark: self.marks,
+            covers: Vec::new(),
+            outside: HashSet::new(),
             incomplete: false,
         });
+    }
+
+    fn comparison(&mut self, scope: &str) -> Option<&mut Comparison> {
+        self.comparing.iter_mut().find(|comparison| comparison.scope == scope)
     }
 
     /// Whether a scope is being compared.
@@ -170,321 +190,192 @@ impl Router {
         self.comparing.iter().any(|comparison| comparison.scope == scope)
     }
 
-    /// The list after a gap is complete: what was known, is of a kind of the scope and was not seen
+    /// The list after a gap is complete: what was known, is of what the scope covers and was not seen
     /// again has vanished. Where an object of the list could not be decoded, nothing has: it may be
     /// that one.
-    pub fn end_gap(&mut self, scope: &str, time: Timestamp) -> GapEnd {
+    pub fn end_gap(&mut self, scope: &str, time: Timestamp, forms: &mut Forms<'_>) -> GapEnd {
         let Some(at) = self.comparing.iter().position(|comparison| comparison.scope == scope)
         else {
             return GapEnd::default();
         };
         let comparison = self.comparing.swap_remove(at);
         let mut end = GapEnd::default();
-        let vanished = match comparison.incomplete {
-            true => Vec::new(),
-            false => self.known.vanished(&comparison.kinds, &comparison.seen),
-        };
-        for uid in vanished {
-            if let Some(known) = self.known.remove(&uid) {
-                end.routed.extend(self.vanished(&known, time));
-                end.gone.extend(own_partition(&known.object));
+        for uid in comparison.missing(&self.known) {
+            let Some(known) = self.known.remove(&uid) else { continue };
+            let form = known.form.clone().or_else(|| forms(&uid));
+            let is_notice = known.is_notice();
+            let outside = comparison.outside.contains(&*uid);
+            let identity = known.identity(&uid);
+            if !is_notice {
+                let gap = comparison.telling == Telling::Gap;
+                let object = form.unwrap_or_else(|| events::bare(&identity, &known.version));
+                end.routed.extend(self.vanished(&known, &object, outside, gap, time));
+                if !outside {
+                    end.gone.push(identity.partition().into());
+                }
             }
+            self.keeping.touch(&uid);
         }
-        end.kinds = comparison.kinds.into_iter().map(|(_, kind)| kind).collect();
+        end.covers = comparison.covers;
         end
     }
 
-    /// An object of a scope could not be decoded.
-    pub fn note_undecodable(&mut self, scope: &str) {
-        if let Some(comparison) = self.comparing.iter_mut().find(|one| one.scope == scope) {
+    /// An object of a scope could not be decoded. Where at least its metadata can be read, it is known
+    /// from now on, without a view of any rule: it exists, in this version.
+    pub fn note_undecodable(&mut self, scope: &str, meta: Option<Meta>) {
+        if let Some(comparison) = self.comparison(scope) {
             comparison.incomplete = true;
+        }
+        if let Some(meta) = meta.filter(|_| self.keeps_in_journal()) {
+            let uid = self.known.uid(&meta.identity.unique());
+            let before = self.known.remove(&uid);
+            let object = Arc::new(Object { meta, subject: Subject::Other, document: None });
+            let mut known = self.known.known(&object, 0, 0);
+            known.memberships = before.map(|before| before.memberships).unwrap_or_default();
+            self.known.insert(uid.clone(), known);
+            self.keeping.touch(&uid);
         }
     }
 
-    /// Ends a comparison whose list never became complete; returns the kinds that were seen.
-    pub fn abandon_gap(&mut self, scope: &str) -> Vec<String> {
+    /// An object exists that the list of a scope does not have, for a selector leaves it out.
+    pub fn note_outside(&mut self, scope: &str, uid: &str) {
+        if let Some(comparison) = self.comparison(scope) {
+            comparison.outside.insert(uid.to_owned());
+        }
+    }
+
+    /// Ends a comparison whose list never became complete; returns what it was about.
+    pub fn abandon_gap(&mut self, scope: &str) -> Vec<Coverage> {
         let Some(at) = self.comparing.iter().position(|comparison| comparison.scope == scope)
         else {
             return Vec::new();
         };
-        let comparison = self.comparing.swap_remove(at);
-        comparison.kinds.into_iter().map(|(_, kind)| kind).collect()
+        self.comparing.swap_remove(at).covers
     }
 
-    /// Tells a scope's comparison which kind of object it is about; a list may be empty.
-    pub fn compare_kind(&mut self, scope: &str, group: &str, kind: &str) {
-        if let Some(comparison) = self.comparing.iter_mut().find(|one| one.scope == scope) {
-            comparison.kinds.insert((group.to_owned(), kind.to_owned()));
+    /// Tells a scope's comparison what it is about; a list may be empty.
+    pub fn cover(&mut self, scope: &str, coverage: Coverage) {
+        if let Some(comparison) = self.comparison(scope)
+            && !comparison.covers.contains(&coverage)
+        {
+            comparison.covers.push(coverage);
         }
     }
 
     /// Routes an observation of a scope.
     pub fn route(&mut self, scope: &str, observation: Observation) -> Routing {
-        let Observation { time, seen, object } = observation;
+        let Observation { time, seen, object, digest } = observation;
         let meta = &object.meta;
-        let uid = meta.identity.unique().into_owned();
-        let gap_since = self.note_seen(scope, &uid, &meta.identity);
+        let uid = self.known.uid(&meta.identity.unique());
+        let compared = self.note_seen(scope, &meta.identity);
         if seen == Seen::Deleted {
-            return match self.known.remove(&uid) {
-                Some(known) => {
-                    self.known.bury(uid, &meta.resource_version, time);
-                    Routing::News(self.deleted(&known, &object, time))
-                }
-                None => Routing::Unknown,
-            };
+            return self.delete(uid, &object, time);
         }
-        let version = &meta.resource_version;
-        if gap_since.is_none() && self.known.is_buried(&uid, version) {
+        let gap_since = compared.map(|(since, ..)| since);
+        let version = meta.resource_version.as_str();
+        if compared.is_none() && self.known.is_buried(&uid, version) {
             return Routing::Repeated;
+        }
+        let mark = compared.map_or(0, |(.., mark)| mark);
+        let before = self.known.get_mut(&uid);
+        if let Some(known) = before {
+            // After a gap versions may have gone back (etcd restored): then only the same is the same.
+            let is_same = *known.version == *version
+                && !version.is_empty()
+                && (known.digest == digest || known.digest == 0 || digest == 0);
+            if is_same || compared.is_none() && known::is_older(version, &known.version) {
+                known.mark = mark;
+                if seen != Seen::Outside {
+                    return Routing::Repeated;
+                }
+            }
         }
         let before = self.known.remove(&uid);
-        let is_repeated = before.as_ref().is_some_and(|known| {
-            let newest = &known.object.meta.resource_version;
-            // After a gap versions may have gone back (etcd restored): then only the same is the same.
-            version == newest && !version.is_empty()
-                || gap_since.is_none() && known::is_older(version, newest)
-        });
-        if is_repeated {
-            self.known.insert(uid, before);
-            return Routing::Repeated;
-        }
         let sight = Sight {
             id: self.seen_id(meta),
+            scope,
             time,
-            snapshot: seen == Seen::Snapshot && gap_since.is_none(),
+            listed: seen == Seen::Snapshot,
             gap_since,
-            count_before: before.as_ref().map(|known| known.count()),
+            gap: compared.is_some_and(|(_, telling, _)| telling == Telling::Gap),
+            before: before.as_ref(),
             object,
         };
-        let (memberships, routed) = self.enter_and_leave(before.as_ref(), &sight);
-        self.known.insert(uid, Some(Known { object: sight.object, memberships }));
+        let (memberships, routed) = self.enter_and_leave(&sight);
+        let object = sight.object.clone();
+        self.keeping.touch(&uid);
+        // What is outside of its watch is of no further interest, unless some rule matches it still.
+        if seen != Seen::Outside || !memberships.is_empty() {
+            let mut known = self.known.known(&object, digest, mark);
+            known.memberships = memberships.into();
+            self.known.insert(uid, known);
+        }
         Routing::News(routed)
     }
 
-    fn note_seen(&mut self, scope: &str, uid: &str, identity: &Identity) -> Option<Timestamp> {
-        let comparison = self.comparing.iter_mut().find(|one| one.scope == scope)?;
-        comparison.seen.insert(uid.to_owned());
-        let kind = (identity.group().to_owned(), identity.kind.clone());
-        comparison.kinds.insert(kind);
-        Some(comparison.since)
-    }
-
-    /// Compares each rule's view of the object before with the one now.
-    fn enter_and_leave(&self, before: Option<&Known>, sight: &Sight) -> (Vec<Membership>, Routed) {
-        let mut memberships = Vec::new();
-        let mut routed = Vec::new();
-        for (index, rule) in self.rules.iter().enumerate() {
-            let was = before.and_then(|known| known.membership(index));
-            let is = rule.matching(&sight.object).map(|(interest, compiled, fields)| {
-                let partition = partition::of(&compiled.partition, &sight.object, &fields);
-                (Membership { rule: index, interest, partition }, fields)
-            });
-            let stays = match (was, &is) {
-                (Some(was), Some((is, _))) => was.partition == is.partition,
-                _ => false,
-            };
-            if let Some(was) = was
-                && !stays
-            {
-                routed.extend(self.left(rule, was, sight));
+    fn delete(&mut self, uid: Arc<str>, object: &Arc<Object>, time: Timestamp) -> Routing {
+        match self.known.remove(&uid) {
+            Some(known) => {
+                self.keeping.touch(&uid);
+                self.known.bury(uid, &object.meta.resource_version, time);
+                Routing::News(self.deleted(&known, object, time))
             }
-            if let Some((is, fields)) = is {
-                let change = match (stays, sight.snapshot) {
-                    (_, true) => Change::Snapshot,
-                    (true, false) => Change::Modified,
-                    (false, false) => Change::Added,
-                };
-                routed.extend(self.event(rule, &is, change, fields, sight));
-                memberships.push(is);
-            }
+            None => Routing::Unknown,
         }
-        (memberships, routed)
     }
 
-    fn event(
-        &self,
-        rule: &RuleInterests,
-        is: &Membership,
-        change: Change,
-        fields: Vec<Value>,
-        sight: &Sight,
-    ) -> Option<(usize, Arc<Event>)> {
-        if !rule.wants(is.interest, change) {
-            return None;
-        }
-        let id = match change {
-            // A rule is introduced to what exists once while all is kept in memory.
-            Change::Snapshot => Id::of("p", &[&sight.id, &&*rule.name, &1u64]),
-            _ => sight.id,
-        };
-        Some((
-            is.rule,
-            Arc::new(Event {
-                id,
-                origin: self.origin.clone(),
-                time: sight.time,
-                change,
-                gap: sight.gap_since.is_some(),
-                interest: is.interest,
-                timer: None,
-                object: sight.object.clone(),
-                delta: sight.delta(change),
-                fields,
-                partition: is.partition.clone(),
-            }),
-        ))
-    }
-
-    fn left(
-        &self,
-        rule: &RuleInterests,
-        was: &Membership,
-        sight: &Sight,
-    ) -> Option<(usize, Arc<Event>)> {
-        if !rule.wants(was.interest, Change::Left) {
-            return None;
-        }
-        let fields = rule.fields(was.interest, &sight.object);
-        Some((
-            was.rule,
-            Arc::new(Event {
-                id: Id::of("l", &[&sight.id, &&*rule.name, &&*was.partition]),
-                origin: self.origin.clone(),
-                time: sight.time,
-                change: Change::Left,
-                gap: sight.gap_since.is_some(),
-                interest: was.interest,
-                timer: None,
-                object: sight.object.clone(),
-                delta: 0,
-                fields,
-                partition: was.partition.clone(),
-            }),
-        ))
-    }
-
-    /// A deletion that the source saw: the object's last state is in it.
-    fn deleted(&self, known: &Known, object: &Arc<Object>, time: Timestamp) -> Routed {
-        let id = self.seen_id(&object.meta);
-        self.gone(known, object, id, time, false)
-    }
-
-    /// A disappearance found by comparing: the last known form is all there is.
-    fn vanished(&self, known: &Known, time: Timestamp) -> Routed {
-        let meta = &known.object.meta;
-        let cluster = self.origin.cluster.as_str();
-        let id =
-            Id::of("v", &[&cluster, &self.history, &meta.identity.uid, &meta.resource_version]);
-        self.gone(known, &known.object, id, time, true)
-    }
-
-    fn gone(
-        &self,
-        known: &Known,
-        object: &Arc<Object>,
-        id: Id,
-        time: Timestamp,
-        gap: bool,
-    ) -> Routed {
-        // A Kubernetes Event ends when its time to live is over: that is no news.
-        if matches!(object.subject, Subject::Notice(_)) {
-            return Vec::new();
-        }
-        let wanted = known.memberships.iter().filter_map(|was| {
-            let rule = self.rules.get(was.rule)?;
-            rule.wants(was.interest, Change::Deleted).then_some((rule, was))
+    /// Routes an object of a list to the rules that are being introduced to the watch, and to nobody
+    /// else: the watch itself tells the others. What the list shows in another version than the one
+    /// that is known is left to the watch, which has yet to bring it.
+    pub fn introduce(&mut self, scope: &str, observation: Observation) -> Routed {
+        let Observation { time, object, digest, .. } = observation;
+        let uid = self.known.uid(&object.meta.identity.unique());
+        let is_known = self.known.get(&uid).is_some_and(|known| {
+            *known.version == *object.meta.resource_version
+                && (known.digest == digest || known.digest == 0 || digest == 0)
         });
-        wanted
-            .map(|(rule, was)| {
-                let event = Event {
-                    id,
-                    origin: self.origin.clone(),
-                    time,
-                    change: Change::Deleted,
-                    gap,
-                    interest: was.interest,
-                    timer: None,
-                    object: object.clone(),
-                    delta: 0,
-                    fields: rule.fields(was.interest, object),
-                    partition: was.partition.clone(),
-                };
-                (was.rule, Arc::new(event))
-            })
-            .collect()
-    }
-
-    fn seen_id(&self, meta: &Meta) -> Id {
-        let identity = &meta.identity;
-        let cluster = self.origin.cluster.as_str();
-        Id::of(
-            "s",
-            &[
-                &cluster,
-                &self.history,
-                &id_group(identity),
-                &identity.kind,
-                &&*identity.unique(),
-                &meta.resource_version,
-            ],
-        )
-    }
-}
-
-/// Both APIs of Kubernetes Events show the same object, so they share its id.
-fn id_group(identity: &Identity) -> &str {
-    if identity.kind == "Event" && identity.group() == "events.k8s.io" {
-        ""
-    } else {
-        identity.group()
-    }
-}
-
-/// An observation on its way to the rules.
-struct Sight {
-    id: Id,
-    time: Timestamp,
-    snapshot: bool,
-    /// Set while a gap is being compared: when it began.
-    gap_since: Option<Timestamp>,
-    /// The count of this Kubernetes Event when it was last seen.
-    count_before: Option<u32>,
-    object: Arc<Object>,
-}
-
-impl Sight {
-    /// How much the count of a Kubernetes Event grew, as the contract defines it.
-    fn delta(&self, change: Change) -> u32 {
-        let Subject::Notice(notice) = &self.object.subject else {
-            return 0;
+        let Some(before) = (if is_known { self.known.remove(&uid) } else { None }) else {
+            return Routed::new();
         };
-        match (self.count_before, change, self.gap_since) {
-            (Some(before), ..) => notice.count.saturating_sub(before),
-            (None, Change::Snapshot, _) => 0,
-            (None, _, None) => notice.count,
-            (None, _, Some(since)) => {
-                let created = self.object.meta.created_at;
-                if created.is_some_and(|at| at >= since) { notice.count } else { 0 }
-            }
+        let sight = Sight {
+            id: self.seen_id(&object.meta),
+            scope,
+            time,
+            listed: true,
+            gap_since: None,
+            gap: false,
+            before: Some(&before),
+            object: object.clone(),
+        };
+        let (memberships, routed) = self.enter(&sight);
+        let mut known = self.known.known(&object, digest, before.mark);
+        known.memberships = memberships.into();
+        self.known.insert(uid.clone(), known);
+        self.keeping.touch(&uid);
+        routed
+    }
+
+    /// A watch has listed all that exists, and is not behind: its introductions are complete.
+    pub fn end_introduction(&mut self, scope: &str) -> Vec<Introduction> {
+        self.introductions.complete(scope)
+    }
+
+    /// Whether a rule is being introduced to a watch.
+    pub fn introduces(&self, scope: &str) -> bool {
+        self.introductions.is_under_way(scope)
+    }
+
+    fn note_seen(&mut self, scope: &str, identity: &Identity) -> Option<(Timestamp, Telling, u32)> {
+        let comparison = self.comparison(scope)?;
+        let is_covered = comparison
+            .covers
+            .iter()
+            .any(|coverage| coverage.kind == identity.kind && coverage.group == identity.group());
+        if !is_covered {
+            let (group, kind) = (identity.group().to_owned(), identity.kind.clone());
+            comparison.covers.push(Coverage { group, kind, namespace: None });
         }
-    }
-}
-
-impl RuleInterests {
-    /// The first interest that matches an object, with the values of its fields.
-    fn matching(&self, object: &Object) -> Option<(u32, &Compiled, Vec<Value>)> {
-        let (place, interest) =
-            (0u32..).zip(&self.interests).find(|(_, interest)| interest.matches(object))?;
-        Some((place, interest, interest.fields(object)))
-    }
-
-    fn wants(&self, interest: u32, change: Change) -> bool {
-        self.interests.get(interest as usize).is_some_and(|interest| interest.wants(change))
-    }
-
-    fn fields(&self, interest: u32, object: &Object) -> Vec<Value> {
-        let interest = self.interests.get(interest as usize);
-        interest.map(|interest| interest.fields(object)).unwrap_or_default()
+        Some((comparison.since, comparison.telling, comparison.mark))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Router, Routing};
+use super::{Router, Routing, Telling};
 use crate::model::{
     Change, Changes, Event, Interest, Manifest, Narrowing, Observation, Origin, PartitionBy, Parts,
     Seen, Timestamp, Value,
@@ -57,7 +57,7 @@ impl House {
         self.now += 1;
         let object = decode(&object.to_string(), &self.router.wanted()).unwrap();
         let time = Timestamp::from_millis(self.now);
-        self.router.route("scope", Observation { time, seen, object: object.into() })
+        self.router.route("scope", Observation { time, seen, object: object.into(), digest: 0 })
     }
 
     /// The events of an observation.
@@ -112,7 +112,7 @@ fn what_a_second_stream_tells_late_is_no_news() {
     assert_eq!(house.see(Seen::Deleted, &pod(9, "a")), Routing::Unknown);
     // After a gap versions may have gone back: there only the same version is the same.
     house.events(Seen::Present, &pod(20, "a"));
-    house.router.begin_gap("scope", Timestamp::from_millis(0));
+    house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
     assert_eq!(house.changes(Seen::Present, &pod(12, "a")), ["modified u1"]);
 }
 
@@ -187,7 +187,7 @@ fn the_delta_of_a_kubernetes_event_is_what_its_count_grew_by() {
 fn after_a_gap_an_old_event_counts_for_nothing_and_a_new_one_for_all() {
     for (created, delta) in [("1970-01-01T00:00:00Z", 0), ("1970-01-01T00:00:10Z", 3)] {
         let mut house = House::new(vec![interest("events", "v1", "Event")]);
-        house.router.begin_gap("scope", Timestamp::from_millis(5000));
+        house.router.begin_gap("scope", Timestamp::from_millis(5000), Telling::Gap);
         let event = house.events(Seen::Present, &notice(1, 3, created)).remove(0);
         assert_eq!((event.delta, event.gap), (delta, true));
     }

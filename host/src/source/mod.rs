@@ -1,5 +1,6 @@
 //! Where events come from.
 
+pub mod kubernetes;
 mod replay;
 
-pub use replay::{Item, ReplaySource};
+pub use replay::{Record, ReplaySource};

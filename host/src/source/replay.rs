@@ -6,17 +6,17 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use crate::model::Timestamp;
-use crate::stream::{Merged, Record, StreamError, StreamFile};
+use crate::stream::{self, Merged, StreamError, StreamFile};
 
 /// A record on its way to the pipeline.
 #[derive(Debug)]
-pub struct Item {
+pub struct Record {
     /// The place of its stream among the source's.
     pub stream: usize,
     /// The stream's file.
     pub scope: String,
     /// The record.
-    pub record: Record,
+    pub record: stream::Record,
 }
 
 /// Reads recorded streams, merged by time.
@@ -37,7 +37,7 @@ impl ReplaySource {
     /// Where a stream cannot be read.
     pub fn run(
         &self,
-        to: &SyncSender<Item>,
+        to: &SyncSender<Record>,
         stop: &[Arc<AtomicBool>],
     ) -> Result<(Option<Timestamp>, u64), StreamError> {
         let mut merged = Merged::open(&self.files)?;
@@ -48,7 +48,7 @@ impl ReplaySource {
                 pause(at.millis_since(last), speed, stop);
             }
             let scope = merged.path(stream).display().to_string();
-            if is_set(stop) || to.send(Item { stream, scope, record }).is_err() {
+            if is_set(stop) || to.send(Record { stream, scope, record }).is_err() {
                 break;
             }
             last = Some(at);

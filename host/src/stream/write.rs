@@ -18,7 +18,7 @@ pub fn line(record: &Record) -> Result<String, serde_json::Error> {
             let kind = match (seen, is_change) {
                 (Seen::Snapshot, _) => "SNAPSHOT",
                 (Seen::Deleted, _) => "DELETED",
-                (Seen::Present, true) => "MODIFIED",
+                (Seen::Present, true) | (Seen::Outside, _) => "MODIFIED",
                 (Seen::Present, false) => "ADDED",
             };
             (kind, serde_json::from_str::<Value>(json.get())?)

@@ -12,9 +12,6 @@ use crate::model::{Id, Verdict};
 pub use stdout::Stdout;
 pub use webhook::Webhook;
 
-/// By how much the count of a Kubernetes Event grew.
-const DELTA_HEADER: &str = "klaxon-delta";
-
 /// One verdict for one target.
 #[derive(Debug, Clone)]
 pub struct Delivery {
@@ -28,8 +25,9 @@ pub struct Delivery {
     pub code: String,
     /// What is sent.
     pub body: Vec<u8>,
-    /// Sent beside the body where the target has headers.
-    pub headers: Vec<(&'static str, String)>,
+    /// About a Kubernetes Event: by how much its count grew. It goes beside the body where the target
+    /// has headers.
+    pub delta: Option<u32>,
 }
 
 impl Delivery {
@@ -56,11 +54,7 @@ impl Delivery {
             order: (verdict.rule.to_string(), verdict.key.clone()),
             code: verdict.code.clone(),
             body,
-            headers: verdict
-                .delta
-                .map(|delta| (DELTA_HEADER, delta.to_string()))
-                .into_iter()
-                .collect(),
+            delta: verdict.delta,
         })
     }
 }

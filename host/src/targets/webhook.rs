@@ -15,6 +15,8 @@ use super::{Attempt, Delivery};
 use crate::config::{self, Format};
 use crate::model::{Id, Timestamp, Verdict, clock};
 
+/// By how much the count of a Kubernetes Event grew.
+const DELTA_HEADER: &str = "klaxon-delta";
 /// Of a response, only so much is read.
 const MOST_RESPONSE: usize = 64 << 10;
 /// A receiver cannot put a delivery off for longer than this at once.
@@ -106,8 +108,8 @@ impl Webhook {
         headers.insert("webhook-id", value(id)?);
         let timestamp = clock::now().as_millis().div_euclid(1000);
         headers.insert("webhook-timestamp", value(&timestamp.to_string())?);
-        for (name, text) in &delivery.headers {
-            headers.insert(*name, value(text)?);
+        if let Some(delta) = delivery.delta {
+            headers.insert(DELTA_HEADER, HeaderValue::from(delta));
         }
         if !self.settings.secrets.is_empty() {
             let signed = signature(&self.settings.secrets, id, timestamp, &delivery.body);

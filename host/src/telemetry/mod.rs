@@ -1,5 +1,7 @@
 //! Logs, on standard error.
 
+pub mod metrics;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;

@@ -4,20 +4,29 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-const FIRST: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(300);
-
 /// Exponential backoff with jitter: each wait is drawn from the upper half of a span that doubles,
 /// so that receivers which failed together are not tried again together.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Backoff {
+    first: Duration,
+    longest: Duration,
     attempts: u32,
 }
 
 impl Backoff {
+    /// Waits from `first` to `longest`.
+    pub const fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, attempts: 0 }
+    }
+
+    /// What was tried has worked: the next wait is a first one.
+    pub fn reset(&mut self) {
+        self.attempts = 0;
+    }
+
     /// The next wait; what the receiver asked for is the least.
     pub fn next(&mut self, asked: Option<Duration>) -> Duration {
-        let span = FIRST.saturating_mul(1 << self.attempts.min(20)).min(LONGEST);
+        let span = self.first.saturating_mul(1 << self.attempts.min(20)).min(self.longest);
         self.attempts += 1;
         let drawn = span.mul_f64(rand::rng().random_range(0.5..=1.0));
         match asked {
@@ -32,15 +41,20 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    const FIRST: Duration = Duration::from_millis(500);
+    const LONGEST: Duration = Duration::from_secs(300);
+
     #[test]
-    fn waits_double_up_to_five_minutes_and_never_undercut_what_was_asked() {
-        let mut backoff = Backoff::default();
+    fn waits_double_up_to_the_longest_and_never_undercut_what_was_asked() {
+        let mut backoff = Backoff::new(FIRST, LONGEST);
         for attempt in 0..40u32 {
             let most = FIRST.saturating_mul(1 << attempt.min(20)).min(LONGEST);
             let wait = backoff.next(None);
             assert!(wait >= most / 2 && wait <= most, "attempt {attempt}: {wait:?}");
         }
-        assert!(Backoff::default().next(Some(Duration::from_secs(7))) >= Duration::from_secs(7));
-        assert!(Backoff::default().next(Some(Duration::ZERO)) >= FIRST / 2, "0 is no invitation");
+        backoff.reset();
+        assert!(backoff.next(Some(Duration::from_secs(7))) >= Duration::from_secs(7));
+        backoff.reset();
+        assert!(backoff.next(Some(Duration::ZERO)) >= FIRST / 2, "0 is no invitation");
     }
 }

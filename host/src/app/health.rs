@@ -1,0 +1,109 @@
+//! What the admin server tells: how each watch is doing, and what was counted.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::admin::Health;
+use crate::model::{Timestamp, clock};
+use crate::pipeline::Step;
+use crate::source::kubernetes::{WatchState, WatchStatus};
+use crate::telemetry::metrics::Metrics;
+
+/// Without progress for so long a watch is not trusted.
+const STALLED: Duration = Duration::from_secs(300);
+
+/// The service, as seen from outside.
+pub(super) struct Vitals {
+    metrics: Metrics,
+    watches: Mutex<Vec<Arc<WatchStatus>>>,
+    /// What the metrics say of each watch so far: counters only grow.
+    told: Mutex<BTreeMap<String, WatchState>>,
+}
+
+impl Default for Vitals {
+    fn default() -> Self {
+        Self {
+            metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
+            watches: Mutex::default(),
+            told: Mutex::default(),
+        }
+    }
+}
+
+impl Vitals {
+    /// The watches that there are.
+    pub(super) fn watches(&self, statuses: Vec<Arc<WatchStatus>>) {
+        *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = statuses;
+    }
+
+    /// Counts what was decided.
+    pub(super) fn count(&self, step: &Step, known_objects: usize) {
+        for verdict in &step.verdicts {
+            self.metrics.verdicts(&verdict.rule, &verdict.code, 1);
+        }
+        for failed in &step.failures {
+            self.metrics.failure(&failed.rule, failed.failure.kind.as_str());
+        }
+        self.metrics.objects_known("all", known_objects as u64);
+    }
+
+    fn states(&self) -> Vec<(String, WatchState)> {
+        let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.iter().map(|watch| (watch.name.clone(), watch.get())).collect()
+    }
+
+    fn refresh(&self) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, state) in self.states() {
+            let before = told.entry(name.clone()).or_default();
+            self.metrics.watch_events(&name, state.events - before.events);
+            for (reason, count) in &state.restarts {
+                let known = before.restarts.get(reason).copied().unwrap_or_default();
+                for _ in known..*count {
+                    self.metrics.watch_restart(&name, reason);
+                }
+            }
+            for _ in before.gaps..state.gaps {
+                self.metrics.watch_gap(&name);
+            }
+            let seconds = |time: Timestamp| time.as_millis() as f64 / 1000.0;
+            if let Some(at) = state.last_event {
+                self.metrics.watch_last_event(&name, seconds(at));
+            }
+            if let Some(at) = state.last_progress {
+                self.metrics.watch_last_progress(&name, seconds(at));
+                let age = clock::now().millis_since(at).max(0) as f64 / 1000.0;
+                self.metrics.watch_lag(&name, age);
+            }
+            self.metrics.watch_in_sync(&name, state.in_sync);
+            *before = state;
+        }
+    }
+}
+
+impl Health for Vitals {
+    fn not_ready(&self) -> Vec<String> {
+        let states = self.states();
+        if states.is_empty() {
+            return vec!["the watches have not begun".to_owned()];
+        }
+        states.into_iter().filter_map(|(name, state)| trouble(&name, &state)).collect()
+    }
+
+    fn metrics(&self) -> String {
+        self.refresh();
+        self.metrics.encode().unwrap_or_default()
+    }
+}
+
+/// What is wrong with a watch.
+fn trouble(name: &str, state: &WatchState) -> Option<String> {
+    if !state.in_sync {
+        let why = state.fault.as_ref().map_or(String::new(), |fault| format!(": {fault}"));
+        return Some(format!("watch {name}: {}{why}", state.doing));
+    }
+    let age = clock::now().millis_since(state.last_progress?);
+    let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+    (age > STALLED).then(|| format!("watch {name}: no progress for {} s", age.as_secs()))
+}

@@ -1,0 +1,271 @@
+//! A cluster as the service's source: what its watches tell, into the pipeline; how far they came,
+//! into the journal.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::mpsc;
+
+use super::middle::Middle;
+use super::{RunError, Stop};
+use crate::journal::{Cursor, Loaded, Progress, SavedWatch};
+use crate::model::clock::{self, Stopwatch};
+use crate::model::{Introduction, Seen, Timestamp};
+use crate::pipeline::{ListStart, MemoryState, Pipeline};
+use crate::route::Telling;
+use crate::source::kubernetes::{Item, Resume, WatchPlan, What};
+
+/// Most items that are decided together.
+const TOGETHER: usize = 512;
+/// How long items are gathered before they are decided.
+const GATHER: Duration = Duration::from_millis(20);
+/// When nothing comes for so long, it is looked whether a wake is due.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// How far a watch has come, in the pipeline.
+pub(super) struct Place {
+    plan: WatchPlan,
+    cursor: Cursor,
+    since: Timestamp,
+}
+
+/// The watches of a cluster, as the middle sees them.
+pub(super) struct Live {
+    places: Vec<Place>,
+    /// Watches whose progress is not in the journal.
+    moved: BTreeSet<usize>,
+}
+
+/// Prepares a pipeline to go on where the last run stopped. Returns where each watch begins.
+pub(super) fn prepare(
+    pipeline: &mut Pipeline,
+    plans: &[WatchPlan],
+    loaded: Loaded,
+    state: &MemoryState,
+    lost: Option<Timestamp>,
+) -> (Live, Vec<Resume>) {
+    let Loaded { kept, watches } = loaded;
+    let introduces: Vec<bool> = plans
+        .iter()
+        .map(|plan| {
+            pipeline.follow(&plan.name, plan.coverage(), &plan.need.rules);
+            let before: &[Introduction] = &kept.introductions;
+            pipeline.plan_introductions(&plan.name, &plan.need, before)
+        })
+        .collect();
+    let last = kept.now;
+    pipeline.restore(kept, state);
+    let mut places = Vec::new();
+    let mut resumes = Vec::new();
+    for (plan, introduce) in plans.iter().zip(introduces) {
+        let saved = watches.get(&*plan.name);
+        let knows_some = pipeline.knows_any(&plan.coverage());
+        let known_until = knows_some.then_some(last).flatten();
+        let resume = resume(plan, saved, introduce, known_until, lost);
+        let (cursor, since) = match &resume {
+            Resume::From { version, since, .. } => (Cursor::At(version.clone()), *since),
+            Resume::List(ListStart::Compare { from, .. }) => (Cursor::Listing, *from),
+            Resume::List(ListStart::First) => (Cursor::Listing, clock::now()),
+            Resume::Absent { since } => (Cursor::Absent, *since),
+        };
+        places.push(Place { plan: plan.clone(), cursor, since });
+        resumes.push(resume);
+    }
+    (Live { places, moved: BTreeSet::new() }, resumes)
+}
+
+/// Where a watch begins; `known_until` says until when objects of its are known though it has no
+/// saved version, for other watches followed them; `lost` until when a journal that is lost was in
+/// use.
+fn resume(
+    plan: &WatchPlan,
+    saved: Option<&SavedWatch>,
+    introduce: bool,
+    known_until: Option<Timestamp>,
+    lost: Option<Timestamp>,
+) -> Resume {
+    let compare = |from, reason: &str| {
+        Resume::List(ListStart::Compare {
+            from,
+            reason: reason.to_owned(),
+            telling: Telling::Gap,
+            is_other_history: false,
+        })
+    };
+    match saved {
+        Some(SavedWatch { digest, since, .. }) if *digest != plan.digest => {
+            compare(*since, "what is watched has changed since the last run")
+        }
+        Some(SavedWatch { cursor: Some(version), since, listing: false, .. }) => {
+            Resume::From { version: version.clone(), since: *since, introduce }
+        }
+        Some(SavedWatch { cursor: None, listing: false, since, .. }) => {
+            Resume::Absent { since: *since }
+        }
+        Some(SavedWatch { since, .. }) => {
+            compare(*since, "the last run ended before a list was complete")
+        }
+        None => match (known_until, lost) {
+            (Some(from), _) => compare(from, "the last run watched these objects in another way"),
+            (None, Some(from)) => compare(from, "the journal of the last run is lost"),
+            (None, None) => Resume::List(ListStart::First),
+        },
+    }
+}
+
+impl Live {
+    /// Takes what the watches tell until they are gone or the service is told to stop.
+    pub(super) fn run(
+        &mut self,
+        middle: &mut Middle,
+        items: &mut mpsc::Receiver<Item>,
+        runtime: &Runtime,
+        stop: &Stop,
+    ) -> Result<(), RunError> {
+        while !stop.is_told() {
+            let first = runtime.block_on(async {
+                tokio::select! {
+                    first = tokio::time::timeout(IDLE, items.recv()) => first.ok(),
+                    () = stop.told() => None,
+                }
+            });
+            match first {
+                Some(Some(item)) => {
+                    self.take(middle, item)?;
+                    self.gather(middle, items)?;
+                }
+                Some(None) => break,
+                None => {}
+            }
+            middle.pipeline.advance_to(clock::now());
+            middle.pipeline.flush();
+            let progress = self.progress();
+            middle.commit(progress)?;
+        }
+        middle.pipeline.flush();
+        let progress = self.progress();
+        middle.commit_and_wait(progress)
+    }
+
+    /// Takes what comes within a short time, so that it is decided and committed together.
+    fn gather(
+        &mut self,
+        middle: &mut Middle,
+        items: &mut mpsc::Receiver<Item>,
+    ) -> Result<(), RunError> {
+        let since = Stopwatch::start();
+        for _ in 0..TOGETHER {
+            let Ok(item) = items.try_recv() else { return Ok(()) };
+            self.take(middle, item)?;
+            if since.elapsed() >= GATHER {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// What has moved since this was last asked.
+    fn progress(&mut self) -> Vec<Progress> {
+        let moved = std::mem::take(&mut self.moved);
+        let places = moved.into_iter().filter_map(|at| self.places.get(at));
+        places
+            .map(|place| Progress {
+                watch: place.plan.name.clone(),
+                digest: place.plan.digest.clone(),
+                cursor: place.cursor.clone(),
+                since: place.since,
+            })
+            .collect()
+    }
+
+    /// All that was decided, and how far it goes, on disk: what is read next must be there.
+    fn settle(&mut self, middle: &mut Middle) -> Result<(), RunError> {
+        middle.pipeline.flush();
+        let progress = self.progress();
+        middle.commit_and_wait(progress)
+    }
+
+    fn take(&mut self, middle: &mut Middle, item: Item) -> Result<(), RunError> {
+        let Item { watch, at, what } = item;
+        let Some(place) = self.places.get_mut(watch) else { return Ok(()) };
+        let name = place.plan.name.clone();
+        let pipeline = &mut middle.pipeline;
+        match what {
+            What::ListBegins(start) => {
+                if start == ListStart::First {
+                    place.since = at;
+                }
+                place.cursor = Cursor::Listing;
+                pipeline.advance_to(at);
+                pipeline.begin_list(&name, place.plan.coverage(), start);
+                self.moved.insert(watch);
+            }
+            What::Listed(json) => pipeline.observe(&name, at, Seen::Snapshot, &json),
+            What::Outside(uid) => pipeline.note_outside(&name, &uid),
+            What::ListEnds(version) => {
+                self.settle(middle)?;
+                middle.pipeline.end_list(&name, at);
+                self.move_to(watch, Some(Cursor::At(version)), at);
+            }
+            What::Event { seen, json, version } => {
+                pipeline.observe(&name, at, seen, &json);
+                self.move_to(watch, version.map(Cursor::At), at);
+            }
+            What::Progress(version) => {
+                pipeline.advance_to(at);
+                self.move_to(watch, version.map(Cursor::At), at);
+            }
+            What::Introduced(json) => pipeline.introduce(&name, at, &json),
+            What::IntroductionEnds => pipeline.end_introduction(&name),
+            What::Resumed => pipeline.in_sync(&name, true),
+            What::Lost => pipeline.in_sync(&name, false),
+            What::Absent(before) => self.absent(middle, watch, at, before)?,
+            What::Verify { cursor, listed, reply } => {
+                let answer = pipeline.verify(&name, &place.plan.coverage(), cursor, &listed);
+                // A watch that does not wait any longer asks again.
+                drop(reply.send(answer));
+            }
+            What::CaughtUp { reply } => {
+                let uid = pipeline.vanished_silently(&name).map(|uid| uid.to_string());
+                if uid.is_none() {
+                    pipeline.in_sync(&name, true);
+                }
+                drop(reply.send(uid));
+            }
+        }
+        Ok(())
+    }
+
+    fn move_to(&mut self, watch: usize, cursor: Option<Cursor>, at: Timestamp) {
+        let Some(place) = self.places.get_mut(watch) else { return };
+        if let Some(cursor) = cursor {
+            place.cursor = cursor;
+        }
+        place.since = place.since.max(at);
+        self.moved.insert(watch);
+    }
+
+    /// A kind is not served: what was known of it is gone.
+    fn absent(
+        &mut self,
+        middle: &mut Middle,
+        watch: usize,
+        at: Timestamp,
+        before: Option<ListStart>,
+    ) -> Result<(), RunError> {
+        let Some(place) = self.places.get_mut(watch) else { return Ok(()) };
+        let (name, coverage): (Arc<str>, _) = (place.plan.name.clone(), place.plan.coverage());
+        place.cursor = Cursor::Absent;
+        if let Some(start) = before {
+            self.settle(middle)?;
+            middle.pipeline.advance_to(at);
+            middle.pipeline.begin_list(&name, coverage, start);
+            middle.pipeline.end_gap(&name, at);
+        }
+        middle.pipeline.in_sync(&name, true);
+        self.move_to(watch, None, at);
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! Where the journal is.
+
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+use super::RunError;
+use crate::config::{Config, Source, SourceKind};
+
+/// Where it is unless the configuration says otherwise.
+const USUAL: &str = "/var/lib/klaxon";
+
+/// The journal's folder; a temporary one goes with it.
+pub(super) struct JournalFolder {
+    path: PathBuf,
+    is_temporary: bool,
+}
+
+impl JournalFolder {
+    /// The configured folder, else the usual one if it can be written to, else a temporary one, said
+    /// loudly. A replay has nothing to go on from: it gets one of its own, without a word.
+    pub(super) fn of(config: &Config, source: &Source) -> Result<Self, RunError> {
+        if let Some(path) = &config.journal.path {
+            return Ok(Self { path: path.clone(), is_temporary: false });
+        }
+        let is_replay = matches!(source.kind, SourceKind::Replay(_));
+        if !is_replay && is_writable(Path::new(USUAL)) {
+            return Ok(Self { path: USUAL.into(), is_temporary: false });
+        }
+        let name = format!("klaxon-{}-{:08x}", std::process::id(), rand::random::<u32>());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path)
+            .map_err(|fault| RunError::System(format!("{}: {fault}", path.display())))?;
+        if !is_replay {
+            warn!(
+                path = %path.display(),
+                "the journal is in a temporary folder: a restart will not know what was seen, and what is not delivered is lost; mend: set journal.path, or make {USUAL} writable"
+            );
+        }
+        Ok(Self { path, is_temporary: true })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is there for the next run.
+    pub(super) fn keeps(&self) -> bool {
+        !self.is_temporary
+    }
+}
+
+impl Drop for JournalFolder {
+    fn drop(&mut self) {
+        if self.is_temporary {
+            // What cannot be removed lies in a folder that the system empties.
+            drop(std::fs::remove_dir_all(&self.path));
+        }
+    }
+}
+
+fn is_writable(folder: &Path) -> bool {
+    if std::fs::create_dir_all(folder).is_err() {
+        return false;
+    }
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok()
+}

@@ -1,0 +1,325 @@
+//! A group as rows of the tables.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rusqlite::{Transaction, params};
+use serde::Serialize;
+
+use super::JournalError;
+use crate::config::Target;
+use crate::model::{
+    Introduction, Keep, KeptObject, KeptWake, Object, Slot, Timestamp, Verdict, Write,
+};
+use crate::pipeline::Step;
+use crate::targets::Delivery;
+
+/// How far a watch has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cursor {
+    /// The kind is not served: there is nothing to see.
+    Absent,
+    /// Its list is not complete; what it knew before is in order up to `since` of its progress.
+    Listing,
+    /// All up to this resource version is in the group, or in one before.
+    At(String),
+}
+
+/// A watch's progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The watch.
+    pub watch: Arc<str>,
+    /// Of what it selects.
+    pub digest: String,
+    /// How far it has come.
+    pub cursor: Cursor,
+    /// When it was in order last.
+    pub since: Timestamp,
+}
+
+/// What is committed together.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// What was decided.
+    pub step: Step,
+    /// How far the watches had come by then.
+    pub progress: Vec<Progress>,
+    /// The event clock.
+    pub clock: Option<Timestamp>,
+}
+
+/// Writes a group. Returns the targets that have new deliveries.
+pub(super) fn write(
+    to: &Transaction<'_>,
+    targets: &BTreeMap<String, Target>,
+    group: &Group,
+    now: Timestamp,
+) -> Result<Vec<String>, JournalError> {
+    for change in &group.step.keep {
+        keep(to, change)?;
+    }
+    let mut fed = Vec::new();
+    for one in &group.step.verdicts {
+        verdict(to, targets, one, now, &mut fed)?;
+    }
+    trouble(to, &group.step)?;
+    for one in &group.progress {
+        progress(to, one)?;
+    }
+    if let Some(clock) = group.clock {
+        set_meta(to, "clock", &clock.as_millis().to_string())?;
+    }
+    Ok(fed)
+}
+
+fn set_meta(to: &Transaction<'_>, key: &str, value: &str) -> Result<(), JournalError> {
+    run(to, "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![key, value])
+}
+
+fn run(to: &Transaction<'_>, sql: &str, values: impl rusqlite::Params) -> Result<(), JournalError> {
+    to.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}
+
+fn keep(to: &Transaction<'_>, change: &Keep) -> Result<(), JournalError> {
+    match change {
+        Keep::Object(object) => keep_object(to, object),
+        Keep::NoObject(uid) => run(to, "DELETE FROM objects WHERE uid = ?1", [&**uid]),
+        Keep::State(slot, writes, _) => writes.iter().try_for_each(|one| state(to, slot, one)),
+        Keep::NoState(slot) => run(
+            to,
+            "DELETE FROM state WHERE rule = ?1 AND partition = ?2",
+            [&*slot.rule, &*slot.partition],
+        ),
+        Keep::Wake(wake) => keep_wake(to, wake),
+        Keep::NoWake(slot, key) => run(
+            to,
+            "DELETE FROM wakes WHERE rule = ?1 AND partition = ?2 AND key = ?3",
+            [&*slot.rule, &*slot.partition, key.as_str()],
+        ),
+        Keep::Expiry(slot, Some(at)) => run(
+            to,
+            "INSERT OR REPLACE INTO expiries (rule, partition, at) VALUES (?1, ?2, ?3)",
+            params![&*slot.rule, &*slot.partition, at.as_millis()],
+        ),
+        Keep::Expiry(slot, None) => run(
+            to,
+            "DELETE FROM expiries WHERE rule = ?1 AND partition = ?2",
+            [&*slot.rule, &*slot.partition],
+        ),
+        Keep::Introduced(one) => introduced(to, one),
+        Keep::History(number) => set_meta(to, "history", &number.to_string()),
+    }
+}
+
+fn keep_object(to: &Transaction<'_>, object: &KeptObject) -> Result<(), JournalError> {
+    let memberships: Vec<(&str, &str, &str)> = object
+        .memberships
+        .iter()
+        .map(|one| (&*one.rule, one.interest.as_str(), &*one.partition))
+        .collect();
+    let form = object.form.as_deref().map(pack).transpose()?;
+    run(
+        to,
+        "INSERT OR REPLACE INTO objects (uid, api_version, kind, namespace, name, version, digest, \
+         count, memberships, form) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            &*object.uid,
+            &*object.api_version,
+            &*object.kind,
+            &*object.namespace,
+            &*object.name,
+            &*object.version,
+            object.digest.cast_signed(),
+            object.count,
+            json("an object's views", &memberships)?,
+            form,
+        ],
+    )
+}
+
+fn pack(object: &Object) -> Result<Vec<u8>, JournalError> {
+    let text = json("an object", object)?;
+    zstd::encode_all(text.as_bytes(), 1).map_err(|fault| JournalError::Unwritable {
+        what: "an object".to_owned(),
+        why: fault.to_string(),
+    })
+}
+
+fn json(what: &str, value: &impl Serialize) -> Result<String, JournalError> {
+    serde_json::to_string(value)
+        .map_err(|fault| JournalError::Unwritable { what: what.to_owned(), why: fault.to_string() })
+}
+
+fn state(to: &Transaction<'_>, slot: &Slot, write: &Write) -> Result<(), JournalError> {
+    let (rule, partition) = (&*slot.rule, &*slot.partition);
+    match write {
+        Write::Put { key, value, expires_at } => run(
+            to,
+            "INSERT OR REPLACE INTO state (rule, partition, key, value, expires_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![rule, partition, key, value, expires_at.map(Timestamp::as_millis)],
+        ),
+        Write::Remove { key } => run(
+            to,
+            "DELETE FROM state WHERE rule = ?1 AND partition = ?2 AND key = ?3",
+            [rule, partition, key.as_str()],
+        ),
+    }
+}
+
+fn keep_wake(to: &Transaction<'_>, wake: &KeptWake) -> Result<(), JournalError> {
+    let identity = &wake.object.meta.identity;
+    run(
+        to,
+        "INSERT OR REPLACE INTO wakes (rule, partition, key, due, payload, set_by, interest, uid, \
+         identity) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            &*wake.slot.rule,
+            &*wake.slot.partition,
+            wake.key,
+            wake.due.as_millis(),
+            wake.payload,
+            wake.set_by.as_str(),
+            wake.interest,
+            &*identity.unique(),
+            json("an identity", identity)?,
+        ],
+    )
+}
+
+fn introduced(to: &Transaction<'_>, one: &Introduction) -> Result<(), JournalError> {
+    run(
+        to,
+        "INSERT OR REPLACE INTO introduced (rule, watch, digest, number, complete) \
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            &*one.rule,
+            &*one.scope,
+            one.digest.as_str(),
+            i64::try_from(one.number).unwrap_or(i64::MAX),
+            one.complete,
+        ],
+    )
+}
+
+fn progress(to: &Transaction<'_>, one: &Progress) -> Result<(), JournalError> {
+    let since = one.since.as_millis();
+    match &one.cursor {
+        Cursor::At(version) => run(
+            to,
+            "INSERT OR REPLACE INTO watches (name, digest, cursor, since, listing) \
+             VALUES (?1, ?2, ?3, ?4, 0)",
+            params![&*one.watch, one.digest, version, since],
+        ),
+        Cursor::Absent => run(
+            to,
+            "INSERT OR REPLACE INTO watches (name, digest, cursor, since, listing) \
+             VALUES (?1, ?2, NULL, ?3, 0)",
+            params![&*one.watch, one.digest, since],
+        ),
+        // The cursor before stays readable, for whoever looks; it is not gone on from.
+        Cursor::Listing => run(
+            to,
+            "INSERT INTO watches (name, digest, cursor, since, listing) VALUES (?1, ?2, NULL, ?3, 1) \
+             ON CONFLICT (name) DO UPDATE SET listing = 1, digest = ?2",
+            params![&*one.watch, one.digest, since],
+        ),
+    }
+}
+
+/// A verdict with an id that is there already is no news: nothing is delivered again.
+fn verdict(
+    to: &Transaction<'_>,
+    targets: &BTreeMap<String, Target>,
+    verdict: &Verdict,
+    now: Timestamp,
+    fed: &mut Vec<String>,
+) -> Result<(), JournalError> {
+    let body = json("a verdict", verdict)?;
+    let added = to
+        .prepare_cached(
+            "INSERT OR IGNORE INTO verdicts (id, time, rule, code, body) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            verdict.id.as_str(),
+            verdict.time.as_millis(),
+            &*verdict.rule,
+            verdict.code,
+            body
+        ])?;
+    if added == 0 {
+        return Ok(());
+    }
+    let number = to.last_insert_rowid();
+    for name in &verdict.targets {
+        let Some(target) = targets.get(name) else { continue };
+        let delivery =
+            Delivery::new(name, target, verdict).map_err(|fault| JournalError::Unwritable {
+                what: format!("verdict {} for target {name}", verdict.id),
+                why: fault.to_string(),
+            })?;
+        run(
+            to,
+            "INSERT OR IGNORE INTO deliveries (id, verdict, target, key, body, delta, state, made_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7)",
+            params![
+                delivery.id.as_str(),
+                number,
+                name,
+                verdict.key,
+                delivery.body,
+                delivery.delta,
+                now.as_millis()
+            ],
+        )?;
+        if !fed.contains(name) {
+            fed.push(name.clone());
+        }
+    }
+    Ok(())
+}
+
+/// What went wrong, for whoever looks later.
+fn trouble(to: &Transaction<'_>, step: &Step) -> Result<(), JournalError> {
+    for gap in &step.gaps {
+        run(
+            to,
+            "INSERT INTO gaps (watch, kinds, namespace, since, until, reason) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                gap.scope,
+                gap.kinds.join(","),
+                gap.namespace,
+                gap.from.as_millis(),
+                gap.to.as_millis(),
+                gap.reason
+            ],
+        )?;
+    }
+    let insert = "INSERT INTO quarantine (time, rule, scope, reason, input) \
+                  VALUES (?1, ?2, ?3, ?4, ?5)";
+    for object in &step.quarantine {
+        let values = params![
+            object.time.as_millis(),
+            None::<&str>,
+            object.scope,
+            object.reason,
+            object.json
+        ];
+        run(to, insert, values)?;
+    }
+    for failed in step.failures.iter().filter(|failed| failed.failure.kind.quarantines()) {
+        let values = params![
+            failed.time.as_millis(),
+            &*failed.rule,
+            failed.event.as_str(),
+            failed.failure.message,
+            json("an event's object", &*failed.input.object)?
+        ];
+        run(to, insert, values)?;
+    }
+    Ok(())
+}

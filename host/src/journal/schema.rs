@@ -1,0 +1,134 @@
+//! The tables, and how older files become new ones. Migrations go forward only.
+
+use rusqlite::Connection;
+
+use super::JournalError;
+
+/// Each entry makes the next version of the schema; `PRAGMA user_version` says how many were applied.
+/// Times are milliseconds since the Unix epoch.
+const MIGRATIONS: [&str; 1] = ["
+CREATE TABLE meta (
+  key TEXT PRIMARY KEY,           -- journal, history, clock
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE watches (
+  name TEXT PRIMARY KEY,          -- such as pods or deployments.apps in a
+  digest TEXT NOT NULL,           -- of what it selects: with another one its cursor says nothing
+  cursor TEXT,                    -- resource version; null before the first list, or not served
+  since INTEGER NOT NULL,         -- when it was in order last
+  listing INTEGER NOT NULL        -- 1 while a list is not complete
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE objects (
+  uid TEXT PRIMARY KEY,
+  api_version TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  namespace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version TEXT NOT NULL,
+  digest INTEGER NOT NULL,        -- hash of the version's JSON
+  count INTEGER NOT NULL,         -- of a Kubernetes Event
+  memberships TEXT NOT NULL,      -- JSON: [rule, interest, partition] of each rule that it matches
+  form BLOB                       -- last known form as JSON, zstd, where something needs it
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE introduced (
+  rule TEXT NOT NULL,
+  watch TEXT NOT NULL,
+  digest TEXT NOT NULL,           -- of the rule's settings and interests
+  number INTEGER NOT NULL,
+  complete INTEGER NOT NULL,
+  PRIMARY KEY (rule, watch)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE state (
+  rule TEXT NOT NULL,
+  partition TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  expires_at INTEGER,
+  PRIMARY KEY (rule, partition, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE expiries (
+  rule TEXT NOT NULL,
+  partition TEXT NOT NULL,
+  at INTEGER NOT NULL,            -- then all state of the partition goes
+  PRIMARY KEY (rule, partition)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE wakes (
+  rule TEXT NOT NULL,
+  partition TEXT NOT NULL,
+  key TEXT NOT NULL,
+  due INTEGER NOT NULL,
+  payload TEXT NOT NULL,
+  set_by TEXT NOT NULL,           -- id of the event
+  interest INTEGER NOT NULL,
+  uid TEXT NOT NULL,              -- the object, whose form is in objects while it exists
+  identity TEXT NOT NULL,         -- JSON
+  PRIMARY KEY (rule, partition, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE verdicts (
+  n INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  time INTEGER NOT NULL,
+  rule TEXT NOT NULL,
+  code TEXT NOT NULL,
+  body TEXT NOT NULL              -- JSON
+) STRICT;
+
+CREATE TABLE deliveries (
+  n INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  verdict INTEGER NOT NULL REFERENCES verdicts (n),
+  target TEXT NOT NULL,
+  key TEXT NOT NULL,              -- deliveries of one rule and key keep their order
+  body BLOB NOT NULL,             -- what is sent, at each attempt the same
+  delta INTEGER,                  -- of a Kubernetes Event
+  state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'dead')),
+  made_at INTEGER NOT NULL,
+  settled_at INTEGER,
+  reason TEXT                     -- of a dead letter
+) STRICT;
+CREATE INDEX deliveries_pending ON deliveries (target, n) WHERE state = 'pending';
+CREATE INDEX deliveries_settled ON deliveries (settled_at) WHERE state <> 'pending';
+CREATE INDEX deliveries_verdict ON deliveries (verdict);
+
+CREATE TABLE gaps (
+  n INTEGER PRIMARY KEY,
+  watch TEXT NOT NULL,
+  kinds TEXT NOT NULL,            -- separated by commas
+  namespace TEXT,                 -- null: all
+  since INTEGER NOT NULL,
+  until INTEGER NOT NULL,
+  reason TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE quarantine (
+  n INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL,
+  rule TEXT,                      -- null: an object that could not be read
+  scope TEXT NOT NULL,            -- the watch, or the event's id
+  reason TEXT NOT NULL,
+  input TEXT NOT NULL             -- the object as it came, or the event's object as it was read
+) STRICT;
+"];
+
+/// Makes the tables, or brings an older file up to date.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), JournalError> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let applied = usize::try_from(version).unwrap_or(usize::MAX);
+    if applied > MIGRATIONS.len() {
+        return Err(JournalError::TooNew { version, known: MIGRATIONS.len() });
+    }
+    for (number, migration) in (1i64..).zip(MIGRATIONS).skip(applied) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", number)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! What the journal keeps of the cluster and of the rules' dealings with it, so that a restart goes on
+//! where the last run stopped.
+
+use std::sync::Arc;
+
+use super::{Id, Object, Slot, Timestamp, Write};
+
+/// An object that exists, as far as the host knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptObject {
+    /// What tells it from others: [`super::Identity::unique`].
+    pub uid: Arc<str>,
+    /// Such as `apps/v1`.
+    pub api_version: Arc<str>,
+    /// Such as `Deployment`.
+    pub kind: Arc<str>,
+    /// Empty for an object of the whole cluster.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// The newest version that was seen.
+    pub version: Box<str>,
+    /// Hash of that version's JSON; 0 where it was not taken.
+    pub digest: u64,
+    /// The count, of a Kubernetes Event.
+    pub count: u32,
+    /// Each rule's view of it.
+    pub memberships: Vec<KeptMembership>,
+    /// Its last known form, where a wake or an interest in its end needs it.
+    pub form: Option<Arc<Object>>,
+}
+
+/// A rule's view of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptMembership {
+    /// The rule's configured name.
+    pub rule: Arc<str>,
+    /// The interest's name.
+    pub interest: String,
+    /// The partition that the object was in.
+    pub partition: Arc<str>,
+}
+
+/// A timer that is set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptWake {
+    /// Whose it is.
+    pub slot: Slot,
+    /// Its key.
+    pub key: String,
+    /// When it is due.
+    pub due: Timestamp,
+    /// What the rule stored with it.
+    pub payload: String,
+    /// The event whose answer set it last.
+    pub set_by: Id,
+    /// That event's interest.
+    pub interest: u32,
+    /// That event's object; on disk it is with the objects, while it exists.
+    pub object: Arc<Object>,
+}
+
+/// That a rule was given what existed when it was new, by a watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introduction {
+    /// The rule's configured name.
+    pub rule: Arc<str>,
+    /// The watch.
+    pub scope: Arc<str>,
+    /// Hash of the rule's settings and its interests in the watch.
+    pub digest: Id,
+    /// How many there were before, and this one.
+    pub number: u64,
+    /// Whether it has all that existed.
+    pub complete: bool,
+}
+
+/// One change of what is kept, in the order of the changes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Keep {
+    /// An object is known in a new form.
+    Object(Box<KeptObject>),
+    /// An object is not known any longer.
+    NoObject(Arc<str>),
+    /// An event wrote to its partition's state, at a time.
+    State(Slot, Vec<Write>, Timestamp),
+    /// A partition has no state any longer.
+    NoState(Slot),
+    /// A timer is set or moved.
+    Wake(Box<KeptWake>),
+    /// A timer has fired or was cancelled.
+    NoWake(Slot, String),
+    /// A partition's state goes at a time; none: it stays.
+    Expiry(Slot, Option<Timestamp>),
+    /// An introduction began or is complete.
+    Introduced(Introduction),
+    /// Another history was found: its number.
+    History(u64),
+}

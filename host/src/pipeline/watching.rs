@@ -1,0 +1,301 @@
+//! What a live source needs of the pipeline beyond a replay: watches that are known by name, what was
+//! kept from the last run, and wakes that wait until the watches behind them are in sync.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{MemoryState, Pipeline};
+use crate::model::{Id, Introduction, Keep, KeptObject, KeptWake, Object, Seen, Slot, Timestamp};
+use crate::route::{Coverage, Need, Telling};
+
+/// Reads an object's last known form from the journal.
+pub type ReadForm = Box<dyn FnMut(&str) -> Option<Object> + Send>;
+
+/// The watches that feed the rules.
+#[derive(Default)]
+pub(super) struct Watching {
+    /// Rules that a watch feeds, by its name.
+    fed: HashMap<Arc<str>, Vec<usize>>,
+    covers: Vec<Coverage>,
+    /// Watches that are not in sync.
+    behind: HashSet<Arc<str>>,
+    forms: Option<ReadForm>,
+    /// Known objects that a list of all that exists did not have, by watch: the watch must tell that
+    /// they are gone.
+    suspects: BTreeMap<Arc<str>, HashSet<Arc<str>>>,
+    /// Names of rules that are introduced anew to a kind: what they saw before does not count.
+    renewed: HashMap<String, HashSet<Arc<str>>>,
+}
+
+impl Watching {
+    /// Whether something that feeds a rule is not in sync.
+    pub(super) fn holds(&self, rule: usize) -> bool {
+        self.behind.iter().any(|scope| self.feeds(scope, rule))
+    }
+
+    /// Whether a stream or watch feeds a rule; a stream may feed any.
+    pub(super) fn feeds(&self, scope: &str, rule: usize) -> bool {
+        self.fed.get(scope).is_none_or(|rules| rules.contains(&rule))
+    }
+
+    pub(super) fn form(&mut self, uid: &str) -> Option<Arc<Object>> {
+        self.forms.as_mut()?(uid).map(Arc::new)
+    }
+}
+
+/// Why a watch lists what exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListStart {
+    /// Nothing was known before: what exists is state, not news.
+    First,
+    /// Changes may have been missed since a time.
+    Compare {
+        /// The last moment before.
+        from: Timestamp,
+        /// Why.
+        reason: String,
+        /// How it is told.
+        telling: Telling,
+        /// Versions may have come again (etcd restored).
+        is_other_history: bool,
+    },
+}
+
+/// What the last run left.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Known objects.
+    pub objects: Vec<KeptObject>,
+    /// Timers.
+    pub wakes: Vec<KeptWake>,
+    /// Rules' state: slot, key, value, and when it ends.
+    pub state: Vec<(Slot, String, String, Option<Timestamp>)>,
+    /// When partitions' state goes.
+    pub expiries: Vec<(Slot, Timestamp)>,
+    /// Introductions, complete or not.
+    pub introductions: Vec<Introduction>,
+    /// The number of the history.
+    pub history: u64,
+    /// The event clock: time does not go back over a restart.
+    pub now: Option<Timestamp>,
+}
+
+impl Pipeline {
+    /// From now on steps say what a restart must know; `forms` reads what they said.
+    pub fn keep_in_journal(&mut self, forms: ReadForm) {
+        self.router.keep_in_journal();
+        self.watching.forms = Some(forms);
+    }
+
+    pub(super) fn keep(&mut self, what: impl FnOnce() -> Keep) {
+        if self.router.keeps_in_journal() {
+            self.step.keep.push(what());
+        }
+    }
+
+    /// Takes back what was said last.
+    pub(super) fn unkeep(&mut self) {
+        if self.router.keeps_in_journal() {
+            self.step.keep.pop();
+        }
+    }
+
+    /// A timer is gone; its object's form may be needed no longer.
+    pub(super) fn forget_wake(&mut self, wake: KeptWake) {
+        self.router.touch(&wake.object);
+        self.keep(|| Keep::NoWake(wake.slot, wake.key));
+    }
+
+    /// What must be watched for the rules.
+    pub fn needs(&self) -> Vec<Need> {
+        self.router.needs()
+    }
+
+    /// Whether any object is known of what a watch covers.
+    pub fn knows_any(&self, coverage: &Coverage) -> bool {
+        self.router.knows_any(coverage)
+    }
+
+    /// The event clock.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The names of rules.
+    pub fn rule_name(&self, rule: usize) -> Option<Arc<str>> {
+        self.rules.get(rule).map(|rule| rule.loaded.name.clone())
+    }
+
+    /// How many objects are known.
+    pub fn known_objects(&self) -> usize {
+        self.router.known_objects()
+    }
+
+    /// Goes on where the last run stopped. Watches are declared with [`Pipeline::follow`] before.
+    pub fn restore(&mut self, kept: Kept, state: &MemoryState) {
+        if let Some(now) = kept.now {
+            self.now = self.now.max(now);
+        }
+        self.router.set_history(kept.history);
+        for object in kept.objects {
+            // Nobody follows it any longer: what is known of it would grow old.
+            if !self.watching.covers.iter().any(|coverage| coverage.has_kept(&object)) {
+                self.keep(|| Keep::NoObject(object.uid));
+                continue;
+            }
+            // A rule that is introduced anew has no view of anything yet.
+            let renewed = self.watching.renewed.get(&*object.kind);
+            self.router.restore(object, |rule| renewed.is_none_or(|rules| !rules.contains(rule)));
+        }
+        for (slot, key, value, expires_at) in kept.state {
+            state.restore(slot, key, value, expires_at);
+        }
+        for wake in kept.wakes {
+            let rule = self.rules.iter().position(|rule| rule.loaded.name == wake.slot.rule);
+            // A wake of a rule that is not configured any longer stays in the journal.
+            if let Some(rule) = rule {
+                self.router.touch(&wake.object);
+                drop(self.wakes.set(rule, wake));
+            }
+        }
+        for (slot, time) in kept.expiries {
+            self.expiry_of.insert(slot.clone(), time);
+            self.expiries.insert((time, slot));
+        }
+    }
+
+    /// Declares a watch and the rules that it feeds; until [`Pipeline::in_sync`] their wakes wait.
+    pub fn follow(&mut self, scope: &Arc<str>, coverage: Coverage, rules: &[usize]) {
+        self.watching.covers.push(coverage);
+        self.watching.fed.insert(scope.clone(), rules.to_vec());
+        self.watching.behind.insert(scope.clone());
+    }
+
+    /// A watch is in sync, or is not any longer.
+    pub fn in_sync(&mut self, scope: &str, is_so: bool) {
+        if is_so {
+            self.watching.behind.remove(scope);
+        } else if let Some((scope, _)) = self.watching.fed.get_key_value(scope) {
+            self.watching.behind.insert(scope.clone());
+        }
+    }
+
+    /// Plans what new rules get from a watch; to be done for every watch before
+    /// [`Pipeline::restore`]. Returns whether it must list what exists for them.
+    pub fn plan_introductions(
+        &mut self,
+        scope: &Arc<str>,
+        need: &Need,
+        before: &[Introduction],
+    ) -> bool {
+        let rules: Vec<(usize, Id)> = need
+            .rules
+            .iter()
+            .filter_map(|rule| {
+                let settings = &self.rules.get(*rule)?.loaded.settings;
+                let digest =
+                    self.router.introduction_digest(*rule, settings, need.group(), &need.kind);
+                Some((*rule, digest))
+            })
+            .collect();
+        let planned = self.router.plan_introductions(scope, &rules, |name| {
+            before.iter().find(|one| *one.rule == *name && one.scope == *scope).cloned()
+        });
+        let must = !planned.is_empty();
+        for introduction in planned {
+            if !before.contains(&introduction) {
+                let renewed = self.watching.renewed.entry(need.kind.clone()).or_default();
+                renewed.insert(introduction.rule.clone());
+            }
+            self.keep(|| Keep::Introduced(introduction));
+        }
+        must
+    }
+
+    /// A watch begins to list what exists.
+    pub fn begin_list(&mut self, scope: &str, coverage: Coverage, start: ListStart) {
+        self.in_sync(scope, false);
+        self.watching.suspects.remove(scope);
+        let ListStart::Compare { from, reason, telling, is_other_history } = start else { return };
+        self.compare(scope, from, &reason, telling);
+        self.router.cover(scope, coverage);
+        if is_other_history {
+            let history = self.router.begin_history();
+            self.keep(|| Keep::History(history));
+        }
+    }
+
+    /// A watch's list is complete: rules have been introduced to all that it has.
+    pub fn end_list(&mut self, scope: &str, time: Timestamp) {
+        self.end_gap(scope, time);
+        self.end_introduction(scope);
+        self.in_sync(scope, true);
+    }
+
+    /// An object of a list that is made only for rules that are being introduced.
+    pub fn introduce(&mut self, scope: &str, time: Timestamp, json: &str) {
+        let time = self.advance_to(time);
+        let Some(observation) = self.decode(scope, time, Seen::Snapshot, json) else { return };
+        let routed = self.router.introduce(scope, observation);
+        self.enqueue(routed);
+    }
+
+    /// All that exists was introduced.
+    pub fn end_introduction(&mut self, scope: &str) {
+        for introduction in self.router.end_introduction(scope) {
+            self.keep(|| Keep::Introduced(introduction));
+        }
+    }
+
+    /// Whether rules are being introduced to a watch.
+    pub fn introduces(&self, scope: &str) -> bool {
+        self.router.introduces(scope)
+    }
+
+    /// An object exists that a watch's selector leaves out.
+    pub fn note_outside(&mut self, scope: &str, uid: &str) {
+        self.router.note_outside(scope, uid);
+    }
+
+    /// Compares the metadata of all that a watch covers with what is known, to see whether a cursor
+    /// still belongs to the cluster's history. Returns the first object that says otherwise.
+    pub fn verify(
+        &mut self,
+        scope: &Arc<str>,
+        coverage: &Coverage,
+        cursor: u64,
+        listed: &[(String, String)],
+    ) -> Option<String> {
+        let odd = listed
+            .iter()
+            .find(|(uid, version)| !self.router.is_of_this_history(uid, version, cursor));
+        if let Some((uid, version)) = odd {
+            return Some(format!("object {uid} has version {version}, which was never seen"));
+        }
+        let listed: HashSet<&str> = listed.iter().map(|(uid, _)| uid.as_str()).collect();
+        let missing = self.router.missing_from(coverage, &listed);
+        self.watching.suspects.insert(scope.clone(), missing);
+        None
+    }
+
+    /// The watch has caught up with what [`Pipeline::verify`] compared: what was missing there must
+    /// have been deleted by now. Returns an object that was not.
+    pub fn vanished_silently(&mut self, scope: &str) -> Option<Arc<str>> {
+        let suspects = self.watching.suspects.remove(scope)?;
+        suspects.into_iter().find(|uid| self.router.knows_partition(uid))
+    }
+}
+
+/// Hash of what an object is, whichever way it came: a watch puts its kind first, a list leaves it
+/// out, and both write the rest alike.
+pub(super) fn digest(json: &str) -> u64 {
+    let from = json.find("\"metadata\"").unwrap_or(0);
+    let text = json.get(from..).unwrap_or(json).trim_end();
+    let hash = blake3::hash(text.as_bytes());
+    let mut first = [0; 8];
+    for (to, from) in first.iter_mut().zip(hash.as_bytes()) {
+        *to = *from;
+    }
+    // 0 means that none was taken.
+    u64::from_le_bytes(first).max(1)
+}

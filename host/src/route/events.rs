@@ -1,0 +1,284 @@
+//! From what is known of an object before and now to the events of each rule.
+
+use std::sync::Arc;
+
+use super::interest::Compiled;
+use super::known::{Known, Membership};
+use super::{Routed, Router, partition};
+use crate::model::{Change, Event, Id, Identity, Meta, Object, Subject, Timestamp, Value};
+
+/// A rule's interests, in the order of its manifest.
+pub(super) struct RuleInterests {
+    pub(super) name: Arc<str>,
+    pub(super) interests: Vec<Compiled>,
+}
+
+/// An observation on its way to the rules.
+pub(super) struct Sight<'a> {
+    pub(super) id: Id,
+    pub(super) scope: &'a str,
+    pub(super) time: Timestamp,
+    /// It is from a list: what exists, not what has just happened.
+    pub(super) listed: bool,
+    /// Set while a list is compared with what was known: when that was.
+    pub(super) gap_since: Option<Timestamp>,
+    /// Whether the events carry the mark of a gap.
+    pub(super) gap: bool,
+    /// What was known before.
+    pub(super) before: Option<&'a Known>,
+    pub(super) object: Arc<Object>,
+}
+
+impl Sight<'_> {
+    /// How much the count of a Kubernetes Event grew, as the contract defines it.
+    fn delta(&self, change: Change) -> u32 {
+        let Subject::Notice(notice) = &self.object.subject else {
+            return 0;
+        };
+        match (self.before, change, self.gap_since) {
+            (Some(before), ..) => notice.count.saturating_sub(before.count),
+            (None, Change::Snapshot, _) => 0,
+            (None, _, None) => notice.count,
+            // Of the second in which the gap began: what was there before it would be known.
+            (None, _, Some(since)) if self.created_since(since.whole_second()) => notice.count,
+            (None, _, Some(_)) => 0,
+        }
+    }
+
+    /// Whether the object was not there at a time. The API server cuts creation times to seconds.
+    fn created_since(&self, since: Timestamp) -> bool {
+        self.object.meta.created_at.is_some_and(|at| at >= since)
+    }
+
+    /// Why a rule hears of an object that it did not see before.
+    fn entry(&self, is_introduced: bool) -> Change {
+        match (self.gap_since, is_introduced) {
+            (None, _) if self.listed => Change::Snapshot,
+            // Created while nobody watched: that is news to a new rule too.
+            (Some(since), false) if self.created_since(since) => Change::Added,
+            (_, false) if self.listed || self.before.is_some() => Change::Snapshot,
+            _ => Change::Added,
+        }
+    }
+}
+
+/// An object of which only the identity is known.
+pub(super) fn bare(identity: &Identity, version: &str) -> Arc<Object> {
+    let meta = Meta {
+        identity: identity.clone(),
+        resource_version: version.to_owned(),
+        ..Meta::default()
+    };
+    Arc::new(Object { meta, subject: Subject::Other, document: None })
+}
+
+impl Router {
+    /// Compares each rule's view of the object before with the one now.
+    pub(super) fn enter_and_leave(&self, sight: &Sight<'_>) -> (Vec<Membership>, Routed) {
+        let mut memberships = Vec::new();
+        let mut routed = Vec::new();
+        for (index, rule) in self.rules.iter().enumerate() {
+            let was = sight.before.and_then(|known| known.membership(index));
+            let is = rule.membership(index, &sight.object);
+            let stays = match (was, &is) {
+                (Some(was), Some((is, _))) => was.partition == is.partition,
+                _ => false,
+            };
+            if let Some(was) = was
+                && !stays
+            {
+                routed.extend(self.left(was, sight));
+            }
+            if let Some((is, fields)) = is {
+                let number = self.introductions.number(sight.scope, index);
+                let change = match stays {
+                    true if sight.listed && sight.gap_since.is_none() => Change::Snapshot,
+                    true => Change::Modified,
+                    false => sight.entry(number.is_none()),
+                };
+                routed.extend(self.event(&is, change, number, fields, sight));
+                memberships.push(is);
+            }
+        }
+        (memberships, routed)
+    }
+
+    /// Only adds the views of rules that are being introduced; the others' stay as they are.
+    pub(super) fn enter(&self, sight: &Sight<'_>) -> (Vec<Membership>, Routed) {
+        let mut memberships: Vec<Membership> =
+            sight.before.map(|known| known.memberships.to_vec()).unwrap_or_default();
+        let mut routed = Vec::new();
+        for (index, rule) in self.rules.iter().enumerate() {
+            let Some(number) = self.introductions.number(sight.scope, index) else { continue };
+            if memberships.iter().any(|membership| membership.rule == index) {
+                continue;
+            }
+            if let Some((is, fields)) = rule.membership(index, &sight.object) {
+                routed.extend(self.event(&is, Change::Snapshot, Some(number), fields, sight));
+                memberships.push(is);
+            }
+        }
+        memberships.sort_by_key(|membership| membership.rule);
+        (memberships, routed)
+    }
+
+    fn event(
+        &self,
+        is: &Membership,
+        change: Change,
+        introduction: Option<u64>,
+        fields: Vec<Value>,
+        sight: &Sight<'_>,
+    ) -> Option<(usize, Arc<Event>)> {
+        let rule = self.rules.get(is.rule)?;
+        let id = match change {
+            Change::Snapshot => Id::of("p", &[&sight.id, &&*rule.name, &introduction.unwrap_or(1)]),
+            _ => sight.id,
+        };
+        let event = Event { delta: sight.delta(change), ..self.plain(id, change, is, sight) };
+        rule.wants(is.interest, change).then(|| (is.rule, Arc::new(Event { fields, ..event })))
+    }
+
+    fn left(&self, was: &Membership, sight: &Sight<'_>) -> Option<(usize, Arc<Event>)> {
+        let rule = self.rules.get(was.rule)?;
+        let id = Id::of("l", &[&sight.id, &&*rule.name, &&*was.partition]);
+        let fields = rule.fields(was.interest, &sight.object);
+        let event = self.plain(id, Change::Left, was, sight);
+        rule.wants(was.interest, Change::Left)
+            .then(|| (was.rule, Arc::new(Event { fields, ..event })))
+    }
+
+    /// A deletion that the source saw: the object's last state is in it.
+    pub(super) fn deleted(&self, known: &Known, object: &Arc<Object>, time: Timestamp) -> Routed {
+        let id = self.seen_id(&object.meta);
+        self.gone(known, object, id, time, false)
+    }
+
+    /// A disappearance found by comparing: the last known form is all there is. What is only outside
+    /// of the watch has left.
+    pub(super) fn vanished(
+        &self,
+        known: &Known,
+        object: &Arc<Object>,
+        outside: bool,
+        gap: bool,
+        time: Timestamp,
+    ) -> Routed {
+        if outside {
+            let sight = Sight {
+                id: self.seen_id(&object.meta),
+                scope: "",
+                time,
+                listed: true,
+                gap_since: None,
+                gap,
+                before: Some(known),
+                object: object.clone(),
+            };
+            return known.memberships.iter().filter_map(|was| self.left(was, &sight)).collect();
+        }
+        let meta = &object.meta;
+        let cluster = self.origin.cluster.as_str();
+        let id =
+            Id::of("v", &[&cluster, &self.history, &meta.identity.uid, &meta.resource_version]);
+        self.gone(known, object, id, time, gap)
+    }
+
+    fn gone(
+        &self,
+        known: &Known,
+        object: &Arc<Object>,
+        id: Id,
+        time: Timestamp,
+        gap: bool,
+    ) -> Routed {
+        // A Kubernetes Event ends when its time to live is over: that is no news.
+        if matches!(object.subject, Subject::Notice(_)) {
+            return Vec::new();
+        }
+        let sight = Sight {
+            id,
+            scope: "",
+            time,
+            listed: false,
+            gap_since: None,
+            gap,
+            before: Some(known),
+            object: object.clone(),
+        };
+        let wanted = known.memberships.iter().filter_map(|was| {
+            let rule = self.rules.get(was.rule)?;
+            rule.wants(was.interest, Change::Deleted).then_some((rule, was))
+        });
+        wanted
+            .map(|(rule, was)| {
+                let fields = rule.fields(was.interest, object);
+                let event = self.plain(id, Change::Deleted, was, &sight);
+                (was.rule, Arc::new(Event { fields, ..event }))
+            })
+            .collect()
+    }
+
+    /// An event without values of fields.
+    fn plain(&self, id: Id, change: Change, view: &Membership, sight: &Sight<'_>) -> Event {
+        Event {
+            id,
+            origin: self.origin.clone(),
+            time: sight.time,
+            change,
+            gap: sight.gap,
+            interest: view.interest,
+            timer: None,
+            object: sight.object.clone(),
+            delta: 0,
+            fields: Vec::new(),
+            partition: view.partition.clone(),
+        }
+    }
+
+    pub(super) fn seen_id(&self, meta: &Meta) -> Id {
+        let identity = &meta.identity;
+        let cluster = self.origin.cluster.as_str();
+        Id::of(
+            "s",
+            &[
+                &cluster,
+                &self.history,
+                &id_group(identity),
+                &identity.kind,
+                &&*identity.unique(),
+                &meta.resource_version,
+            ],
+        )
+    }
+}
+
+/// Both APIs of Kubernetes Events show the same object, so they share its id.
+fn id_group(identity: &Identity) -> &str {
+    if identity.kind == "Event" && identity.group() == "events.k8s.io" {
+        ""
+    } else {
+        identity.group()
+    }
+}
+
+impl RuleInterests {
+    /// The rule's view of an object, by the first interest that matches, with the values of its
+    /// fields.
+    fn membership(&self, rule: usize, object: &Object) -> Option<(Membership, Vec<Value>)> {
+        let (interest, compiled) =
+            (0u32..).zip(&self.interests).find(|(_, interest)| interest.matches(object))?;
+        let fields = compiled.fields(object);
+        let partition = partition::of(&compiled.partition, object, &fields);
+        Some((Membership { rule, interest, partition }, fields))
+    }
+
+    pub(super) fn wants(&self, interest: u32, change: Change) -> bool {
+        self.interests.get(interest as usize).is_some_and(|interest| interest.wants(change))
+    }
+
+    pub(super) fn fields(&self, interest: u32, object: &Object) -> Vec<Value> {
+        let interest = self.interests.get(interest as usize);
+        interest.map(|interest| interest.fields(object)).unwrap_or_default()
+    }
+}

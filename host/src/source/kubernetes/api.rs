@@ -1,0 +1,242 @@
+//! Requests to the API server, on raw JSON: what it refuses is told apart by what is to be done.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde::Deserialize;
+
+/// Of an answer that says no, only so much is read.
+const MOST_REFUSAL: usize = 64 << 10;
+/// The API server cannot put a request off for longer than this at once.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// Why a request did not bring what it asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The version or the page asked for is too old: what came since must be found by comparing.
+    #[error("{0}")]
+    Expired(String),
+    /// Too many requests: later.
+    #[error("the API server asks to wait: {why}")]
+    Throttled {
+        /// At least so long.
+        after: Option<Duration>,
+        /// What it said.
+        why: String,
+    },
+    /// Nobody is signed in any longer.
+    #[error("the API server does not accept the credentials: {0}")]
+    Unauthorized(String),
+    /// The account may not do this.
+    #[error("{0}")]
+    Forbidden(String),
+    /// There is no such path: the kind is not served.
+    #[error("the API server does not serve this kind: {0}")]
+    NotServed(String),
+    /// The request itself is not understood.
+    #[error("the API server refuses the request: {0}")]
+    Refused(String),
+    /// The connection, the server or what it sent is broken.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Fault {
+    /// One word for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Expired(_) => "expired",
+            Self::Throttled { .. } => "throttled",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::Forbidden(_) => "forbidden",
+            Self::NotServed(_) => "not_served",
+            Self::Refused(_) => "refused",
+            Self::Broken(_) => "broken",
+        }
+    }
+}
+
+/// What the API server says when it says no (`meta/v1` Status).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Status {
+    pub(super) message: Option<String>,
+    pub(super) reason: Option<String>,
+    pub(super) code: Option<u16>,
+}
+
+impl Status {
+    /// What it means; a Status in a stream carries its code in itself.
+    pub(super) fn fault(self, http: Option<StatusCode>, after: Option<Duration>) -> Fault {
+        let code = http.map(|status| status.as_u16()).or(self.code).unwrap_or(500);
+        let reason = self.reason.unwrap_or_default();
+        let message = self.message.unwrap_or_else(|| format!("status {code}"));
+        match code {
+            _ if reason == "Expired" || reason == "Gone" => Fault::Expired(message),
+            410 => Fault::Expired(message),
+            429 => Fault::Throttled { after, why: message },
+            401 => Fault::Unauthorized(message),
+            403 => Fault::Forbidden(message),
+            404 => Fault::NotServed(message),
+            400 | 405..=499 => Fault::Refused(message),
+            _ => Fault::Broken(format!("the API server fails ({code}): {message}")),
+        }
+    }
+}
+
+/// How the answer is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The objects as they are.
+    Full,
+    /// Only their metadata.
+    Metadata,
+}
+
+impl Form {
+    fn accept(self) -> &'static str {
+        match self {
+            Self::Full => "application/json",
+            Self::Metadata => {
+                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+            }
+        }
+    }
+
+    fn accept_watch(self) -> &'static str {
+        match self {
+            Self::Full => "application/json",
+            Self::Metadata => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+        }
+    }
+}
+
+/// An open watch, or any other body that is read bit by bit.
+pub(super) type Stream = Response<Body>;
+
+/// Asks for a list or an object, within a time, and reads the whole answer.
+///
+/// # Errors
+/// What stands in the way.
+pub(super) async fn get(
+    client: &kube::Client,
+    path: &str,
+    form: Form,
+    within: Duration,
+) -> Result<Bytes, Fault> {
+    let read = async {
+        let response = open(client, path, form.accept()).await?;
+        let body = response.into_body().collect().await.map_err(|fault| broken(&fault))?;
+        Ok(body.to_bytes())
+    };
+    match tokio::time::timeout(within, read).await {
+        Ok(read) => read,
+        Err(_) => Err(Fault::Broken(format!("no whole answer within {within:?}"))),
+    }
+}
+
+/// Opens a watch; its headers must come within a time, what follows is the reader's business.
+///
+/// # Errors
+/// What stands in the way.
+pub(super) async fn watch(
+    client: &kube::Client,
+    path: &str,
+    form: Form,
+    within: Duration,
+) -> Result<Stream, Fault> {
+    match tokio::time::timeout(within, open(client, path, form.accept_watch())).await {
+        Ok(opened) => opened,
+        Err(_) => Err(Fault::Broken(format!("no answer within {within:?}"))),
+    }
+}
+
+/// Sends a JSON body and reads the answer.
+///
+/// # Errors
+/// What stands in the way.
+pub(super) async fn send(
+    client: &kube::Client,
+    method: Method,
+    path: &str,
+    body: &serde_json::Value,
+    within: Duration,
+) -> Result<Bytes, Fault> {
+    let content = match method {
+        Method::PATCH => "application/merge-patch+json",
+        _ => "application/json",
+    };
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("accept", "application/json")
+        .header("content-type", content)
+        .body(Body::from(body.to_string().into_bytes()))
+        .map_err(|fault| Fault::Refused(fault.to_string()))?;
+    let answer = async {
+        let response = client.send(request).await.map_err(|fault| broken(&fault))?;
+        let response = checked(response).await?;
+        let body = response.into_body().collect().await.map_err(|fault| broken(&fault))?;
+        Ok(body.to_bytes())
+    };
+    match tokio::time::timeout(within, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Fault::Broken(format!("no whole answer within {within:?}"))),
+    }
+}
+
+async fn open(client: &kube::Client, path: &str, accept: &str) -> Result<Response<Body>, Fault> {
+    let request = Request::builder()
+        .method(Method::GET)
+        .uri(path)
+        .header("accept", accept)
+        .body(Body::empty())
+        .map_err(|fault| Fault::Refused(fault.to_string()))?;
+    let response = client.send(request).await.map_err(|fault| broken(&fault))?;
+    checked(response).await
+}
+
+async fn checked(response: Response<Body>) -> Result<Response<Body>, Fault> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let after = response.headers().get(RETRY_AFTER).and_then(|value| {
+        let seconds = value.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+    });
+    let mut body = response.into_body();
+    let mut text = Vec::new();
+    while text.len() < MOST_REFUSAL
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        if let Ok(data) = frame.into_data() {
+            text.extend_from_slice(&data);
+        }
+    }
+    let answer: Status = serde_json::from_slice(&text).unwrap_or_else(|_| Status {
+        // Some paths answer in plain text.
+        message: Some(String::from_utf8_lossy(&text).trim().chars().take(200).collect()),
+        ..Status::default()
+    });
+    Err(answer.fault(Some(status), after))
+}
+
+/// An error with its causes: the outermost text alone often says little.
+pub(super) fn broken(fault: &dyn std::error::Error) -> Fault {
+    let mut text = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    Fault::Broken(text)
+}

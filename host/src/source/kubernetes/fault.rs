@@ -1,0 +1,129 @@
+//! What went wrong between here and the API server, in words that hold no credential.
+//!
+//! The errors of kube cannot be shown as they are: that of a credential plugin holds the plugin's
+//! output and environment, that of a kubeconfig may quote the line with the token.
+
+use std::error::Error as StdError;
+
+use kube::client::AuthError;
+use kube::config::KubeconfigError;
+
+/// Of what a stranger said, only so much is repeated.
+const MOST_TEXT: usize = 200;
+
+/// Says why a request or a client failed. The text is fit for logs.
+pub fn describe(fault: &kube::Error) -> String {
+    match fault {
+        kube::Error::Api(status) => {
+            format!("the API server answered {}: {}", status.code, shorten(&status.message))
+        }
+        kube::Error::Auth(fault) => auth(fault),
+        kube::Error::InferKubeconfig(fault) => kubeconfig(fault),
+        kube::Error::Service(fault) => chain(fault.as_ref()),
+        kube::Error::HyperError(fault) => chain(fault),
+        // The address of a proxy may hold a password.
+        kube::Error::ProxyProtocolUnsupported { .. }
+        | kube::Error::ProxyProtocolDisabled { .. } => {
+            "the proxy-url is of a kind that is not understood; mend: use http, https or socks5"
+                .to_owned()
+        }
+        other => shorten(&chain(other)),
+    }
+}
+
+/// Says what is wrong with a kubeconfig.
+pub(super) fn kubeconfig(fault: &KubeconfigError) -> String {
+    match fault {
+        KubeconfigError::Parse(fault) => {
+            let place = fault.location().map_or_else(String::new, |at| {
+                format!(" at line {} column {}", at.line(), at.column())
+            });
+            format!("is no kubeconfig{place}; mend: look at it with `kubectl config view`")
+        }
+        // The address of a proxy may hold a password.
+        KubeconfigError::ParseProxyUrl(_) => {
+            "has a proxy-url that is no URL; mend: write it as http://HOST:PORT".to_owned()
+        }
+        other => shorten(&chain(other)),
+    }
+}
+
+/// An error with its causes, as far as they add something. It stops at what may quote a credential.
+fn chain(fault: &(dyn StdError + 'static)) -> String {
+    let mut text = String::new();
+    let mut next = Some(fault);
+    while let Some(fault) = next {
+        let (said, is_last) = match (fault.downcast_ref(), fault.downcast_ref()) {
+            (Some(fault), _) => (auth(fault), true),
+            (_, Some(fault)) => (kubeconfig(fault), true),
+            _ => (fault.to_string(), false),
+        };
+        // Many errors of this stack repeat their cause in their own text.
+        if !text.contains(&said) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&said);
+        }
+        next = if is_last { None } else { fault.source() };
+    }
+    text
+}
+
+/// Only variants whose text is known to hold nothing secret are repeated.
+fn auth(fault: &AuthError) -> String {
+    const BY_HAND: &str = "mend: run it by hand, as the kubeconfig writes it";
+    match fault {
+        AuthError::AuthExecStart(why) => {
+            format!("the credential plugin cannot be started: {why}; {BY_HAND}")
+        }
+        AuthError::AuthExecRun { out, .. } => {
+            format!("the credential plugin failed with {}; {BY_HAND}", out.status)
+        }
+        AuthError::ReadTokenFile(why, path) => {
+            format!("the token in {} cannot be read: {why}", path.display())
+        }
+        AuthError::InvalidBearerToken(_) => {
+            "the token has characters that none may have; mend: look for a line break in it"
+                .to_owned()
+        }
+        AuthError::MissingCommand => {
+            "the kubeconfig names no command of its credential plugin".to_owned()
+        }
+        AuthError::ExecPluginFailed => {
+            format!("the credential plugin answered without a status; {BY_HAND}")
+        }
+        AuthError::UnrefreshableTokenResponse => {
+            format!("the credential plugin answered without a token that expires; {BY_HAND}")
+        }
+        AuthError::Oidc(_) => "the OpenID Connect token cannot be renewed; mend: sign in again \
+             with the tool that wrote the kubeconfig"
+            .to_owned(),
+        _ => format!("the credential cannot be used or was not given by its plugin; {BY_HAND}"),
+    }
+}
+
+/// The beginning of a text, on one line.
+pub(super) fn shorten(text: &str) -> String {
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((cut, _)) = line.char_indices().nth(MOST_TEXT) {
+        line.truncate(cut);
+        line.push('…');
+    }
+    line
+}
+
+/// Whether it is the credential that failed, rather than the connection.
+pub(super) fn is_credential(fault: &kube::Error) -> bool {
+    if matches!(fault, kube::Error::Auth(_)) {
+        return true;
+    }
+    let mut next: Option<&(dyn StdError + 'static)> = Some(fault);
+    while let Some(fault) = next {
+        if fault.is::<AuthError>() {
+            return true;
+        }
+        next = fault.source();
+    }
+    false
+}

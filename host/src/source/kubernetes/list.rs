@@ -1,0 +1,135 @@
+//! Lists of all that exists, page by page.
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::api::{self, Fault, Form};
+use super::item::{Head, Page, PageMeta, with_kind};
+use super::plan::query;
+use super::watch::{Stop, Watch};
+use super::{Served, What};
+
+/// A list under way.
+pub(super) struct Pages<'a> {
+    watch: &'a Watch,
+    path: String,
+    selection: Vec<(&'static str, String)>,
+    form: Form,
+    token: Option<String>,
+    version: String,
+}
+
+impl<'a> Pages<'a> {
+    /// Everything that the watch selects, or, unselected, everything of its kind.
+    pub(super) fn new(watch: &'a Watch, served: &Served, form: Form, is_selected: bool) -> Self {
+        let selection = if is_selected { watch.plan.selection() } else { Vec::new() };
+        let path = watch.plan.path(served, None, None);
+        Self { watch, path, selection, form, token: Some(String::new()), version: String::new() }
+    }
+
+    /// The next page; none where there is none.
+    pub(super) async fn next(&self) -> Result<Option<Bytes>, Fault> {
+        let Some(token) = &self.token else { return Ok(None) };
+        let timing = &self.watch.cluster.timing;
+        let mut parameters = self.selection.clone();
+        parameters.push(("limit", timing.page.to_string()));
+        if !token.is_empty() {
+            parameters.push(("continue", token.clone()));
+        }
+        let (_, client) = self.watch.cluster.client().await;
+        let path = query(&self.path, &parameters);
+        api::get(&client, &path, self.form, timing.answer).await.map(Some)
+    }
+
+    /// The items of a page.
+    pub(super) fn read<'p>(&mut self, page: &'p [u8]) -> Result<Vec<&'p RawValue>, Fault> {
+        let page: Page<'p> = serde_json::from_slice(page)
+            .map_err(|fault| Fault::Broken(format!("a list cannot be read: {fault}")))?;
+        let PageMeta { resource_version, r#continue } = page.metadata;
+        self.version = resource_version;
+        self.token = Some(r#continue).filter(|token| !token.is_empty());
+        Ok(page.items.unwrap_or_default())
+    }
+
+    /// The version of the last page: that of an item, or of an earlier page, is no place to go on
+    /// from.
+    pub(super) fn version(self) -> String {
+        self.version
+    }
+}
+
+impl Watch {
+    /// The version of the newest list: as new as anything that was written before it was asked for.
+    pub(super) async fn newest_version(&self, served: &Served) -> Result<String, Stop> {
+        let path = query(&self.plan.path(served, None, None), &[("limit", "1".to_owned())]);
+        let (_, client) = self.cluster.client().await;
+        let bytes = api::get(&client, &path, Form::Metadata, self.cluster.timing.answer).await?;
+        let mut pages = Pages::new(self, served, Form::Metadata, false);
+        pages.read(&bytes)?;
+        Ok(pages.version())
+    }
+
+    /// Lists in pages, from beginning to end.
+    pub(super) async fn paged_list(&mut self, served: &Served) -> Result<String, Stop> {
+        let mut sent = 0;
+        let listed = self.send_pages(served, &mut sent).await;
+        self.listed += sent;
+        listed
+    }
+
+    async fn send_pages(&self, served: &Served, sent: &mut u64) -> Result<String, Stop> {
+        let need = &self.plan.need;
+        let mut pages = Pages::new(self, served, self.plan.form(), true);
+        while let Some(page) = pages.next().await? {
+            for item in pages.read(&page)? {
+                *sent += 1;
+                let json = with_kind(item, &need.api_version, &need.kind);
+                self.out.send(What::Listed(json)).await?;
+            }
+        }
+        Ok(pages.version())
+    }
+
+    /// Tells of all objects that exist, whatever the selector: what was known and is among them has
+    /// not been deleted.
+    pub(super) async fn tell_outside(&self, served: &Served) -> Result<(), Stop> {
+        let mut pages = Pages::new(self, served, Form::Metadata, false);
+        while let Some(page) = pages.next().await? {
+            for item in pages.read(&page)? {
+                let uid = Head::of(item)?.uid().to_owned();
+                self.out.send(What::Outside(uid)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives all that exists to rules that are new, once.
+    pub(super) async fn introduce_pages(&self, served: &Served) -> Result<(), Stop> {
+        let need = &self.plan.need;
+        let mut pages = Pages::new(self, served, self.plan.form(), true);
+        while let Some(page) = pages.next().await? {
+            for item in pages.read(&page)? {
+                let json = with_kind(item, &need.api_version, &need.kind);
+                self.out.send(What::Introduced(json)).await?;
+            }
+        }
+        Ok(self.out.send(What::IntroductionEnds).await?)
+    }
+
+    /// Uid and version of everything that the watch selects, and the version of the list.
+    pub(super) async fn versions(
+        &self,
+        served: &Served,
+    ) -> Result<(Vec<(String, String)>, String), Stop> {
+        let mut listed = Vec::new();
+        let mut pages = Pages::new(self, served, Form::Metadata, true);
+        while let Some(page) = pages.next().await? {
+            for item in pages.read(&page)? {
+                let head = Head::of(item)?;
+                let version = head.version().unwrap_or_default().to_owned();
+                listed.push((head.uid().to_owned(), version));
+            }
+        }
+        Ok((listed, pages.version()))
+    }
+}

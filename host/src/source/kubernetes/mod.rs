@@ -1,0 +1,193 @@
+//! A cluster as a source: an own loop over lists and watches, on raw JSON, for a ready-made one cannot
+//! go on from a saved version, nor say what was missed.
+//!
+//! One task keeps one watch ([`watch`]); all send what they see to the pipeline through one bounded
+//! channel, so that a pipeline that is behind makes them stop reading, up to the socket.
+
+mod api;
+mod fault;
+mod item;
+mod lease;
+mod lines;
+mod list;
+mod plan;
+pub mod rbac;
+pub mod rights;
+pub mod sign_in;
+mod status;
+mod verify;
+mod watch;
+
+use std::time::Duration;
+
+use tokio::sync::{Mutex, RwLock, mpsc, oneshot};
+
+use crate::model::{Seen, Timestamp};
+use crate::pipeline::ListStart;
+
+pub use api::Fault;
+pub use fault::describe;
+pub use lease::{Held, Lease};
+pub use plan::{Served, WatchPlan, discover, plan};
+pub use status::{WatchState, WatchStatus};
+pub use watch::{Resume, start};
+
+/// Items that wait for the pipeline.
+pub const ITEMS: usize = 1024;
+
+/// What a watch tells the pipeline.
+#[derive(Debug)]
+pub struct Item {
+    /// The watch's place among the plans.
+    pub watch: usize,
+    /// When it came.
+    pub at: Timestamp,
+    /// What it is.
+    pub what: What,
+}
+
+/// One thing that a watch saw.
+#[derive(Debug)]
+pub enum What {
+    /// A list of all that exists begins.
+    ListBegins(ListStart),
+    /// An object of the list.
+    Listed(String),
+    /// An object exists that a selector leaves out of the list.
+    Outside(String),
+    /// The list is whole; the watch goes on from this version.
+    ListEnds(String),
+    /// An object was created, changed or deleted.
+    Event {
+        /// How it was seen.
+        seen: Seen,
+        /// The object.
+        json: String,
+        /// The version to go on from.
+        version: Option<String>,
+    },
+    /// Nothing is missing up to this version; none: up to the one that is known already.
+    Progress(Option<String>),
+    /// An object of a list that is made for new rules only.
+    Introduced(String),
+    /// That list is whole.
+    IntroductionEnds,
+    /// The watch goes on where it was, and nothing was missed.
+    Resumed,
+    /// The watch lost its connection: until it is resumed nobody knows what happens.
+    Lost,
+    /// The kind is not served: there is nothing to see. With a reason where it was before.
+    Absent(Option<ListStart>),
+    /// Does a list of all versions belong to the history that is known?
+    Verify {
+        /// The version that the watch would go on from.
+        cursor: u64,
+        /// Uid and version of all that exists.
+        listed: Vec<(String, String)>,
+        /// What says no.
+        reply: oneshot::Sender<Option<String>>,
+    },
+    /// The watch has come past that list. Is something known still that it did not have?
+    CaughtUp {
+        /// What.
+        reply: oneshot::Sender<Option<String>>,
+    },
+}
+
+/// How patient a watch is.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// How long the server keeps a watch open before it is renewed.
+    pub watch: Duration,
+    /// A watch that says nothing for so long is broken.
+    pub stall: Duration,
+    /// How long an answer may take, a page of a list included.
+    pub answer: Duration,
+    /// The first wait after a failure, and the longest.
+    pub waits: (Duration, Duration),
+    /// How often it is looked whether a kind is served by now.
+    pub poll: Duration,
+    /// Objects of a page.
+    pub page: usize,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            watch: Duration::from_secs(280),
+            stall: Duration::from_secs(300),
+            answer: Duration::from_secs(60),
+            waits: (Duration::from_millis(500), Duration::from_secs(30)),
+            poll: Duration::from_secs(10),
+            page: 500,
+        }
+    }
+}
+
+/// Makes a fresh client when the old one is not accepted any longer.
+pub type Renew = Box<
+    dyn Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<kube::Client, String>> + Send>>
+        + Send
+        + Sync,
+>;
+
+/// The cluster, as all watches share it.
+pub struct Cluster {
+    client: RwLock<(u64, kube::Client)>,
+    renew: Renew,
+    renewing: Mutex<()>,
+    /// How patient its watches are.
+    pub timing: Timing,
+    /// How long the server keeps Kubernetes Events.
+    pub event_ttl: Duration,
+}
+
+impl Cluster {
+    /// A cluster that is signed in to.
+    pub fn new(client: kube::Client, renew: Renew, timing: Timing, event_ttl: Duration) -> Self {
+        Self {
+            client: RwLock::new((0, client)),
+            renew,
+            renewing: Mutex::new(()),
+            timing,
+            event_ttl,
+        }
+    }
+
+    /// The client, and its number: it grows when credentials are renewed.
+    pub async fn client(&self) -> (u64, kube::Client) {
+        self.client.read().await.clone()
+    }
+
+    /// The client of this number is not accepted: makes a new one, unless somebody did already.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn renew(&self, number: u64) -> Result<(), String> {
+        let _alone = self.renewing.lock().await;
+        if self.client.read().await.0 != number {
+            return Ok(());
+        }
+        let client = (self.renew)().await?;
+        *self.client.write().await = (number + 1, client);
+        Ok(())
+    }
+}
+
+/// The pipeline does not listen any longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Closed;
+
+/// Sends a watch's items.
+#[derive(Clone)]
+pub(super) struct Out {
+    watch: usize,
+    items: mpsc::Sender<Item>,
+}
+
+impl Out {
+    pub(super) async fn send(&self, what: What) -> Result<(), Closed> {
+        let at = crate::model::clock::now();
+        self.items.send(Item { watch: self.watch, at, what }).await.map_err(|_| Closed)
+    }
+}

@@ -1,0 +1,231 @@
+//! Which watches there are: one for each kind, or one for each kind and namespace.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::api::{self, Fault, Form};
+use super::rights::Right;
+use crate::config;
+use crate::model::Id;
+use crate::route::{Coverage, Need};
+
+/// A watch to keep.
+#[derive(Debug, Clone)]
+pub struct WatchPlan {
+    /// What it is called in logs, gaps and the journal: `Pod`, `Deployment.apps`, `Pod in shop`.
+    pub name: Arc<str>,
+    /// Why it is kept, and how narrow it may be.
+    pub need: Need,
+    /// Only this namespace; none: all.
+    pub namespace: Option<String>,
+    /// Of what it selects: a cursor of another selection says nothing.
+    pub digest: String,
+}
+
+/// How the API server serves a kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The name in paths, such as `pods`.
+    pub plural: String,
+    /// Whether its objects are in namespaces.
+    pub namespaced: bool,
+}
+
+impl Served {
+    /// How the API server most likely serves a kind, before it was asked.
+    pub fn guess(need: &Need) -> Self {
+        let (group, version) =
+            need.api_version.split_once('/').unwrap_or(("", need.api_version.as_str()));
+        let kind = kube::core::GroupVersionKind::gvk(group, version, &need.kind);
+        let plural = kube::core::ApiResource::from_gvk(&kind).plural;
+        Self { plural, namespaced: !is_of_cluster(need) }
+    }
+}
+
+/// Plans the watches for what the rules need. Where the account sees only some namespaces, each kind
+/// that has namespaces is watched in each.
+pub fn plan(needs: &[Need], settings: &config::Kubernetes) -> Vec<WatchPlan> {
+    let mut plans = Vec::new();
+    for need in needs {
+        let namespaces = match (&need.namespaces, settings.namespaces.as_slice()) {
+            _ if is_of_cluster(need) => None,
+            (None, []) => None,
+            (Some(wanted), []) => Some(wanted.clone()),
+            (None, allowed) => Some(allowed.to_vec()),
+            (Some(wanted), allowed) => {
+                Some(wanted.iter().filter(|name| allowed.contains(name)).cloned().collect())
+            }
+        };
+        match namespaces {
+            None => plans.push(WatchPlan::new(need, None)),
+            Some(names) => {
+                plans.extend(names.into_iter().map(|name| WatchPlan::new(need, Some(name))));
+            }
+        }
+    }
+    plans
+}
+
+/// Kinds without namespaces that are there in every cluster; of others the server is asked.
+fn is_of_cluster(need: &Need) -> bool {
+    const OF_CLUSTER: [(&str, &[&str]); 3] = [
+        ("", &["Namespace", "Node", "PersistentVolume"]),
+        ("storage.k8s.io", &["CSINode", "StorageClass", "VolumeAttachment"]),
+        ("apiextensions.k8s.io", &["CustomResourceDefinition"]),
+    ];
+    OF_CLUSTER
+        .iter()
+        .any(|(group, kinds)| *group == need.group() && kinds.contains(&need.kind.as_str()))
+}
+
+impl WatchPlan {
+    fn new(need: &Need, namespace: Option<String>) -> Self {
+        let mut name = need.kind.clone();
+        if !need.group().is_empty() {
+            name = format!("{name}.{}", need.group());
+        }
+        if let Some(namespace) = &namespace {
+            name = format!("{name} in {namespace}");
+        }
+        let digest = Id::of(
+            "watch",
+            &[
+                &need.api_version,
+                &need.label_selector,
+                &need.field_selector,
+                &u64::from(need.metadata_only),
+            ],
+        );
+        Self {
+            name: name.into(),
+            need: need.clone(),
+            namespace,
+            digest: digest.as_str().to_owned(),
+        }
+    }
+
+    /// What it is about.
+    pub fn coverage(&self) -> Coverage {
+        Coverage {
+            group: self.need.group().to_owned(),
+            kind: self.need.kind.clone(),
+            namespace: self.namespace.clone(),
+        }
+    }
+
+    /// Whether it is of Kubernetes Events: the API server keeps no window of them in memory, so it
+    /// sends no bookmarks.
+    pub fn is_of_events(&self) -> bool {
+        self.need.kind == "Event" && self.need.group().is_empty()
+    }
+
+    pub(super) fn form(&self) -> Form {
+        if self.need.metadata_only { Form::Metadata } else { Form::Full }
+    }
+
+    /// What the cluster must allow for it.
+    pub fn rights(&self, served: &Served) -> Vec<Right> {
+        let mut verbs = vec!["list", "watch"];
+        // An object that leaves a selector looks deleted: it is asked for.
+        if self.need.selects() {
+            verbs.push("get");
+        }
+        let rights = verbs.into_iter().map(|verb| Right {
+            group: self.need.group().to_owned(),
+            resource: served.plural.clone(),
+            verb: verb.to_owned(),
+            namespace: self.namespace.clone(),
+            name: None,
+        });
+        rights.collect()
+    }
+
+    /// The path of its objects; a name adds one of them.
+    pub(super) fn path(
+        &self,
+        served: &Served,
+        namespace: Option<&str>,
+        name: Option<&str>,
+    ) -> String {
+        let mut path = root(&self.need.api_version);
+        if let Some(namespace) =
+            namespace.or(self.namespace.as_deref()).filter(|_| served.namespaced)
+        {
+            path.push_str(&format!("/namespaces/{namespace}"));
+        }
+        path.push('/');
+        path.push_str(&served.plural);
+        if let Some(name) = name {
+            path.push('/');
+            path.push_str(name);
+        }
+        path
+    }
+
+    /// The query that selects its objects.
+    pub(super) fn selection(&self) -> Vec<(&'static str, String)> {
+        let mut query = Vec::new();
+        if !self.need.label_selector.is_empty() {
+            query.push(("labelSelector", self.need.label_selector.clone()));
+        }
+        if !self.need.field_selector.is_empty() {
+            query.push(("fieldSelector", self.need.field_selector.clone()));
+        }
+        query
+    }
+}
+
+fn root(api_version: &str) -> String {
+    if api_version.contains('/') {
+        format!("/apis/{api_version}")
+    } else {
+        format!("/api/{api_version}")
+    }
+}
+
+/// A path with its query.
+pub(super) fn query(path: &str, parameters: &[(&str, String)]) -> String {
+    if parameters.is_empty() {
+        return path.to_owned();
+    }
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(parameters);
+    format!("{path}?{}", query.finish())
+}
+
+#[derive(Deserialize)]
+struct Resources {
+    resources: Vec<Resource>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    name: String,
+    namespaced: bool,
+    kind: String,
+}
+
+/// Asks the API server how it serves a kind; none where it does not.
+///
+/// # Errors
+/// Where it cannot be asked.
+pub async fn discover(
+    client: &kube::Client,
+    need: &Need,
+    within: Duration,
+) -> Result<Option<Served>, Fault> {
+    let bytes = match api::get(client, &root(&need.api_version), Form::Full, within).await {
+        Ok(bytes) => bytes,
+        Err(Fault::NotServed(_)) => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    let found: Resources = serde_json::from_slice(&bytes).map_err(|fault| {
+        Fault::Broken(format!("what {} serves cannot be read: {fault}", need.api_version))
+    })?;
+    let found = found.resources.into_iter();
+    // Names with a slash are parts of other kinds, such as pods/status.
+    let mut found = found.filter(|one| one.kind == need.kind && !one.name.contains('/'));
+    Ok(found.next().map(|one| Served { plural: one.name, namespaced: one.namespaced }))
+}

@@ -1,0 +1,205 @@
+//! Roles as they are written, and as a reader of YAML takes them.
+
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::*;
+
+fn right(group: &str, resource: &str, verb: &str, namespace: &str, name: &str) -> Right {
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Right {
+        group: group.to_owned(),
+        resource: resource.to_owned(),
+        verb: verb.to_owned(),
+        namespace: some(namespace),
+        name: some(name),
+    }
+}
+
+/// Reads the documents of a manifest as JSON.
+fn documents(text: &str) -> Vec<Value> {
+    Yaml::load_from_str(text).unwrap().iter().map(json).collect()
+}
+
+fn json(node: &Yaml<'_>) -> Value {
+    match node {
+        Yaml::Value(Scalar::String(text)) => Value::String(text.to_string()),
+        Yaml::Sequence(items) => items.iter().map(json).collect(),
+        Yaml::Mapping(members) => Value::Object(
+            members.iter().map(|(k, v)| (k.as_str().unwrap().to_owned(), json(v))).collect(),
+        ),
+        other => panic!("neither text nor list nor mapping: {other:?}"),
+    }
+}
+
+fn typed<T: DeserializeOwned>(value: &Value) -> T {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+#[test]
+fn rights_in_the_whole_cluster_are_one_cluster_role() {
+    let rights = [
+        right("", "pods", "watch", "", ""),
+        right("", "pods", "list", "", ""),
+        right("", "events", "list", "", ""),
+        right("", "events", "watch", "", ""),
+        right("", "events", "watch", "", ""),
+        right("apps", "deployments", "list", "", ""),
+        right("apps", "deployments", "watch", "", ""),
+        right("", "nodes", "get", "", ""),
+    ];
+    let expected = r#"# What Klaxon must be allowed, and no more.
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: "klaxon:monitoring:klaxon"
+rules:
+  - apiGroups: [""]
+    resources: [events, pods]
+    verbs: [list, watch]
+  - apiGroups: [""]
+    resources: [nodes]
+    verbs: [get]
+  - apiGroups: [apps]
+    resources: [deployments]
+    verbs: [list, watch]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: "klaxon:monitoring:klaxon"
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: "klaxon:monitoring:klaxon"
+subjects:
+  - kind: ServiceAccount
+    name: klaxon
+    namespace: monitoring
+"#;
+    assert_eq!(manifest(&rights, "klaxon", "monitoring"), expected);
+}
+
+#[test]
+fn rights_in_namespaces_are_a_role_in_each_and_names_narrow_them() {
+    let rights = [
+        right("", "pods", "watch", "b", ""),
+        right("", "secrets", "get", "a", "two"),
+        right("", "secrets", "get", "a", "one"),
+        right("", "secrets", "patch", "a", "one"),
+        right("", "secrets", "create", "a", "one"),
+    ];
+    let expected = r#"# What Klaxon must be allowed, and no more.
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: "klaxon:ops:watcher"
+  namespace: a
+rules:
+  - apiGroups: [""]
+    resources: [secrets]
+    verbs: [create]
+  - apiGroups: [""]
+    resources: [secrets]
+    resourceNames: [one]
+    verbs: [patch]
+  - apiGroups: [""]
+    resources: [secrets]
+    resourceNames: [one, two]
+    verbs: [get]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: "klaxon:ops:watcher"
+  namespace: a
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: "klaxon:ops:watcher"
+subjects:
+  - kind: ServiceAccount
+    name: watcher
+    namespace: ops
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: "klaxon:ops:watcher"
+  namespace: b
+rules:
+  - apiGroups: [""]
+    resources: [pods]
+    verbs: [watch]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: "klaxon:ops:watcher"
+  namespace: b
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: "klaxon:ops:watcher"
+subjects:
+  - kind: ServiceAccount
+    name: watcher
+    namespace: ops
+"#;
+    assert_eq!(manifest(&rights, "watcher", "ops"), expected);
+}
+
+#[test]
+fn what_is_granted_more_widely_is_not_granted_again() {
+    let rights = [
+        right("", "pods", "watch", "", ""),
+        right("", "pods", "watch", "a", ""),
+        right("", "pods", "get", "a", "web"),
+        right("", "pods", "get", "a", ""),
+    ];
+    let read = documents(&manifest(&rights, "klaxon", "ops"));
+    assert_eq!(read.len(), 4);
+    let role: Role = typed(&read[2]);
+    let rules = role.rules.unwrap();
+    assert_eq!(rules.len(), 1);
+    assert_eq!(rules[0].verbs, ["get"]);
+    assert_eq!(rules[0].resource_names, None);
+}
+
+#[test]
+fn what_is_written_is_what_kubernetes_reads() {
+    let rights = [
+        right("", "pods", "watch", "", ""),
+        right("", "configmaps", "get", "a", "name:\"with\\ every#thing\u{7f}\u{1f600}"),
+        right("", "configmaps", "get", "null", "yes"),
+        right("metrics.k8s.io", "*", "*", "null", ""),
+    ];
+    let read = documents(&manifest(&rights, "klaxon", "1"));
+    assert_eq!(read.len(), 6);
+    let wide: ClusterRole = typed(&read[0]);
+    assert_eq!(wide.rules.unwrap()[0].resources.as_deref().unwrap(), ["pods"]);
+    let binding: ClusterRoleBinding = typed(&read[1]);
+    let subjects = binding.subjects.unwrap();
+    assert_eq!(subjects[0].namespace.as_deref(), Some("1"));
+    assert_eq!(binding.role_ref.name, wide.metadata.name.unwrap());
+    let role: Role = typed(&read[2]);
+    let rule = &role.rules.unwrap()[0];
+    let name = "name:\"with\\ every#thing\u{7f}\u{1f600}";
+    assert_eq!(rule.resource_names.as_deref().unwrap(), [name]);
+    let odd: Role = typed(&read[4]);
+    assert_eq!(odd.metadata.namespace.as_deref(), Some("null"));
+    let rules = odd.rules.unwrap();
+    assert_eq!(rules[0].resource_names.as_deref().unwrap(), ["yes"]);
+    assert_eq!(rules[1].verbs, ["*"]);
+    let binding: RoleBinding = typed(&read[5]);
+    assert_eq!(binding.role_ref.kind, "Role");
+}
+
+#[test]
+fn without_rights_there_is_nothing_to_apply() {
+    assert_eq!(manifest(&[], "klaxon", "ops"), "# What Klaxon must be allowed, and no more.\n");
+}

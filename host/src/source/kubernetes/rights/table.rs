@@ -1,0 +1,126 @@
+//! Reviewed rights as people and programs read them.
+
+use serde_json::{Value, json};
+
+use super::{Answer, Right};
+
+const HEAD: [&str; 4] = ["RESOURCE", "VERB", "NAMESPACE", "ANSWER"];
+/// Stands for the whole cluster: no namespace can have this name.
+const EVERYWHERE: &str = "*";
+
+/// A table for people: a head and a line for each right.
+pub fn table(reviewed: &[(Right, Answer)]) -> String {
+    let mut lines = vec![HEAD.map(str::to_owned)];
+    lines.extend(reviewed.iter().map(|(right, answer)| {
+        let resource = match &right.name {
+            Some(name) => format!("{} {name}", right.qualified()),
+            None => right.qualified(),
+        };
+        let namespace = right.namespace.as_deref().unwrap_or(EVERYWHERE);
+        [resource, right.verb.clone(), namespace.to_owned(), words(answer)]
+    }));
+    let width = |column: usize| {
+        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
+    };
+    let [first, second, third] = [width(0), width(1), width(2)];
+    let mut text = String::new();
+    for [resource, verb, namespace, answer] in &lines {
+        let line = format!("{resource:first$}  {verb:second$}  {namespace:third$}  {answer}\n");
+        text.push_str(&line);
+    }
+    text
+}
+
+/// For programs: a list of objects, in the order of the rights.
+pub fn document(reviewed: &[(Right, Answer)]) -> Value {
+    reviewed
+        .iter()
+        .map(|(right, answer)| {
+            let (word, why) = match answer {
+                Answer::Granted => ("granted", None),
+                Answer::Missing { why } => ("missing", Some(why)),
+                Answer::Unknown { why } => ("unknown", Some(why)),
+            };
+            json!({
+                "group": right.group,
+                "resource": right.resource,
+                "verb": right.verb,
+                "namespace": right.namespace,
+                "name": right.name,
+                "answer": word,
+                "why": why,
+            })
+        })
+        .collect()
+}
+
+fn words(answer: &Answer) -> String {
+    match answer {
+        Answer::Granted => "granted".to_owned(),
+        Answer::Missing { why } => format!("missing: {why}"),
+        Answer::Unknown { why } => format!("unknown: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn right(group: &str, resource: &str, verb: &str, namespace: Option<&str>) -> Right {
+        Right {
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+            verb: verb.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            name: None,
+        }
+    }
+
+    fn reviewed() -> Vec<(Right, Answer)> {
+        let secret = Right { name: Some("x".to_owned()), ..right("", "secrets", "get", Some("a")) };
+        vec![
+            (right("", "pods", "watch", Some("a")), Answer::Granted),
+            (
+                right("apps", "deployments/scale", "list", None),
+                Answer::Missing { why: "no rule allows it".to_owned() },
+            ),
+            (secret, Answer::Unknown { why: "not reviewed".to_owned() }),
+        ]
+    }
+
+    #[test]
+    fn a_table_has_a_line_for_each_right() {
+        let expected = "\
+RESOURCE                VERB   NAMESPACE  ANSWER
+pods                    watch  a          granted
+deployments.apps/scale  list   *          missing: no rule allows it
+secrets x               get    a          unknown: not reviewed
+";
+        assert_eq!(table(&reviewed()), expected);
+    }
+
+    #[test]
+    fn a_document_has_an_object_for_each_right() {
+        assert_eq!(
+            document(&reviewed())[1],
+            json!({
+                "group": "apps", "resource": "deployments/scale", "verb": "list",
+                "namespace": null, "name": null,
+                "answer": "missing", "why": "no rule allows it",
+            })
+        );
+    }
+
+    #[test]
+    fn a_right_is_shown_as_a_sentence_would_say_it() {
+        let shown: Vec<String> = reviewed().iter().map(|(right, _)| right.to_string()).collect();
+        assert_eq!(
+            shown,
+            [
+                r#"watch pods in namespace "a""#,
+                "list deployments.apps/scale in the whole cluster",
+                r#"get secrets "x" in namespace "a""#,
+            ]
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! Whether a saved version still belongs to the cluster's history.
+//!
+//! After etcd is restored from a snapshot versions are given a second time: a watch from the old one
+//! is answered without an error, and leaves out all that happened up to it. So before a watch goes on
+//! after an interruption, the versions of all that exists are compared with what is known.
+
+use tokio::sync::oneshot;
+
+use super::api::Fault;
+use super::watch::{Stop, Watch};
+use super::{Closed, Served, What};
+
+impl Watch {
+    /// Returns why the version belongs to another history, if it does; and else the version at which
+    /// this was looked at.
+    pub(super) async fn verify(
+        &self,
+        served: &Served,
+        cursor: &str,
+    ) -> Result<Result<Option<u64>, String>, Stop> {
+        let newest = self.newest_version(served).await?;
+        let (Ok(cursor), Ok(newest)) = (cursor.parse::<u64>(), newest.parse::<u64>()) else {
+            // Versions that are no numbers cannot be compared (and no API server makes such).
+            return Ok(Ok(None));
+        };
+        if newest < cursor {
+            return Ok(Err(format!(
+                "the cluster is at version {newest}, and was at {cursor} before: another history (etcd restored)"
+            )));
+        }
+        let (listed, version) = self.versions(served).await?;
+        let (reply, answer) = oneshot::channel();
+        self.out.send(What::Verify { cursor, listed, reply }).await?;
+        match answer.await.map_err(|_| Closed)? {
+            Some(why) => Ok(Err(format!("{why}: another history (etcd restored)"))),
+            None => Ok(Ok(version.parse().ok())),
+        }
+    }
+
+    /// The watch has come past the list that was compared: what that did not have must have been
+    /// deleted by now.
+    pub(super) async fn caught_up(&self) -> Result<(), Stop> {
+        let (reply, answer) = oneshot::channel();
+        self.out.send(What::CaughtUp { reply }).await?;
+        match answer.await.map_err(|_| Closed)? {
+            Some(uid) => Err(Stop::OtherHistory(format!(
+                "object {uid} is gone and was never deleted: another history (etcd restored)"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Closed> for Stop {
+    fn from(Closed: Closed) -> Self {
+        Self::Closed
+    }
+}

@@ -1,0 +1,228 @@
+//! Every metric that there is: names, labels and help texts are in this file and nowhere else.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+/// Names and values of labels, always in the same order.
+type Labels<const N: usize> = [(&'static str, String); N];
+type Counters<const N: usize> = Family<Labels<N>, Counter>;
+type Counts<const N: usize> = Family<Labels<N>, Gauge>;
+type Seconds<const N: usize> = Family<Labels<N>, Gauge<f64, AtomicU64>>;
+
+/// A commit waits for the disk: a millisecond on a good one, seconds on one that fails.
+const COMMIT_BUCKETS: [f64; 11] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// What the service counts about itself. All methods are cheap and never wait for long; label values
+/// are names from the configuration or the contract, never those of objects.
+pub struct Metrics {
+    registry: Registry,
+    watch_events: Counters<1>,
+    watch_restarts: Counters<2>,
+    watch_gaps: Counters<1>,
+    watch_last_event: Seconds<1>,
+    watch_last_progress: Seconds<1>,
+    watch_lag: Seconds<1>,
+    watch_in_sync: Counts<1>,
+    objects_known: Counts<1>,
+    events: Counters<1>,
+    verdicts: Counters<2>,
+    failures: Counters<2>,
+    commits: Counter,
+    commit_seconds: Histogram,
+    deliveries: Counters<2>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// Registers all metrics; `version` is that of the program.
+    pub fn new(version: &str) -> Self {
+        let mut registry = Registry::with_prefix("klaxon");
+        let build = Info::new([("version", version.to_owned())]);
+        registry.register("build", "The version that runs", build);
+        let commit_seconds = Histogram::new(COMMIT_BUCKETS);
+        let mut metrics = Self {
+            registry,
+            watch_events: Family::default(),
+            watch_restarts: Family::default(),
+            watch_gaps: Family::default(),
+            watch_last_event: Family::default(),
+            watch_last_progress: Family::default(),
+            watch_lag: Family::default(),
+            watch_in_sync: Family::default(),
+            objects_known: Family::default(),
+            events: Family::default(),
+            verdicts: Family::default(),
+            failures: Family::default(),
+            commits: Counter::default(),
+            commit_seconds,
+            deliveries: Family::default(),
+        };
+        metrics.register_watches();
+        metrics.register_work();
+        metrics
+    }
+
+    // The registry appends `_total` to the names of counters and `_info` to that of the build.
+    fn register_watches(&mut self) {
+        let registry = &mut self.registry;
+        let events = self.watch_events.clone();
+        registry.register("watch_events", "Watch events received", events);
+        let restarts = self.watch_restarts.clone();
+        registry.register("watch_restarts", "Watches that had to be opened again", restarts);
+        let gaps = self.watch_gaps.clone();
+        registry.register("watch_gaps", "Spans that are not provably complete", gaps);
+        registry.register(
+            "watch_last_event_timestamp_seconds",
+            "When the last watch event came",
+            self.watch_last_event.clone(),
+        );
+        registry.register(
+            "watch_last_progress_timestamp_seconds",
+            "When the watch was last known to be alive: an event, a bookmark or a probe",
+            self.watch_last_progress.clone(),
+        );
+        registry.register(
+            "watch_lag_seconds",
+            "From the newest time in an object to the commit of what was decided about it",
+            self.watch_lag.clone(),
+        );
+        registry.register(
+            "watch_in_sync",
+            "1 if the first list is committed and the watch follows, else 0",
+            self.watch_in_sync.clone(),
+        );
+        let known = self.objects_known.clone();
+        registry.register("objects_known", "Objects that the journal knows", known);
+    }
+
+    fn register_work(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("events", "Events given to a rule", self.events.clone());
+        registry.register("verdicts", "Verdicts of a rule", self.verdicts.clone());
+        registry.register("failures", "Calls of a rule that failed", self.failures.clone());
+        registry.register("commits", "Commits of the journal", self.commits.clone());
+        let seconds = self.commit_seconds.clone();
+        registry.register("commit_seconds", "How long a commit of the journal took", seconds);
+        let deliveries = self.deliveries.clone();
+        registry.register(
+            "deliveries",
+            "Deliveries that ended, or attempts that failed",
+            deliveries,
+        );
+    }
+
+    /// Counts watch events that were received.
+    pub fn watch_events(&self, watch: &str, count: u64) {
+        self.watch_events.get_or_create(&[label("watch", watch)]).inc_by(count);
+    }
+
+    /// Counts a watch that had to be opened again; the reason is one of a few words.
+    pub fn watch_restart(&self, watch: &str, reason: &str) {
+        let labels = [label("watch", watch), label("reason", reason)];
+        self.watch_restarts.get_or_create(&labels).inc();
+    }
+
+    /// Counts a span that is not provably complete.
+    pub fn watch_gap(&self, watch: &str) {
+        self.watch_gaps.get_or_create(&[label("watch", watch)]).inc();
+    }
+
+    /// Says when the last watch event came, in seconds since 1970.
+    pub fn watch_last_event(&self, watch: &str, seconds: f64) {
+        set(&self.watch_last_event, watch, seconds);
+    }
+
+    /// Says when the watch was last known to be alive, in seconds since 1970.
+    pub fn watch_last_progress(&self, watch: &str, seconds: f64) {
+        set(&self.watch_last_progress, watch, seconds);
+    }
+
+    /// Says how old the newest time of an object was when what was decided about it was committed.
+    pub fn watch_lag(&self, watch: &str, seconds: f64) {
+        set(&self.watch_lag, watch, seconds);
+    }
+
+    /// Says whether the watch follows what its first list began.
+    pub fn watch_in_sync(&self, watch: &str, is_in_sync: bool) {
+        let labels = [label("watch", watch)];
+        self.watch_in_sync.get_or_create(&labels).set(i64::from(is_in_sync));
+    }
+
+    /// Forgets a watch that is no more: else its age would grow for ever.
+    pub fn forget_watch(&self, watch: &str) {
+        let labels = [label("watch", watch)];
+        self.watch_in_sync.remove(&labels);
+        for family in [&self.watch_last_event, &self.watch_last_progress, &self.watch_lag] {
+            family.remove(&labels);
+        }
+    }
+
+    /// Says how many objects of a kind are known.
+    pub fn objects_known(&self, kind: &str, count: u64) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.objects_known.get_or_create(&[label("kind", kind)]).set(count);
+    }
+
+    /// Counts events that were given to a rule.
+    pub fn events(&self, rule: &str, count: u64) {
+        self.events.get_or_create(&[label("rule", rule)]).inc_by(count);
+    }
+
+    /// Counts verdicts of a rule.
+    pub fn verdicts(&self, rule: &str, code: &str, count: u64) {
+        let labels = [label("rule", rule), label("code", code)];
+        self.verdicts.get_or_create(&labels).inc_by(count);
+    }
+
+    /// Counts a call of a rule that failed.
+    pub fn failure(&self, rule: &str, kind: &str) {
+        self.failures.get_or_create(&[label("rule", rule), label("kind", kind)]).inc();
+    }
+
+    /// Counts a commit and how long it took.
+    pub fn commit(&self, took: std::time::Duration) {
+        self.commits.inc();
+        self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts what came of a delivery; the outcome is one of a few words.
+    pub fn delivery(&self, target: &str, outcome: &str) {
+        let labels = [label("target", target), label("outcome", outcome)];
+        self.deliveries.get_or_create(&labels).inc();
+    }
+
+    /// All of it as OpenMetrics text.
+    ///
+    /// # Errors
+    /// Where a value cannot be written.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+fn label(name: &'static str, value: &str) -> (&'static str, String) {
+    (name, value.to_owned())
+}
+
+fn set(family: &Seconds<1>, watch: &str, seconds: f64) {
+    family.get_or_create(&[label("watch", watch)]).set(seconds);
+}
+
+#[cfg(test)]
+mod tests;

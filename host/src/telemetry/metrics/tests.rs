@@ -1,0 +1,94 @@
+//! What a scraper sees.
+
+use std::time::Duration;
+
+use super::*;
+
+#[test]
+fn every_metric_has_its_name_labels_and_kind() {
+    let metrics = Metrics::new("1.2.3");
+    metrics.watch_events("pods", 3);
+    metrics.watch_restart("pods", "stalled");
+    metrics.watch_gap("pods");
+    metrics.watch_last_event("pods", 1_700_000_000.25);
+    metrics.watch_last_progress("pods", 1_700_000_001.0);
+    metrics.watch_lag("pods", 0.5);
+    metrics.watch_in_sync("pods", true);
+    metrics.objects_known("Pod", 12);
+    metrics.events("akkeris", 2);
+    metrics.verdicts("akkeris", "R14", 1);
+    metrics.failure("akkeris", "trap");
+    metrics.commit(Duration::from_millis(2));
+    metrics.delivery("a \"b\"\n", "delivered");
+    let expected = r#"# HELP klaxon_build The version that runs.
+# TYPE klaxon_build info
+klaxon_build_info{version="1.2.3"} 1
+# HELP klaxon_watch_events Watch events received.
+# TYPE klaxon_watch_events counter
+klaxon_watch_events_total{watch="pods"} 3
+# HELP klaxon_watch_restarts Watches that had to be opened again.
+# TYPE klaxon_watch_restarts counter
+klaxon_watch_restarts_total{watch="pods",reason="stalled"} 1
+# HELP klaxon_watch_gaps Spans that are not provably complete.
+# TYPE klaxon_watch_gaps counter
+klaxon_watch_gaps_total{watch="pods"} 1
+# HELP klaxon_watch_last_event_timestamp_seconds When the last watch event came.
+# TYPE klaxon_watch_last_event_timestamp_seconds gauge
+klaxon_watch_last_event_timestamp_seconds{watch="pods"} 1700000000.25
+# HELP klaxon_watch_last_progress_timestamp_seconds When the watch was last known to be alive: an event, a bookmark or a probe.
+# TYPE klaxon_watch_last_progress_timestamp_seconds gauge
+klaxon_watch_last_progress_timestamp_seconds{watch="pods"} 1700000001.0
+# HELP klaxon_watch_lag_seconds From the newest time in an object to the commit of what was decided about it.
+# TYPE klaxon_watch_lag_seconds gauge
+klaxon_watch_lag_seconds{watch="pods"} 0.5
+# HELP klaxon_watch_in_sync 1 if the first list is committed and the watch follows, else 0.
+# TYPE klaxon_watch_in_sync gauge
+klaxon_watch_in_sync{watch="pods"} 1
+# HELP klaxon_objects_known Objects that the journal knows.
+# TYPE klaxon_objects_known gauge
+klaxon_objects_known{kind="Pod"} 12
+# HELP klaxon_events Events given to a rule.
+# TYPE klaxon_events counter
+klaxon_events_total{rule="akkeris"} 2
+# HELP klaxon_verdicts Verdicts of a rule.
+# TYPE klaxon_verdicts counter
+klaxon_verdicts_total{rule="akkeris",code="R14"} 1
+# HELP klaxon_failures Calls of a rule that failed.
+# TYPE klaxon_failures counter
+klaxon_failures_total{rule="akkeris",kind="trap"} 1
+# HELP klaxon_commits Commits of the journal.
+# TYPE klaxon_commits counter
+klaxon_commits_total 1
+# HELP klaxon_commit_seconds How long a commit of the journal took.
+# TYPE klaxon_commit_seconds histogram
+klaxon_commit_seconds_sum 0.002
+klaxon_commit_seconds_count 1
+klaxon_commit_seconds_bucket{le="0.001"} 0
+klaxon_commit_seconds_bucket{le="0.0025"} 1
+klaxon_commit_seconds_bucket{le="0.005"} 1
+klaxon_commit_seconds_bucket{le="0.01"} 1
+klaxon_commit_seconds_bucket{le="0.025"} 1
+klaxon_commit_seconds_bucket{le="0.05"} 1
+klaxon_commit_seconds_bucket{le="0.1"} 1
+klaxon_commit_seconds_bucket{le="0.25"} 1
+klaxon_commit_seconds_bucket{le="0.5"} 1
+klaxon_commit_seconds_bucket{le="1.0"} 1
+klaxon_commit_seconds_bucket{le="5.0"} 1
+klaxon_commit_seconds_bucket{le="+Inf"} 1
+# HELP klaxon_deliveries Deliveries that ended, or attempts that failed.
+# TYPE klaxon_deliveries counter
+klaxon_deliveries_total{target="a \"b\"\n",outcome="delivered"} 1
+# EOF
+"#;
+    assert_eq!(metrics.encode().unwrap(), expected);
+}
+
+#[test]
+fn a_watch_that_is_no_more_is_not_shown_as_late() {
+    let metrics = Metrics::new("1");
+    metrics.watch_in_sync("pods", true);
+    metrics.watch_last_progress("pods", 1.0);
+    metrics.forget_watch("pods");
+    let text = metrics.encode().unwrap();
+    assert!(!text.contains("watch=\"pods\""), "{text}");
+}

@@ -1,0 +1,163 @@
+//! Every fault of lists and watches: the service goes on, sees everything once, and says what may
+//! have been missed.
+
+use super::{WATCHES, pod, site};
+use crate::fake_api::{FakeApi, Fault, Matching, Verb};
+use crate::support::live::Site;
+
+/// A run that was stopped, changes that came while it was away, and a fault that meets its return.
+/// What it saw is complete and without repeats; returns its gaps of pods.
+async fn returns(fault: Fault, matching: Matching, times: usize) -> Vec<String> {
+    let name = format!("{fault:?} {matching:?}");
+    let api = FakeApi::start().await;
+    for name in ["changed", "gone"] {
+        api.put(pod(name, "web"));
+    }
+    let site = site(&api);
+    let running = site.start();
+    site.wait("the list", |seen| seen.len() == 2);
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    api.put(pod("changed", "other"));
+    api.delete("Pod", "a", "gone");
+    api.put(pod("new", "web"));
+    api.fault(fault, matching, times);
+    let running = site.start();
+    let has = |seen: &[String], what: &str| seen.iter().any(|one| one.starts_with(what));
+    site.wait(&name, |seen| {
+        has(seen, "modified Pod/changed")
+            && has(seen, "deleted Pod/gone")
+            && has(seen, "added Pod/new")
+    });
+    api.put(pod("later", "web"));
+    let seen = site.wait(&name, |seen| has(seen, "added Pod/later"));
+    assert_eq!(seen.len(), 6, "{name}: {seen:?}");
+    assert_eq!(api.faults_left(), 0, "{name} was not met");
+    running.stop();
+    pods(&site)
+}
+
+fn pods(site: &Site) -> Vec<String> {
+    site.gaps().into_iter().filter(|gap| gap.starts_with("Pod")).collect()
+}
+
+fn list() -> Matching {
+    Matching::of(Verb::List, "pods")
+}
+
+fn watch() -> Matching {
+    Matching::of(Verb::Watch, "pods")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_be_gone_on_from_loses_nothing() {
+    for (fault, matching, times) in [
+        (Fault::Status(500), list(), 2),
+        (Fault::Status(503), watch(), 2),
+        (Fault::TooManyRequests { retry_after_seconds: 1 }, watch(), 1),
+        (Fault::Unauthorized, watch(), 2),
+        (Fault::TruncatedList, list(), 2),
+        (Fault::RefuseConnection, Matching::plural("pods"), 2),
+        (Fault::ResetAfter { lines: 1 }, watch(), 2),
+        (Fault::CloseAfter { lines: 1 }, watch(), 2),
+        (Fault::SilentAfter { lines: 1 }, watch(), 1),
+        (Fault::GarbageLine { after: 1 }, watch(), 1),
+        (Fault::ErrorAfter { lines: 1, code: 500, reason: "InternalError" }, watch(), 1),
+        (Fault::ErrorAfter { lines: 1, code: 429, reason: "TooManyRequests" }, watch(), 1),
+        (Fault::Delay { millis: 300 }, watch(), 1),
+    ] {
+        let name = format!("{fault:?}");
+        assert_eq!(returns(fault, matching, times).await, [""; 0], "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_gone_on_from_is_a_gap() {
+    for (fault, matching) in [
+        (Fault::Gone, watch()),
+        (Fault::ErrorAfter { lines: 0, code: 410, reason: "Expired" }, watch()),
+        (Fault::ErrorAfter { lines: 2, code: 410, reason: "Gone" }, watch()),
+    ] {
+        let name = format!("{fault:?}");
+        assert_eq!(returns(fault, matching, 1).await.len(), 1, "{name}");
+    }
+}
+
+/// A first list that meets a fault, streamed or in pages.
+async fn first_list(streamed: bool, fault: Fault, matching: Matching, times: usize) -> Vec<String> {
+    let name = format!("{fault:?}, streamed: {streamed}");
+    let api = FakeApi::start().await;
+    api.streaming_lists(streamed);
+    for number in 0..12 {
+        api.put(pod(&format!("pod-{number:02}"), "web"));
+    }
+    api.fault(fault, matching, times);
+    let site = site(&api);
+    let running = site.start();
+    site.wait(&name, |seen| seen.len() >= 12);
+    site.wait_until_following(&WATCHES);
+    api.put(pod("later", "web"));
+    let seen = site.wait(&name, |seen| seen.iter().any(|one| one == "added Pod/later"));
+    assert_eq!(seen.len(), 13, "{name}: {seen:?}");
+    assert_eq!(seen.iter().filter(|one| one.starts_with("snapshot")).count(), 12, "{name}");
+    assert_eq!(api.faults_left(), 0, "{name} was not met");
+    running.stop();
+    pods(&site)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_list_that_breaks_off_begins_again_and_says_so() {
+    let gaps = first_list(true, Fault::ResetAfter { lines: 6 }, watch(), 1).await;
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    let gaps = first_list(false, Fault::ExpiredContinue, list(), 1).await;
+    assert!(gaps[0].contains("the first list broke off"), "{gaps:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_list_that_never_began_is_no_gap() {
+    for streamed in [true, false] {
+        for fault in [Fault::Status(500), Fault::RefuseConnection, Fault::Unauthorized] {
+            let gaps = first_list(streamed, fault, Matching::plural("pods"), 2).await;
+            assert_eq!(gaps, [""; 0]);
+        }
+    }
+    assert_eq!(first_list(false, Fault::TruncatedList, list(), 1).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_cannot_be_read_is_set_aside_and_harms_no_other() {
+    let api = FakeApi::start().await;
+    for number in 0..3 {
+        api.put(pod(&format!("pod-{number}"), "web"));
+    }
+    api.fault(Fault::BadObject, watch(), 1);
+    let site = site(&api);
+    let running = site.start();
+    site.wait("the others", |seen| seen.len() == 2);
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    let aside = site.rows("SELECT scope || ': ' || reason FROM quarantine");
+    assert!(aside[0].starts_with("Pod: Pod cannot be decoded"), "{aside:?}");
+    // It is no sign of another history.
+    let running = site.start();
+    api.put(pod("later", "web"));
+    site.wait("what comes later", |seen| seen.iter().any(|one| one == "added Pod/later"));
+    running.stop();
+    assert_eq!(pods(&site), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_is_away_for_a_while() {
+    let api = FakeApi::start().await;
+    api.put(pod("first", "web"));
+    let site = site(&api);
+    let running = site.start();
+    site.wait_for(&["snapshot Pod/first"]);
+    site.wait_until_following(&WATCHES);
+    api.down();
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    api.put(pod("first", "other"));
+    api.up();
+    site.wait_for(&["snapshot Pod/first", "modified Pod/first"]);
+    running.stop();
+}

@@ -1,0 +1,101 @@
+//! Kubernetes Events: counted up, repeated by lists, gone after their time.
+
+use serde_json::json;
+
+use super::{WATCHES, notice, pod, site};
+use crate::fake_api::{FakeApi, Fault, Matching, Verb};
+use crate::support::live::Site;
+
+/// `change/delta` of each Kubernetes Event that was seen.
+fn deltas(site: &Site) -> Vec<String> {
+    let sights = site.sights("witness").into_iter().map(|one| one["payload"].clone());
+    let notices = sights.filter(|sight| sight["kind"] == "Event");
+    notices.map(|one| format!("{} {}", one["change"].as_str().unwrap(), one["delta"])).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_that_grows_is_told_by_how_much() {
+    let api = FakeApi::start().await;
+    api.put(notice("old", 7));
+    let site = site(&api);
+    let running = site.start();
+    site.wait("the list", |seen| seen.len() == 1);
+    site.wait_until_following(&WATCHES);
+    api.put(notice("old", 9));
+    api.put(notice("new", 1));
+    api.put(notice("new", 4));
+    site.wait("the changes", |seen| seen.len() == 4);
+    running.stop();
+    api.put(notice("new", 10));
+    let running = site.start();
+    site.wait("what came meanwhile", |seen| seen.len() == 5);
+    // Its time is over: that is no news, and it is forgotten.
+    api.delete("Event", "a", "old");
+    api.put(pod("last", "web"));
+    site.wait("the last", |seen| seen.len() == 6);
+    running.stop();
+    assert_eq!(deltas(&site), ["snapshot 0", "modified 2", "added 1", "modified 3", "modified 6"]);
+    assert_eq!(site.rows("SELECT name FROM objects WHERE kind = 'Event'"), ["new"]);
+    assert_eq!(site.gaps(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_short_blindness_nothing_is_lost_and_no_gap_is_said() {
+    let api = FakeApi::start().await;
+    api.put(notice("old", 7));
+    api.put(notice("ended", 1));
+    let site = site(&api);
+    let running = site.start();
+    site.wait("the list", |seen| seen.len() == 2);
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    api.put(notice("old", 9));
+    api.put(notice("new", 3));
+    api.delete("Event", "a", "ended");
+    let watch = Matching::of(Verb::Watch, "events");
+    api.fault(Fault::ErrorAfter { lines: 0, code: 410, reason: "Expired" }, watch, 1);
+    let running = site.start();
+    site.wait("the comparison", |seen| seen.len() == 4);
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    let mut told = deltas(&site);
+    told.sort();
+    assert_eq!(told, ["added 3", "modified 2", "snapshot 0", "snapshot 0"]);
+    assert_eq!(site.gaps(), [""; 0]);
+    assert_eq!(site.rows("SELECT name FROM objects WHERE kind = 'Event'").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blindness_that_outlasts_them_is_a_gap() {
+    let api = FakeApi::start().await;
+    api.put(notice("old", 7));
+    let mut site = site(&api);
+    site.kubernetes("event_ttl", json!("100ms"));
+    let running = site.start();
+    site.wait("the list", |seen| seen.len() == 1);
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    api.put(notice("new", 3));
+    let watch = Matching::of(Verb::Watch, "events");
+    api.fault(Fault::ErrorAfter { lines: 0, code: 410, reason: "Expired" }, watch, 1);
+    let running = site.start();
+    let seen = site.wait("the comparison", |seen| seen.len() == 2);
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    assert_eq!(seen[1], "added Event/new gap");
+    assert_eq!(site.gaps().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_apis_are_one_watch() {
+    let api = FakeApi::start().await;
+    let site = site(&api);
+    let running = site.start();
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    let watched = api.requests().into_iter().filter(|one| one.verb == Verb::Watch);
+    let events: Vec<String> =
+        watched.map(|one| one.path).filter(|path| path.contains("events")).collect();
+    assert!(!events.is_empty() && events.iter().all(|path| path == "/api/v1/events"), "{events:?}");
+}

@@ -1,0 +1,80 @@
+//! Interruptions that lose nothing, and those that are said.
+
+use serde_json::json;
+
+use crate::objects::{EVENTS, PODS, event, must, pod};
+use crate::plane::{Part, Plane};
+use crate::support::live::Site;
+
+const API: [Part; 2] = [Part::Etcd, Part::ApiServer];
+pub(crate) const WATCHES: [&str; 3] = ["Pod", "Deployment.apps", "Event"];
+
+pub(crate) fn site(plane: &Plane) -> Site {
+    let kubeconfig = plane.kubeconfig().to_owned();
+    Site::new(|_| kubeconfig)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_and_a_compaction_behind_our_back_lose_nothing() {
+    let plane = Plane::start(&API).await;
+    let client = plane.client().await;
+    must(&client, "POST", PODS, pod("old", 1)).await;
+    let site = site(&plane);
+    let running = site.start();
+    site.wait("the list", |seen| seen.iter().any(|one| one == "snapshot Pod/old"));
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    let before = site.seen().len();
+    must(&client, "POST", PODS, pod("new", 1)).await;
+    must(&client, "POST", EVENTS, event("one", 1)).await;
+    must(&client, "PATCH", &format!("{EVENTS}/one"), json!({"count": 4})).await;
+    plane.compact().await;
+    let running = site.start();
+    let seen = site.wait("what came meanwhile", |seen| seen.len() >= before + 2);
+    running.stop();
+    assert!(seen.contains(&"added Pod/new".to_owned()), "{seen:?}");
+    // The window of Events is etcd's own: compacted, their counts say what happened.
+    assert!(seen.contains(&"added Event/one".to_owned()), "{seen:?}");
+    let delta = site.sights("witness").iter().filter_map(|one| one["delta"].as_u64()).sum::<u64>();
+    assert_eq!(delta, 4);
+    assert!(site.gaps().iter().all(|gap| !gap.starts_with("Event")), "{:?}", site.gaps());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_stopped_and_killed_under_an_open_watch() {
+    let mut plane = Plane::start(&API).await;
+    let client = plane.client().await;
+    must(&client, "POST", PODS, pod("first", 1)).await;
+    let site = site(&plane);
+    let running = site.start();
+    site.wait_until_following(&WATCHES);
+    for (round, is_killed) in [(2, false), (3, true)] {
+        if is_killed {
+            plane.kill(Part::ApiServer);
+        } else {
+            plane.terminate(Part::ApiServer);
+        }
+        plane.restart(Part::ApiServer).await;
+        let step = json!({"metadata": {"annotations": {"step": round.to_string()}}});
+        let changed = must(&client, "PATCH", &format!("{PODS}/first"), step).await;
+        let version = crate::objects::version(&changed);
+        must(&client, "POST", EVENTS, event(&format!("event-{round}"), 1)).await;
+        site.wait("the change after the restart", |_| {
+            let sights = site.sights("witness");
+            let has = |version: &str| sights.iter().any(|one| one["payload"]["version"] == version);
+            let name = format!("event-{round}");
+            has(&version) && sights.iter().any(|one| one["payload"]["name"] == *name)
+        });
+    }
+    running.stop();
+    // No state was said twice.
+    let mut versions: Vec<String> = site
+        .sights("witness")
+        .iter()
+        .map(|one| format!("{} {}", one["payload"]["uid"], one["payload"]["version"]))
+        .collect();
+    versions.sort();
+    let all = versions.len();
+    versions.dedup();
+    assert_eq!(versions.len(), all, "{:?}", site.seen());
+}

@@ -1,0 +1,17 @@
+//! The service on a real control plane: `cargo xtask e2e`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may end here, and tells what it measured"
+)]
+
+mod continuity;
+mod history;
+mod kinds;
+mod objects;
+mod plane;
+mod rights;
+mod storm;
+#[expect(dead_code, reason = "the other tests use more of it")]
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,241 @@
+//! A real control plane on loopback, without containers and without root.
+//!
+//! Its programs come from `cargo xtask e2e`. What a plane writes is in one temporary folder. Drop
+//! stops the programs and removes the folder; a test process that is itself killed leaves both
+//! behind, for nothing in safe Rust ties a child's life to its parent's.
+
+mod certificates;
+mod commands;
+mod etcd;
+mod nodes;
+mod process;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+
+use commands::{Site, health_of};
+use process::Process;
+
+/// How long a program may take until it answers, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// Between two looks at something that is awaited.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Other programs may take a port between its choice and its use.
+const ATTEMPTS: u32 = 3;
+
+/// One program of the control plane, in the order in which they are started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    Etcd,
+    ApiServer,
+    /// Deployments, jobs, service accounts, node life cycle.
+    ControllerManager,
+    Scheduler,
+    /// Stands in for the kubelets of the nodes that [`Plane::nodes`] makes.
+    Kwok,
+}
+
+/// Running programs; see the module.
+pub(crate) struct Plane {
+    /// Before the folder: they are stopped before it is removed.
+    processes: BTreeMap<Part, Process>,
+    site: Site,
+    folder: TempDir,
+}
+
+impl Plane {
+    /// Starts these parts, and waits until each of them is ready. All but etcd need the API server,
+    /// which needs etcd.
+    pub(crate) async fn start(parts: &[Part]) -> Plane {
+        Plane::start_with(parts, &[]).await
+    }
+
+    /// The same with more flags for the API server, such as `--event-ttl=30s`.
+    pub(crate) async fn start_with(parts: &[Part], apiserver_flags: &[&str]) -> Plane {
+        let mut last = String::new();
+        for _ in 0..ATTEMPTS {
+            let mut plane = Plane::prepare(parts, apiserver_flags);
+            match plane.start_all().await {
+                Ok(()) => return plane,
+                Err(NotReady { port_taken: true, report }) => last = report,
+                Err(NotReady { report, .. }) => panic!("{report}"),
+            }
+        }
+        panic!("{last}");
+    }
+
+    /// Everything but running programs.
+    fn prepare(parts: &[Part], apiserver_flags: &[&str]) -> Plane {
+        let folder = tempfile::Builder::new().prefix("klaxon-plane-").tempdir();
+        let folder = folder.expect("a temporary folder can be made");
+        let site = Site::new(folder.path());
+        certificates::write(folder.path(), &site.apiserver_url());
+        let mut processes = BTreeMap::new();
+        for part in parts {
+            let command = match part {
+                Part::Etcd => site.etcd(),
+                Part::ApiServer => {
+                    let mut command = site.apiserver();
+                    if !parts.contains(&Part::ControllerManager) {
+                        // Nobody makes the accounts without which a pod would be refused.
+                        command.arg("--disable-admission-plugins=ServiceAccount");
+                    }
+                    command.args(apiserver_flags);
+                    command
+                }
+                Part::ControllerManager => site.controller_manager(),
+                Part::Scheduler => site.scheduler(),
+                Part::Kwok => site.kwok(),
+            };
+            let log = folder.path().join(format!("{part:?}.log"));
+            processes.insert(*part, Process::new(command, log));
+        }
+        Plane { processes, site, folder }
+    }
+
+    async fn start_all(&mut self) -> Result<(), NotReady> {
+        let parts: Vec<Part> = self.processes.keys().copied().collect();
+        let (first, rest) = parts.split_at(parts.partition_point(|part| *part <= Part::ApiServer));
+        for part in first {
+            self.process(*part).spawn();
+            self.ready(*part).await?;
+        }
+        for part in rest {
+            self.process(*part).spawn();
+        }
+        for part in rest {
+            self.ready(*part).await?;
+        }
+        self.first_objects().await;
+        Ok(())
+    }
+
+    /// Ready is not yet usable: the namespace `default` comes a moment later, and its account, which
+    /// pods need, a moment after that.
+    async fn first_objects(&self) {
+        let path = if self.processes.contains_key(&Part::ControllerManager) {
+            "/api/v1/namespaces/default/serviceaccounts/default"
+        } else if self.processes.contains_key(&Part::ApiServer) {
+            "/api/v1/namespaces/default"
+        } else {
+            return;
+        };
+        let client = self.client().await;
+        let looks = async {
+            while !answers(&client, path).await {
+                sleep(PAUSE).await;
+            }
+        };
+        let made = timeout(PATIENCE, looks).await;
+        assert!(made.is_ok(), "{path} was not made in {PATIENCE:?}");
+    }
+
+    /// Waits until a started part answers, and says why when it does not.
+    async fn ready(&mut self, part: Part) -> Result<(), NotReady> {
+        let (url, path) = health_of(&self.site, part);
+        let client = self.client_at(&url).await;
+        let process = self.process(part);
+        let looks = async {
+            loop {
+                let answers = answers(&client, path).await;
+                // Asked after the answer: it may be another program's, on a port that was taken.
+                let ended = process.ended();
+                if answers || ended.is_some() {
+                    return ended;
+                }
+                sleep(PAUSE).await;
+            }
+        };
+        let what = match timeout(PATIENCE, looks).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(status)) => format!("ended early ({status})"),
+            Err(_) => format!("was not ready in {PATIENCE:?}"),
+        };
+        let log = process.log_tail();
+        let report = format!("{part:?} {what}; the end of its log:\n{log}");
+        Err(NotReady { port_taken: log.contains("address already in use"), report })
+    }
+
+    fn process(&mut self, part: Part) -> &mut Process {
+        let process = self.processes.get_mut(&part);
+        process.unwrap_or_else(|| panic!("{part:?} is not a part of this plane; mend: start it"))
+    }
+
+    /// A kubeconfig of the administrator, by client certificate.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.site.kubeconfig
+    }
+
+    /// A kubeconfig of a user who has no rights until some are bound, by token: `klaxon-watcher`,
+    /// `klaxon-nsonly` or `klaxon-nobody`.
+    pub(crate) fn kubeconfig_of(&self, user: &str) -> PathBuf {
+        assert!(certificates::USERS.contains(&user), "no user {user}: {:?}", certificates::USERS);
+        certificates::kubeconfig_path(self.folder.path(), user)
+    }
+
+    /// A client of the administrator.
+    pub(crate) async fn client(&self) -> Client {
+        self.client_at(&self.site.apiserver_url()).await
+    }
+
+    /// With the administrator's certificate, which all parts accept or ignore.
+    async fn client_at(&self, url: &str) -> Client {
+        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).expect("our kubeconfig");
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+        let mut config = config.expect("our kubeconfig is complete");
+        config.cluster_url = url.parse().expect("an address");
+        Client::try_from(config).expect("our certificates can be read")
+    }
+
+    /// SIGKILL; returns when the process is gone.
+    pub(crate) fn kill(&mut self, part: Part) {
+        self.process(part).kill();
+    }
+
+    /// SIGTERM, and SIGKILL when that does not help in 20 seconds; returns when it is gone. Under an
+    /// API server etcd takes several seconds.
+    pub(crate) fn terminate(&mut self, part: Part) {
+        self.process(part).terminate();
+    }
+
+    /// Starts a part with the same command line, killing it first where it still runs, and waits
+    /// until it is ready. KWOK minds its nodes again up to 15 seconds later, when the leases of its
+    /// former run have ended.
+    pub(crate) async fn restart(&mut self, part: Part) {
+        let mut last = String::new();
+        for _ in 0..ATTEMPTS {
+            let process = self.process(part);
+            process.kill();
+            process.spawn();
+            match self.ready(part).await {
+                Ok(()) => return,
+                // Its port stays, for others know it; who has taken it may let go.
+                Err(NotReady { port_taken: true, report }) => last = report,
+                Err(NotReady { report, .. }) => panic!("{report}"),
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+        panic!("{last}");
+    }
+}
+
+/// A part that does not answer.
+struct NotReady {
+    /// Worth another attempt.
+    port_taken: bool,
+    report: String,
+}
+
+/// Whether a path is answered with success, and soon.
+async fn answers(client: &Client, path: &str) -> bool {
+    let request = http::Request::get(path).body(Vec::new()).expect("a path");
+    let answer = timeout(Duration::from_secs(2), client.request_text(request)).await;
+    matches!(answer, Ok(Ok(_)))
+}

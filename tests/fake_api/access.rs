@@ -1,0 +1,92 @@
+//! Who may do what: tokens, rights, and reviews of them.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::answer::{Answer, Refusal, json as json_reply};
+use super::asked::{Asked, Verb};
+
+/// What somebody wants to do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wish {
+    pub(crate) verb: String,
+    pub(crate) group: String,
+    /// Plural of the kind.
+    pub(crate) resource: String,
+    /// Empty for all namespaces.
+    pub(crate) namespace: String,
+}
+
+type Decide = Box<dyn Fn(&Wish) -> bool + Send>;
+
+/// Everything is allowed until a test says otherwise.
+#[derive(Default)]
+pub(super) struct Access {
+    pub(super) tokens: Option<BTreeSet<String>>,
+    pub(super) denied: Vec<(String, String, String)>,
+    pub(super) decide: Option<Decide>,
+}
+
+impl Access {
+    pub(super) fn knows(&self, token: &str) -> bool {
+        self.tokens.as_ref().is_none_or(|tokens| tokens.contains(token))
+    }
+
+    pub(super) fn allows(&self, wish: &Wish) -> bool {
+        let is = |rule: &str, value: &str| rule == "*" || rule == value;
+        let denied = self.denied.iter().any(|(verb, resource, namespace)| {
+            is(verb, &wish.verb) && is(resource, &wish.resource) && is(namespace, &wish.namespace)
+        });
+        !denied && self.decide.as_ref().is_none_or(|decide| decide(wish))
+    }
+
+    /// Refuses what is not allowed, in the words of a real server.
+    pub(super) fn check(&self, asked: &Asked) -> Result<(), Refusal> {
+        let Some(place) = &asked.place else { return Ok(()) };
+        if asked.verb == Verb::Review {
+            return Ok(());
+        }
+        let wish = Wish {
+            verb: asked.verb.as_str().to_owned(),
+            group: place.group.clone(),
+            resource: place.plural.clone(),
+            namespace: place.namespace.clone().unwrap_or_default(),
+        };
+        if self.allows(&wish) {
+            return Ok(());
+        }
+        let Wish { verb, group, resource, namespace } = wish;
+        let (full, scope) = (
+            if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") },
+            match namespace.as_str() {
+                "" => "at the cluster scope".to_owned(),
+                name => format!("in the namespace {name:?}"),
+            },
+        );
+        let message = format!(
+            "{full} is forbidden: User \"test\" cannot {verb} resource {resource:?} in API group \
+             {group:?} {scope}"
+        );
+        Err(Refusal::new(403, "Forbidden", &message))
+    }
+
+    /// Answers a SelfSubjectAccessReview.
+    pub(super) fn review(&self, body: &[u8]) -> Answer {
+        let review: Result<Value, _> = serde_json::from_slice(body);
+        let mut review = review.map_err(|fault| Refusal::bad_request(&fault.to_string()))?;
+        let wanted = &review["spec"]["resourceAttributes"];
+        let text = |name: &str| wanted[name].as_str().unwrap_or_default().to_owned();
+        let wish = Wish {
+            verb: text("verb"),
+            group: text("group"),
+            resource: text("resource"),
+            namespace: text("namespace"),
+        };
+        let allowed = wanted.is_null() || self.allows(&wish);
+        review["kind"] = json!("SelfSubjectAccessReview");
+        review["apiVersion"] = json!("authorization.k8s.io/v1");
+        review["status"] = json!({"allowed": allowed});
+        Ok(json_reply(201, review.to_string()))
+    }
+}

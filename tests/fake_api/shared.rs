@@ -1,0 +1,102 @@
+//! What the test's side and the server's side hold in common.
+
+use std::net::TcpListener;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::watch as latest;
+
+use super::access::Access;
+use super::asked::{Asked, Seen};
+use super::fault::{Fault, Faults};
+use super::server::Connection;
+use super::store::Store;
+
+/// State, settings, and signals.
+pub(super) struct Shared {
+    pub(super) store: Mutex<Store>,
+    pub(super) faults: Mutex<Faults>,
+    pub(super) access: Mutex<Access>,
+    pub(super) settings: Mutex<Settings>,
+    pub(super) seen: Mutex<Vec<Seen>>,
+    /// How many watches are open.
+    pub(super) watches: Arc<AtomicUsize>,
+    /// Written to after each change of the store; open watches listen.
+    pub(super) wake: latest::Sender<()>,
+    /// How often the server was restarted; connections listen, and end.
+    pub(super) epoch: latest::Sender<u64>,
+    pub(super) door: latest::Sender<Door>,
+    /// A listener that the server has not taken yet.
+    pub(super) listener: Mutex<Option<TcpListener>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Door {
+    Open,
+    Shut,
+    Stopped,
+}
+
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) streaming_lists: bool,
+    pub(super) first_bookmark: Duration,
+    pub(super) bookmark_every: Duration,
+}
+
+/// A request on its way through the server.
+pub(super) struct Call {
+    pub(super) shared: Arc<Shared>,
+    pub(super) asked: Asked,
+    pub(super) fault: Option<Fault>,
+    pub(super) connection: Connection,
+}
+
+impl Shared {
+    pub(super) fn new(listener: TcpListener) -> Self {
+        Self {
+            store: Mutex::new(Store::new()),
+            faults: Mutex::default(),
+            access: Mutex::default(),
+            settings: Mutex::new(Settings {
+                streaming_lists: true,
+                first_bookmark: Duration::from_millis(200),
+                bookmark_every: Duration::from_secs(1),
+            }),
+            seen: Mutex::default(),
+            watches: Arc::default(),
+            wake: latest::Sender::new(()),
+            epoch: latest::Sender::new(0),
+            door: latest::Sender::new(Door::Open),
+            listener: Mutex::new(Some(listener)),
+        }
+    }
+
+    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap()
+    }
+
+    pub(super) fn access(&self) -> MutexGuard<'_, Access> {
+        self.access.lock().unwrap()
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        self.settings.lock().unwrap().clone()
+    }
+
+    pub(super) fn take_listener(&self) -> Option<TcpListener> {
+        self.listener.lock().unwrap().take()
+    }
+
+    /// Notes a request; answers with the fault that befalls it.
+    pub(super) fn note(&self, asked: &Asked) -> Option<Fault> {
+        self.seen.lock().unwrap().push(asked.seen());
+        self.faults.lock().unwrap().take(asked)
+    }
+
+    /// Whether a connection is of the present run of the server.
+    pub(super) fn is_current(&self, connection: &Connection) -> bool {
+        *self.epoch.borrow() == connection.epoch
+    }
+}

@@ -1,0 +1,31 @@
+//! Sees pods that carry a label, and the metadata of config maps: what a server can select, and what
+//! it can leave out.
+
+use klaxon_sdk::prelude::*;
+
+/// The rule.
+pub struct Selective;
+
+impl Rule for Selective {
+    type Settings = NoSettings;
+
+    fn manifest() -> Manifest {
+        Manifest::new("selective", "1.0.0", "Says what it sees of a selection")
+            .code("SAW", "Saw", Severity::Info, "An event")
+            .interest(Interest::new("pods", "v1", "Pod").labels("tier=web"))
+            .interest(Interest::new("maps", "v1", "ConfigMap"))
+    }
+
+    fn configure(_: NoSettings) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+
+    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+        let (object, gap) = (&event.object, if event.gap { " after a gap" } else { "" });
+        let title = format!("{:?} {}/{}{gap}", event.change, object.kind, object.name);
+        out.say(Verdict::firing("SAW", object.uid.as_str()).title(title));
+        Ok(())
+    }
+}
+
+klaxon_sdk::export!(Selective);

@@ -1,0 +1,91 @@
+//! Says everything that it sees, so that tests can count what arrived at a rule.
+
+use klaxon_sdk::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The rule.
+pub struct Witness {
+    settings: Settings,
+}
+
+/// What a test asks of it.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// For each object that is added or listed, a wake so many milliseconds later; 0: none.
+    pub wake_after_ms: i64,
+    /// Only makes one configuration differ from another.
+    pub label: String,
+}
+
+/// One thing that was seen.
+#[derive(Serialize)]
+struct Sight<'a> {
+    change: &'a str,
+    gap: bool,
+    kind: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+    uid: &'a str,
+    version: &'a str,
+    count: u32,
+    delta: u32,
+    size: String,
+}
+
+impl Rule for Witness {
+    type Settings = Settings;
+
+    fn manifest() -> Manifest {
+        Manifest::new("witness", "1.0.0", "Says everything that it sees")
+            .code("SAW", "Saw", Severity::Info, "An event")
+            .code("WOKE", "Woke", Severity::Info, "A wake")
+            .interest(Interest::new("pods", "v1", "Pod"))
+            .interest(Interest::new("deployments", "apps/v1", "Deployment"))
+            .interest(Interest::new("events", "events.k8s.io/v1", "Event"))
+            .interest(Interest::new("widgets", "example.test/v1", "Widget").field("$.spec.size"))
+    }
+
+    fn configure(settings: Settings) -> Result<Self, Problem> {
+        Ok(Self { settings })
+    }
+
+    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+        let object = &event.object;
+        let notice = event.notice();
+        let sight = Sight {
+            change: change(event.change),
+            gap: event.gap,
+            kind: &object.kind,
+            namespace: &object.namespace,
+            name: &object.name,
+            uid: &object.uid,
+            version: &object.resource_version,
+            count: notice.map_or(0, |notice| notice.count),
+            delta: notice.map_or(0, |notice| notice.delta),
+            size: event.fields.first().map_or(String::new(), |size| format!("{size:?}")),
+        };
+        let code = if event.change == Change::Wake { "WOKE" } else { "SAW" };
+        out.say(Verdict::firing(code, object.uid.as_str()).payload(&sight)?);
+        let is_new = matches!(event.change, Change::Added | Change::Snapshot);
+        if is_new && self.settings.wake_after_ms > 0 {
+            out.wake("later", event.time + self.settings.wake_after_ms);
+        }
+        Ok(())
+    }
+}
+
+fn change(change: Change) -> &'static str {
+    match change {
+        Change::Added => "added",
+        Change::Modified => "modified",
+        Change::Deleted => "deleted",
+        Change::Left => "left",
+        Change::Snapshot => "snapshot",
+        Change::Wake => "wake",
+        Change::Tick => "tick",
+    }
+}
+
+klaxon_sdk::export!(Witness);

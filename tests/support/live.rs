@@ -1,0 +1,208 @@
+//! The service in this process, on an API server that a test has in hand.
+
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use klaxon::app::{self, RunError, RunSummary, Service, Stop};
+use klaxon::config::Config;
+use klaxon::model::clock::Stopwatch;
+use klaxon::source::kubernetes::Timing;
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+
+use super::{module, options};
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder with a configuration, a kubeconfig and a journal.
+pub(crate) struct Site {
+    pub(crate) folder: tempfile::TempDir,
+    rules: Vec<Value>,
+    kubernetes: Value,
+    pub(crate) timing: Timing,
+}
+
+/// The service, running.
+pub(crate) struct Running {
+    stop: Stop,
+    thread: Option<JoinHandle<Result<RunSummary, RunError>>>,
+}
+
+/// Patience for tests: everything that takes minutes takes a second.
+pub(crate) fn timing() -> Timing {
+    Timing {
+        watch: Duration::from_secs(20),
+        stall: Duration::from_millis(1500),
+        answer: Duration::from_secs(5),
+        waits: (Duration::from_millis(20), Duration::from_millis(200)),
+        poll: Duration::from_millis(200),
+        page: 5,
+    }
+}
+
+impl Site {
+    /// For a kubeconfig in the folder; one rule, the witness.
+    pub(crate) fn new(kubeconfig: impl FnOnce(&Path) -> PathBuf) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = kubeconfig(folder.path());
+        let rules = vec![json!({"name": "witness", "module": module("witness")})];
+        let kubernetes = json!({ "kubeconfig": kubeconfig });
+        Self { folder, rules, kubernetes, timing: timing() }
+    }
+
+    pub(crate) fn rules(mut self, rules: Vec<Value>) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    pub(crate) fn add_rule(&mut self, name: &str, module_name: &str) {
+        self.rules.push(json!({"name": name, "module": module(module_name)}));
+    }
+
+    /// Sets a key of the source.
+    pub(crate) fn kubernetes(&mut self, key: &str, value: Value) {
+        self.kubernetes[key] = value;
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        let config = json!({
+            "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
+            "sources": [{"name": "cluster", "kubernetes": self.kubernetes}],
+            "rules": self.rules,
+            "targets": {},
+            "journal": {"path": "journal"},
+        });
+        let path = self.folder.path().join("klaxon.yaml");
+        std::fs::write(&path, config.to_string()).unwrap();
+        path
+    }
+
+    /// Starts the service; the journal stays from run to run.
+    pub(crate) fn start(&self) -> Running {
+        let config = Config::read(&self.config()).unwrap();
+        let mut service = Service::new(Duration::from_secs(5));
+        service.timing = self.timing.clone();
+        let stop = service.stop.clone();
+        let thread = std::thread::spawn(move || app::run(config, options(), &service));
+        Running { stop, thread: Some(thread) }
+    }
+
+    pub(crate) fn journal(&self) -> Connection {
+        let path = self.folder.path().join("journal/klaxon.db");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let connection = Connection::open_with_flags(path, flags).unwrap();
+        connection.busy_timeout(PATIENCE).unwrap();
+        connection
+    }
+
+    /// Rows of a query, each as its columns joined by spaces; none while the journal is not there.
+    pub(crate) fn rows(&self, select: &str) -> Vec<String> {
+        if !self.folder.path().join("journal/klaxon.db").exists() {
+            return Vec::new();
+        }
+        let connection = self.journal();
+        let Ok(mut statement) = connection.prepare(select) else { return Vec::new() };
+        let columns = statement.column_count();
+        let rows = statement.query_map([], |row| {
+            let columns = (0..columns).map(|at| {
+                Ok(match row.get_ref(at)? {
+                    rusqlite::types::ValueRef::Null => "-".to_owned(),
+                    rusqlite::types::ValueRef::Integer(number) => number.to_string(),
+                    other => other.as_str().unwrap_or("?").to_owned(),
+                })
+            });
+            Ok(columns.collect::<rusqlite::Result<Vec<String>>>()?.join(" "))
+        });
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    /// What a rule saw, in order.
+    pub(crate) fn sights(&self, rule: &str) -> Vec<Value> {
+        let select = format!("SELECT body FROM verdicts WHERE rule = '{rule}' ORDER BY n");
+        let bodies = self.rows(&select);
+        bodies.iter().map(|body| serde_json::from_str(body).unwrap()).collect()
+    }
+
+    /// `change kind/name`, and whether after a gap, of each event that the witness saw.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        let sights = self.sights("witness").into_iter();
+        sights
+            .map(|verdict| {
+                let sight = &verdict["payload"];
+                let text = |key: &str| sight[key].as_str().unwrap().to_owned();
+                let gap = if sight["gap"] == true { " gap" } else { "" };
+                format!("{} {}/{}{gap}", text("change"), text("kind"), text("name"))
+            })
+            .collect()
+    }
+
+    /// `watch: reason` of each gap.
+    pub(crate) fn gaps(&self) -> Vec<String> {
+        self.rows("SELECT watch || ': ' || reason FROM gaps ORDER BY n")
+    }
+
+    /// Waits until something is so of what the witness saw.
+    #[track_caller]
+    pub(crate) fn wait(&self, what: &str, is_so: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let since = Stopwatch::start();
+        loop {
+            let seen = self.seen();
+            if is_so(&seen) {
+                return seen;
+            }
+            assert!(since.elapsed() < PATIENCE, "{what} never came: {seen:#?} {:#?}", self.gaps());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until the witness saw just this.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, expected: &[&str]) {
+        let seen = self.wait(&format!("{expected:?}"), |seen| seen.len() >= expected.len());
+        assert_eq!(seen, expected);
+    }
+
+    /// Waits until a watch has a cursor and no list under way.
+    #[track_caller]
+    pub(crate) fn wait_until_following(&self, watches: &[&str]) {
+        let since = Stopwatch::start();
+        loop {
+            let following = self.rows("SELECT name FROM watches WHERE listing = 0");
+            if watches.iter().all(|name| following.iter().any(|one| one == name)) {
+                return;
+            }
+            let all = self.rows("SELECT name, cursor, listing FROM watches");
+            assert!(since.elapsed() < PATIENCE, "{watches:?} do not follow: {all:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Running {
+    /// Stops the service; returns what it did.
+    pub(crate) fn stop(self) -> RunSummary {
+        self.end().unwrap()
+    }
+
+    /// Stops the service, which may have ended by itself.
+    pub(crate) fn end(mut self) -> Result<RunSummary, RunError> {
+        self.stop.stop();
+        self.thread.take().unwrap().join().unwrap()
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.stop();
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
