@@ -6,6 +6,7 @@ mod faults;
 mod history;
 mod introductions;
 mod notices;
+mod operate;
 mod random;
 mod resume;
 mod selection;

@@ -187,9 +187,8 @@ impl World {
             let kind = what.split('/').next().unwrap();
             // A Kubernetes Event that is counted on tells all that it counted before.
             let counts_on = kind == "Event";
-            let is_told = gaps
-                .iter()
-                .any(|(watch, from, to)| watch == kind && *from <= *at && *at <= *to + 50);
+            let is_told =
+                gaps.iter().any(|(watch, from, to)| watch == kind && *from <= *at && *at <= *to);
             prop_assert!(is_told || counts_on, "{} at {} is missing: {:?}", what, at, gaps);
         }
         Ok(())

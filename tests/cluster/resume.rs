@@ -139,11 +139,15 @@ async fn a_kind_comes_and_goes() {
     site.wait_until_following(&["Widget.example.test"]);
     api.put(widget("two"));
     site.wait("the second", |seen| seen.iter().any(|one| one == "added Widget/two"));
+    // Another version of its definition: every watch of it ends, and none can go on.
+    api.change_kind("example.test/v1", "Widget");
+    api.put(widget("three"));
+    site.wait("the third", |seen| seen.iter().any(|one| one.starts_with("added Widget/three")));
     api.remove_kind("example.test/v1", "Widget");
     let seen = site.wait("their end", |seen| {
-        seen.iter().filter(|one| one.starts_with("deleted Widget")).count() == 2
+        seen.iter().filter(|one| one.starts_with("deleted Widget")).count() == 3
     });
-    assert_eq!(seen.len(), 4, "{seen:?}");
+    assert_eq!(seen.len(), 6, "{seen:?}");
     running.stop();
 }
 

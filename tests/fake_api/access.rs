@@ -9,23 +9,20 @@ use super::asked::{Asked, Verb};
 
 /// What somebody wants to do.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wish {
-    pub(crate) verb: String,
-    pub(crate) group: String,
+pub(super) struct Wish {
+    verb: String,
+    group: String,
     /// Plural of the kind.
-    pub(crate) resource: String,
+    resource: String,
     /// Empty for all namespaces.
-    pub(crate) namespace: String,
+    namespace: String,
 }
-
-type Decide = Box<dyn Fn(&Wish) -> bool + Send>;
 
 /// Everything is allowed until a test says otherwise.
 #[derive(Default)]
 pub(super) struct Access {
     pub(super) tokens: Option<BTreeSet<String>>,
     pub(super) denied: Vec<(String, String, String)>,
-    pub(super) decide: Option<Decide>,
 }
 
 impl Access {
@@ -38,7 +35,7 @@ impl Access {
         let denied = self.denied.iter().any(|(verb, resource, namespace)| {
             is(verb, &wish.verb) && is(resource, &wish.resource) && is(namespace, &wish.namespace)
         });
-        !denied && self.decide.as_ref().is_none_or(|decide| decide(wish))
+        !denied
     }
 
     /// Refuses what is not allowed, in the words of a real server.

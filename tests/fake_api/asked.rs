@@ -8,17 +8,10 @@ use hyper::http::request::Parts;
 /// A request that the server got.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
-    pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: BTreeMap<String, String>,
     pub(crate) accept: String,
-    /// The bearer token; empty without one.
-    pub(crate) token: String,
     pub(crate) verb: Verb,
-    /// Plural of the kind; empty for discovery.
-    pub(crate) plural: String,
-    /// Empty for all namespaces.
-    pub(crate) namespace: String,
 }
 
 /// What is done, in the words of role-based access control.
@@ -54,7 +47,6 @@ impl Verb {
 }
 
 pub(super) struct Asked {
-    pub(super) method: String,
     pub(super) path: String,
     pub(super) query: BTreeMap<String, String>,
     pub(super) accept: String,
@@ -89,7 +81,6 @@ impl Asked {
         let verb = verb(parts.method.as_str(), place.as_ref(), &query);
         let token = header(AUTHORIZATION);
         Self {
-            method: parts.method.to_string(),
             accept: header(ACCEPT),
             content_type: header(hyper::header::CONTENT_TYPE),
             token: token.strip_prefix("Bearer ").unwrap_or_default().to_owned(),
@@ -119,14 +110,10 @@ impl Asked {
 
     pub(super) fn seen(&self) -> Seen {
         Seen {
-            method: self.method.clone(),
             path: self.path.clone(),
             query: self.query.clone(),
             accept: self.accept.clone(),
-            token: self.token.clone(),
             verb: self.verb,
-            plural: self.plural().to_owned(),
-            namespace: self.namespace().unwrap_or_default().to_owned(),
         }
     }
 }

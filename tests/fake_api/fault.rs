@@ -29,8 +29,6 @@ pub(crate) enum Fault {
     GarbageLine { after: usize },
     /// Half of a list, then the end of the connection.
     TruncatedList,
-    /// A pause before the page. Count as many times as there are pages.
-    SlowList { millis_per_page: u64 },
     /// The connection is reset without an answer. See `FakeApi::down` for one that is not accepted.
     RefuseConnection,
     /// A pause before the answer, which is as usual.
@@ -47,10 +45,6 @@ pub(crate) struct Matching {
 }
 
 impl Matching {
-    pub(crate) fn any() -> Self {
-        Self::default()
-    }
-
     pub(crate) fn verb(verb: Verb) -> Self {
         Self { verb: Some(verb), plural: None }
     }
@@ -78,7 +72,7 @@ impl Fault {
             | Self::SilentAfter { .. }
             | Self::ErrorAfter { .. }
             | Self::GarbageLine { .. } => asked.verb == Verb::Watch,
-            Self::TruncatedList | Self::SlowList { .. } => asked.verb == Verb::List,
+            Self::TruncatedList => asked.verb == Verb::List,
             Self::ExpiredContinue => {
                 asked.verb == Verb::List && !asked.param("continue").is_empty()
             }

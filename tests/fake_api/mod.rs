@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,7 +35,6 @@ use self::object::Shape;
 use self::shared::{Call, Door, Shared};
 use self::store::Store;
 
-pub(crate) use self::access::Wish;
 pub(crate) use self::asked::{Seen, Verb};
 pub(crate) use self::fault::{Fault, Matching};
 pub(crate) use self::kinds::Kind;
@@ -56,7 +55,7 @@ struct Running {
 impl FakeApi {
     /// Starts a server on a free port, with the built-in kinds, no objects, and revision 100.
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listen();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::new(listener));
@@ -143,10 +142,6 @@ impl FakeApi {
         objects.map(|found| (found.body.key(), (found.body.uid.clone(), found.revision))).collect()
     }
 
-    pub(crate) fn revision(&self) -> u64 {
-        self.shared().store().revision
-    }
-
     /// Writes of kinds that are not served here.
     pub(crate) fn bump(&self, by: u64) {
         self.change(|store| store.revision += by);
@@ -182,6 +177,8 @@ impl FakeApi {
     /// Goes away: all connections end as in a restart, and new ones are refused.
     pub(crate) fn down(&self) {
         self.shared().door.send_replace(Door::Shut);
+        // One that the server's thread has not taken yet would accept and never answer.
+        drop(self.shared().take_listener());
         self.restart();
     }
 
@@ -213,11 +210,6 @@ impl FakeApi {
     /// and nothing says so; with it they go on so many above the backup's, and the rest is too old.
     pub(crate) fn restore(&self, saved: &Saved, bump: Option<u64>) {
         self.change_and_cut(|store| store.restore(saved, bump));
-    }
-
-    /// Makes the tokens of all unfinished lists too old.
-    pub(crate) fn expire_continues(&self) {
-        self.shared().store().pages.expire();
     }
 
     /// When bookmarks come: the first after the start of a watch, and the others.
@@ -259,21 +251,11 @@ impl FakeApi {
     pub(crate) fn allow_all(&self) {
         let mut access = self.shared().access();
         access.denied.clear();
-        access.decide = None;
-    }
-
-    /// From now on, this decides what is allowed, besides what is denied.
-    pub(crate) fn decide(&self, decide: impl Fn(&Wish) -> bool + Send + 'static) {
-        self.shared().access().decide = Some(Box::new(decide));
     }
 
     /// The requests so far, those with faults too.
     pub(crate) fn requests(&self) -> Vec<Seen> {
         self.shared().seen.lock().unwrap().clone()
-    }
-
-    pub(crate) fn open_watches(&self) -> usize {
-        self.shared().watches.load(Ordering::SeqCst)
     }
 }
 
@@ -286,3 +268,19 @@ impl Drop for Running {
         }
     }
 }
+
+/// A port below those that systems give to clients: while the server is away, a client that tries
+/// again and again could take one of those, or connect to itself. No port is given twice, for a server
+/// that is away wants its own back.
+fn listen() -> TcpListener {
+    let begin = std::process::id() as usize * 131;
+    let mut ports = std::iter::repeat_with(|| begin + NEXT.fetch_add(1, Ordering::Relaxed));
+    let bound = ports.by_ref().take(PORTS).find_map(|number| {
+        let port = u16::try_from(15_000 + number % PORTS).ok()?;
+        TcpListener::bind(("127.0.0.1", port)).ok()
+    });
+    bound.expect("a free port")
+}
+
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+const PORTS: usize = 17_000;

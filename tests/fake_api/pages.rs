@@ -70,12 +70,8 @@ fn expired() -> Refusal {
 
 /// Answers a list.
 pub(super) async fn list(call: &Call, served: &Registered) -> Answer {
-    match call.fault {
-        Some(Fault::ExpiredContinue) => return Err(expired()),
-        Some(Fault::SlowList { millis_per_page }) => {
-            tokio::time::sleep(Duration::from_millis(millis_per_page)).await;
-        }
-        _ => {}
+    if call.fault == Some(Fault::ExpiredContinue) {
+        return Err(expired());
     }
     let filter = Filter::new(call.asked.namespace(), &call.asked.query);
     let filter = filter.map_err(|fault| Refusal::bad_request(&fault))?;

@@ -21,6 +21,7 @@ pub(crate) struct Site {
     pub(crate) folder: tempfile::TempDir,
     rules: Vec<Value>,
     kubernetes: Value,
+    admin: Value,
     pub(crate) timing: Timing,
 }
 
@@ -49,7 +50,7 @@ impl Site {
         let kubeconfig = kubeconfig(folder.path());
         let rules = vec![json!({"name": "witness", "module": module("witness")})];
         let kubernetes = json!({ "kubeconfig": kubeconfig });
-        Self { folder, rules, kubernetes, timing: timing() }
+        Self { folder, rules, kubernetes, admin: json!({}), timing: timing() }
     }
 
     pub(crate) fn rules(mut self, rules: Vec<Value>) -> Self {
@@ -66,6 +67,11 @@ impl Site {
         self.kubernetes[key] = value;
     }
 
+    /// Serves health and metrics.
+    pub(crate) fn admin(&mut self, address: &str) {
+        self.admin = json!({ "listen": address });
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         let config = json!({
             "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
@@ -73,6 +79,7 @@ impl Site {
             "rules": self.rules,
             "targets": {},
             "journal": {"path": "journal"},
+            "admin": self.admin,
         });
         let path = self.folder.path().join("klaxon.yaml");
         std::fs::write(&path, config.to_string()).unwrap();

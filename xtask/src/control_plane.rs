@@ -3,11 +3,12 @@
 use std::fs;
 use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::tools;
 use crate::workspace::{root, run_command};
 
 /// Where the modules are that pin what is built.
@@ -67,8 +68,8 @@ fn fingerprint() -> Result<String> {
 
 /// KWOK's module asks for the newest Go of all, so that one counts.
 fn need_go() -> Result<()> {
-    let version = Command::new("go").arg("version").stdout(Stdio::null()).status();
-    if version.is_ok_and(|status| status.success()) {
+    // Debian's may be older; from 1.21 on it fetches the one that go.mod asks for.
+    if tools::install("go", "version", &["golang-go"]) {
         return Ok(());
     }
     let path = root().join(MODULE).join("kwok/go.mod");

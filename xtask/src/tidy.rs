@@ -13,7 +13,9 @@ const SOURCES: [&str; 5] = ["host", "guest-sdk", "rules", "tests", "xtask"];
 
 /// Which of the host's modules may name which others. A module knows those to its left in the
 /// pipeline only as far as it takes their data.
-const EDGES: [(&str, &[&str]); 20] = [
+const EDGES: [(&str, &[&str]); 22] = [
+    ("backoff", &[]),
+    ("admin", &[]),
     ("model", &[]),
     ("telemetry", &["model"]),
     ("stream", &["model"]),
@@ -25,10 +27,10 @@ const EDGES: [(&str, &[&str]); 20] = [
     ("policy", &["model"]),
     ("pipeline", &["model", "config", "normalize", "route", "engine", "policy"]),
     ("scaffold", &[]),
-    ("source", &["model", "config", "stream"]),
+    ("source", &["model", "config", "stream", "route", "pipeline", "backoff"]),
     ("targets", &["model", "config"]),
     ("journal", &["model", "config", "pipeline", "targets"]),
-    ("deliver", &["model", "config", "targets", "journal"]),
+    ("deliver", &["model", "config", "targets", "journal", "backoff"]),
     (
         "harness",
         &[
@@ -58,6 +60,8 @@ const EDGES: [(&str, &[&str]); 20] = [
             "targets",
             "harness",
             "policy",
+            "route",
+            "admin",
         ],
     ),
     (
@@ -75,6 +79,8 @@ const EDGES: [(&str, &[&str]); 20] = [
             "scaffold",
             "targets",
             "app",
+            "route",
+            "source",
         ],
     ),
     ("main", &["cli"]),

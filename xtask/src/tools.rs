@@ -34,13 +34,21 @@ pub(crate) fn webhook_verifier() -> Result<()> {
 
 /// Makes sure that a program can be run; on Debian, as root, it is installed.
 fn need(program: &str, packages: &[&str]) -> Result<()> {
+    if !install(program, "--version", packages) {
+        bail!("{program} is needed; mend: install {}", packages.join(" and "));
+    }
+    Ok(())
+}
+
+/// Whether a program can be run, after an attempt to install it where it cannot.
+pub(crate) fn install(program: &str, version: &str, packages: &[&str]) -> bool {
     let runs = || {
-        let mut version = Command::new(program);
-        version.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        version.status().is_ok_and(|status| status.success())
+        let mut look = Command::new(program);
+        look.arg(version).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        look.status().is_ok_and(|status| status.success())
     };
     if runs() {
-        return Ok(());
+        return true;
     }
     if Path::new("/usr/bin/apt-get").exists() {
         eprintln!("{program} is missing: installing {}", packages.join(", "));
@@ -53,10 +61,7 @@ fn need(program: &str, packages: &[&str]) -> Result<()> {
                 .env("DEBIAN_FRONTEND", "noninteractive"),
         ));
     }
-    if !runs() {
-        bail!("{program} is needed; mend: install {}", packages.join(" and "));
-    }
-    Ok(())
+    runs()
 }
 
 /// `cargo-deny`: the one on the path, else one built into the cache folder.

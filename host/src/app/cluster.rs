@@ -16,7 +16,7 @@ use crate::route::Need;
 use crate::source::kubernetes::rights::Right;
 use crate::source::kubernetes::sign_in::{Environment, SignInError, SignedIn, sign_in};
 use crate::source::kubernetes::{
-    self, Cluster, ITEMS, Item, Lease, Served, Timing, WatchStatus, plan,
+    self, Cluster, ITEMS, Item, Lease, Renew, Served, Timing, WatchStatus, discover, plan,
 };
 
 /// A cluster whose watches run.
@@ -34,6 +34,42 @@ pub fn rights_of(needs: &[Need], settings: &config::Kubernetes) -> Vec<Right> {
     plans.iter().flat_map(|plan| plan.rights(&Served::guess(&plan.need))).collect()
 }
 
+/// The rights for the Lease that says when the journal was in use; watching goes on without them.
+pub fn lease_rights(
+    settings: &config::Kubernetes,
+    namespace: &str,
+    cluster_name: &str,
+) -> Vec<Right> {
+    if settings.lease { Lease::rights(namespace, cluster_name) } else { Vec::new() }
+}
+
+/// What a configuration needs of a cluster that can be asked how it serves each kind, and of which
+/// the account is known.
+///
+/// # Errors
+/// Where the cluster cannot be asked.
+pub async fn served_rights(
+    needs: &[Need],
+    settings: &config::Kubernetes,
+    client: &kube::Client,
+) -> Result<(Vec<Right>, Vec<String>), String> {
+    let mut rights = Vec::new();
+    let mut absent = Vec::new();
+    for plan in plan(needs, settings) {
+        let within = Timing::default().answer;
+        match discover(client, &plan.need, within).await.map_err(|fault| fault.to_string())? {
+            Some(served) => rights.extend(plan.rights(&served)),
+            None => {
+                rights.extend(plan.rights(&Served::guess(&plan.need)));
+                absent.push(format!("{} {}", plan.need.api_version, plan.need.kind));
+            }
+        }
+    }
+    absent.sort();
+    absent.dedup();
+    Ok((rights, absent))
+}
+
 /// Signs in as the configuration says.
 ///
 /// # Errors
@@ -47,6 +83,15 @@ pub async fn signed_in(
         environment = environment.with_kubeconfig(path, settings.context.clone());
     }
     sign_in(&environment, rights).await
+}
+
+/// Signs in again the way that it was done.
+pub(super) fn renewal(signed: &Arc<SignedIn>) -> Renew {
+    let signed = signed.clone();
+    Box::new(move || {
+        let signed = signed.clone();
+        Box::pin(async move { signed.renew().await.map_err(|fault| fault.to_string()) })
+    })
 }
 
 /// Since when nothing is known, where another journal was in use before this one, which is new.
@@ -97,15 +142,8 @@ pub(super) async fn join(
     for attempt in &signed.passed_over {
         warn!(%attempt, "another way in was not taken");
     }
-    let renew = {
-        let signed = signed.clone();
-        move || -> std::pin::Pin<Box<dyn Future<Output = Result<kube::Client, String>> + Send>> {
-            let signed = signed.clone();
-            Box::pin(async move { signed.renew().await.map_err(|fault| fault.to_string()) })
-        }
-    };
     let cluster =
-        Arc::new(Cluster::new(signed.client.clone(), Box::new(renew), timing, settings.event_ttl));
+        Arc::new(Cluster::new(signed.client.clone(), renewal(&signed), timing, settings.event_ttl));
     let mut watches = Vec::new();
     let mut lost = None;
     if settings.lease {

@@ -188,14 +188,14 @@ impl Live {
     }
 
     fn take(&mut self, middle: &mut Middle, item: Item) -> Result<(), RunError> {
-        let Item { watch, at, what } = item;
+        let Item { watch, at, since, what } = item;
         let Some(place) = self.places.get_mut(watch) else { return Ok(()) };
         let name = place.plan.name.clone();
         let pipeline = &mut middle.pipeline;
         match what {
             What::ListBegins(start) => {
                 if start == ListStart::First {
-                    place.since = at;
+                    place.since = since;
                 }
                 place.cursor = Cursor::Listing;
                 pipeline.advance_to(at);
@@ -207,15 +207,15 @@ impl Live {
             What::ListEnds(version) => {
                 self.settle(middle)?;
                 middle.pipeline.end_list(&name, at);
-                self.move_to(watch, Some(Cursor::At(version)), at);
+                self.move_to(watch, Some(Cursor::At(version)), since);
             }
-            What::Event { seen, json, version } => {
+            What::Event { seen, json, version, .. } => {
                 pipeline.observe(&name, at, seen, &json);
-                self.move_to(watch, version.map(Cursor::At), at);
+                self.move_to(watch, version.map(Cursor::At), since);
             }
             What::Progress(version) => {
                 pipeline.advance_to(at);
-                self.move_to(watch, version.map(Cursor::At), at);
+                self.move_to(watch, version.map(Cursor::At), since);
             }
             What::Introduced(json) => pipeline.introduce(&name, at, &json),
             What::IntroductionEnds => pipeline.end_introduction(&name),
@@ -238,12 +238,12 @@ impl Live {
         Ok(())
     }
 
-    fn move_to(&mut self, watch: usize, cursor: Option<Cursor>, at: Timestamp) {
+    fn move_to(&mut self, watch: usize, cursor: Option<Cursor>, since: Timestamp) {
         let Some(place) = self.places.get_mut(watch) else { return };
         if let Some(cursor) = cursor {
             place.cursor = cursor;
         }
-        place.since = place.since.max(at);
+        place.since = place.since.max(since);
         self.moved.insert(watch);
     }
 

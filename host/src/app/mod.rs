@@ -12,6 +12,7 @@
 //! channel, evaluates what waits and hands it over; each target ends when its outbox is empty; the
 //! journal ends when nobody writes any longer.
 
+mod capture;
 mod cluster;
 mod health;
 mod live;
@@ -42,7 +43,8 @@ use crate::source::kubernetes::sign_in::SignInError;
 use crate::stream::StreamError;
 use crate::targets::Sender;
 
-pub use cluster::{rights_of, signed_in};
+pub use capture::{Capture, Captured};
+pub use cluster::{lease_rights, rights_of, served_rights, signed_in};
 use health::Vitals;
 use middle::Middle;
 use place::JournalFolder;

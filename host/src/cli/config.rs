@@ -18,6 +18,26 @@ use crate::policy::Targets;
 pub(super) enum ConfigCommand {
     /// Check everything that `klaxon run` checks before it starts: the file, and each rule in it
     Check(CheckArguments),
+    /// Print the least Role and ClusterRole that a configuration needs, for `kubectl apply -f -`
+    #[cfg(feature = "serve")]
+    Rbac(RbacArguments),
+}
+
+/// For which account.
+#[cfg(feature = "serve")]
+#[derive(Debug, Args)]
+pub(super) struct RbacArguments {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = "klaxon.yaml")]
+    config: PathBuf,
+    /// The service account that Klaxon runs as
+    #[arg(long, value_name = "NAME", default_value = "klaxon")]
+    account: String,
+    /// Its namespace
+    #[arg(long, value_name = "NAME", default_value = "klaxon")]
+    namespace: String,
+    #[command(flatten)]
+    cache: CacheArguments,
 }
 
 #[derive(Debug, Args)]
@@ -25,6 +45,10 @@ pub(super) struct CheckArguments {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = "klaxon.yaml")]
     config: PathBuf,
+    /// Also sign in to the cluster, and ask for every right that is needed
+    #[cfg(feature = "serve")]
+    #[arg(long)]
+    cluster: bool,
     /// How problems are written, to stdout
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -33,7 +57,43 @@ pub(super) struct CheckArguments {
 }
 
 pub(super) fn config(command: ConfigCommand) -> Exit {
-    let ConfigCommand::Check(arguments) = command;
+    match command {
+        ConfigCommand::Check(arguments) => check(&arguments),
+        #[cfg(feature = "serve")]
+        ConfigCommand::Rbac(arguments) => rbac(&arguments),
+    }
+}
+
+#[cfg(feature = "serve")]
+fn rbac(arguments: &RbacArguments) -> Exit {
+    let RbacArguments { config, account, namespace, cache } = arguments;
+    let role = Config::read(config)
+        .map_err(|faults| faults.to_string())
+        .and_then(|config| super::cluster::role(&config, cache, account, namespace));
+    match role {
+        Ok(role) => {
+            super::print(&role);
+            Exit::Success
+        }
+        Err(why) => fail(Exit::CouldNotRun, &why),
+    }
+}
+
+#[cfg(feature = "serve")]
+fn rights(arguments: &CheckArguments) -> Exit {
+    let asked = Config::read(&arguments.config)
+        .map_err(|faults| faults.to_string())
+        .and_then(|config| super::cluster::check(&config, &arguments.cache, arguments.output));
+    match asked {
+        Ok((table, is_whole)) => {
+            super::print(&table);
+            if is_whole { Exit::Success } else { Exit::Failure }
+        }
+        Err(why) => fail(Exit::Failure, &why),
+    }
+}
+
+fn check(arguments: &CheckArguments) -> Exit {
     let path = &arguments.config;
     if let Err(fault) = std::fs::metadata(path) {
         let why = format!("{}: {fault}; mend: name the file with --config", path.display());
@@ -45,6 +105,8 @@ pub(super) fn config(command: ConfigCommand) -> Exit {
         document.faults(path, found).map_or(Ok(config.rules.len()), Err)
     });
     match checked {
+        #[cfg(feature = "serve")]
+        Ok(_) if arguments.cluster => rights(arguments),
         Ok(rules) => {
             match arguments.output {
                 Output::Text => {

@@ -1,7 +1,11 @@
 //! The command line.
 
+#[cfg(feature = "serve")]
+mod cluster;
 mod config;
 mod exit;
+#[cfg(feature = "serve")]
+mod live;
 mod record;
 mod replay;
 mod rule;
@@ -52,12 +56,13 @@ enum Command {
                             klaxon replay --rule akkeris.wasm --settings settings.json pods.json"
     )]
     Replay(replay::ReplayArguments),
-    /// Write recorded streams anew with what is private replaced
+    /// Record a cluster, or write recorded streams anew, with what is private replaced
     ///
     /// Names, images, addresses, labels and messages become pseudonyms, the same everywhere, so that
     /// relations hold; what rules decide on stays.
     #[command(
-        after_help = "Examples:\n  klaxon record --from pods.json --rule oom -o oom/tests/pods.jsonl\n  \
+        after_help = "Examples:\n  klaxon record --kinds pods,events --for 10m --rule oom -o oom/tests\n  \
+                            klaxon record --from pods.json --rule oom -o oom/tests/pods.jsonl\n  \
                             klaxon record --from rec/*.jsonl --rule a.wasm b.wasm --keep label:tier -o fixtures"
     )]
     Record(record::RecordArguments),

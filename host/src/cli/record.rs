@@ -19,8 +19,12 @@ use crate::stream::redact::{Keep, Redactor, Values};
 #[derive(Debug, Args)]
 pub(super) struct RecordArguments {
     /// Recorded streams to write anew; .gz and .zst are read too
-    #[arg(long, value_name = "STREAM", required = true, num_args = 1..)]
+    /// [default: a cluster is recorded]
+    #[arg(long, value_name = "STREAM", num_args = 1..)]
     from: Vec<PathBuf>,
+    #[cfg(feature = "serve")]
+    #[command(flatten)]
+    live: super::live::LiveArguments,
     /// Where to: a file for one stream, a folder for several; .gz and .zst are compressed
     #[arg(short, long, value_name = "PATH")]
     out: PathBuf,
@@ -67,7 +71,6 @@ enum Proof {
 }
 
 fn run(arguments: &RecordArguments) -> Result<Proof, String> {
-    let from = super::streams(&arguments.from, arguments.snapshot_until)?;
     let rules =
         arguments.rule.iter().map(|rule| load(rule, arguments.settings.as_ref(), &arguments.cache));
     let rules = rules.collect::<Result<Vec<_>, _>>()?;
@@ -76,6 +79,14 @@ fn run(arguments: &RecordArguments) -> Result<Proof, String> {
             "--settings are those of one rule; mend: record for one rule at a time".to_owned()
         );
     }
+    // What is recorded live lies here until it is redacted; it goes with this function.
+    let raw = tempfile::Builder::new().prefix("klaxon-record-").tempdir();
+    let raw = raw.map_err(|fault| format!("no temporary folder: {fault}"))?;
+    let from = match arguments.from.as_slice() {
+        [] => live(arguments, &rules, raw.path())?,
+        from => from.to_vec(),
+    };
+    let from = super::streams(&from, arguments.snapshot_until)?;
     let targets = targets(&from, &arguments.out)?;
     // Beside the target, and under its name only when all is proven.
     let parts: Vec<PathBuf> = targets.iter().map(|path| part(path)).collect();
@@ -99,6 +110,24 @@ fn run(arguments: &RecordArguments) -> Result<Proof, String> {
         }
     }
     Ok(proof)
+}
+
+#[cfg(feature = "serve")]
+fn live(
+    arguments: &RecordArguments,
+    rules: &[RuleUnderTest],
+    folder: &Path,
+) -> Result<Vec<PathBuf>, String> {
+    let recorded = arguments.live.capture(rules, folder)?;
+    if recorded.is_empty() {
+        return Err("nothing came: no recording was written".to_owned());
+    }
+    Ok(recorded)
+}
+
+#[cfg(not(feature = "serve"))]
+fn live(_: &RecordArguments, _: &[RuleUnderTest], _: &Path) -> Result<Vec<PathBuf>, String> {
+    Err("this build records no cluster; mend: name recorded streams with --from".to_owned())
 }
 
 /// `pods.jsonl.zst` is first written as `.part.pods.jsonl.zst`: its ending says how.

@@ -17,7 +17,7 @@ use crate::model::{
 };
 use crate::pipeline::{Pipeline, Step};
 use crate::policy::{RulePolicy, Targets};
-use crate::route::InterestError;
+use crate::route::{InterestError, Need, Router};
 use crate::stream::{StreamError, StreamFile};
 
 use super::state::WatchedState;
@@ -206,6 +206,21 @@ impl RuleUnderTest {
     /// Where the rule refuses them.
     pub fn with_settings(&self, settings: Value) -> Result<Self, RuleError> {
         Self::load_spec(&self.sandboxes, RuleSpec { settings, ..self.spec.clone() })
+    }
+
+    /// What must be watched for it.
+    ///
+    /// # Errors
+    /// Where one of its interests cannot be used.
+    pub fn needs(&self) -> Result<Vec<Need>, InterestError> {
+        let origin = Origin { cluster: String::new(), source: String::new() };
+        let mut router = Router::new(origin);
+        router.add_rule(
+            self.manifest().name.as_str().into(),
+            self.manifest(),
+            &Narrowing::new(),
+        )?;
+        Ok(router.needs())
     }
 
     /// What it says of itself.

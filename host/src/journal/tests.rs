@@ -1,1 +1,247 @@
 //! The journal on a real file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Cursor, Group, Handle, Journal, JournalError, Progress, Settled};
+use crate::config::Target;
+use crate::model::{
+    Change, Event, Id, Identity, Introduction, Keep, KeptMembership, KeptObject, KeptWake, Meta,
+    Object, Origin, Severity, Slot, Status, Subject, Timestamp, Verdict, Write,
+};
+use crate::pipeline::Step;
+
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+fn targets() -> BTreeMap<String, Target> {
+    BTreeMap::from([("out".to_owned(), Target::Stdout)])
+}
+
+fn start(folder: &std::path::Path) -> Handle {
+    Journal::open(folder).unwrap().start(targets(), WEEK).unwrap().0
+}
+
+fn slot() -> Slot {
+    Slot { rule: "rule".into(), partition: "p".into() }
+}
+
+fn object(uid: &str) -> Arc<Object> {
+    let identity = Identity {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        namespace: "a".to_owned(),
+        name: "web".to_owned(),
+        uid: uid.to_owned(),
+    };
+    let meta = Meta { identity, resource_version: "7".to_owned(), ..Meta::default() };
+    Arc::new(Object { meta, subject: Subject::Pod(crate::model::Pod::default()), document: None })
+}
+
+fn kept(uid: &str, form: Option<Arc<Object>>) -> KeptObject {
+    KeptObject {
+        uid: uid.into(),
+        api_version: "v1".into(),
+        kind: "Pod".into(),
+        namespace: "a".into(),
+        name: "web".into(),
+        version: "7".into(),
+        digest: u64::MAX - 3,
+        count: 2,
+        memberships: vec![KeptMembership {
+            rule: "rule".into(),
+            interest: "pods".to_owned(),
+            partition: uid.into(),
+        }],
+        form,
+    }
+}
+
+fn verdict(number: u64) -> Verdict {
+    let origin = Origin { cluster: "c".to_owned(), source: "s".to_owned() };
+    let event = Event {
+        id: Id::of("s", &[&number]),
+        origin: Arc::new(origin),
+        time: Timestamp::from_millis(5),
+        change: Change::Added,
+        gap: false,
+        interest: 0,
+        timer: None,
+        object: object("u"),
+        delta: 0,
+        fields: Vec::new(),
+        partition: "u".into(),
+    };
+    Verdict {
+        id: Id::of("verdict", &[&number]),
+        time: Timestamp::from_millis(5),
+        cluster: "c".into(),
+        rule: "rule".into(),
+        rule_version: "1".into(),
+        code: "CODE".to_owned(),
+        severity: Severity::Info,
+        status: Status::Firing,
+        title: String::new(),
+        key: "key".to_owned(),
+        object: (&event.object.meta.identity).into(),
+        payload: serde_json::value::RawValue::from_string("{}".to_owned()).unwrap(),
+        targets: vec!["out".to_owned()],
+        gap: false,
+        delta: None,
+        event: Arc::new(event),
+    }
+}
+
+fn group(keep: Vec<Keep>, verdicts: Vec<Verdict>, progress: Vec<Progress>) -> Group {
+    let step = Step { keep, verdicts, ..Step::default() };
+    Group { step, progress, clock: Some(Timestamp::from_millis(99)) }
+}
+
+fn progress(cursor: Cursor) -> Progress {
+    let since = Timestamp::from_millis(50);
+    Progress { watch: "Pod".into(), digest: "d".to_owned(), cursor, since }
+}
+
+#[test]
+fn what_was_committed_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let introduction = Introduction {
+        rule: "rule".into(),
+        scope: "Pod".into(),
+        digest: Id::of("d", &[]),
+        number: 2,
+        complete: true,
+    };
+    let wake = KeptWake {
+        slot: slot(),
+        key: "later".to_owned(),
+        due: Timestamp::from_millis(1000),
+        payload: "p".to_owned(),
+        set_by: Id::of("s", &[&1u64]),
+        interest: 3,
+        object: object("u"),
+    };
+    let put = |key: &str, expires_at| Write::Put {
+        key: key.to_owned(),
+        value: "v".to_owned(),
+        expires_at,
+    };
+    let handle = start(folder.path());
+    let keep = vec![
+        Keep::Object(Box::new(kept("u", Some(object("u"))))),
+        Keep::Object(Box::new(kept("w", None))),
+        Keep::Object(Box::new(kept("gone", None))),
+        Keep::NoObject("gone".into()),
+        Keep::State(
+            slot(),
+            vec![put("a", None), put("b", Some(Timestamp::from_millis(7)))],
+            Timestamp::default(),
+        ),
+        Keep::State(slot(), vec![Write::Remove { key: "a".to_owned() }], Timestamp::default()),
+        Keep::Wake(Box::new(wake.clone())),
+        Keep::Expiry(slot(), Some(Timestamp::from_millis(8))),
+        Keep::Introduced(introduction.clone()),
+        Keep::History(4),
+    ];
+    handle
+        .commit_and_wait(group(keep, vec![], vec![progress(Cursor::At("41".to_owned()))]))
+        .unwrap();
+    handle.close().unwrap();
+
+    let journal = Journal::open(folder.path()).unwrap();
+    assert!(!journal.is_new());
+    let loaded = journal.load().unwrap();
+    let kept_objects = loaded.kept.objects;
+    // The form is read when it is asked for.
+    assert_eq!(kept_objects, [kept("u", None), kept("w", None)]);
+    let mut forms = journal.forms().unwrap();
+    assert_eq!(forms("u"), Some((*object("u")).clone()));
+    assert_eq!((forms("w"), forms("nobody")), (None, None));
+    assert_eq!(loaded.kept.wakes, [wake]);
+    let state = (slot(), "b".to_owned(), "v".to_owned(), Some(Timestamp::from_millis(7)));
+    assert_eq!(loaded.kept.state, [state]);
+    assert_eq!(loaded.kept.expiries, [(slot(), Timestamp::from_millis(8))]);
+    assert_eq!(loaded.kept.introductions, [introduction]);
+    assert_eq!((loaded.kept.history, loaded.kept.now), (4, Some(Timestamp::from_millis(99))));
+    assert_eq!(loaded.watches["Pod"].cursor.as_deref(), Some("41"));
+}
+
+#[test]
+fn a_list_under_way_is_remembered_with_the_time_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let handle = start(folder.path());
+    let at = |since, cursor| Progress { since: Timestamp::from_millis(since), ..progress(cursor) };
+    let cursor = Cursor::At("41".to_owned());
+    handle.commit(group(vec![], vec![], vec![at(50, cursor)])).unwrap();
+    handle.commit(group(vec![], vec![], vec![at(80, Cursor::Listing)])).unwrap();
+    handle.close().unwrap();
+    let journal = Journal::open(folder.path()).unwrap();
+    let watch = journal.load().unwrap().watches["Pod"].clone();
+    assert!(watch.listing);
+    assert_eq!(watch.since, Timestamp::from_millis(50));
+}
+
+#[test]
+fn an_equal_verdict_is_delivered_once_and_what_is_settled_is_not_delivered_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let handle = start(folder.path());
+    let verdicts = vec![verdict(1), verdict(2), verdict(1)];
+    handle.commit_and_wait(group(vec![], verdicts, vec![])).unwrap();
+    handle.commit_and_wait(group(vec![], vec![verdict(2), verdict(3)], vec![])).unwrap();
+    let outbox = super::Outbox::open(&folder.path().join(super::FILE), "out").unwrap();
+    let pending = outbox.next(0, 10).unwrap();
+    assert_eq!(pending.len(), 3);
+    assert_eq!(outbox.next(pending[0].number, 1).unwrap()[0].number, pending[1].number);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let settle = |number, dead| handle.settle(Settled { number, dead });
+    runtime.block_on(settle(pending[0].number, None)).unwrap();
+    runtime.block_on(settle(pending[1].number, Some("410 Gone".to_owned()))).unwrap();
+    handle.close().unwrap();
+    let left = outbox.next(0, 10).unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].delivery.body, pending[2].delivery.body);
+}
+
+#[test]
+fn a_second_process_a_newer_file_and_a_damaged_one_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(folder.path()).unwrap();
+    let second = Journal::open(folder.path());
+    assert!(matches!(second.err(), Some(JournalError::Locked { .. })));
+    drop(journal);
+    let file = folder.path().join(super::FILE);
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    assert!(matches!(Journal::open(folder.path()).err(), Some(JournalError::TooNew { .. })));
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes.iter_mut().skip(middle).take(4096).for_each(|byte| *byte = 0xa5);
+    std::fs::write(&file, bytes).unwrap();
+    let damaged = Journal::open(folder.path()).err();
+    assert!(matches!(damaged, Some(JournalError::Damaged(_))), "{damaged:?}");
+}
+
+#[test]
+fn what_is_old_and_settled_goes_and_what_waits_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(folder.path()).unwrap();
+    let (handle, _) = journal.start(targets(), Duration::ZERO).unwrap();
+    handle.commit_and_wait(group(vec![], vec![verdict(1), verdict(2)], vec![])).unwrap();
+    let outbox = super::Outbox::open(&folder.path().join(super::FILE), "out").unwrap();
+    let first = outbox.next(0, 1).unwrap()[0].number;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(handle.settle(Settled { number: first, dead: None })).unwrap();
+    handle.close().unwrap();
+    // The sweep comes with the first commit of a run.
+    let (handle, _) =
+        Journal::open(folder.path()).unwrap().start(targets(), Duration::ZERO).unwrap();
+    handle.commit_and_wait(group(vec![], vec![], vec![])).unwrap();
+    handle.close().unwrap();
+    let connection = super::reader(&folder.path().join(super::FILE)).unwrap();
+    let count = |table: &str| -> i64 {
+        let select = format!("SELECT count(*) FROM {table}");
+        connection.query_row(&select, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((count("verdicts"), count("deliveries")), (1, 1));
+}

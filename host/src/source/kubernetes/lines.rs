@@ -1,10 +1,13 @@
 //! The lines of a watch: each is one event, and may come in any number of pieces.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use kube::client::Body;
+
+use crate::model::{Timestamp, clock};
 
 use super::api::{Fault, Stream, broken};
 
@@ -17,11 +20,20 @@ pub(super) struct Lines {
     buffer: BytesMut,
     /// Of the buffer, what was searched for an end of line already.
     searched: usize,
+    /// When there was nothing left to read last.
+    drained_at: Timestamp,
 }
 
 impl Lines {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { body: stream.into_body(), buffer: BytesMut::new(), searched: 0 }
+        let drained_at = Timestamp::from_millis(i64::MIN);
+        Self { body: stream.into_body(), buffer: BytesMut::new(), searched: 0, drained_at }
+    }
+
+    /// When there was nothing left to read last: all lines up to then were returned before. What has
+    /// come since may still wait in the socket.
+    pub(super) fn drained_at(&self) -> Timestamp {
+        self.drained_at
     }
 
     /// The next line; none where the server has ended the watch between two lines.
@@ -38,20 +50,32 @@ impl Lines {
                     "a line of the watch is longer than {MOST} bytes"
                 )));
             }
-            let frame =
-                tokio::time::timeout(stalled_after, self.body.frame()).await.map_err(|_| {
-                    Fault::Broken(format!("stalled: nothing came for {stalled_after:?}"))
-                })?;
-            match frame {
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.buffer.extend_from_slice(&data);
-                    }
-                }
-                Some(Err(fault)) => return Err(broken(&fault)),
+            match self.piece(stalled_after).await? {
+                Some(piece) => self.buffer.extend_from_slice(&piece),
                 None if self.buffer.iter().all(u8::is_ascii_whitespace) => return Ok(None),
                 None => return Err(Fault::Broken("the watch ended within a line".to_owned())),
             }
+        }
+    }
+
+    /// The next piece. Only waiting for it counts as silence, not what is done between two calls.
+    async fn piece(&mut self, stalled_after: Duration) -> Result<Option<Bytes>, Fault> {
+        let next = self.body.frame();
+        tokio::pin!(next);
+        let first = std::future::poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
+        let frame = match first {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                self.drained_at = clock::now();
+                let waited = tokio::time::timeout(stalled_after, next).await;
+                let stalled = format!("stalled: nothing came for {stalled_after:?}");
+                waited.map_err(|_| Fault::Broken(stalled))?
+            }
+        };
+        match frame {
+            Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
+            Some(Err(fault)) => Err(broken(&fault)),
+            None => Ok(None),
         }
     }
 

@@ -84,7 +84,7 @@ impl Watch {
             for item in pages.read(&page)? {
                 *sent += 1;
                 let json = with_kind(item, &need.api_version, &need.kind);
-                self.out.send(What::Listed(json)).await?;
+                self.send(What::Listed(json)).await?;
             }
         }
         Ok(pages.version())
@@ -97,7 +97,7 @@ impl Watch {
         while let Some(page) = pages.next().await? {
             for item in pages.read(&page)? {
                 let uid = Head::of(item)?.uid().to_owned();
-                self.out.send(What::Outside(uid)).await?;
+                self.send(What::Outside(uid)).await?;
             }
         }
         Ok(())
@@ -110,10 +110,10 @@ impl Watch {
         while let Some(page) = pages.next().await? {
             for item in pages.read(&page)? {
                 let json = with_kind(item, &need.api_version, &need.kind);
-                self.out.send(What::Introduced(json)).await?;
+                self.send(What::Introduced(json)).await?;
             }
         }
-        Ok(self.out.send(What::IntroductionEnds).await?)
+        Ok(self.send(What::IntroductionEnds).await?)
     }
 
     /// Uid and version of everything that the watch selects, and the version of the list.

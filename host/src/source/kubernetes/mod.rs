@@ -28,7 +28,7 @@ use crate::pipeline::ListStart;
 pub use api::Fault;
 pub use fault::describe;
 pub use lease::{Held, Lease};
-pub use plan::{Served, WatchPlan, discover, plan};
+pub use plan::{Served, WatchPlan, discover, find, plan};
 pub use status::{WatchState, WatchStatus};
 pub use watch::{Resume, start};
 
@@ -42,6 +42,8 @@ pub struct Item {
     pub watch: usize,
     /// When it came.
     pub at: Timestamp,
+    /// Up to when it is certain that nothing is missing, with what comes here.
+    pub since: Timestamp,
     /// What it is.
     pub what: What,
 }
@@ -61,6 +63,8 @@ pub enum What {
     Event {
         /// How it was seen.
         seen: Seen,
+        /// Whether the server says that it was added.
+        is_added: bool,
         /// The object.
         json: String,
         /// The version to go on from.
@@ -186,8 +190,8 @@ pub(super) struct Out {
 }
 
 impl Out {
-    pub(super) async fn send(&self, what: What) -> Result<(), Closed> {
+    pub(super) async fn send(&self, what: What, since: Timestamp) -> Result<(), Closed> {
         let at = crate::model::clock::now();
-        self.items.send(Item { watch: self.watch, at, what }).await.map_err(|_| Closed)
+        self.items.send(Item { watch: self.watch, at, since, what }).await.map_err(|_| Closed)
     }
 }

@@ -207,6 +207,56 @@ struct Resource {
     kind: String,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Group {
+    preferred_version: GroupVersion,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupVersion {
+    group_version: String,
+}
+
+/// Finds a resource by the name that kubectl gives it, such as `pods` or `deployments.apps`: all of
+/// its kind.
+///
+/// # Errors
+/// Where it is not served, or the API server cannot be asked: why, and how to mend it.
+pub async fn find(client: &kube::Client, name: &str) -> Result<Need, String> {
+    let within = Duration::from_secs(10);
+    let (plural, group) = name.split_once('.').unwrap_or((name, ""));
+    let api_version = if group.is_empty() {
+        "v1".to_owned()
+    } else {
+        let asked = api::get(client, &format!("/apis/{group}"), Form::Full, within).await;
+        let bytes = asked.map_err(|fault| format!("resource {name:?}: group {group}: {fault}"))?;
+        let found: Group = serde_json::from_slice(&bytes)
+            .map_err(|fault| format!("resource {name:?}: group {group}: {fault}"))?;
+        found.preferred_version.group_version
+    };
+    let asked = api::get(client, &root(&api_version), Form::Full, within).await;
+    let bytes = asked.map_err(|fault| format!("resource {name:?}: {fault}"))?;
+    let found: Resources =
+        serde_json::from_slice(&bytes).map_err(|fault| format!("resource {name:?}: {fault}"))?;
+    let found = found.resources.into_iter().find(|one| one.name == plural);
+    let kind = found.ok_or_else(|| {
+        format!(
+            "resource {name:?} is not served; mend: write it as `kubectl api-resources` names it, with its group, such as deployments.apps"
+        )
+    })?;
+    Ok(Need {
+        api_version,
+        kind: kind.kind,
+        namespaces: None,
+        label_selector: String::new(),
+        field_selector: String::new(),
+        metadata_only: false,
+        rules: Vec::new(),
+    })
+}
+
 /// Asks the API server how it serves a kind; none where it does not.
 ///
 /// # Errors

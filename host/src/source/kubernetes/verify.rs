@@ -30,7 +30,7 @@ impl Watch {
         }
         let (listed, version) = self.versions(served).await?;
         let (reply, answer) = oneshot::channel();
-        self.out.send(What::Verify { cursor, listed, reply }).await?;
+        self.send(What::Verify { cursor, listed, reply }).await?;
         match answer.await.map_err(|_| Closed)? {
             Some(why) => Ok(Err(format!("{why}: another history (etcd restored)"))),
             None => Ok(Ok(version.parse().ok())),
@@ -41,7 +41,7 @@ impl Watch {
     /// deleted by now.
     pub(super) async fn caught_up(&self) -> Result<(), Stop> {
         let (reply, answer) = oneshot::channel();
-        self.out.send(What::CaughtUp { reply }).await?;
+        self.send(What::CaughtUp { reply }).await?;
         match answer.await.map_err(|_| Closed)? {
             Some(uid) => Err(Stop::OtherHistory(format!(
                 "object {uid} is gone and was never deleted: another history (etcd restored)"

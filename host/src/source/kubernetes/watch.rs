@@ -30,6 +30,9 @@ use crate::model::{Seen, Timestamp};
 use crate::pipeline::ListStart;
 use crate::route::Telling;
 
+/// By how much an API server may be behind what it has confirmed.
+const BEHIND_MS: i64 = 2000;
+
 /// Where a watch begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resume {
@@ -191,6 +194,7 @@ impl Watch {
 
     /// The kind is not served: whatever was known of it is gone. Looks again later.
     async fn absent(&mut self, state: State) -> Result<State, Stop> {
+        let now = clock::now();
         if !self.is_absent {
             self.is_absent = true;
             let before = match state {
@@ -199,7 +203,7 @@ impl Watch {
             };
             info!(watch = %self.plan.name, "the kind is not served: waiting for it");
             self.introducing = None;
-            self.out.send(What::Absent(before)).await?;
+            self.send(What::Absent(before)).await?;
             self.status.set(|state| {
                 state.doing = "not served";
                 state.in_sync = true;
@@ -207,9 +211,9 @@ impl Watch {
                 state.cursor = None;
             });
         }
-        self.progress();
         let poll = self.cluster.timing.poll.mul_f64(rand::rng().random_range(0.75..=1.0));
         tokio::time::sleep(poll).await;
+        self.certain_until(now);
         Ok(State::Absent)
     }
 
@@ -228,7 +232,11 @@ impl Watch {
             warn!(watch = %self.plan.name, since = %from, why = reason, "changes may have been missed: comparing with what was known");
         }
         let is_compared = start != ListStart::First;
-        self.out.send(What::ListBegins(start)).await?;
+        let began = clock::now();
+        if !is_compared {
+            self.since = began;
+        }
+        self.send(What::ListBegins(start)).await?;
         let streamed = if self.streams { self.streamed_list(served).await? } else { None };
         let (version, lines) = match streamed {
             Some((version, lines)) => (version, Some(Box::new(lines))),
@@ -237,10 +245,10 @@ impl Watch {
         if is_compared && self.plan.need.selects() {
             self.tell_outside(served).await?;
         }
-        self.out.send(What::ListEnds(version.clone())).await?;
+        self.send(What::ListEnds(version.clone())).await?;
         self.cursor = version;
         self.backoff.reset();
-        self.progress();
+        self.certain_until(began);
         self.in_order();
         Ok(State::Follow(lines, None))
     }
@@ -265,7 +273,7 @@ impl Watch {
                 "ADDED" | "MODIFIED" => {
                     self.listed += 1;
                     let json = self.with_kind(line.object);
-                    self.out.send(What::Listed(json)).await?;
+                    self.send(What::Listed(json)).await?;
                 }
                 "BOOKMARK" => {
                     let head = Head::of(line.object)?;
@@ -311,13 +319,14 @@ impl Watch {
                 let lines = self.open(served, &parameters).await?;
                 // Else only what has happened meanwhile makes it so.
                 if compared.is_none() {
-                    self.out.send(What::Resumed).await?;
+                    self.send(What::Resumed).await?;
                     self.in_order();
                 }
                 lines
             }
         };
         while let Some(bytes) = lines.next(self.cluster.timing.stall).await? {
+            self.certain_until(lines.drained_at());
             self.take(served, &bytes).await?;
             self.backoff.reset();
             if let Some(version) = compared
@@ -332,8 +341,8 @@ impl Watch {
         // another one.
         let time = self.cluster.timing.watch;
         if opened.elapsed() + Duration::from_secs(2).min(time / 4) >= time {
-            self.progress();
-            self.out.send(What::Progress(None)).await?;
+            self.certain_until(lines.drained_at());
+            self.send(What::Progress(None)).await?;
             return Ok(State::Follow(None, compared));
         }
         Err(Fault::Broken("the server ended the watch".to_owned()).into())
@@ -351,12 +360,17 @@ impl Watch {
                 } else {
                     (Seen::Present, self.with_kind(line.object))
                 };
-                self.out.send(What::Event { seen, json, version: version.clone() }).await?;
+                self.send(What::Event {
+                    seen,
+                    is_added: line.kind == "ADDED",
+                    json,
+                    version: version.clone(),
+                })
+                .await?;
                 if let Some(version) = version {
                     self.cursor = version;
                 }
-                self.progress();
-                let (now, cursor) = (self.since, self.cursor.clone());
+                let (now, cursor) = (clock::now(), self.cursor.clone());
                 self.status.set(|state| {
                     state.events += 1;
                     state.last_event = Some(now);
@@ -366,8 +380,7 @@ impl Watch {
             "BOOKMARK" => {
                 if let Some(version) = Head::of(line.object)?.version() {
                     version.clone_into(&mut self.cursor);
-                    self.progress();
-                    self.out.send(What::Progress(Some(version.to_owned()))).await?;
+                    self.send(What::Progress(Some(version.to_owned()))).await?;
                 }
             }
             "ERROR" => return Err(item::error(line.object).into()),
@@ -438,7 +451,7 @@ impl Watch {
             (Some(ListStart::First), _) => State::List(ListStart::First),
             (None, Fault::Expired(why)) => State::List(self.gap(why, false)),
             (None, _) => {
-                self.out.send(What::Lost).await?;
+                self.send(What::Lost).await?;
                 State::Resume
             }
         };
@@ -526,11 +539,14 @@ impl Watch {
         }
     }
 
-    /// Nothing is missing up to now.
-    fn progress(&mut self) {
-        self.since = clock::now();
-        let now = self.since;
-        self.status.set(|state| state.last_progress = Some(now));
+    /// Nothing is missing up to a time. The server itself may be a little behind.
+    fn certain_until(&mut self, time: Timestamp) {
+        self.since = self.since.max(time.plus_millis(-BEHIND_MS));
+        self.status.set(|state| state.last_progress = Some(clock::now()));
+    }
+
+    pub(super) async fn send(&self, what: What) -> Result<(), Closed> {
+        self.out.send(what, self.since).await
     }
 
     fn in_order(&self) {

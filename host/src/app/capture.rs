@@ -1,0 +1,163 @@
+//! Recording a cluster: what watches see, as streams, one file for each watch.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{RunError, Stop, cluster};
+use crate::config;
+use crate::model::Seen;
+use crate::pipeline::ListStart;
+use crate::route::Need;
+use crate::source::kubernetes::{
+    Cluster, ITEMS, Item, Resume, Timing, WatchPlan, What, find, plan, start,
+};
+use crate::stream::{self, Kind, Record};
+
+/// What is recorded, from where.
+pub struct Capture {
+    /// The cluster.
+    pub settings: config::Kubernetes,
+    /// Names of resources such as `pods` or `deployments.apps`.
+    pub resources: Vec<String>,
+    /// What rules need, beside.
+    pub needs: Vec<Need>,
+    /// For how long; none: until it is told to stop.
+    pub lasts: Option<Duration>,
+}
+
+/// A file that a watch wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// The file.
+    pub path: PathBuf,
+    /// Its lines.
+    pub lines: u64,
+}
+
+impl Capture {
+    /// Records into a folder until its time is over or it is told to stop.
+    ///
+    /// # Errors
+    /// Where there is no way into the cluster, a resource is not served, or a file cannot be written.
+    pub fn run(self, folder: &Path, stop: &Stop) -> Result<Vec<Captured>, RunError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|fault| RunError::System(fault.to_string()))?;
+        let outcome = runtime.block_on(self.record(folder, stop));
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        outcome
+    }
+
+    async fn record(self, folder: &Path, stop: &Stop) -> Result<Vec<Captured>, RunError> {
+        let signals = stop.on_signals().map_err(|fault| RunError::System(fault.to_string()))?;
+        let rights = cluster::rights_of(&self.needs, &self.settings);
+        let signed = Arc::new(cluster::signed_in(&self.settings, &rights).await?);
+        let mut needs = self.needs;
+        for name in &self.resources {
+            let need = find(&signed.client, name).await.map_err(RunError::System)?;
+            if !needs.iter().any(|one| one.kind == need.kind && one.group() == need.group()) {
+                needs.push(need);
+            }
+        }
+        let timing = Timing::default();
+        let renew = cluster::renewal(&signed);
+        let cluster =
+            Arc::new(Cluster::new(signed.client.clone(), renew, timing, self.settings.event_ttl));
+        let (sender, mut items) = mpsc::channel(ITEMS);
+        let mut files = Vec::new();
+        for (place, plan) in plan(&needs, &self.settings).into_iter().enumerate() {
+            files.push(Recording::create(folder, &plan)?);
+            let first = Resume::List(ListStart::First);
+            drop(start(cluster.clone(), plan, place, sender.clone(), first));
+        }
+        drop(sender);
+        let over = async {
+            match self.lasts {
+                Some(lasts) => tokio::time::sleep(lasts).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                item = items.recv() => match item {
+                    Some(item) => {
+                        if let Some(file) = files.get_mut(item.watch) {
+                            file.take(item)?;
+                        }
+                    }
+                    None => break,
+                },
+                () = &mut over => break,
+                () = stop.told() => break,
+            }
+        }
+        signals.abort();
+        files.into_iter().map(Recording::finish).collect()
+    }
+}
+
+/// A file under way.
+struct Recording {
+    path: PathBuf,
+    file: BufWriter<File>,
+    kind: (String, String),
+    lines: u64,
+}
+
+impl Recording {
+    fn create(folder: &Path, plan: &WatchPlan) -> Result<Self, RunError> {
+        let name = plan.name.to_lowercase().replace(" in ", "@");
+        let path = folder.join(format!("{name}.jsonl"));
+        let file = File::create(&path)
+            .map_err(|fault| RunError::System(format!("{}: {fault}", path.display())))?;
+        let kind = (plan.need.group().to_owned(), plan.need.kind.clone());
+        Ok(Self { path, file: BufWriter::new(file), kind, lines: 0 })
+    }
+
+    fn take(&mut self, item: Item) -> Result<(), RunError> {
+        let object = |seen, json: String, is_change| {
+            let json = serde_json::value::RawValue::from_string(json).ok()?;
+            Some(Kind::Object { seen, json, is_change })
+        };
+        let kind = match item.what {
+            What::ListBegins(ListStart::Compare { reason, .. }) => Some(Kind::Gap { reason }),
+            What::Listed(json) => object(Seen::Snapshot, json, false),
+            What::ListEnds(_) => Some(Kind::ListEnd { object: Some(self.kind.clone()) }),
+            What::Event { seen, is_added, json, .. } => object(seen, json, !is_added),
+            // In a recording nothing is known before: every history is as good as another.
+            What::Verify { reply, .. } | What::CaughtUp { reply } => {
+                reply.send(None).unwrap_or_default();
+                None
+            }
+            _ => None,
+        };
+        let at = jiff::Timestamp::from_millisecond(item.at.as_millis()).unwrap_or_default();
+        match kind {
+            Some(kind) => self.write(&Record { at, line: 0, kind }),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, record: &Record) -> Result<(), RunError> {
+        let line = stream::line(record)
+            .map_err(|fault| RunError::System(format!("{}: {fault}", self.path.display())))?;
+        self.lines += 1;
+        writeln!(self.file, "{line}")
+            .map_err(|fault| RunError::System(format!("{}: {fault}", self.path.display())))
+    }
+
+    fn finish(mut self) -> Result<Captured, RunError> {
+        self.file
+            .flush()
+            .map_err(|fault| RunError::System(format!("{}: {fault}", self.path.display())))?;
+        Ok(Captured { path: self.path, lines: self.lines })
+    }
+}

@@ -1,0 +1,96 @@
+//! What a configuration needs of its cluster: asked for, or printed.
+
+use serde_json::json;
+
+use super::{CacheArguments, Output};
+use crate::app::{lease_rights, rights_of, served_rights, signed_in};
+use crate::config::{Config, Kubernetes, SourceKind};
+use crate::engine::Options;
+use crate::model::Origin;
+use crate::pipeline::assemble;
+use crate::policy::Targets;
+use crate::route::Need;
+use crate::source::kubernetes::rbac;
+use crate::source::kubernetes::rights::{self, Answer};
+
+/// The cluster of a configuration, and what its rules need of it.
+fn needs(config: &Config, cache: &CacheArguments) -> Result<(Kubernetes, Vec<Need>), String> {
+    let settings = config.sources.iter().find_map(|source| match &source.kind {
+        SourceKind::Kubernetes(settings) => Some(settings.clone()),
+        SourceKind::Replay(_) => None,
+    });
+    let settings = settings.ok_or_else(|| {
+        format!(
+            "{}: no source is a cluster; mend: write `sources: [{{name: cluster, kubernetes: {{}}}}]`",
+            config.path.display()
+        )
+    })?;
+    let options = Options { cache: cache.directory(), ..Options::default() };
+    let origin = Origin { cluster: config.cluster.clone(), source: "check".to_owned() };
+    let pipeline = assemble(&config.rules, Targets::Any, origin, options)
+        .map_err(|fault| fault.to_string())?;
+    Ok((settings, pipeline.needs()))
+}
+
+/// The least Role and ClusterRole for a configuration, bound to a service account.
+pub(super) fn role(
+    config: &Config,
+    cache: &CacheArguments,
+    account: &str,
+    namespace: &str,
+) -> Result<String, String> {
+    let (settings, needs) = needs(config, cache)?;
+    let mut rights = rights_of(&needs, &settings);
+    rights.extend(lease_rights(&settings, namespace, &config.cluster));
+    Ok(rbac::manifest(&rights, account, namespace))
+}
+
+/// Asks the cluster for every right that the configuration needs. Returns the table, and whether
+/// nothing that watching needs is missing.
+pub(super) fn check(
+    config: &Config,
+    cache: &CacheArguments,
+    output: Output,
+) -> Result<(String, bool), String> {
+    let (settings, needs) = needs(config, cache)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|fault| fault.to_string())?;
+    runtime.block_on(async {
+        let signed = signed_in(&settings, &rights_of(&needs, &settings))
+            .await
+            .map_err(|fault| fault.to_string())?;
+        let (mut needed, absent) = served_rights(&needs, &settings, &signed.client).await?;
+        let watching = needed.len();
+        needed.extend(lease_rights(&settings, &signed.default_namespace, &config.cluster));
+        let reviewed = rights::review(&signed.client, &needed)
+            .await
+            .map_err(|fault| fault.to_string())?;
+        // Without the Lease a lost journal is not noticed, and all else works.
+        let (must, _) = reviewed.split_at(watching.min(reviewed.len()));
+        let is_whole = must.iter().all(|(_, answer)| *answer == Answer::Granted);
+        let text = match output {
+            Output::Text => {
+                let mut text = format!("signed in: {} at {}\n\n", signed.how, signed.server);
+                text.push_str(&rights::table(&reviewed));
+                for kind in &absent {
+                    text.push_str(&format!(
+                        "\n{kind} is not served yet: it is watched as soon as it is\n"
+                    ));
+                }
+                if !is_whole {
+                    text.push_str("\nmend: apply what `klaxon config rbac` prints\n");
+                }
+                text
+            }
+            Output::Json => {
+                let how = signed.how.to_string();
+                let rights = rights::document(&reviewed);
+                let document = json!({"how": how, "server": signed.server, "rights": rights, "not_served": absent});
+                format!("{document}\n")
+            }
+        };
+        Ok((text, is_whole))
+    })
+}
