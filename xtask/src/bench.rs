@@ -10,7 +10,8 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     rules::build_all()?;
     let mut bench = cargo();
     bench
-        .args(["bench", "--package", "klaxon", "--bench", "ratios", "--bench", "harness", "--"])
+        .args(["bench", "--package", "klaxon"])
+        .args(["--bench", "ratios", "--bench", "harness", "--bench", "scale", "--"])
         .args(filter);
     run_command(&mut bench)
 }

@@ -16,25 +16,28 @@ const STALLED: Duration = Duration::from_secs(300);
 /// The service, as seen from outside.
 pub(super) struct Vitals {
     metrics: Metrics,
-    watches: Mutex<Vec<Arc<WatchStatus>>>,
+    /// None while there is no cluster, or not yet.
+    watches: Mutex<Option<Vec<Arc<WatchStatus>>>>,
+    /// Without one there is nothing to be in sync with.
+    has_cluster: bool,
     /// What the metrics say of each watch so far: counters only grow.
     told: Mutex<BTreeMap<String, WatchState>>,
 }
 
-impl Default for Vitals {
-    fn default() -> Self {
+impl Vitals {
+    /// For a service whose source is a cluster, or is none.
+    pub(super) fn new(has_cluster: bool) -> Self {
         Self {
+            has_cluster,
             metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
             watches: Mutex::default(),
             told: Mutex::default(),
         }
     }
-}
 
-impl Vitals {
     /// The watches that there are.
     pub(super) fn watches(&self, statuses: Vec<Arc<WatchStatus>>) {
-        *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = statuses;
+        *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = Some(statuses);
     }
 
     /// Counts what was decided.
@@ -50,7 +53,7 @@ impl Vitals {
 
     fn states(&self) -> Vec<(String, WatchState)> {
         let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        watches.iter().map(|watch| (watch.name.clone(), watch.get())).collect()
+        watches.iter().flatten().map(|watch| (watch.name.clone(), watch.get())).collect()
     }
 
     fn refresh(&self) {
@@ -84,11 +87,11 @@ impl Vitals {
 
 impl Health for Vitals {
     fn not_ready(&self) -> Vec<String> {
-        let states = self.states();
-        if states.is_empty() {
+        let has_begun = self.watches.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if self.has_cluster && !has_begun {
             return vec!["the watches have not begun".to_owned()];
         }
-        states.into_iter().filter_map(|(name, state)| trouble(&name, &state)).collect()
+        self.states().into_iter().filter_map(|(name, state)| trouble(&name, &state)).collect()
     }
 
     fn metrics(&self) -> String {

@@ -171,7 +171,8 @@ impl Parts {
         let system = |fault: std::io::Error| RunError::System(fault.to_string());
         // Before anything is running: from here on a signal means draining, not the end.
         let signals = service.stop.on_signals().map_err(system)?;
-        let vitals = Arc::new(Vitals::default());
+        let has_cluster = matches!(source.kind, SourceKind::Kubernetes(_));
+        let vitals = Arc::new(Vitals::new(has_cluster));
         let (closed, leave) = (CancellationToken::new(), CancellationToken::new());
         let admin = match &config.admin {
             Some(listen) => Some(admin::bind(listen).await?),

@@ -18,7 +18,7 @@ impl Watch {
         served: &Served,
         cursor: &str,
     ) -> Result<Result<Option<u64>, String>, Stop> {
-        let newest = self.newest_version(served).await?;
+        let newest = self.newest_version(served).await.map_err(not_expired)?;
         let (Ok(cursor), Ok(newest)) = (cursor.parse::<u64>(), newest.parse::<u64>()) else {
             // Versions that are no numbers cannot be compared (and no API server makes such).
             return Ok(Ok(None));
@@ -28,7 +28,7 @@ impl Watch {
                 "the cluster is at version {newest}, and was at {cursor} before: another history (etcd restored)"
             )));
         }
-        let (listed, version) = self.versions(served).await?;
+        let (listed, version) = self.versions(served).await.map_err(not_expired)?;
         let (reply, answer) = oneshot::channel();
         self.send(What::Verify { cursor, listed, reply }).await?;
         match answer.await.map_err(|_| Closed)? {
@@ -48,6 +48,15 @@ impl Watch {
             ))),
             None => Ok(()),
         }
+    }
+}
+
+/// A page of the comparison that is too old says nothing about the watch's own version: it is made
+/// again.
+fn not_expired(stop: Stop) -> Stop {
+    match stop {
+        Stop::Fault(Fault::Expired(why)) => Stop::Fault(Fault::Broken(why)),
+        stop => stop,
     }
 }
 
