@@ -113,10 +113,26 @@ fn wakes_are_held_while_a_list_is_compared() {
 }
 
 #[test]
-fn a_list_with_an_object_that_cannot_be_decoded_takes_nothing_as_vanished() {
+fn an_object_that_cannot_be_decoded_has_not_vanished() {
     let mut lines = before();
     let mut broken = pod_line("ADDED", AT[2], "gone", 7, &running());
     broken["object"]["status"]["phase"] = json!(7);
+    lines.extend([
+        expired(AT[1]),
+        pod_line("ADDED", AT[2], "same", 1, &running()),
+        broken,
+        list_end(AT[2]),
+    ]);
+    let ran = run(&lines);
+    assert_eq!(events(&ran).get(3..).unwrap(), ["changed gap=true 2"]);
+    assert_eq!(ran.step.quarantine.len(), 1);
+}
+
+#[test]
+fn a_list_with_something_that_cannot_be_read_at_all_takes_nothing_as_vanished() {
+    let mut lines = before();
+    let mut broken = pod_line("ADDED", AT[2], "gone", 7, &running());
+    broken["object"]["metadata"]["name"] = json!(7);
     lines.extend([
         expired(AT[1]),
         pod_line("ADDED", AT[2], "same", 1, &running()),

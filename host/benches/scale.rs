@@ -2,7 +2,7 @@
 //! soon after a restart the first event is there. The API server is the tests' own, on this machine.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and may end here")]
 
-#[expect(dead_code, reason = "its faults are for the tests")]
+#[expect(dead_code, unused_imports, reason = "its faults are for the tests")]
 #[path = "../../tests/fake_api/mod.rs"]
 mod fake_api;
 

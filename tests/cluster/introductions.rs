@@ -54,7 +54,92 @@ async fn other_settings_are_another_introduction_and_a_restart_is_none() {
     site = site.rules(rule("b"));
     let running = site.start();
     site.wait_for(&["snapshot Pod/one", "snapshot Pod/one"]);
+    // It is complete when the watch has come past the list.
+    site.wait_for_rows(
+        "SELECT number FROM introduced WHERE watch = 'Pod' AND complete = 1",
+        &["2"],
+    );
     running.stop();
-    let numbers = site.rows("SELECT number FROM introduced WHERE watch = 'Pod' AND complete = 1");
-    assert_eq!(numbers, ["2"]);
+}
+
+/// What the second rule saw of the pod `old`.
+fn saw_old(site: &crate::support::live::Site) -> Vec<String> {
+    let titles = site.sights("second").into_iter();
+    titles
+        .map(|one| one["title"].as_str().unwrap().to_owned())
+        .filter(|title| title.contains("Pod/old"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_is_added_when_the_watch_must_list_anyway_gets_what_exists_too() {
+    let api = FakeApi::start().await;
+    api.put(pod("old", "web"));
+    let mut site = site(&api);
+    let running = site.start();
+    site.wait("the list", |seen| seen.len() == 1);
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    // The cursor is too old: all is listed and compared, and unchanged.
+    api.bump(10);
+    api.compact();
+    site.add_rule("second", "selective");
+    let running = site.start();
+    let since = klaxon::model::clock::Stopwatch::start();
+    while saw_old(&site).is_empty() {
+        assert!(since.elapsed().as_secs() < 20, "{:?}", site.sights("second"));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    running.stop();
+    assert_eq!(saw_old(&site), ["Change::Snapshot Pod/old"]);
+    assert_eq!(site.seen(), ["snapshot Pod/old"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_was_away_is_new_when_it_comes_back() {
+    let api = FakeApi::start().await;
+    api.put(pod("old", "web"));
+    let mut site = site(&api);
+    let witness = json!({"name": "witness", "module": module("witness")});
+    let second = json!({"name": "second", "module": module("selective")});
+    for rules in
+        [vec![witness.clone(), second.clone()], vec![witness.clone()], vec![witness, second]]
+    {
+        let is_there = rules.len() == 2;
+        site = site.rules(rules);
+        let before = saw_old(&site).len();
+        let running = site.start();
+        let since = klaxon::model::clock::Stopwatch::start();
+        while is_there && saw_old(&site).len() == before {
+            assert!(since.elapsed().as_secs() < 20, "{:?}", site.sights("second"));
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        site.wait_until_following(&["Pod", "Event"]);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        running.stop();
+    }
+    assert_eq!(saw_old(&site).len(), 2);
+    assert_eq!(site.seen(), ["snapshot Pod/old"]);
+    let gaps: Vec<String> = site.gaps().into_iter().filter(|gap| gap.starts_with("Pod")).collect();
+    assert_eq!(gaps, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_is_added_changes_nothing_in_the_others() {
+    let api = FakeApi::start().await;
+    api.put(pod("old", "web"));
+    let mut site = site(&api);
+    site.kubernetes("namespaces", json!(["a"]));
+    let running = site.start();
+    site.wait("the list", |seen| seen.len() == 1);
+    site.wait_until_following(&["Pod in a", "Event in a"]);
+    running.stop();
+    site.kubernetes("namespaces", json!(["a", "b"]));
+    api.put(pod("old", "other"));
+    let running = site.start();
+    site.wait_until_following(&["Pod in a", "Pod in b"]);
+    site.wait_for(&["snapshot Pod/old", "modified Pod/old"]);
+    api.delete("Pod", "a", "old");
+    site.wait_for(&["snapshot Pod/old", "modified Pod/old", "deleted Pod/old"]);
+    running.stop();
 }

@@ -64,6 +64,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Numbers that no step has.
+const LAST: u8 = 200;
+
 /// What was done to the objects: name, version, and when.
 type Done = Vec<(String, u64, i64)>;
 
@@ -209,6 +212,9 @@ fn run(steps: Vec<Step>, streamed: bool) -> Result<(), TestCaseError> {
     for step in steps {
         world.take(step);
     }
+    // What came before these has come, or is within a gap.
+    world.take(Step::Pod(LAST));
+    world.take(Step::Notice(LAST));
     let since = klaxon::model::clock::Stopwatch::start();
     while !world.is_settled() {
         prop_assert!(

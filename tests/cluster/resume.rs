@@ -129,6 +129,8 @@ async fn a_kind_comes_and_goes() {
     let site = site(&api);
     let running = site.start();
     site.wait_until_following(&WATCHES);
+    let absent = "SELECT name FROM watches WHERE cursor IS NULL AND listing = 0";
+    site.wait_for_rows(absent, &["Widget.example.test"]);
     let widget = |name: &str| {
         json!({"apiVersion": "example.test/v1", "kind": "Widget",
             "metadata": {"name": name, "namespace": "a"}, "spec": {"size": 3}})

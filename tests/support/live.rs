@@ -171,6 +171,16 @@ impl Site {
         assert_eq!(seen, expected);
     }
 
+    /// Waits until a query of the journal has just these rows.
+    #[track_caller]
+    pub(crate) fn wait_for_rows(&self, select: &str, expected: &[&str]) {
+        let since = Stopwatch::start();
+        while self.rows(select) != expected {
+            assert!(since.elapsed() < PATIENCE, "{select}: {:?}", self.rows(select));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Waits until a watch has a cursor and no list under way.
     #[track_caller]
     pub(crate) fn wait_until_following(&self, watches: &[&str]) {

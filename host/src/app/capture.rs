@@ -133,7 +133,11 @@ impl Recording {
             What::ListEnds(_) => Some(Kind::ListEnd { object: Some(self.kind.clone()) }),
             What::Event { seen, is_added, json, .. } => object(seen, json, !is_added),
             // In a recording nothing is known before: every history is as good as another.
-            What::Verify { reply, .. } | What::CaughtUp { reply } => {
+            What::Verify { reply, .. } => {
+                reply.send(Ok(false)).unwrap_or_default();
+                None
+            }
+            What::CaughtUp { reply } => {
                 reply.send(None).unwrap_or_default();
                 None
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
@@ -24,6 +24,8 @@ pub(super) struct Joined {
     pub(super) live: Live,
     pub(super) items: mpsc::Receiver<Item>,
     pub(super) statuses: Vec<Arc<WatchStatus>>,
+    /// Told when it is in the journal where the watches begin.
+    pub(super) begun: oneshot::Sender<()>,
     /// End with it.
     _watches: Vec<AbortOnDropHandle<()>>,
 }
@@ -94,11 +96,13 @@ pub(super) fn renewal(signed: &Arc<SignedIn>) -> Renew {
     })
 }
 
-/// Since when nothing is known, where another journal was in use before this one, which is new.
+/// Since when nothing is known, where another journal was in use before this one, in which there is
+/// nothing yet.
 async fn lost_journal(
     lease: &Lease,
     client: &kube::Client,
     journal: &Journal,
+    is_new: bool,
 ) -> Option<Timestamp> {
     let held = match lease.read(client).await {
         Ok(held) => held?,
@@ -110,7 +114,7 @@ async fn lost_journal(
     if held.holder == journal.id() {
         return None;
     }
-    if !journal.is_new() {
+    if !is_new {
         warn!(
             "another journal was in use for this cluster since this one: is a second Klaxon running with the same `cluster`?"
         );
@@ -145,14 +149,23 @@ pub(super) async fn join(
     let cluster =
         Arc::new(Cluster::new(signed.client.clone(), renewal(&signed), timing, settings.event_ttl));
     let mut watches = Vec::new();
+    let loaded = journal.load()?;
+    let (begun, has_begun) = oneshot::channel();
     let mut lost = None;
     if settings.lease {
         let lease = Lease::new(&signed.default_namespace, cluster_name, journal.id());
-        lost = lost_journal(&lease, &signed.client, journal).await;
-        watches.push(AbortOnDropHandle::new(tokio::spawn(lease.keep(cluster.clone()))));
+        lost = lost_journal(&lease, &signed.client, journal, loaded.watches.is_empty()).await;
+        let cluster = cluster.clone();
+        // Not before the journal can tell what the Lease told.
+        let keep = async move {
+            if has_begun.await.is_ok() {
+                lease.keep(cluster).await;
+            }
+        };
+        watches.push(AbortOnDropHandle::new(tokio::spawn(keep)));
     }
     pipeline.keep_in_journal(journal.forms()?);
-    let (live, resumes) = prepare(pipeline, &plans, journal.load()?, state, lost);
+    let (live, resumes) = prepare(pipeline, &plans, loaded, state, lost);
     let (sender, items) = mpsc::channel(ITEMS);
     let mut statuses = Vec::new();
     for (place, (plan, resume)) in plans.into_iter().zip(resumes).enumerate() {
@@ -162,5 +175,5 @@ pub(super) async fn join(
         statuses.push(status);
         watches.push(AbortOnDropHandle::new(task));
     }
-    Ok(Joined { live, items, statuses, _watches: watches })
+    Ok(Joined { live, items, statuses, begun, _watches: watches })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::middle::Middle;
 use super::{RunError, Stop};
@@ -29,6 +29,9 @@ pub(super) struct Place {
     plan: WatchPlan,
     cursor: Cursor,
     since: Timestamp,
+    /// The version of a list that was made for new rules: when the watch has come past it, they know
+    /// all that exists.
+    introduced_at: Option<u64>,
 }
 
 /// The watches of a cluster, as the middle sees them.
@@ -52,17 +55,23 @@ pub(super) fn prepare(
         .map(|plan| {
             pipeline.follow(&plan.name, plan.coverage(), &plan.need.rules);
             let before: &[Introduction] = &kept.introductions;
-            pipeline.plan_introductions(&plan.name, &plan.need, before)
+            pipeline.plan_introductions(&plan.name, &plan.coverage(), &plan.need, before)
         })
         .collect();
-    let last = kept.now;
+    // Since when something that was known may have changed unseen, whoever followed it.
+    let last = watches.values().map(|saved| saved.since).min();
+    let is_new = watches.is_empty();
     pipeline.restore(kept, state);
+    for name in watches.keys().filter(|name| plans.iter().all(|plan| *plan.name != ***name)) {
+        pipeline.forget_watch(name);
+    }
     let mut places = Vec::new();
     let mut resumes = Vec::new();
     for (plan, introduce) in plans.iter().zip(introduces) {
         let saved = watches.get(&*plan.name);
         let knows_some = pipeline.knows_any(&plan.coverage());
         let known_until = knows_some.then_some(last).flatten();
+        let lost = if is_new { lost } else { None };
         let resume = resume(plan, saved, introduce, known_until, lost);
         let (cursor, since) = match &resume {
             Resume::From { version, since, .. } => (Cursor::At(version.clone()), *since),
@@ -70,10 +79,13 @@ pub(super) fn prepare(
             Resume::List(ListStart::First) => (Cursor::Listing, clock::now()),
             Resume::Absent { since } => (Cursor::Absent, *since),
         };
-        places.push(Place { plan: plan.clone(), cursor, since });
+        places.push(Place { plan: plan.clone(), cursor, since, introduced_at: None });
         resumes.push(resume);
     }
-    (Live { places, moved: BTreeSet::new() }, resumes)
+    // What the Lease told is in the journal before the Lease tells something else.
+    let moved =
+        if is_new && lost.is_some() { (0..places.len()).collect() } else { BTreeSet::new() };
+    (Live { places, moved }, resumes)
 }
 
 /// Where a watch begins; `known_until` says until when objects of its are known though it has no
@@ -122,8 +134,12 @@ impl Live {
         middle: &mut Middle,
         items: &mut mpsc::Receiver<Item>,
         runtime: &Runtime,
+        begun: oneshot::Sender<()>,
         stop: &Stop,
     ) -> Result<(), RunError> {
+        self.settle(middle)?;
+        // Nobody waits for it where no Lease is kept.
+        begun.send(()).unwrap_or_default();
         while !stop.is_told() {
             let first = runtime.block_on(async {
                 tokio::select! {
@@ -139,7 +155,10 @@ impl Live {
                 Some(None) => break,
                 None => {}
             }
-            middle.pipeline.advance_to(clock::now());
+            // What waits in the channel is earlier, and may be why a timer must not fire.
+            if items.is_empty() {
+                middle.pipeline.advance_to(clock::now());
+            }
             middle.pipeline.flush();
             let progress = self.progress();
             middle.commit(progress)?;
@@ -198,6 +217,7 @@ impl Live {
                     place.since = since;
                 }
                 place.cursor = Cursor::Listing;
+                place.introduced_at = None;
                 pipeline.advance_to(at);
                 pipeline.begin_list(&name, place.plan.coverage(), start);
                 self.moved.insert(watch);
@@ -212,13 +232,20 @@ impl Live {
             What::Event { seen, json, version, .. } => {
                 pipeline.observe(&name, at, seen, &json);
                 self.move_to(watch, version.map(Cursor::At), since);
+                self.end_introduction(middle, watch);
             }
             What::Progress(version) => {
                 pipeline.advance_to(at);
                 self.move_to(watch, version.map(Cursor::At), since);
+                self.end_introduction(middle, watch);
             }
             What::Introduced(json) => pipeline.introduce(&name, at, &json),
-            What::IntroductionEnds => pipeline.end_introduction(&name),
+            What::IntroductionEnds(version) => {
+                // Without bookmarks nobody can tell when it has come past it.
+                let version = if place.plan.is_of_events() { None } else { version.parse().ok() };
+                place.introduced_at = version.or(Some(0));
+                self.end_introduction(middle, watch);
+            }
             What::Resumed => pipeline.in_sync(&name, true),
             What::Lost => pipeline.in_sync(&name, false),
             What::Absent(before) => self.absent(middle, watch, at, before)?,
@@ -236,6 +263,20 @@ impl Live {
             }
         }
         Ok(())
+    }
+
+    /// New rules know all that exists when the watch has come past the list that was made for them.
+    fn end_introduction(&mut self, middle: &mut Middle, watch: usize) {
+        let Some(place) = self.places.get_mut(watch) else { return };
+        let Some(version) = place.introduced_at else { return };
+        let has_come_past = match &place.cursor {
+            Cursor::At(cursor) => cursor.parse::<u64>().is_ok_and(|cursor| cursor >= version),
+            Cursor::Absent | Cursor::Listing => false,
+        };
+        if has_come_past {
+            place.introduced_at = None;
+            middle.pipeline.end_introduction(&place.plan.name);
+        }
     }
 
     fn move_to(&mut self, watch: usize, cursor: Option<Cursor>, since: Timestamp) {
@@ -257,7 +298,7 @@ impl Live {
     ) -> Result<(), RunError> {
         let Some(place) = self.places.get_mut(watch) else { return Ok(()) };
         let (name, coverage): (Arc<str>, _) = (place.plan.name.clone(), place.plan.coverage());
-        place.cursor = Cursor::Absent;
+        place.introduced_at = None;
         if let Some(start) = before {
             self.settle(middle)?;
             middle.pipeline.advance_to(at);
@@ -265,7 +306,8 @@ impl Live {
             middle.pipeline.end_gap(&name, at);
         }
         middle.pipeline.in_sync(&name, true);
-        self.move_to(watch, None, at);
+        // Only with the comparison: before it the kind may still have been there.
+        self.move_to(watch, Some(Cursor::Absent), at);
         Ok(())
     }
 }

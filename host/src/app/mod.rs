@@ -34,7 +34,7 @@ use crate::admin::{self, AdminError};
 use crate::config::{Config, Source, SourceKind};
 use crate::deliver::{Delivered, Queue};
 use crate::engine::Options;
-use crate::journal::{Handle, Journal, JournalError};
+use crate::journal::{Journal, JournalError};
 use crate::model::Origin;
 use crate::pipeline::{AssembleError, Counts, MemoryState, Pipeline, assemble_with};
 use crate::policy::Targets;
@@ -240,13 +240,15 @@ impl Parts {
         let runtime = tokio::runtime::Handle::current();
         let middle =
             tokio::task::spawn_blocking(move || decide(middle, &source, live, &runtime, &stop));
-        let work = finish(middle, &mut deliveries, &closed, handle.clone());
+        let ends = Ends { closed: closed.clone(), leave: leave.clone(), keeps };
+        let work = ends.finish(middle, &mut deliveries, service);
         let outcome = tokio::select! {
             outcome = work => outcome,
             () = drain_deadline(service, &leave, keeps) => Err(RunError::NotDrained(service.drain)),
         };
-        // Ends the queues, and with them a middle that waits for the journal.
         deliveries.shutdown().await;
+        // A writer that waits for room on its disk, and a middle that waits for it, end too.
+        handle.give_up();
         closed.cancel();
         signals.abort();
         let outcome = match outcome {
@@ -265,31 +267,68 @@ impl Parts {
     }
 }
 
-/// Waits for what was decided, and then for its deliveries.
-async fn finish(
-    middle: tokio::task::JoinHandle<(RunSummary, Option<RunError>)>,
-    deliveries: &mut JoinSet<(String, Result<Delivered, JournalError>)>,
-    closed: &CancellationToken,
-    journal: Handle,
-) -> Result<RunSummary, RunError> {
-    let ended = |what, fault: JoinError| RunError::System(format!("{what} ended: {fault}"));
-    let (mut summary, mut fault) = middle.await.map_err(|fault| ended("the middle", fault))?;
-    drop(journal);
-    closed.cancel();
-    // What was decided before a fault is delivered all the same.
-    while let Some(done) = deliveries.join_next().await {
-        let (name, delivered) = done.map_err(|fault| ended("a target", fault))?;
-        match delivered {
-            Ok(delivered) => {
-                summary.targets.insert(name, delivered);
+/// How a run ends.
+struct Ends {
+    closed: CancellationToken,
+    leave: CancellationToken,
+    keeps: bool,
+}
+
+type Queues = JoinSet<(String, Result<Delivered, JournalError>)>;
+
+impl Ends {
+    /// Waits for what is decided, and then for its deliveries. A queue that ends before its time ends
+    /// the service: what it should deliver would wait in silence.
+    async fn finish(
+        self,
+        mut middle: tokio::task::JoinHandle<(RunSummary, Option<RunError>)>,
+        deliveries: &mut Queues,
+        service: &Service,
+    ) -> Result<RunSummary, RunError> {
+        let ended =
+            |what: &str, fault: JoinError| RunError::System(format!("{what} ended: {fault}"));
+        let mut early = None;
+        let (mut summary, fault) = loop {
+            tokio::select! {
+                decided = &mut middle => break decided.map_err(|fault| ended("the middle", fault))?,
+                Some(done) = deliveries.join_next() => {
+                    let fault = match done {
+                        Ok((name, Ok(_))) => RunError::System(format!("target {name} ended")),
+                        Ok((_, Err(fault))) => fault.into(),
+                        Err(fault) => ended("a target", fault),
+                    };
+                    error!(%fault, "deliveries have ended: the service ends too");
+                    early = early.or(Some(fault));
+                    service.stop.stop();
+                }
             }
-            Err(why) => {
-                error!(target = name, %why, "deliveries have ended");
-                fault = fault.or(Some(why.into()));
-            }
+        };
+        let fault = early.or(fault);
+        self.closed.cancel();
+        if fault.is_some() && self.keeps {
+            self.leave.cancel();
         }
+        // What was decided before a fault is delivered all the same, within the time to drain.
+        let drained = self.drain(deliveries, &mut summary);
+        let drained = match &fault {
+            Some(_) => tokio::time::timeout(service.drain, drained).await.unwrap_or(Ok(())),
+            None => drained.await,
+        };
+        fault.map_or_else(|| drained.map(|()| summary), Err)
     }
-    fault.map_or(Ok(summary), Err)
+
+    async fn drain(
+        &self,
+        deliveries: &mut Queues,
+        summary: &mut RunSummary,
+    ) -> Result<(), RunError> {
+        while let Some(done) = deliveries.join_next().await {
+            let (name, delivered) =
+                done.map_err(|fault| RunError::System(format!("a target ended: {fault}")))?;
+            summary.targets.insert(name, delivered?);
+        }
+        Ok(())
+    }
 }
 
 /// Over when the service was told to stop and its time to drain is up. Where the journal stays, what
@@ -313,8 +352,9 @@ fn decide(
 ) -> (RunSummary, Option<RunError>) {
     let ran = match (&source.kind, live) {
         (SourceKind::Replay(replay), _) => middle.replay(replay, stop),
-        (SourceKind::Kubernetes(_), Some(mut joined)) => {
-            joined.live.run(&mut middle, &mut joined.items, runtime, stop)
+        (SourceKind::Kubernetes(_), Some(joined)) => {
+            let cluster::Joined { mut live, mut items, begun, .. } = joined;
+            live.run(&mut middle, &mut items, runtime, begun, stop)
         }
         (SourceKind::Kubernetes(_), None) => Ok(()),
     };

@@ -55,7 +55,22 @@ impl LiveArguments {
             need.field_selector.clear();
             need.metadata_only = false;
         }
-        needs.dedup_by(|a, b| a.kind == b.kind && a.group() == b.group());
+        needs.sort_by(|a, b| (a.group(), &a.kind).cmp(&(b.group(), &b.kind)));
+        needs.dedup_by(|next, kept| {
+            let is_same = next.kind == kept.kind && next.group() == kept.group();
+            if is_same {
+                kept.namespaces = match (kept.namespaces.take(), next.namespaces.take()) {
+                    (Some(mut all), Some(more)) => {
+                        all.extend(more);
+                        all.sort();
+                        all.dedup();
+                        Some(all)
+                    }
+                    _ => None,
+                };
+            }
+            is_same
+        });
         let mut namespaces = self.namespace.clone();
         namespaces.sort();
         let settings = Kubernetes {

@@ -94,7 +94,10 @@ impl Queue {
                 busy.insert(pending.delivery.order.clone());
                 under_way.spawn(attempt(self.sender.clone(), pending, self.leave.clone()));
             }
-            if !is_open && !has_more && waiting.is_empty() && under_way.is_empty() {
+            // With nothing under way, what waits is behind a delivery that was left: nothing may
+            // overtake it.
+            if !is_open && under_way.is_empty() && (!has_more || !waiting.is_empty()) {
+                total.left += waiting.len() as u64;
                 return Ok(total);
             }
             tokio::select! {
@@ -105,7 +108,9 @@ impl Queue {
                 }
                 Some(done) = under_way.join_next() => match done {
                     Ok((pending, outcome, retried)) => {
-                        busy.remove(&pending.delivery.order);
+                        if !matches!(outcome, Outcome::Left) {
+                            busy.remove(&pending.delivery.order);
+                        }
                         total.retried += retried;
                         self.settle(pending, outcome, &mut total).await?;
                     }

@@ -86,7 +86,14 @@ fn keep(to: &Transaction<'_>, change: &Keep) -> Result<(), JournalError> {
     match change {
         Keep::Object(object) => keep_object(to, object),
         Keep::NoObject(uid) => run(to, "DELETE FROM objects WHERE uid = ?1", [&**uid]),
-        Keep::State(slot, writes, _) => writes.iter().try_for_each(|one| state(to, slot, one)),
+        Keep::State(slot, writes, time) => {
+            writes.iter().try_for_each(|one| state(to, slot, one))?;
+            run(
+                to,
+                "DELETE FROM state WHERE rule = ?1 AND partition = ?2 AND expires_at <= ?3",
+                params![&*slot.rule, &*slot.partition, time.as_millis()],
+            )
+        }
         Keep::NoState(slot) => run(
             to,
             "DELETE FROM state WHERE rule = ?1 AND partition = ?2",
@@ -109,6 +116,14 @@ fn keep(to: &Transaction<'_>, change: &Keep) -> Result<(), JournalError> {
             [&*slot.rule, &*slot.partition],
         ),
         Keep::Introduced(one) => introduced(to, one),
+        // A digest that none has; the number stays, for the next must be higher.
+        Keep::NoIntroduction(rule, watch) => run(
+            to,
+            "UPDATE introduced SET digest = printf('%032d', 0), complete = 0 \
+             WHERE rule = ?1 AND watch = ?2",
+            [&**rule, &**watch],
+        ),
+        Keep::NoWatch(name) => run(to, "DELETE FROM watches WHERE name = ?1", [name.as_str()]),
         Keep::History(number) => set_meta(to, "history", &number.to_string()),
     }
 }

@@ -65,14 +65,14 @@ CREATE TABLE wakes (
   due INTEGER NOT NULL,
   payload TEXT NOT NULL,
   set_by TEXT NOT NULL,           -- id of the event
-  interest INTEGER NOT NULL,
+  interest TEXT NOT NULL,
   uid TEXT NOT NULL,              -- the object, whose form is in objects while it exists
   identity TEXT NOT NULL,         -- JSON
   PRIMARY KEY (rule, partition, key)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE verdicts (
-  n INTEGER PRIMARY KEY,
+  n INTEGER PRIMARY KEY AUTOINCREMENT,
   id TEXT NOT NULL UNIQUE,
   time INTEGER NOT NULL,
   rule TEXT NOT NULL,
@@ -81,7 +81,7 @@ CREATE TABLE verdicts (
 ) STRICT;
 
 CREATE TABLE deliveries (
-  n INTEGER PRIMARY KEY,
+  n INTEGER PRIMARY KEY AUTOINCREMENT,  -- whoever delivers reads on from the last: none comes twice
   id TEXT NOT NULL UNIQUE,
   verdict INTEGER NOT NULL REFERENCES verdicts (n),
   target TEXT NOT NULL,

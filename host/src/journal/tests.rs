@@ -118,7 +118,7 @@ fn what_was_committed_is_there_after_a_restart() {
         due: Timestamp::from_millis(1000),
         payload: "p".to_owned(),
         set_by: Id::of("s", &[&1u64]),
-        interest: 3,
+        interest: "pods".to_owned(),
         object: object("u"),
     };
     let put = |key: &str, expires_at| Write::Put {

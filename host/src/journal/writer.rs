@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -52,10 +53,17 @@ struct State {
     /// Why the writer has ended.
     fault: Mutex<Option<JournalError>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    commits: std::sync::atomic::AtomicU64,
+    commits: AtomicU64,
+    /// A full disk is not waited for any longer.
+    gives_up: AtomicBool,
 }
 
 impl Handle {
+    /// From now on a full disk is an error: there is no time to wait for room.
+    pub fn give_up(&self) {
+        self.state.gives_up.store(true, Ordering::Relaxed);
+    }
+
     /// Hands over a group; waits while the writer is far behind. It is on disk when a later
     /// [`Handle::barrier`] returns. To be called from threads that may block.
     ///
@@ -87,7 +95,7 @@ impl Handle {
 
     /// How many transactions were committed.
     pub fn commits(&self) -> u64 {
-        self.state.commits.load(std::sync::atomic::Ordering::Relaxed)
+        self.state.commits.load(Ordering::Relaxed)
     }
 
     fn fault(&self) -> JournalError {
@@ -130,7 +138,8 @@ pub(super) fn start(
     let state = Arc::new(State {
         fault: Mutex::new(None),
         thread: Mutex::new(None),
-        commits: std::sync::atomic::AtomicU64::new(0),
+        commits: AtomicU64::new(0),
+        gives_up: AtomicBool::new(false),
     });
     let Journal { connection, lock, .. } = journal;
     let mut writer =
@@ -177,7 +186,9 @@ impl Writer {
         let fed = loop {
             match self.transaction(&orders) {
                 Ok(fed) => break fed,
-                Err(JournalError::Sqlite(fault)) if is_disk_full(&fault) => {
+                Err(JournalError::Sqlite(fault))
+                    if is_disk_full(&fault) && !self.state.gives_up.load(Ordering::Relaxed) =>
+                {
                     if !is_full {
                         error!("the journal's disk is full: intake waits until there is room");
                     }
@@ -190,7 +201,7 @@ impl Writer {
         if is_full {
             info!("the journal's disk has room again: intake goes on");
         }
-        self.state.commits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.state.commits.fetch_add(1, Ordering::Relaxed);
         for order in orders {
             if let Order::Commit(_, Some(done)) = order {
                 // Whoever waited may have been told to stop.

@@ -54,8 +54,8 @@ pub struct KeptWake {
     pub payload: String,
     /// The event whose answer set it last.
     pub set_by: Id,
-    /// That event's interest.
-    pub interest: u32,
+    /// The name of that event's interest; a new version of the rule may have it at another place.
+    pub interest: String,
     /// That event's object; on disk it is with the objects, while it exists.
     pub object: Arc<Object>,
 }
@@ -94,6 +94,11 @@ pub enum Keep {
     Expiry(Slot, Option<Timestamp>),
     /// An introduction began or is complete.
     Introduced(Introduction),
+    /// A rule, by name, is not fed by a watch any longer: should it be again, it is introduced anew, with
+    /// another number.
+    NoIntroduction(Arc<str>, Arc<str>),
     /// Another history was found: its number.
     History(u64),
+    /// A watch is not kept any longer.
+    NoWatch(String),
 }

@@ -128,12 +128,19 @@ impl Pipeline {
     /// concerns one scope. Times of one source do not go back.
     pub fn observe(&mut self, scope: &str, time: Timestamp, seen: Seen, json: &str) {
         let time = self.advance_to(time);
-        let Some(observation) = self.decode(scope, time, seen, json) else { return };
+        let Some(observation) = self.decode(scope, time, seen, json, true) else { return };
         let object = &observation.object;
-        let goes = if seen == Seen::Deleted { own_partition(object) } else { None };
+        self.watching.hear_of(scope, &object.meta.identity.uid);
+        let partition = own_partition(object);
         match self.router.route(scope, observation) {
             Routing::News(events) => {
-                self.gone.extend(goes.map(|partition| (partition, time)));
+                if let Some(partition) = partition {
+                    match seen {
+                        Seen::Deleted => self.gone.push((partition, time)),
+                        Seen::Outside => self.unfollow(&partition, time),
+                        Seen::Present | Seen::Snapshot => {}
+                    }
+                }
                 self.enqueue(events);
             }
             Routing::Repeated => self.counts.repeated += 1,
@@ -141,13 +148,15 @@ impl Pipeline {
         }
     }
 
-    /// Reads an object that some rule may want; sets it aside where it cannot be read.
+    /// Reads an object that some rule may want; sets it aside where it cannot be read, and `notes`
+    /// that it exists all the same.
     fn decode(
         &mut self,
         scope: &str,
         time: Timestamp,
         seen: Seen,
         json: &str,
+        notes: bool,
     ) -> Option<Observation> {
         self.counts.observed += 1;
         let router = &self.router;
@@ -164,7 +173,9 @@ impl Pipeline {
             }
             Err(fault) => {
                 self.counts.undecodable += 1;
-                self.router.note_undecodable(scope, normalize::head(json));
+                if notes {
+                    self.router.note_undecodable(scope, seen, normalize::head(json));
+                }
                 self.step.quarantine.push(QuarantinedObject {
                     time,
                     scope: scope.to_owned(),
@@ -179,19 +190,29 @@ impl Pipeline {
     /// The source lost its place in a scope: what follows is a list, to be compared with what is
     /// known.
     pub fn begin_gap(&mut self, scope: &str, from: Timestamp, reason: &str) {
-        self.compare(scope, from, reason, Telling::Gap);
+        self.compare(scope, from, reason, Telling::Gap, false);
     }
 
-    fn compare(&mut self, scope: &str, from: Timestamp, reason: &str, telling: Telling) {
+    /// Begins a gap; a list that broke off and begins again is still the one that is open.
+    fn compare(
+        &mut self,
+        scope: &str,
+        from: Timestamp,
+        reason: &str,
+        telling: Telling,
+        is_other_history: bool,
+    ) {
         self.flush();
-        self.router.begin_gap(scope, from, telling);
-        let (scope, reason) = (scope.to_owned(), reason.to_owned());
-        // A list that broke off and begins again is still the one gap.
         let before = self.open_gaps.iter().position(|gap| gap.scope == scope);
-        let gap = match before.map(|at| self.open_gaps.swap_remove(at)) {
-            Some(open) => OpenGap { from: open.from.min(from), ..open },
-            None => OpenGap { scope, from, reason, telling },
-        };
+        let mut gap = OpenGap { scope: scope.to_owned(), from, reason: reason.to_owned(), telling };
+        if let Some(open) = before.map(|at| self.open_gaps.swap_remove(at)) {
+            gap.from = open.from.min(from);
+            gap.reason = open.reason;
+            if open.telling == Telling::Gap {
+                gap.telling = Telling::Gap;
+            }
+        }
+        self.router.compare(scope, gap.from, gap.telling, is_other_history);
         self.open_gaps.push(gap);
     }
 
@@ -210,8 +231,11 @@ impl Pipeline {
         let time = self.advance_to(time);
         let watching = &mut self.watching;
         let end = self.router.end_gap(scope, time, &mut |uid| watching.form(uid));
-        let GapEnd { routed, gone, covers } = end;
+        let GapEnd { routed, gone, left, covers } = end;
         self.gone.extend(gone.into_iter().map(|partition| (partition, time)));
+        for partition in left {
+            self.unfollow(&partition, time);
+        }
         self.enqueue(routed);
         if let Some(at) = self.open_gaps.iter().position(|gap| gap.scope == scope) {
             let open = self.open_gaps.swap_remove(at);
@@ -326,6 +350,21 @@ impl Pipeline {
         }
     }
 
+    /// An object is not followed any longer, so its end will not be seen: its state lasts as long as
+    /// that of any object that the host does not know.
+    fn unfollow(&mut self, partition: &Arc<str>, time: Timestamp) {
+        if self.router.knows_partition(partition) {
+            return;
+        }
+        let names: Vec<Arc<str>> = self.rules.iter().map(|rule| rule.loaded.name.clone()).collect();
+        for rule in names {
+            let slot = Slot { rule, partition: partition.clone() };
+            if !self.view.sizes(&slot, time).is_empty() {
+                self.expire_at(time.plus_millis(UNKNOWN_OBJECT_MS), slot);
+            }
+        }
+    }
+
     fn expire_at(&mut self, time: Timestamp, slot: Slot) {
         if let Some(before) = self.expiry_of.insert(slot.clone(), time) {
             self.expiries.remove(&(before, slot.clone()));
@@ -372,6 +411,7 @@ impl Pipeline {
     /// its identity.
     fn wake_event(&self, rule: usize, at: Timestamp, wake: &KeptWake) -> Event {
         let KeptWake { slot, key, due, payload, set_by, interest, object } = wake.clone();
+        let interest = self.router.interest_place(rule, &interest);
         let identity = &object.meta.identity;
         let object = self.router.last_known(identity).unwrap_or_else(|| {
             let meta = Meta { identity: identity.clone(), ..Meta::default() };
@@ -464,21 +504,29 @@ impl Pipeline {
                 due: wake.at.max(event.time.plus_millis(ROUND_MS)),
                 payload: wake.payload,
                 set_by: event.id,
-                interest: event.interest,
+                interest: self.router.interest_name(loaded.index.0, event.interest),
                 object: event.object.clone(),
             };
             self.router.touch(&event.object);
             self.keep(|| Keep::Wake(Box::new(wake.clone())));
-            if let Err(refused) = self.wakes.set(loaded.index.0, wake) {
-                self.unkeep();
-                self.counts.failures += 1;
-                let message = format!(
-                    "wake {refused:?} was not set: partition {:?} has {MAX_WAKES} already; mend: cancel what is no longer needed",
-                    slot.partition
-                );
-                let failure = crate::model::Failure { kind: FailureKind::OverBudget, message };
-                self.step.failures.push(FailedEvent::new(loaded, event, failure));
-            }
+            let refused = match self.wakes.set(loaded.index.0, wake) {
+                Ok(moved) => {
+                    // Another object's form may be needed no longer.
+                    if let Some(moved) = moved {
+                        self.router.touch(&moved.object);
+                    }
+                    continue;
+                }
+                Err(refused) => refused,
+            };
+            self.unkeep();
+            self.counts.failures += 1;
+            let message = format!(
+                "wake {refused:?} was not set: partition {:?} has {MAX_WAKES} already; mend: cancel what is no longer needed",
+                slot.partition
+            );
+            let failure = crate::model::Failure { kind: FailureKind::OverBudget, message };
+            self.step.failures.push(FailedEvent::new(loaded, event, failure));
         }
         let Some(rule) = self.rules.get(loaded.index.0) else { return };
         let decided = rule.policy.decide(&loaded.manifest, event, outcome.verdicts);

@@ -35,18 +35,17 @@ impl Wakes {
         self.concerned.contains_key(uid)
     }
 
-    /// Sets or moves a timer.
+    /// Sets or moves a timer; returns the one that was moved.
     ///
     /// # Errors
     /// The key, where the partition has no room for another timer.
-    pub(super) fn set(&mut self, rule: usize, wake: KeptWake) -> Result<(), String> {
+    pub(super) fn set(&mut self, rule: usize, wake: KeptWake) -> Result<Option<KeptWake>, String> {
         let keys = self.due.entry(wake.slot.clone()).or_default();
         if keys.len() >= MAX_WAKES && !keys.contains_key(&wake.key) {
             return Err(wake.key);
         }
-        if let Some(before) = keys.insert(wake.key.clone(), wake.due) {
-            self.drop_one(rule, &place(before, &wake.slot, &wake.key));
-        }
+        let before = keys.insert(wake.key.clone(), wake.due);
+        let moved = before.and_then(|due| self.drop_one(rule, &place(due, &wake.slot, &wake.key)));
         if self.queues.len() <= rule {
             self.queues.resize_with(rule + 1, BTreeMap::new);
         }
@@ -56,7 +55,7 @@ impl Wakes {
         if let Some(queue) = self.queues.get_mut(rule) {
             queue.insert(place(wake.due, &wake.slot, &wake.key), wake);
         }
-        Ok(())
+        Ok(moved)
     }
 
     /// Removes a timer; returns it where there was one.

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{MemoryState, Pipeline};
+use super::{MemoryState, Pipeline, UNKNOWN_OBJECT_MS};
 use crate::model::{Id, Introduction, Keep, KeptObject, KeptWake, Object, Seen, Slot, Timestamp};
-use crate::route::{Coverage, Need, Telling};
+use crate::route::{Coverage, Need, Telling, own_partition};
 
 /// Reads an object's last known form from the journal.
 pub type ReadForm = Box<dyn FnMut(&str) -> Option<Object> + Send>;
@@ -23,8 +23,9 @@ pub(super) struct Watching {
     /// Known objects that a list of all that exists did not have, by watch: the watch must tell that
     /// they are gone.
     suspects: BTreeMap<Arc<str>, HashSet<Arc<str>>>,
-    /// Names of rules that are introduced anew to a kind: what they saw before does not count.
-    renewed: HashMap<String, HashSet<Arc<str>>>,
+    /// Rules, by name, that are introduced anew to what a watch covers: what they saw of it before does
+    /// not count.
+    renewed: Vec<(Coverage, Arc<str>)>,
 }
 
 impl Watching {
@@ -36,6 +37,13 @@ impl Watching {
     /// Whether a stream or watch feeds a rule; a stream may feed any.
     pub(super) fn feeds(&self, scope: &str, rule: usize) -> bool {
         self.fed.get(scope).is_none_or(|rules| rules.contains(&rule))
+    }
+
+    /// A watch tells something of an object: what it was suspected of is settled.
+    pub(super) fn hear_of(&mut self, scope: &str, uid: &str) {
+        if let Some(suspects) = self.suspects.get_mut(scope) {
+            suspects.remove(uid);
+        }
     }
 
     pub(super) fn form(&mut self, uid: &str) -> Option<Arc<Object>> {
@@ -131,37 +139,88 @@ impl Pipeline {
         self.router.known_objects()
     }
 
-    /// Goes on where the last run stopped. Watches are declared with [`Pipeline::follow`] before.
+    /// Goes on where the last run stopped. Watches are declared with [`Pipeline::follow`], and
+    /// introductions planned, before.
     pub fn restore(&mut self, kept: Kept, state: &MemoryState) {
         if let Some(now) = kept.now {
             self.now = self.now.max(now);
         }
         self.router.set_history(kept.history);
+        for one in kept.introductions {
+            let is_planned = self.watching.fed.get(&one.scope).is_some_and(|rules| {
+                rules.iter().any(|rule| self.rule_name(*rule).as_ref() == Some(&one.rule))
+            });
+            // Should it come back it is new: nobody kept its view of what happened meanwhile.
+            if !is_planned {
+                self.keep(|| Keep::NoIntroduction(one.rule, one.scope));
+            }
+        }
         for object in kept.objects {
-            // Nobody follows it any longer: what is known of it would grow old.
-            if !self.watching.covers.iter().any(|coverage| coverage.has_kept(&object)) {
-                self.keep(|| Keep::NoObject(object.uid));
-                continue;
-            }
-            // A rule that is introduced anew has no view of anything yet.
-            let renewed = self.watching.renewed.get(&*object.kind);
-            self.router.restore(object, |rule| renewed.is_none_or(|rules| !rules.contains(rule)));
-        }
-        for (slot, key, value, expires_at) in kept.state {
-            state.restore(slot, key, value, expires_at);
-        }
-        for wake in kept.wakes {
-            let rule = self.rules.iter().position(|rule| rule.loaded.name == wake.slot.rule);
-            // A wake of a rule that is not configured any longer stays in the journal.
-            if let Some(rule) = rule {
-                self.router.touch(&wake.object);
-                drop(self.wakes.set(rule, wake));
-            }
+            self.restore_object(object);
         }
         for (slot, time) in kept.expiries {
             self.expiry_of.insert(slot.clone(), time);
             self.expiries.insert((time, slot));
         }
+        self.restore_state(kept.state, state);
+        for wake in kept.wakes {
+            self.restore_wake(wake);
+        }
+    }
+
+    fn restore_object(&mut self, object: KeptObject) {
+        // Nobody follows it any longer: what is known of it would grow old.
+        if !self.watching.covers.iter().any(|coverage| coverage.has_kept(&object)) {
+            self.keep(|| Keep::NoObject(object.uid));
+            return;
+        }
+        let renewed = &self.watching.renewed;
+        let renewed: Vec<Arc<str>> = renewed
+            .iter()
+            .filter(|(coverage, _)| coverage.has_kept(&object))
+            .map(|(_, rule)| rule.clone())
+            .collect();
+        self.router.restore(object, |rule| !renewed.iter().any(|name| **name == *rule));
+    }
+
+    fn restore_state(
+        &mut self,
+        kept: Vec<(Slot, String, String, Option<Timestamp>)>,
+        state: &MemoryState,
+    ) {
+        let end = self.now.plus_millis(UNKNOWN_OBJECT_MS);
+        for (slot, key, value, expires_at) in kept {
+            // Its object's end was not seen, or it is not followed any longer.
+            let is_orphan = is_of_object(&slot.partition)
+                && !self.router.knows_partition(&slot.partition)
+                && !self.expiry_of.contains_key(&slot);
+            if is_orphan {
+                self.expire_at(end, slot.clone());
+            }
+            state.restore(slot, key, value, expires_at);
+        }
+    }
+
+    fn restore_wake(&mut self, wake: KeptWake) {
+        let rule = self.rules.iter().position(|rule| rule.loaded.name == wake.slot.rule);
+        let own = own_partition(&wake.object);
+        let is_over =
+            own.is_some_and(|own| own == wake.slot.partition && !self.router.knows_partition(&own));
+        match rule {
+            // A wake of a rule that is not configured stays in the journal.
+            None => {}
+            Some(_) if is_over => self.keep(|| Keep::NoWake(wake.slot, wake.key)),
+            Some(rule) => {
+                self.router.touch(&wake.object);
+                // There was room when it was set.
+                drop(self.wakes.set(rule, wake));
+            }
+        }
+    }
+
+    /// A watch that was kept in the last run is none of this one's.
+    pub fn forget_watch(&mut self, name: &str) {
+        self.keep(|| Keep::NoWatch(name.to_owned()));
     }
 
     /// Declares a watch and the rules that it feeds; until [`Pipeline::in_sync`] their wakes wait.
@@ -185,6 +244,7 @@ impl Pipeline {
     pub fn plan_introductions(
         &mut self,
         scope: &Arc<str>,
+        coverage: &Coverage,
         need: &Need,
         before: &[Introduction],
     ) -> bool {
@@ -198,15 +258,10 @@ impl Pipeline {
                 Some((*rule, digest))
             })
             .collect();
-        let planned = self.router.plan_introductions(scope, &rules, |name| {
-            before.iter().find(|one| *one.rule == *name && one.scope == *scope).cloned()
-        });
+        let planned = self.router.plan_introductions(scope, &rules, before);
         let must = !planned.is_empty();
         for introduction in planned {
-            if !before.contains(&introduction) {
-                let renewed = self.watching.renewed.entry(need.kind.clone()).or_default();
-                renewed.insert(introduction.rule.clone());
-            }
+            self.watching.renewed.push((coverage.clone(), introduction.rule.clone()));
             self.keep(|| Keep::Introduced(introduction));
         }
         must
@@ -217,7 +272,7 @@ impl Pipeline {
         self.in_sync(scope, false);
         self.watching.suspects.remove(scope);
         let ListStart::Compare { from, reason, telling, is_other_history } = start else { return };
-        self.compare(scope, from, &reason, telling);
+        self.compare(scope, from, &reason, telling, is_other_history);
         self.router.cover(scope, coverage);
         if is_other_history {
             let history = self.router.begin_history();
@@ -235,7 +290,9 @@ impl Pipeline {
     /// An object of a list that is made only for rules that are being introduced.
     pub fn introduce(&mut self, scope: &str, time: Timestamp, json: &str) {
         let time = self.advance_to(time);
-        let Some(observation) = self.decode(scope, time, Seen::Snapshot, json) else { return };
+        // Whether it is known is the watch's business: what cannot be read is passed over here.
+        let decoded = self.decode(scope, time, Seen::Snapshot, json, false);
+        let Some(observation) = decoded else { return };
         let routed = self.router.introduce(scope, observation);
         self.enqueue(routed);
     }
@@ -247,35 +304,39 @@ impl Pipeline {
         }
     }
 
-    /// Whether rules are being introduced to a watch.
-    pub fn introduces(&self, scope: &str) -> bool {
-        self.router.introduces(scope)
-    }
-
     /// An object exists that a watch's selector leaves out.
     pub fn note_outside(&mut self, scope: &str, uid: &str) {
         self.router.note_outside(scope, uid);
     }
 
     /// Compares the metadata of all that a watch covers with what is known, to see whether a cursor
-    /// still belongs to the cluster's history. Returns the first object that says otherwise.
+    /// still belongs to the cluster's history. Returns whether anything that is known was not listed;
+    /// it must be gone once the watch has come past the list.
+    ///
+    /// # Errors
+    /// The first object that says that it does not.
     pub fn verify(
         &mut self,
         scope: &Arc<str>,
         coverage: &Coverage,
         cursor: u64,
         listed: &[(String, String)],
-    ) -> Option<String> {
+    ) -> Result<bool, String> {
         let odd = listed
             .iter()
             .find(|(uid, version)| !self.router.is_of_this_history(uid, version, cursor));
         if let Some((uid, version)) = odd {
-            return Some(format!("object {uid} has version {version}, which was never seen"));
+            return Err(format!("object {uid} has version {version}, which was never seen"));
         }
         let listed: HashSet<&str> = listed.iter().map(|(uid, _)| uid.as_str()).collect();
-        let missing = self.router.missing_from(coverage, &listed);
+        let mut missing = self.router.missing_from(coverage, &listed);
+        // The end of a Kubernetes Event is no news, however it came.
+        if coverage.is_of_events() {
+            missing.clear();
+        }
+        let has_suspects = !missing.is_empty();
         self.watching.suspects.insert(scope.clone(), missing);
-        None
+        Ok(has_suspects)
     }
 
     /// The watch has caught up with what [`Pipeline::verify`] compared: what was missing there must
@@ -284,6 +345,13 @@ impl Pipeline {
         let suspects = self.watching.suspects.remove(scope)?;
         suspects.into_iter().find(|uid| self.router.knows_partition(uid))
     }
+}
+
+/// Whether a partition is an object's own: its uid, or a node's name.
+fn is_of_object(partition: &str) -> bool {
+    let is_uid = partition.len() == 36
+        && partition.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_uid || partition.starts_with("Node/")
 }
 
 /// Hash of what an object is, whichever way it came: a watch puts its kind first, a list leaves it
@@ -296,6 +364,6 @@ pub(super) fn digest(json: &str) -> u64 {
     for (to, from) in first.iter_mut().zip(hash.as_bytes()) {
         *to = *from;
     }
-    // 0 means that none was taken.
-    u64::from_le_bytes(first).max(1)
+    // The first two have a meaning of their own.
+    u64::from_le_bytes(first).max(2)
 }

@@ -18,6 +18,11 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// Whether it is about Kubernetes Events.
+    pub fn is_of_events(&self) -> bool {
+        self.kind == "Event" && matches!(self.group.as_str(), "" | "events.k8s.io")
+    }
+
     /// Whether an object that was kept is of what is followed.
     pub fn has_kept(&self, object: &KeptObject) -> bool {
         let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
@@ -43,13 +48,23 @@ pub enum Telling {
     Quiet,
 }
 
+/// What an observation must know of the comparison that it is part of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compared {
+    pub(super) since: Timestamp,
+    pub(super) telling: Telling,
+    pub(super) is_other_history: bool,
+    pub(super) mark: u32,
+}
+
 /// A list under way that is compared with what was known before.
 #[derive(Debug)]
 pub(super) struct Comparison {
     pub(super) scope: String,
     pub(super) since: Timestamp,
     pub(super) telling: Telling,
-    /// Objects that the list has carry this mark.
+    pub(super) is_other_history: bool,
+    /// Objects that the list has carry this mark, or that of a later comparison.
     pub(super) mark: u32,
     pub(super) covers: Vec<Coverage>,
     /// Objects that exist but are not in the list: a selector leaves them out.
@@ -66,7 +81,7 @@ impl Comparison {
             return Vec::new();
         }
         let is_missing = |known: &Known| {
-            known.mark != self.mark && self.covers.iter().any(|coverage| coverage.has(known))
+            known.mark < self.mark && self.covers.iter().any(|coverage| coverage.has(known))
         };
         let missing = known.iter().filter(|(_, known)| is_missing(known));
         let mut missing: Vec<Arc<str>> = missing.map(|(uid, _)| uid.clone()).collect();

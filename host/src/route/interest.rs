@@ -71,6 +71,14 @@ impl Compiled {
             .iter()
             .map(|path| parse_path(path).map_err(|fault| format!("field {path:?}: {fault}")))
             .collect::<Result<Vec<_>, _>>()?;
+        let is_new_form = interest.kind == "Event" && interest.api_version != "v1";
+        let asks = !interest.fields.is_empty() || !interest.field_selector.trim().is_empty();
+        if is_new_form && asks {
+            return Err(format!(
+                "Kubernetes Events are watched in the form of the core API, and {} has other names; mend: ask for fields and field selectors with the API version v1",
+                interest.api_version
+            ));
+        }
         let partition = match &interest.partition {
             PartitionBy::Field(path) => {
                 let place = interest.fields.iter().position(|field| field == path);

@@ -12,7 +12,8 @@ pub(super) struct Introductions {
 }
 
 impl Introductions {
-    /// Takes what is known of a rule's introduction to a watch; one whose digest differs starts anew.
+    /// Takes what is known of a rule's introduction to a watch; one whose digest differs starts anew,
+    /// with a number above the highest that the rule had anywhere.
     /// Returns the introduction where there is something left to do.
     pub(super) fn plan(
         &mut self,
@@ -21,6 +22,7 @@ impl Introductions {
         name: &Arc<str>,
         digest: Id,
         before: Option<&Introduction>,
+        highest: u64,
     ) -> Option<&Introduction> {
         let introduction = match before {
             Some(before) if before.digest == digest => before.clone(),
@@ -28,7 +30,7 @@ impl Introductions {
                 rule: name.clone(),
                 scope: scope.clone(),
                 digest,
-                number: before.map_or(0, |before| before.number) + 1,
+                number: highest + 1,
                 complete: false,
             },
         };

@@ -142,6 +142,7 @@ impl Router {
     /// before, for versions may come again. Returns its number.
     pub fn begin_history(&mut self) -> u64 {
         self.history += 1;
+        self.known.unbury_all();
         self.history
     }
 
@@ -149,7 +150,10 @@ impl Router {
     /// than the cursor is known in just this version.
     pub fn is_of_this_history(&self, uid: &str, version: &str, cursor: u64) -> bool {
         let is_newer = version.parse::<u64>().is_ok_and(|version| version > cursor);
-        is_newer || self.known.get(uid).is_some_and(|known| *known.version == *version)
+        // Without a uid nobody can say whether it is the same object.
+        is_newer
+            || uid.is_empty()
+            || self.known.get(uid).is_some_and(|known| *known.version == *version)
     }
 
     /// Whether any object is known of what a watch covers.
@@ -160,7 +164,8 @@ impl Router {
     /// Known objects of what a watch covers that are not among those listed.
     pub fn missing_from(&self, coverage: &Coverage, listed: &HashSet<&str>) -> HashSet<Arc<str>> {
         let covered = self.known.iter().filter(|(_, known)| coverage.has(known));
-        let missing = covered.filter(|(uid, _)| !listed.contains(&***uid));
+        // What has no uid is known by its names, with slashes.
+        let missing = covered.filter(|(uid, _)| !uid.contains('/') && !listed.contains(&***uid));
         missing.map(|(uid, _)| uid.clone()).collect()
     }
 
@@ -178,13 +183,15 @@ impl Router {
         &mut self,
         scope: &Arc<str>,
         rules: &[(usize, Id)],
-        before: impl Fn(&str) -> Option<Introduction>,
+        before: &[Introduction],
     ) -> Vec<Introduction> {
         let mut planned = Vec::new();
         for (index, digest) in rules {
             let Some(name) = self.rules.get(*index).map(|rule| rule.name.clone()) else { continue };
-            let known = before(&name);
-            let plan = self.introductions.plan(*index, scope, &name, *digest, known.as_ref());
+            let of_rule = || before.iter().filter(|one| one.rule == name);
+            let known = of_rule().find(|one| one.scope == *scope);
+            let highest = of_rule().map(|one| one.number).max().unwrap_or(0);
+            let plan = self.introductions.plan(*index, scope, &name, *digest, known, highest);
             planned.extend(plan.cloned());
         }
         planned

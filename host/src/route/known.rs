@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::comparison::Compared;
 use crate::model::{Identity, Object, Subject, Timestamp};
 
 /// A rule's view of an object.
@@ -36,6 +37,26 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn membership(&self, rule: usize) -> Option<&Membership> {
         self.memberships.iter().find(|membership| membership.rule == rule)
+    }
+
+    /// Whether a version of the object is no news.
+    pub(super) fn is_same(&self, version: &str, digest: u64, compared: Option<&Compared>) -> bool {
+        // What could not be read before can be now.
+        if self.digest == UNREADABLE {
+            return false;
+        }
+        match compared {
+            None => {
+                *self.version == *version && !version.is_empty() || is_older(version, &self.version)
+            }
+            // Versions may have gone back: then only the same is the same.
+            Some(compared) => {
+                let tells_apart = compared.is_other_history && self.digest != 0 && digest != 0;
+                *self.version == *version
+                    && !version.is_empty()
+                    && (!tells_apart || self.digest == digest)
+            }
+        }
     }
 
     pub(super) fn group(&self) -> &str {
@@ -73,11 +94,15 @@ pub(super) struct KnownObjects {
     by_uid: HashMap<Arc<str>, Known>,
     /// Texts that many objects share.
     texts: HashSet<Arc<str>>,
-    /// Names of the nodes that exist, for their partitions are named so.
-    nodes: HashSet<Box<str>>,
+    /// How many nodes exist of a name, for their partitions are named so: after a gap the new one may
+    /// be there before the old one is gone.
+    nodes: HashMap<Box<str>, usize>,
     /// Objects that went lately: what a second stream tells of them later is old.
     buried: HashMap<Arc<str>, (Box<str>, Timestamp)>,
 }
+
+/// The digest of a version that could not be read.
+pub(super) const UNREADABLE: u64 = 1;
 
 /// How long a deletion is remembered.
 const MEMORY_MS: i64 = 600_000;
@@ -117,15 +142,20 @@ impl KnownObjects {
 
     pub(super) fn remove(&mut self, uid: &str) -> Option<Known> {
         let known = self.by_uid.remove(uid)?;
-        if known.is_node() {
-            self.nodes.remove(&known.name);
+        if known.is_node()
+            && let Some(count) = self.nodes.get_mut(&known.name)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.nodes.remove(&known.name);
+            }
         }
         Some(known)
     }
 
     pub(super) fn insert(&mut self, uid: Arc<str>, mut known: Known) {
         if known.is_node() {
-            self.nodes.insert(known.name.clone());
+            *self.nodes.entry(known.name.clone()).or_default() += 1;
         }
         for membership in &mut known.memberships {
             // Most objects are their own partition.
@@ -174,6 +204,16 @@ impl KnownObjects {
         self.buried.insert(uid, (version.into(), now));
     }
 
+    /// An object is there after all.
+    pub(super) fn unbury(&mut self, uid: &str) {
+        self.buried.remove(uid);
+    }
+
+    /// Ends are told apart by versions, which come again.
+    pub(super) fn unbury_all(&mut self) {
+        self.buried.clear();
+    }
+
     /// Whether this version of an object is from before its end.
     pub(super) fn is_buried(&self, uid: &str, version: &str) -> bool {
         let buried = self.buried.get(uid);
@@ -182,6 +222,6 @@ impl KnownObjects {
 
     /// Whether a node of a node's partition exists: those are named, not by uid.
     pub(super) fn has_node_partition(&self, partition: &str) -> bool {
-        partition.strip_prefix("Node/").is_some_and(|name| self.nodes.contains(name))
+        partition.strip_prefix("Node/").is_some_and(|name| self.nodes.contains_key(name))
     }
 }

@@ -24,13 +24,13 @@ use crate::model::{
 };
 use crate::normalize::Wanted;
 
-use comparison::Comparison;
+use comparison::{Compared, Comparison};
 pub use comparison::{Coverage, Telling};
 use events::{RuleInterests, Sight};
 pub use interest::InterestError;
 use introduction::Introductions;
 use keeping::Keeping;
-use known::KnownObjects;
+use known::{Known, KnownObjects};
 pub use label_selector::{SelectedLabel, selected_labels};
 pub use needs::Need;
 
@@ -93,6 +93,8 @@ pub struct GapEnd {
     pub routed: Routed,
     /// Partitions of the objects that have vanished.
     pub gone: Vec<Arc<str>>,
+    /// Partitions of the objects that are not followed any longer.
+    pub left: Vec<Arc<str>>,
     /// What the list was about.
     pub covers: Vec<Coverage>,
 }
@@ -155,6 +157,20 @@ impl Router {
         self.rules.get(rule).map(|rule| rule.fields(interest, object)).unwrap_or_default()
     }
 
+    /// The name of a rule's interest.
+    pub fn interest_name(&self, rule: usize, interest: u32) -> String {
+        let interests = self.rules.get(rule).map(|rule| &rule.interests);
+        let interest = interests.and_then(|interests| interests.get(interest as usize));
+        interest.map(|interest| interest.name.clone()).unwrap_or_default()
+    }
+
+    /// The place of a rule's interest; the first where there is none of the name.
+    pub fn interest_place(&self, rule: usize, name: &str) -> u32 {
+        let interests = self.rules.get(rule).map(|rule| &rule.interests);
+        let place = interests.and_then(|all| all.iter().position(|one| one.name == name));
+        u32::try_from(place.unwrap_or(0)).unwrap_or(0)
+    }
+
     /// Whether the host knows that the partition's object exists.
     pub fn knows_partition(&self, partition: &str) -> bool {
         self.known.get(partition).is_some() || self.known.has_node_partition(partition)
@@ -168,12 +184,25 @@ impl Router {
     /// The source lost its place: what follows in this scope (a stream or a watch) is compared with
     /// what is known until [`Router::end_gap`].
     pub fn begin_gap(&mut self, scope: &str, since: Timestamp, telling: Telling) {
+        self.compare(scope, since, telling, false);
+    }
+
+    /// The same; in another history versions come again, so that objects are also told apart by what
+    /// is in them.
+    pub fn compare(
+        &mut self,
+        scope: &str,
+        since: Timestamp,
+        telling: Telling,
+        is_other_history: bool,
+    ) {
         self.comparing.retain(|comparison| comparison.scope != scope);
         self.marks += 1;
         self.comparing.push(Comparison {
             scope: scope.to_owned(),
             since,
             telling,
+            is_other_history,
             mark: self.marks,
             covers: Vec::new(),
             outside: HashSet::new(),
@@ -210,9 +239,8 @@ impl Router {
                 let gap = comparison.telling == Telling::Gap;
                 let object = form.unwrap_or_else(|| events::bare(&identity, &known.version));
                 end.routed.extend(self.vanished(&known, &object, outside, gap, time));
-                if !outside {
-                    end.gone.push(identity.partition().into());
-                }
+                let partition = identity.partition().into();
+                if outside { &mut end.left } else { &mut end.gone }.push(partition);
             }
             self.keeping.touch(&uid);
         }
@@ -221,20 +249,33 @@ impl Router {
     }
 
     /// An object of a scope could not be decoded. Where at least its metadata can be read, it is known
-    /// from now on, without a view of any rule: it exists, in this version.
-    pub fn note_undecodable(&mut self, scope: &str, meta: Option<Meta>) {
-        if let Some(comparison) = self.comparison(scope) {
-            comparison.incomplete = true;
-        }
-        if let Some(meta) = meta.filter(|_| self.keeps_in_journal()) {
-            let uid = self.known.uid(&meta.identity.unique());
-            let before = self.known.remove(&uid);
+    /// from now on in this version, without more: it exists, or it does not any longer.
+    pub fn note_undecodable(&mut self, scope: &str, seen: Seen, meta: Option<Meta>) {
+        let comparison = self.comparison(scope);
+        let Some(meta) = meta else {
+            if let Some(comparison) = comparison {
+                comparison.incomplete = true;
+            }
+            return;
+        };
+        let mark = comparison.map_or(0, |comparison| comparison.mark);
+        let uid = self.known.uid(&meta.identity.unique());
+        let before = self.known.remove(&uid);
+        if matches!(seen, Seen::Present | Seen::Snapshot) {
             let object = Arc::new(Object { meta, subject: Subject::Other, document: None });
-            let mut known = self.known.known(&object, 0, 0);
-            known.memberships = before.map(|before| before.memberships).unwrap_or_default();
+            let new = self.known.known(&object, known::UNREADABLE, mark);
+            let known = match before {
+                Some(before) => Known {
+                    version: new.version,
+                    digest: new.digest,
+                    mark: mark.max(before.mark),
+                    ..before
+                },
+                None => Known { form: None, ..new },
+            };
             self.known.insert(uid.clone(), known);
-            self.keeping.touch(&uid);
         }
+        self.keeping.touch(&uid);
     }
 
     /// An object exists that the list of a scope does not have, for a selector leaves it out.
@@ -271,23 +312,19 @@ impl Router {
         if seen == Seen::Deleted {
             return self.delete(uid, &object, time);
         }
-        let gap_since = compared.map(|(since, ..)| since);
         let version = meta.resource_version.as_str();
-        if compared.is_none() && self.known.is_buried(&uid, version) {
-            return Routing::Repeated;
+        match &compared {
+            None if self.known.is_buried(&uid, version) => return Routing::Repeated,
+            None => {}
+            // A list says what exists now, whatever was said of it before.
+            Some(_) => self.known.unbury(&uid),
         }
-        let mark = compared.map_or(0, |(.., mark)| mark);
-        let before = self.known.get_mut(&uid);
-        if let Some(known) = before {
-            // After a gap versions may have gone back (etcd restored): then only the same is the same.
-            let is_same = *known.version == *version
-                && !version.is_empty()
-                && (known.digest == digest || known.digest == 0 || digest == 0);
-            if is_same || compared.is_none() && known::is_older(version, &known.version) {
-                known.mark = mark;
-                if seen != Seen::Outside {
-                    return Routing::Repeated;
-                }
+        let mut mark = compared.as_ref().map_or(0, |compared| compared.mark);
+        if let Some(known) = self.known.get_mut(&uid) {
+            mark = mark.max(known.mark);
+            known.mark = mark;
+            if known.is_same(version, digest, compared.as_ref()) && seen != Seen::Outside {
+                return self.known_already(scope, uid, seen, &object, time);
             }
         }
         let before = self.known.remove(&uid);
@@ -296,8 +333,8 @@ impl Router {
             scope,
             time,
             listed: seen == Seen::Snapshot,
-            gap_since,
-            gap: compared.is_some_and(|(_, telling, _)| telling == Telling::Gap),
+            gap_since: compared.as_ref().map(|compared| compared.since),
+            gap: compared.is_some_and(|compared| compared.telling == Telling::Gap),
             before: before.as_ref(),
             object,
         };
@@ -305,12 +342,31 @@ impl Router {
         let object = sight.object.clone();
         self.keeping.touch(&uid);
         // What is outside of its watch is of no further interest, unless some rule matches it still.
-        if seen != Seen::Outside || !memberships.is_empty() {
+        if seen == Seen::Outside && memberships.is_empty() {
+            self.known.bury(uid, &object.meta.resource_version, time);
+        } else {
             let mut known = self.known.known(&object, digest, mark);
             known.memberships = memberships.into();
             self.known.insert(uid, known);
         }
         Routing::News(routed)
+    }
+
+    /// An object in the version that is known: no news but, in a list, for rules that are being
+    /// introduced.
+    fn known_already(
+        &mut self,
+        scope: &str,
+        uid: Arc<str>,
+        seen: Seen,
+        object: &Arc<Object>,
+        time: Timestamp,
+    ) -> Routing {
+        if seen != Seen::Snapshot || !self.introductions.is_under_way(scope) {
+            return Routing::Repeated;
+        }
+        let routed = self.introduce_known(scope, uid, object, time);
+        if routed.is_empty() { Routing::Repeated } else { Routing::News(routed) }
     }
 
     fn delete(&mut self, uid: Arc<str>, object: &Arc<Object>, time: Timestamp) -> Routing {
@@ -328,15 +384,24 @@ impl Router {
     /// else: the watch itself tells the others. What the list shows in another version than the one
     /// that is known is left to the watch, which has yet to bring it.
     pub fn introduce(&mut self, scope: &str, observation: Observation) -> Routed {
-        let Observation { time, object, digest, .. } = observation;
+        let Observation { time, object, .. } = observation;
         let uid = self.known.uid(&object.meta.identity.unique());
-        let is_known = self.known.get(&uid).is_some_and(|known| {
-            *known.version == *object.meta.resource_version
-                && (known.digest == digest || known.digest == 0 || digest == 0)
-        });
-        let Some(before) = (if is_known { self.known.remove(&uid) } else { None }) else {
-            return Routed::new();
-        };
+        let known = self.known.get(&uid);
+        if known.is_some_and(|known| *known.version == *object.meta.resource_version) {
+            self.introduce_known(scope, uid, &object, time)
+        } else {
+            Routed::new()
+        }
+    }
+
+    fn introduce_known(
+        &mut self,
+        scope: &str,
+        uid: Arc<str>,
+        object: &Arc<Object>,
+        time: Timestamp,
+    ) -> Routed {
+        let Some(before) = self.known.remove(&uid) else { return Routed::new() };
         let sight = Sight {
             id: self.seen_id(&object.meta),
             scope,
@@ -348,8 +413,8 @@ impl Router {
             object: object.clone(),
         };
         let (memberships, routed) = self.enter(&sight);
-        let mut known = self.known.known(&object, digest, before.mark);
-        known.memberships = memberships.into();
+        let form = Some(object.clone());
+        let known = Known { memberships: memberships.into(), form, ..before };
         self.known.insert(uid.clone(), known);
         self.keeping.touch(&uid);
         routed
@@ -365,7 +430,7 @@ impl Router {
         self.introductions.is_under_way(scope)
     }
 
-    fn note_seen(&mut self, scope: &str, identity: &Identity) -> Option<(Timestamp, Telling, u32)> {
+    fn note_seen(&mut self, scope: &str, identity: &Identity) -> Option<Compared> {
         let comparison = self.comparison(scope)?;
         let is_covered = comparison
             .covers
@@ -375,7 +440,12 @@ impl Router {
             let (group, kind) = (identity.group().to_owned(), identity.kind.clone());
             comparison.covers.push(Coverage { group, kind, namespace: None });
         }
-        Some((comparison.since, comparison.telling, comparison.mark))
+        Some(Compared {
+            since: comparison.since,
+            telling: comparison.telling,
+            is_other_history: comparison.is_other_history,
+            mark: comparison.mark,
+        })
     }
 }
 

@@ -1,18 +1,22 @@
 //! The lines of a watch: each is one event, and may come in any number of pieces.
 
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use kube::client::Body;
 
-use crate::model::{Timestamp, clock};
+use crate::model::Timestamp;
+use crate::model::clock::{self, Stopwatch};
 
 use super::api::{Fault, Stream, broken};
 
 /// The longest line that is read: etcd holds no object of a tenth of this.
 const MOST: usize = 32 << 20;
+
+/// What is in the socket may have to be handed on by another task: only what does not come within this
+/// is not there.
+const HANDED_ON: Duration = Duration::from_millis(20);
 
 /// Reads a watch line by line.
 pub(super) struct Lines {
@@ -22,12 +26,19 @@ pub(super) struct Lines {
     searched: usize,
     /// When there was nothing left to read last.
     drained_at: Timestamp,
+    opened: Stopwatch,
 }
 
 impl Lines {
     pub(super) fn new(stream: Stream) -> Self {
         let drained_at = Timestamp::from_millis(i64::MIN);
-        Self { body: stream.into_body(), buffer: BytesMut::new(), searched: 0, drained_at }
+        let (body, buffer) = (stream.into_body(), BytesMut::new());
+        Self { body, buffer, searched: 0, drained_at, opened: Stopwatch::start() }
+    }
+
+    /// How long it has been open.
+    pub(super) fn age(&self) -> Duration {
+        self.opened.elapsed()
     }
 
     /// When there was nothing left to read last: all lines up to then were returned before. What has
@@ -62,11 +73,11 @@ impl Lines {
     async fn piece(&mut self, stalled_after: Duration) -> Result<Option<Bytes>, Fault> {
         let next = self.body.frame();
         tokio::pin!(next);
-        let first = std::future::poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
-        let frame = match first {
-            Poll::Ready(frame) => frame,
-            Poll::Pending => {
-                self.drained_at = clock::now();
+        let now = clock::now();
+        let frame = match tokio::time::timeout(HANDED_ON, next.as_mut()).await {
+            Ok(frame) => frame,
+            Err(_) => {
+                self.drained_at = now;
                 let waited = tokio::time::timeout(stalled_after, next).await;
                 let stalled = format!("stalled: nothing came for {stalled_after:?}");
                 waited.map_err(|_| Fault::Broken(stalled))?

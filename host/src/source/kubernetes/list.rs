@@ -113,7 +113,7 @@ impl Watch {
                 self.send(What::Introduced(json)).await?;
             }
         }
-        Ok(self.send(What::IntroductionEnds).await?)
+        Ok(self.send(What::IntroductionEnds(pages.version())).await?)
     }
 
     /// Uid and version of everything that the watch selects, and the version of the list.

@@ -74,8 +74,8 @@ pub enum What {
     Progress(Option<String>),
     /// An object of a list that is made for new rules only.
     Introduced(String),
-    /// That list is whole.
-    IntroductionEnds,
+    /// That list is whole, at a version.
+    IntroductionEnds(String),
     /// The watch goes on where it was, and nothing was missed.
     Resumed,
     /// The watch lost its connection: until it is resumed nobody knows what happens.
@@ -88,8 +88,8 @@ pub enum What {
         cursor: u64,
         /// Uid and version of all that exists.
         listed: Vec<(String, String)>,
-        /// What says no.
-        reply: oneshot::Sender<Option<String>>,
+        /// Whether something known was not listed; or what says no.
+        reply: oneshot::Sender<Result<bool, String>>,
     },
     /// The watch has come past that list. Is something known still that it did not have?
     CaughtUp {

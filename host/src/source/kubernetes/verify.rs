@@ -12,7 +12,7 @@ use super::{Closed, Served, What};
 
 impl Watch {
     /// Returns why the version belongs to another history, if it does; and else the version at which
-    /// this was looked at.
+    /// the watch has caught up, if there is anything to catch up with.
     pub(super) async fn verify(
         &self,
         served: &Served,
@@ -29,11 +29,15 @@ impl Watch {
             )));
         }
         let (listed, version) = self.versions(served).await.map_err(not_expired)?;
+        let changed = listed.iter().filter_map(|(_, version)| version.parse::<u64>().ok()).max();
         let (reply, answer) = oneshot::channel();
         self.send(What::Verify { cursor, listed, reply }).await?;
         match answer.await.map_err(|_| Closed)? {
-            Some(why) => Ok(Err(format!("{why}: another history (etcd restored)"))),
-            None => Ok(Ok(version.parse().ok())),
+            Err(why) => Ok(Err(format!("{why}: another history (etcd restored)"))),
+            // What was not listed is told to be gone by the time of the list.
+            Ok(true) => Ok(Ok(version.parse().ok())),
+            // Without bookmarks only the changes themselves tell.
+            Ok(false) => Ok(Ok(changed.filter(|changed| *changed > cursor))),
         }
     }
 

@@ -25,11 +25,13 @@ use super::plan::{Served, WatchPlan, discover, query};
 use super::status::WatchStatus;
 use super::{Closed, Cluster, Item, Out, What};
 use crate::backoff::Backoff;
-use crate::model::clock::{self, Stopwatch};
+use crate::model::clock;
 use crate::model::{Seen, Timestamp};
 use crate::pipeline::ListStart;
 use crate::route::Telling;
 
+/// As often in a row a kind must be missing before it is believed to be gone.
+const BELIEVED: u32 = 2;
 /// By how much an API server may be behind what it has confirmed.
 const BEHIND_MS: i64 = 2000;
 
@@ -85,6 +87,10 @@ pub(super) struct Watch {
     introduce: bool,
     /// The pipeline knows that the kind is not served.
     is_absent: bool,
+    /// How often in a row the kind was not served.
+    missing: u32,
+    /// The pipeline knows that the present list has begun.
+    list_began: bool,
     backoff: Backoff,
 }
 
@@ -132,6 +138,8 @@ pub fn start(
         introducing: None,
         introduce,
         is_absent: false,
+        missing: 0,
+        list_began: false,
         backoff: Backoff::new(first, longest),
     };
     let handle = tokio::spawn(async move { task.run(state).await });
@@ -163,6 +171,7 @@ impl Watch {
         let Some(served) = self.served().await? else {
             return self.absent(state).await;
         };
+        self.missing = 0;
         match state {
             // It was not there when it was looked for last: what exists is newer, to the second.
             State::Absent => Ok(State::List(ListStart::Compare {
@@ -195,8 +204,15 @@ impl Watch {
     /// The kind is not served: whatever was known of it is gone. Looks again later.
     async fn absent(&mut self, state: State) -> Result<State, Stop> {
         let now = clock::now();
+        self.missing += 1;
+        if !self.is_absent && self.missing < BELIEVED {
+            // A proxy in between may have said so.
+            self.wait(None).await;
+            return Ok(state);
+        }
         if !self.is_absent {
             self.is_absent = true;
+            self.cursor.clear();
             let before = match state {
                 State::Absent | State::List(ListStart::First) => None,
                 _ => Some(self.gap("the kind is not served any longer".to_owned(), false)),
@@ -237,6 +253,7 @@ impl Watch {
             self.since = began;
         }
         self.send(What::ListBegins(start)).await?;
+        self.list_began = true;
         let streamed = if self.streams { self.streamed_list(served).await? } else { None };
         let (version, lines) = match streamed {
             Some((version, lines)) => (version, Some(Box::new(lines))),
@@ -247,7 +264,6 @@ impl Watch {
         }
         self.send(What::ListEnds(version.clone())).await?;
         self.cursor = version;
-        self.backoff.reset();
         self.certain_until(began);
         self.in_order();
         Ok(State::Follow(lines, None))
@@ -275,6 +291,13 @@ impl Watch {
                     let json = self.with_kind(line.object);
                     self.send(What::Listed(json)).await?;
                 }
+                // It came and went while the list was made.
+                "DELETED" => {
+                    let head = Head::of(line.object)?;
+                    let (seen, json) = self.ended(served, &head, line.object).await?;
+                    let (is_added, version) = (false, None);
+                    self.send(What::Event { seen, is_added, json, version }).await?;
+                }
                 "BOOKMARK" => {
                     let head = Head::of(line.object)?;
                     if let Some(version) = head.version().filter(|_| head.ends_list()) {
@@ -285,6 +308,8 @@ impl Watch {
                 other => debug!(watch = %self.plan.name, kind = other, "a line within a list"),
             }
         }
+        // It takes longer than a watch lasts, or the server does not know of streamed lists.
+        self.streams = false;
         Err(Fault::Broken("the streamed list ended before it was whole".to_owned()).into())
     }
 
@@ -294,12 +319,11 @@ impl Watch {
             Ok(compared) => compared,
             Err(why) => return Err(Stop::OtherHistory(why)),
         };
+        self.is_absent = false;
         if self.introduce {
             self.introduce = false;
             self.introducing = Some(self.introduce_all(served.clone()));
         }
-        // The end of a Kubernetes Event is no news, however it came.
-        let compared = compared.filter(|_| !self.plan.is_of_events());
         Ok(State::Follow(None, compared))
     }
 
@@ -310,7 +334,6 @@ impl Watch {
         lines: Option<Box<Lines>>,
         mut compared: Option<u64>,
     ) -> Result<State, Stop> {
-        let opened = Stopwatch::start();
         let mut lines = match lines {
             Some(lines) => *lines,
             None => {
@@ -340,7 +363,7 @@ impl Watch {
         // A server that ends a watch before its time is going away, and what comes back may be
         // another one.
         let time = self.cluster.timing.watch;
-        if opened.elapsed() + Duration::from_secs(2).min(time / 4) >= time {
+        if lines.age() + Duration::from_secs(2).min(time / 4) >= time {
             self.certain_until(lines.drained_at());
             self.send(What::Progress(None)).await?;
             return Ok(State::Follow(None, compared));
@@ -397,7 +420,8 @@ impl Watch {
         object: &serde_json::value::RawValue,
     ) -> Result<(Seen, String), Stop> {
         let name = head.metadata.name.as_deref();
-        if !self.plan.need.selects() || name.is_none() {
+        // The end of a Kubernetes Event is no news, however it came.
+        if !self.plan.need.selects() || self.plan.is_of_events() || name.is_none() {
             return Ok((Seen::Deleted, self.with_kind(object)));
         }
         let path = self.plan.path(served, head.metadata.namespace.as_deref(), name);
@@ -422,6 +446,9 @@ impl Watch {
             Stop::Closed => return Err(Closed),
             Stop::OtherHistory(why) => {
                 self.note("other_history", &why);
+                self.send(What::Lost).await?;
+                self.wait(None).await;
+                self.list_began = false;
                 return Ok(State::List(self.gap(why, true)));
             }
             Stop::Fault(fault) => fault,
@@ -437,30 +464,38 @@ impl Watch {
                 warn!(watch = %self.plan.name, why, "the credentials cannot be renewed");
             }
         }
-        let is_expired = matches!(fault, Fault::Expired(_));
+        if self.is_absent {
+            self.wait(asked).await;
+            return Ok(State::Absent);
+        }
         let next = match (was_listing, fault) {
             // What was sent of the first list is known, and may have vanished before the next.
             (Some(ListStart::First), fault) if self.listed > 0 => {
                 State::List(self.gap(format!("the first list broke off: {fault}"), false))
             }
-            // The same comparison, from the beginning; the history is counted once.
-            (Some(ListStart::Compare { from, reason, telling, .. }), _) => {
-                let is_other_history = false;
+            // The same comparison, from the beginning.
+            (Some(ListStart::Compare { from, reason, telling, is_other_history }), _) => {
+                // What outlived the break so far may not have outlived this.
+                let telling = match telling {
+                    Telling::Gap => Telling::Gap,
+                    Telling::Quiet => self.telling(from, is_other_history),
+                };
+                // Another history is counted once.
+                let is_other_history = is_other_history && !self.list_began;
                 State::List(ListStart::Compare { from, reason, telling, is_other_history })
             }
             (Some(ListStart::First), _) => State::List(ListStart::First),
-            (None, Fault::Expired(why)) => State::List(self.gap(why, false)),
+            (None, Fault::Expired(why)) => {
+                self.send(What::Lost).await?;
+                State::List(self.gap(why, false))
+            }
             (None, _) => {
                 self.send(What::Lost).await?;
                 State::Resume
             }
         };
-        if !is_expired || matches!(next, State::Resume) {
-            self.wait(asked).await;
-        } else if self.listed > 0 {
-            // Lists that expire again and again must not follow each other without a pause.
-            self.wait(None).await;
-        }
+        self.wait(asked).await;
+        self.list_began = false;
         // Without a version there is nothing to go on from.
         if matches!(next, State::Resume) && self.cursor.is_empty() {
             return Ok(State::Absent);
@@ -476,15 +511,20 @@ impl Watch {
 
     /// A list that is compared with what was known when the watch was in order last.
     fn gap(&self, reason: String, is_other_history: bool) -> ListStart {
-        let blind = clock::now().millis_since(self.since);
-        let ttl = i64::try_from(self.cluster.event_ttl.as_millis()).unwrap_or(i64::MAX);
-        let outlives = self.plan.is_of_events() && blind < ttl && !is_other_history;
         ListStart::Compare {
             from: self.since,
             reason,
-            telling: if outlives { Telling::Quiet } else { Telling::Gap },
+            telling: self.telling(self.since, is_other_history),
             is_other_history,
         }
+    }
+
+    /// Kubernetes Events outlive a short break, and count their repeats: nothing is missed in it.
+    fn telling(&self, from: Timestamp, is_other_history: bool) -> Telling {
+        let blind = clock::now().millis_since(from);
+        let ttl = i64::try_from(self.cluster.event_ttl.as_millis()).unwrap_or(i64::MAX);
+        let outlives = self.plan.is_of_events() && (0..ttl).contains(&blind);
+        if outlives && !is_other_history { Telling::Quiet } else { Telling::Gap }
     }
 
     async fn open(&self, served: &Served, parameters: &[(&str, String)]) -> Result<Lines, Stop> {
@@ -521,6 +561,8 @@ impl Watch {
             introducing: None,
             introduce: false,
             is_absent: false,
+            missing: 0,
+            list_began: false,
             backoff: self.backoff.clone(),
         };
         AbortOnDropHandle::new(tokio::spawn(lister.introduce_to_new_rules(served)))
