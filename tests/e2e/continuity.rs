@@ -78,3 +78,38 @@ async fn the_api_server_stopped_and_killed_under_an_open_watch() {
     versions.dedup();
     assert_eq!(versions.len(), all, "{:?}", site.seen());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_list_that_is_interrupted_half_way_begins_again() {
+    const PODS_THERE: usize = 2_000;
+    let plane = Plane::start(&API).await;
+    let client = plane.client().await;
+    let made = (0..20).map(|writer| {
+        let client = client.clone();
+        tokio::spawn(async move {
+            for number in (writer..PODS_THERE).step_by(20) {
+                must(&client, "POST", PODS, pod(&format!("pod-{number}"), 0)).await;
+            }
+        })
+    });
+    let made: Vec<_> = made.collect();
+    for writer in made {
+        writer.await.unwrap();
+    }
+    let site = site(&plane);
+    let mut service = crate::storm::spawn(&site);
+    site.wait("a part of the list", |seen| !seen.is_empty());
+    service.kill().unwrap();
+    service.wait().unwrap();
+    let part = site.seen().len();
+    assert!(part < PODS_THERE, "the whole list was committed at once: {part}");
+    let mut service = crate::storm::spawn(&site);
+    let seen = site.wait("all of it", |seen| seen.len() >= PODS_THERE);
+    site.wait_until_following(&WATCHES);
+    service.kill().unwrap();
+    service.wait().unwrap();
+    // By id each came once, and as what it is.
+    assert_eq!(seen.len(), PODS_THERE);
+    assert!(seen.iter().all(|one| one.starts_with("snapshot Pod/")));
+    println!("killed after {part} of {PODS_THERE}");
+}

@@ -26,8 +26,6 @@ async fn before_the_restore() -> (Plane, Site, std::path::PathBuf) {
     must(&client, "PATCH", &format!("{PODS}/changed"), step).await;
     must(&client, "POST", PODS, pod("lost", 1)).await;
     for number in 0..20 {
-        let name = format!("/api/v1/namespaces/default/configmaps/{number}");
-        drop(name);
         let map = json!({"metadata": {"name": format!("map-{number}")}});
         must(&client, "POST", "/api/v1/namespaces/default/configmaps", map).await;
     }

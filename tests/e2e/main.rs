@@ -5,6 +5,7 @@
     reason = "a test may end here, and tells what it measured"
 )]
 
+mod anywhere;
 mod continuity;
 mod history;
 mod kinds;
@@ -12,6 +13,7 @@ mod objects;
 mod plane;
 mod rights;
 mod storm;
+mod story;
 #[expect(dead_code, reason = "the other tests use more of it")]
 #[path = "../support/mod.rs"]
 mod support;

@@ -28,7 +28,7 @@ struct Confirmed {
     to: i64,
 }
 
-fn spawn(site: &Site) -> Child {
+pub(crate) fn spawn(site: &Site) -> Child {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)

@@ -14,6 +14,9 @@ pub(crate) fn run() -> Result<()> {
     r#gen::check()?;
     let deny = ["-D", "warnings"];
     run_command(cargo().args(["clippy", "--workspace", "--all-targets", "--"]).args(deny))?;
+    // No default: `cargo test` leaves it to `cargo xtask e2e`.
+    let e2e = ["clippy", "--package", "klaxon", "--test", "e2e", "--"];
+    run_command(cargo().args(e2e).args(deny))?;
     let library = ["clippy", "--package", "klaxon", "--lib", "--no-default-features", "--"];
     run_command(cargo().args(library).args(deny))?;
     test::run()?;

@@ -13,7 +13,7 @@ pub(crate) fn run(filter: Option<&str>, kubeconfig: Option<&Path>) -> Result<()>
     let mut test = cargo();
     test.args(["test", "--package", "klaxon", "--test", "e2e", "--"]);
     // Each has a control plane of its own; more than one at a time is too much for two cores.
-    test.args(["--test-threads", "1"]);
+    test.args(["--test-threads", "1", "--show-output"]);
     test.args(filter);
     match kubeconfig {
         Some(path) => {

@@ -267,3 +267,101 @@ fn the_operator_narrows_namespaces_and_cannot_widen_them() {
     assert!(house.changes(Seen::Present, &pod(1, "a")).is_empty());
     assert!(narrowed(&["a"], &["b"]).is_err());
 }
+
+fn node(uid: &str, version: &str) -> Json {
+    json!({"apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": "node-1", "uid": uid, "resourceVersion": version}})
+}
+
+#[test]
+fn a_node_that_was_replaced_within_a_gap_is_there() {
+    let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
+    house.events(Seen::Present, &node("first", "1"));
+    house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+    house.events(Seen::Snapshot, &node("second", "5"));
+    house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None);
+    assert!(house.router.knows_partition("Node/node-1"));
+    house.see(Seen::Deleted, &node("second", "6"));
+    assert!(!house.router.knows_partition("Node/node-1"));
+}
+
+#[test]
+fn what_another_stream_shows_during_a_comparison_has_not_vanished() {
+    let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
+    house.events(Seen::Present, &node("first", "1"));
+    house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+    assert_eq!(house.see(Seen::Snapshot, &node("first", "1")), Routing::Repeated);
+    let object = decode(&node("first", "2").to_string(), &house.router.wanted()).unwrap();
+    let time = Timestamp::from_millis(8);
+    let other = Observation { time, seen: Seen::Present, object: object.into(), digest: 0 };
+    house.router.route("another", other);
+    let end = house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None);
+    assert_eq!(end.routed, []);
+}
+
+#[test]
+fn after_a_change_of_history_an_old_end_says_nothing() {
+    let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
+    house.events(Seen::Present, &node("first", "1"));
+    house.see(Seen::Deleted, &node("first", "50"));
+    assert_eq!(house.see(Seen::Present, &node("first", "20")), Routing::Repeated);
+    house.router.begin_history();
+    assert_eq!(house.changes(Seen::Present, &node("first", "20")), ["added Node/node-1"]);
+}
+
+#[test]
+fn kubernetes_events_are_asked_for_in_one_form() {
+    let mut asks = interest("events", "events.k8s.io/v1", "Event");
+    asks.fields = vec!["$.note".to_owned()];
+    let origin = Origin { cluster: "c".to_owned(), source: "s".to_owned() };
+    let mut router = Router::new(origin);
+    let refused = router.add_rule("rule".into(), &manifest(vec![asks]), &Narrowing::new());
+    let why = refused.unwrap_err().to_string();
+    assert!(
+        why.contains("mend: ask for fields and field selectors with the API version v1"),
+        "{why}"
+    );
+}
+
+/// `kind labels fields namespaces metadata_only` of each need.
+fn needs(interests: Vec<Interest>) -> Vec<String> {
+    let house = House::new(interests);
+    let needs = house.router.needs().into_iter();
+    needs
+        .map(|need| {
+            format!(
+                "{} [{}] [{}] {:?} {}",
+                need.kind,
+                need.label_selector,
+                need.field_selector,
+                need.namespaces,
+                need.metadata_only
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_watch_is_as_wide_as_the_widest_interest() {
+    let selected = |labels: &str, fields: &str, namespaces: &[&str]| Interest {
+        label_selector: labels.to_owned(),
+        field_selector: fields.to_owned(),
+        namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
+        ..interest("pods", "v1", "Pod")
+    };
+    let one = selected("app=a", "spec.nodeName=n", &["y", "x"]);
+    assert_eq!(
+        needs(vec![one.clone()]),
+        ["Pod [app=a] [spec.nodeName=n] Some([\"x\", \"y\"]) false"]
+    );
+    assert_eq!(
+        needs(vec![one.clone(), selected("app=b", "", &["z"])]),
+        ["Pod [] [] Some([\"x\", \"y\", \"z\"]) false"]
+    );
+    assert_eq!(needs(vec![one, selected("app=a", "", &[])]), ["Pod [app=a] [] None false"]);
+    // The server cannot select by it.
+    assert_eq!(needs(vec![selected("", "spec.dnsPolicy=None", &[])]), ["Pod [] [] None false"]);
+    let both = [interest("a", "v1", "Event"), interest("b", "events.k8s.io/v1", "Event")];
+    assert_eq!(needs(both.to_vec()), ["Event [] [] None false"]);
+    assert_eq!(needs(vec![interest("a", "v1", "Secret")]), ["Secret [] [] None true"]);
+}
