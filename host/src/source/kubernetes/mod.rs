@@ -6,12 +6,15 @@
 
 mod api;
 mod fault;
+mod follow;
+mod introduce;
 mod item;
 mod lease;
 mod lines;
 mod list;
 mod plan;
 pub mod rbac;
+mod recover;
 pub mod rights;
 pub mod sign_in;
 mod status;

@@ -1,0 +1,135 @@
+//! Following a watch: line by line, until it ends.
+
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::api::{self, Fault};
+use super::item::{self, Head, Line};
+use super::lines::Lines;
+use super::watch::{State, Stop, Watch};
+use super::{Served, What};
+use crate::model::{Seen, clock};
+
+impl Watch {
+    /// Follows changes until the watch ends: as it should after its time, or earlier.
+    pub(super) async fn follow(
+        &mut self,
+        served: &Served,
+        lines: Option<Box<Lines>>,
+        mut compared: Option<u64>,
+    ) -> Result<State, Stop> {
+        let mut lines = match lines {
+            Some(lines) => *lines,
+            None => {
+                let mut parameters = self.watch_parameters();
+                parameters.push(("resourceVersion", self.cursor.clone()));
+                let lines = self.open(served, &parameters).await?;
+                // Else only what has happened meanwhile makes it so.
+                if compared.is_none() {
+                    self.send(What::Resumed).await?;
+                    self.in_order();
+                }
+                lines
+            }
+        };
+        while let Some(bytes) = lines.next(self.cluster.timing.stall).await? {
+            self.certain_until(lines.drained_at());
+            self.take(served, &bytes).await?;
+            self.backoff.reset();
+            if let Some(version) = compared
+                && self.cursor.parse::<u64>().is_ok_and(|cursor| cursor >= version)
+            {
+                compared = None;
+                self.caught_up().await?;
+                self.in_order();
+            }
+        }
+        // A server that ends a watch before its time is going away, and what comes back may be
+        // another one.
+        let time = self.cluster.timing.watch;
+        if lines.age() + Duration::from_secs(2).min(time / 4) >= time {
+            self.certain_until(lines.drained_at());
+            self.send(What::Progress(None)).await?;
+            return Ok(State::Follow(None, compared));
+        }
+        Err(Fault::Broken("the server ended the watch".to_owned()).into())
+    }
+
+    /// Takes one line of a watch.
+    pub(super) async fn take(&mut self, served: &Served, bytes: &[u8]) -> Result<(), Stop> {
+        let line = parse(bytes)?;
+        match line.kind {
+            "ADDED" | "MODIFIED" | "DELETED" => {
+                let head = Head::of(line.object)?;
+                let version = head.version().map(str::to_owned);
+                let (seen, json) = if line.kind == "DELETED" {
+                    self.ended(served, &head, line.object).await?
+                } else {
+                    (Seen::Present, self.with_kind(line.object))
+                };
+                self.send(What::Event {
+                    seen,
+                    is_added: line.kind == "ADDED",
+                    json,
+                    version: version.clone(),
+                })
+                .await?;
+                if let Some(version) = version {
+                    self.cursor = version;
+                }
+                let (now, cursor) = (clock::now(), self.cursor.clone());
+                self.status.set(|state| {
+                    state.events += 1;
+                    state.last_event = Some(now);
+                    state.cursor = Some(cursor);
+                });
+            }
+            "BOOKMARK" => {
+                if let Some(version) = Head::of(line.object)?.version() {
+                    version.clone_into(&mut self.cursor);
+                    self.send(What::Progress(Some(version.to_owned()))).await?;
+                }
+            }
+            "ERROR" => return Err(item::error(line.object).into()),
+            other => debug!(watch = %self.plan.name, kind = other, "a line of an unknown kind"),
+        }
+        Ok(())
+    }
+
+    /// An object that a selector no longer selects looks deleted: whether it is, only asking tells.
+    pub(super) async fn ended(
+        &self,
+        served: &Served,
+        head: &Head,
+        object: &serde_json::value::RawValue,
+    ) -> Result<(Seen, String), Stop> {
+        let name = head.metadata.name.as_deref();
+        // The end of a Kubernetes Event is no news, however it came.
+        if !self.plan.need.selects() || self.plan.is_of_events() || name.is_none() {
+            return Ok((Seen::Deleted, self.with_kind(object)));
+        }
+        let path = self.plan.path(served, head.metadata.namespace.as_deref(), name);
+        let (_, client) = self.cluster.client().await;
+        match api::get(&client, &path, self.plan.form(), self.cluster.timing.answer).await {
+            Ok(bytes) => {
+                let found: &serde_json::value::RawValue = serde_json::from_slice(&bytes)
+                    .map_err(|fault| Fault::Broken(format!("{path}: no JSON: {fault}")))?;
+                if Head::of(found)?.uid() == head.uid() {
+                    return Ok((Seen::Outside, self.with_kind(found)));
+                }
+                Ok((Seen::Deleted, self.with_kind(object)))
+            }
+            Err(Fault::NotServed(_)) => Ok((Seen::Deleted, self.with_kind(object))),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+}
+
+pub(super) fn parse(bytes: &[u8]) -> Result<Line<'_>, Fault> {
+    serde_json::from_slice(bytes).map_err(|fault| {
+        let text = String::from_utf8_lossy(bytes);
+        let begin: String = text.chars().take(80).collect();
+        Fault::Broken(format!("a line of the watch cannot be read ({fault}): {begin}"))
+    })
+}

@@ -1,0 +1,43 @@
+//! Giving what exists to rules that are new, beside the watch.
+
+use tokio_util::task::AbortOnDropHandle;
+use tracing::warn;
+
+use super::Served;
+use super::watch::{Stop, Watch};
+
+impl Watch {
+    /// Lists all that exists for rules that are new, beside the watch.
+    pub(super) fn introduce_all(&self, served: Served) -> AbortOnDropHandle<()> {
+        let lister = Watch {
+            cluster: self.cluster.clone(),
+            plan: self.plan.clone(),
+            out: self.out.clone(),
+            status: self.status.clone(),
+            since: self.since,
+            cursor: String::new(),
+            streams: false,
+            listed: 0,
+            introducing: None,
+            introduce: false,
+            is_absent: false,
+            missing: 0,
+            list_began: false,
+            backoff: self.backoff.clone(),
+        };
+        AbortOnDropHandle::new(tokio::spawn(lister.introduce_to_new_rules(served)))
+    }
+
+    pub(super) async fn introduce_to_new_rules(mut self, served: Served) {
+        loop {
+            match self.introduce_pages(&served).await {
+                Ok(()) => return,
+                Err(Stop::Fault(fault)) => {
+                    warn!(watch = %self.plan.name, %fault, "new rules do not have all that exists yet");
+                    tokio::time::sleep(self.backoff.next(None)).await;
+                }
+                Err(_) => return,
+            }
+        }
+    }
+}
