@@ -129,6 +129,17 @@ fn an_object_that_cannot_be_decoded_has_not_vanished() {
 }
 
 #[test]
+fn the_end_of_an_object_that_cannot_be_decoded_is_news() {
+    let mut lines = before();
+    let mut broken = pod_line("DELETED", AT[1], "gone", 7, &running());
+    broken["object"]["status"]["phase"] = json!(7);
+    lines.push(broken);
+    let ran = run(&lines);
+    assert_eq!(events(&ran).get(3..).unwrap(), ["gone gap=false 2"]);
+    assert_eq!(ran.step.quarantine.len(), 1);
+}
+
+#[test]
 fn a_list_with_something_that_cannot_be_read_at_all_takes_nothing_as_vanished() {
     let mut lines = before();
     let mut broken = pod_line("ADDED", AT[2], "gone", 7, &running());

@@ -48,7 +48,7 @@ impl Vitals {
         for failed in &step.failures {
             self.metrics.failure(&failed.rule, failed.failure.kind.as_str());
         }
-        self.metrics.objects_known("all", known_objects as u64);
+        self.metrics.objects_known(known_objects);
     }
 
     fn states(&self) -> Vec<(String, WatchState)> {
@@ -76,6 +76,8 @@ impl Vitals {
             }
             if let Some(at) = state.last_progress {
                 self.metrics.watch_last_progress(&name, seconds(at));
+            }
+            if let Some(at) = state.certain_until {
                 let age = clock::now().millis_since(at).max(0) as f64 / 1000.0;
                 self.metrics.watch_lag(&name, age);
             }

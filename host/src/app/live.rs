@@ -248,7 +248,11 @@ impl Live {
             }
             What::Resumed => pipeline.in_sync(&name, true),
             What::Lost => pipeline.in_sync(&name, false),
-            What::Absent(before) => self.absent(middle, watch, at, before)?,
+            What::Absent(before) => {
+                self.absent(middle, watch, at, before)?;
+                // Only with the comparison: before it the kind may still have been there.
+                self.move_to(watch, Some(Cursor::Absent), since);
+            }
             What::Verify { cursor, listed, reply } => {
                 let answer = pipeline.verify(&name, &place.plan.coverage(), cursor, &listed);
                 // A watch that does not wait any longer asks again.
@@ -306,8 +310,6 @@ impl Live {
             middle.pipeline.end_gap(&name, at);
         }
         middle.pipeline.in_sync(&name, true);
-        // Only with the comparison: before it the kind may still have been there.
-        self.move_to(watch, Some(Cursor::Absent), at);
         Ok(())
     }
 }

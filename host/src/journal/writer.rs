@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -53,7 +53,6 @@ struct State {
     /// Why the writer has ended.
     fault: Mutex<Option<JournalError>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    commits: AtomicU64,
     /// A full disk is not waited for any longer.
     gives_up: AtomicBool,
 }
@@ -91,11 +90,6 @@ impl Handle {
     /// Why the writer has ended.
     pub async fn settle(&self, settled: Settled) -> Result<(), JournalError> {
         self.orders.send(Order::Settle(settled)).await.map_err(|_| self.fault())
-    }
-
-    /// How many transactions were committed.
-    pub fn commits(&self) -> u64 {
-        self.state.commits.load(Ordering::Relaxed)
     }
 
     fn fault(&self) -> JournalError {
@@ -138,7 +132,6 @@ pub(super) fn start(
     let state = Arc::new(State {
         fault: Mutex::new(None),
         thread: Mutex::new(None),
-        commits: AtomicU64::new(0),
         gives_up: AtomicBool::new(false),
     });
     let Journal { connection, lock, .. } = journal;
@@ -201,7 +194,6 @@ impl Writer {
         if is_full {
             info!("the journal's disk has room again: intake goes on");
         }
-        self.state.commits.fetch_add(1, Ordering::Relaxed);
         for order in orders {
             if let Order::Commit(_, Some(done)) = order {
                 // Whoever waited may have been told to stop.

@@ -173,16 +173,26 @@ impl Pipeline {
             }
             Err(fault) => {
                 self.counts.undecodable += 1;
-                if notes {
-                    self.router.note_undecodable(scope, seen, normalize::head(json));
-                }
+                let head = normalize::head(json);
                 self.step.quarantine.push(QuarantinedObject {
                     time,
                     scope: scope.to_owned(),
                     reason: fault.to_string(),
                     json: json.to_owned(),
                 });
-                None
+                match (head, seen) {
+                    // Its end is news, whatever its last state was.
+                    (Some(meta), Seen::Deleted) => {
+                        let object = Object { meta, subject: Subject::Other, document: None };
+                        Some(Observation { time, seen, object: Arc::new(object), digest: 0 })
+                    }
+                    (head, _) => {
+                        if notes {
+                            self.router.note_undecodable(scope, seen, head);
+                        }
+                        None
+                    }
+                }
             }
         }
     }

@@ -193,7 +193,7 @@ impl Router {
         gap: bool,
     ) -> Routed {
         // A Kubernetes Event ends when its time to live is over: that is no news.
-        if matches!(object.subject, Subject::Notice(_)) {
+        if known.is_notice() {
             return Vec::new();
         }
         let sight = Sight {

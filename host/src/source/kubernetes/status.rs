@@ -13,8 +13,10 @@ pub struct WatchState {
     pub in_sync: bool,
     /// When an object came last.
     pub last_event: Option<Timestamp>,
-    /// When it was certain last that nothing is missing: an event, a bookmark or a whole list.
+    /// When it proved last that it is alive: an event, a bookmark, a whole list, its regular end.
     pub last_progress: Option<Timestamp>,
+    /// The last moment at which nothing was missing.
+    pub certain_until: Option<Timestamp>,
     /// The version to go on from.
     pub cursor: Option<String>,
     /// What stands in its way.
@@ -34,6 +36,7 @@ impl Default for WatchState {
             in_sync: false,
             last_event: None,
             last_progress: None,
+            certain_until: None,
             cursor: None,
             fault: None,
             events: 0,

@@ -354,7 +354,11 @@ impl Watch {
     /// Nothing is missing up to a time. The server itself may be a little behind.
     pub(super) fn certain_until(&mut self, time: Timestamp) {
         self.since = self.since.max(time.plus_millis(-BEHIND_MS));
-        self.status.set(|state| state.last_progress = Some(clock::now()));
+        let since = self.since;
+        self.status.set(|state| {
+            state.last_progress = Some(clock::now());
+            state.certain_until = Some(since);
+        });
     }
 
     pub(super) async fn send(&self, what: What) -> Result<(), Closed> {

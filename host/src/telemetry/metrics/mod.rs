@@ -7,7 +7,6 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
@@ -16,10 +15,6 @@ type Labels<const N: usize> = [(&'static str, String); N];
 type Counters<const N: usize> = Family<Labels<N>, Counter>;
 type Counts<const N: usize> = Family<Labels<N>, Gauge>;
 type Seconds<const N: usize> = Family<Labels<N>, Gauge<f64, AtomicU64>>;
-
-/// A commit waits for the disk: a millisecond on a good one, seconds on one that fails.
-const COMMIT_BUCKETS: [f64; 11] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// What the service counts about itself. All methods are cheap and never wait for long; label values
 /// are names from the configuration or the contract, never those of objects.
@@ -32,13 +27,9 @@ pub struct Metrics {
     watch_last_progress: Seconds<1>,
     watch_lag: Seconds<1>,
     watch_in_sync: Counts<1>,
-    objects_known: Counts<1>,
-    events: Counters<1>,
+    objects_known: Gauge,
     verdicts: Counters<2>,
     failures: Counters<2>,
-    commits: Counter,
-    commit_seconds: Histogram,
-    deliveries: Counters<2>,
 }
 
 impl fmt::Debug for Metrics {
@@ -53,7 +44,6 @@ impl Metrics {
         let mut registry = Registry::with_prefix("klaxon");
         let build = Info::new([("version", version.to_owned())]);
         registry.register("build", "The version that runs", build);
-        let commit_seconds = Histogram::new(COMMIT_BUCKETS);
         let mut metrics = Self {
             registry,
             watch_events: Family::default(),
@@ -63,13 +53,9 @@ impl Metrics {
             watch_last_progress: Family::default(),
             watch_lag: Family::default(),
             watch_in_sync: Family::default(),
-            objects_known: Family::default(),
-            events: Family::default(),
+            objects_known: Gauge::default(),
             verdicts: Family::default(),
             failures: Family::default(),
-            commits: Counter::default(),
-            commit_seconds,
-            deliveries: Family::default(),
         };
         metrics.register_watches();
         metrics.register_work();
@@ -92,12 +78,12 @@ impl Metrics {
         );
         registry.register(
             "watch_last_progress_timestamp_seconds",
-            "When the watch was last known to be alive: an event, a bookmark or a probe",
+            "When the watch last proved that it is alive: an event, a bookmark, a list or its regular end",
             self.watch_last_progress.clone(),
         );
         registry.register(
             "watch_lag_seconds",
-            "From the newest time in an object to the commit of what was decided about it",
+            "How long ago the last moment was at which nothing was missing",
             self.watch_lag.clone(),
         );
         registry.register(
@@ -111,18 +97,8 @@ impl Metrics {
 
     fn register_work(&mut self) {
         let registry = &mut self.registry;
-        registry.register("events", "Events given to a rule", self.events.clone());
         registry.register("verdicts", "Verdicts of a rule", self.verdicts.clone());
         registry.register("failures", "Calls of a rule that failed", self.failures.clone());
-        registry.register("commits", "Commits of the journal", self.commits.clone());
-        let seconds = self.commit_seconds.clone();
-        registry.register("commit_seconds", "How long a commit of the journal took", seconds);
-        let deliveries = self.deliveries.clone();
-        registry.register(
-            "deliveries",
-            "Deliveries that ended, or attempts that failed",
-            deliveries,
-        );
     }
 
     /// Counts watch events that were received.
@@ -151,7 +127,7 @@ impl Metrics {
         set(&self.watch_last_progress, watch, seconds);
     }
 
-    /// Says how old the newest time of an object was when what was decided about it was committed.
+    /// Says how long ago the last moment was at which nothing was missing.
     pub fn watch_lag(&self, watch: &str, seconds: f64) {
         set(&self.watch_lag, watch, seconds);
     }
@@ -171,15 +147,9 @@ impl Metrics {
         }
     }
 
-    /// Says how many objects of a kind are known.
-    pub fn objects_known(&self, kind: &str, count: u64) {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.objects_known.get_or_create(&[label("kind", kind)]).set(count);
-    }
-
-    /// Counts events that were given to a rule.
-    pub fn events(&self, rule: &str, count: u64) {
-        self.events.get_or_create(&[label("rule", rule)]).inc_by(count);
+    /// Says how many objects are known.
+    pub fn objects_known(&self, count: usize) {
+        self.objects_known.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts verdicts of a rule.
@@ -191,18 +161,6 @@ impl Metrics {
     /// Counts a call of a rule that failed.
     pub fn failure(&self, rule: &str, kind: &str) {
         self.failures.get_or_create(&[label("rule", rule), label("kind", kind)]).inc();
-    }
-
-    /// Counts a commit and how long it took.
-    pub fn commit(&self, took: std::time::Duration) {
-        self.commits.inc();
-        self.commit_seconds.observe(took.as_secs_f64());
-    }
-
-    /// Counts what came of a delivery; the outcome is one of a few words.
-    pub fn delivery(&self, target: &str, outcome: &str) {
-        let labels = [label("target", target), label("outcome", outcome)];
-        self.deliveries.get_or_create(&labels).inc();
     }
 
     /// All of it as OpenMetrics text.
