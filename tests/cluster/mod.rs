@@ -7,6 +7,7 @@ mod history;
 mod introductions;
 mod notices;
 mod operate;
+mod outbox;
 mod random;
 mod resume;
 mod selection;

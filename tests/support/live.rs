@@ -22,6 +22,7 @@ pub(crate) struct Site {
     rules: Vec<Value>,
     kubernetes: Value,
     admin: Value,
+    targets: Value,
     pub(crate) timing: Timing,
 }
 
@@ -50,7 +51,7 @@ impl Site {
         let kubeconfig = kubeconfig(folder.path());
         let rules = vec![json!({"name": "witness", "module": module("witness")})];
         let kubernetes = json!({ "kubeconfig": kubeconfig });
-        Self { folder, rules, kubernetes, admin: json!({}), timing: timing() }
+        Self { folder, rules, kubernetes, admin: json!({}), targets: json!({}), timing: timing() }
     }
 
     pub(crate) fn rules(mut self, rules: Vec<Value>) -> Self {
@@ -67,6 +68,11 @@ impl Site {
         self.kubernetes[key] = value;
     }
 
+    pub(crate) fn targets(mut self, targets: Value) -> Self {
+        self.targets = targets;
+        self
+    }
+
     /// Serves health and metrics.
     pub(crate) fn admin(&mut self, address: &str) {
         self.admin = json!({ "listen": address });
@@ -77,7 +83,7 @@ impl Site {
             "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
             "sources": [{"name": "cluster", "kubernetes": self.kubernetes}],
             "rules": self.rules,
-            "targets": {},
+            "targets": self.targets,
             "journal": {"path": "journal"},
             "admin": self.admin,
         });

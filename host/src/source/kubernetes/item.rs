@@ -107,7 +107,55 @@ pub(super) fn with_kind(json: &RawValue, api_version: &str, kind: &str) -> Strin
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(serde_json::Value::from),
+            any::<i64>().prop_map(serde_json::Value::from),
+            ".{0,8}".prop_map(serde_json::Value::from),
+        ];
+        let key = prop_oneof![
+            Just("metadata"),
+            Just("kind"),
+            Just("apiVersion"),
+            Just("items"),
+            Just("type"),
+            Just("object"),
+            Just("uid"),
+            Just("resourceVersion"),
+            Just("annotations"),
+            Just("x"),
+        ];
+        leaf.prop_recursive(4, 32, 6, move |inner| {
+            let members = prop::collection::btree_map(key.clone(), inner.clone(), 0..5);
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(serde_json::Value::from),
+                members.prop_map(|members| {
+                    members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_an_item_or_a_fault(json in any_json()) {
+            let text = json.to_string();
+            let raw: &RawValue = serde_json::from_str(&text).unwrap();
+            drop(Head::of(raw).map(|head| (head.ends_list(), head.version().is_some())));
+            drop(error(raw).to_string());
+            drop(serde_json::from_str::<Line<'_>>(&text).is_ok());
+            drop(serde_json::from_str::<Page<'_>>(&text).is_ok());
+            // What is passed on is JSON again, and an object stays one.
+            let kinded = with_kind(raw, "v1", "Pod");
+            let again: serde_json::Value = serde_json::from_str(&kinded).unwrap();
+            prop_assert_eq!(again.is_object(), json.is_object());
+        }
+    }
 
     fn kinded(json: &str) -> String {
         with_kind(serde_json::from_str(json).unwrap(), "apps/v1", "Deployment")
