@@ -169,7 +169,7 @@ pub(super) async fn join(
     let (sender, items) = mpsc::channel(ITEMS);
     let mut statuses = Vec::new();
     for (place, (plan, resume)) in plans.into_iter().zip(resumes).enumerate() {
-        info!(watch = %plan.name, ?resume, "watching");
+        info!(watch = %plan.name, begins = %resume, "watching");
         let (status, task) =
             kubernetes::start(cluster.clone(), plan, place, sender.clone(), resume);
         statuses.push(status);

@@ -57,13 +57,17 @@ fn print(summary: &RunSummary, output: Output) {
     }
     let counts = &summary.counts;
     eprintln!(
-        "{} objects from {} streams, {} events for rules ({} wakes), {} verdicts, {} failures",
+        "{} objects{}, {} events for rules ({} wakes), {} verdicts, {} failures, {} gaps",
         counts.observed,
-        summary.streams,
+        match summary.streams {
+            0 => String::new(),
+            streams => format!(" from {streams} streams"),
+        },
         counts.events,
         counts.wakes,
         counts.verdicts,
-        counts.failures
+        counts.failures,
+        summary.gaps
     );
     for (code, count) in &summary.codes {
         eprintln!("  {code}: {count}");

@@ -10,6 +10,7 @@
 //!             └─ expired ┘ (lists again, as a gap)
 //! ```
 
+use std::fmt;
 use std::sync::Arc;
 
 use rand::RngExt;
@@ -54,6 +55,22 @@ pub enum Resume {
         /// The time.
         since: Timestamp,
     },
+}
+
+impl fmt::Display for Resume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::List(ListStart::First) => f.write_str("with a first list"),
+            Self::List(ListStart::Compare { from, reason, .. }) => {
+                write!(f, "with a list that is compared with what was known at {from}: {reason}")
+            }
+            Self::From { version, introduce: false, .. } => write!(f, "at version {version}"),
+            Self::From { version, .. } => {
+                write!(f, "at version {version}, and lists what exists for rules that are new")
+            }
+            Self::Absent { since } => write!(f, "with a look for the kind, not served at {since}"),
+        }
+    }
 }
 
 /// Why a step ended early.
