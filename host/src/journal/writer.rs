@@ -64,7 +64,7 @@ impl Handle {
     }
 
     /// Hands over a group; waits while the writer is far behind. It is on disk when a later
-    /// [`Handle::barrier`] returns. To be called from threads that may block.
+    /// [`Handle::commit_and_wait`] returns. To be called from threads that may block.
     ///
     /// # Errors
     /// Why the writer has ended.
