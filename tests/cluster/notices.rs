@@ -99,3 +99,43 @@ async fn both_apis_are_one_watch() {
         watched.map(|one| one.path).filter(|path| path.contains("events")).collect();
     assert!(!events.is_empty() && events.iter().all(|path| path == "/api/v1/events"), "{events:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_bookmarks_the_server_is_asked_whether_it_is_there() {
+    let api = FakeApi::start().await;
+    api.put(notice("old", 7));
+    let mut site = site(&api);
+    // Only the probe can tell within this test.
+    site.timing.stall = std::time::Duration::from_secs(60);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    site.admin(&free.to_string());
+    let running = site.start();
+    site.wait("the list", |seen| seen.len() == 1);
+    site.wait_until_following(&WATCHES);
+    let probes = || {
+        let asked = api.requests().into_iter();
+        let asked = asked.filter(|one| one.verb == Verb::List && one.path == "/api/v1/events");
+        asked.filter(|one| one.query.get("limit").is_some_and(|limit| limit == "1")).count()
+    };
+    let before = probes();
+    let since = klaxon::model::clock::Stopwatch::start();
+    while probes() < before + 2 {
+        assert!(since.elapsed().as_secs() < 20, "nothing is asked in the silence");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    // A server that does not answer is not watched: the watch begins anew, and misses nothing.
+    api.fault(Fault::Status(500), Matching::of(Verb::List, "events"), 1);
+    let restarted = r#"klaxon_watch_restarts_total{watch="Event",reason="broken"} 1"#;
+    loop {
+        let metrics = reqwest::get(format!("http://{free}/metrics")).await.unwrap();
+        if metrics.text().await.unwrap().contains(restarted) {
+            break;
+        }
+        assert!(since.elapsed().as_secs() < 20, "the watch did not begin anew");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    api.put(notice("new", 2));
+    site.wait("what comes after", |seen| seen.contains(&"added Event/new".to_owned()));
+    running.stop();
+    assert_eq!(site.gaps(), [""; 0]);
+}

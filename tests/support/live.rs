@@ -37,6 +37,7 @@ pub(crate) fn timing() -> Timing {
     Timing {
         watch: Duration::from_secs(20),
         stall: Duration::from_millis(1500),
+        probe: Duration::from_millis(300),
         answer: Duration::from_secs(5),
         waits: (Duration::from_millis(20), Duration::from_millis(200)),
         poll: Duration::from_millis(200),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tracing::debug;
 
 use super::api::{self, Fault};
@@ -9,7 +10,8 @@ use super::item::{self, Head, Line};
 use super::lines::Lines;
 use super::watch::{State, Stop, Watch};
 use super::{Served, What};
-use crate::model::{Seen, clock};
+use crate::model::Seen;
+use crate::model::clock::{self, Stopwatch};
 
 impl Watch {
     /// Follows changes until the watch ends: as it should after its time, or earlier.
@@ -33,7 +35,7 @@ impl Watch {
                 lines
             }
         };
-        while let Some(bytes) = lines.next(self.cluster.timing.stall).await? {
+        while let Some(bytes) = self.next_line(served, &mut lines).await? {
             self.certain_until(lines.drained_at());
             self.take(served, &bytes).await?;
             self.backoff.reset();
@@ -54,6 +56,30 @@ impl Watch {
             return Ok(State::Follow(None, compared));
         }
         Err(Fault::Broken("the server ended the watch".to_owned()).into())
+    }
+
+    /// The next line. Where no bookmarks come, silence says nothing: then the server is asked for
+    /// something small now and then.
+    async fn next_line(&self, served: &Served, lines: &mut Lines) -> Result<Option<Bytes>, Stop> {
+        let timing = &self.cluster.timing;
+        if !self.plan.is_of_events() {
+            return Ok(lines.next(timing.stall).await?);
+        }
+        let silent = Stopwatch::start();
+        loop {
+            // What was read of a line is kept where this is given up.
+            match tokio::time::timeout(timing.probe, lines.next(timing.stall)).await {
+                Ok(line) => return Ok(line?),
+                Err(_) if silent.elapsed() >= timing.stall => {
+                    let why = format!("stalled: nothing came for {:?}", timing.stall);
+                    return Err(Fault::Broken(why).into());
+                }
+                Err(_) => {
+                    self.newest_version(served).await?;
+                    self.status.set(|state| state.last_progress = Some(clock::now()));
+                }
+            }
+        }
     }
 
     /// Takes one line of a watch.

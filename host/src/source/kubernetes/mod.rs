@@ -108,6 +108,8 @@ pub struct Timing {
     pub watch: Duration,
     /// A watch that says nothing for so long is broken.
     pub stall: Duration,
+    /// After so much silence of a watch without bookmarks the server is asked whether it is there.
+    pub probe: Duration,
     /// How long an answer may take, a page of a list included.
     pub answer: Duration,
     /// The first wait after a failure, and the longest.
@@ -123,6 +125,7 @@ impl Default for Timing {
         Self {
             watch: Duration::from_secs(280),
             stall: Duration::from_secs(300),
+            probe: Duration::from_secs(60),
             answer: Duration::from_secs(60),
             waits: (Duration::from_millis(500), Duration::from_secs(30)),
             poll: Duration::from_secs(10),
