@@ -112,18 +112,23 @@ fn wakes_are_held_while_a_list_is_compared() {
     assert_eq!(said.time.to_string(), "2026-01-01T00:01:01.000Z");
 }
 
-#[test]
-fn an_object_that_cannot_be_decoded_has_not_vanished() {
-    let mut lines = before();
+/// A gap whose list has `same` as it was, and `gone` with a number where a text should be.
+fn list_with_a_number_at(place: &str) -> Ran {
     let mut broken = pod_line("ADDED", AT[2], "gone", 7, &running());
-    broken["object"]["status"]["phase"] = json!(7);
+    *broken["object"].pointer_mut(place).unwrap() = json!(7);
+    let mut lines = before();
     lines.extend([
         expired(AT[1]),
         pod_line("ADDED", AT[2], "same", 1, &running()),
         broken,
         list_end(AT[2]),
     ]);
-    let ran = run(&lines);
+    run(&lines)
+}
+
+#[test]
+fn an_object_that_cannot_be_decoded_has_not_vanished() {
+    let ran = list_with_a_number_at("/status/phase");
     assert_eq!(events(&ran).get(3..).unwrap(), ["changed gap=true 2"]);
     assert_eq!(ran.step.quarantine.len(), 1);
 }
@@ -141,16 +146,7 @@ fn the_end_of_an_object_that_cannot_be_decoded_is_news() {
 
 #[test]
 fn a_list_with_something_that_cannot_be_read_at_all_takes_nothing_as_vanished() {
-    let mut lines = before();
-    let mut broken = pod_line("ADDED", AT[2], "gone", 7, &running());
-    broken["object"]["metadata"]["name"] = json!(7);
-    lines.extend([
-        expired(AT[1]),
-        pod_line("ADDED", AT[2], "same", 1, &running()),
-        broken,
-        list_end(AT[2]),
-    ]);
-    let ran = run(&lines);
+    let ran = list_with_a_number_at("/metadata/name");
     assert_eq!((events(&ran).len(), ran.step.quarantine.len()), (3, 1));
 }
 

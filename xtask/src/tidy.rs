@@ -27,8 +27,8 @@ const EDGES: [(&str, &[&str]); 22] = [
     ("policy", &["model"]),
     ("pipeline", &["model", "config", "normalize", "route", "engine", "policy"]),
     ("scaffold", &[]),
-    ("source", &["model", "config", "stream", "route", "pipeline", "backoff"]),
-    ("targets", &["model", "config"]),
+    ("source", &["model", "config", "telemetry", "stream", "route", "pipeline", "backoff"]),
+    ("targets", &["model", "config", "telemetry"]),
     ("journal", &["model", "config", "pipeline", "targets"]),
     ("deliver", &["model", "config", "targets", "journal", "backoff"]),
     (

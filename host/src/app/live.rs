@@ -163,9 +163,7 @@ impl Live {
             let progress = self.progress();
             middle.commit(progress)?;
         }
-        middle.pipeline.flush();
-        let progress = self.progress();
-        middle.commit_and_wait(progress)
+        self.settle(middle)
     }
 
     /// Takes what comes within a short time, so that it is decided and committed together.

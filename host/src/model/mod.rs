@@ -24,7 +24,9 @@ pub use manifest::{
     Capability, Changes, Code, Interest, Manifest, Narrowing, PartitionBy, Parts, Schedule,
     Severity,
 };
-pub use object::{Identity, Label, Meta, Object, ObjectRef, Owner};
+pub use object::{
+    Identity, Label, Meta, Object, ObjectRef, Owner, api_group, are_kubernetes_events,
+};
 pub use observation::{Observation, Seen};
 pub use outcome::{
     ConditionRequest, EventRequest, Extension, GateRequest, Metric, MetricKind, Outcome,

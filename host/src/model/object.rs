@@ -8,6 +8,16 @@ use serde_json::Value;
 
 use super::{Subject, Timestamp};
 
+/// The API group: the part of an API version before the slash, empty for the core group.
+pub fn api_group(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
+}
+
+/// Whether objects of a kind are Kubernetes Events: core/v1 and events.k8s.io/v1 show the same ones.
+pub fn are_kubernetes_events(group: &str, kind: &str) -> bool {
+    kind == "Event" && matches!(group, "" | "events.k8s.io")
+}
+
 /// Which object it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Identity {
@@ -45,7 +55,7 @@ impl Identity {
 
     /// The API group: the part of the API version before the slash, empty for the core group.
     pub fn group(&self) -> &str {
-        self.api_version.split_once('/').map_or("", |(group, _)| group)
+        api_group(&self.api_version)
     }
 }
 

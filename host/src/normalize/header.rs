@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::lax::Text;
+use crate::model::api_group;
 
 /// API version and kind of an object; empty where it has none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,7 +20,7 @@ pub(super) struct Header<'a> {
 impl Header<'_> {
     /// The part of the API version before the slash, empty for the core group.
     pub(super) fn group(&self) -> &str {
-        self.api_version.split_once('/').map_or("", |(group, _)| group)
+        api_group(&self.api_version)
     }
 }
 

@@ -7,6 +7,7 @@
 //! the same round, but by its partition's state, which the engine keeps in order.
 
 mod assemble;
+mod gaps;
 mod memory;
 mod step;
 mod wakes;
@@ -22,9 +23,10 @@ use crate::model::{
 };
 use crate::normalize::{self, Wanted};
 use crate::policy::RulePolicy;
-use crate::route::{Coverage, Gap, GapEnd, InterestError, Router, Routing, Telling, own_partition};
+use crate::route::{InterestError, Router, Routing, own_partition};
 
 pub use assemble::{AssembleError, assemble, assemble_with};
+use gaps::{OpenGap, is_held};
 pub use memory::MemoryState;
 pub use step::{Counts, EventCost, FailedEvent, LogLine, OutOfService, QuarantinedObject, Step};
 use wakes::Wakes;
@@ -69,13 +71,6 @@ struct Rule {
     loaded: Arc<LoadedRule>,
     policy: RulePolicy,
     breaker: Breaker,
-}
-
-struct OpenGap {
-    scope: String,
-    from: Timestamp,
-    reason: String,
-    telling: Telling,
 }
 
 impl Pipeline {
@@ -197,62 +192,6 @@ impl Pipeline {
         }
     }
 
-    /// The source lost its place in a scope: what follows is a list, to be compared with what is
-    /// known.
-    pub fn begin_gap(&mut self, scope: &str, from: Timestamp, reason: &str) {
-        self.compare(scope, from, reason, Telling::Gap, false);
-    }
-
-    /// Begins a gap; a list that broke off and begins again is still the one that is open.
-    fn compare(
-        &mut self,
-        scope: &str,
-        from: Timestamp,
-        reason: &str,
-        telling: Telling,
-        is_other_history: bool,
-    ) {
-        self.flush();
-        let before = self.open_gaps.iter().position(|gap| gap.scope == scope);
-        let mut gap = OpenGap { scope: scope.to_owned(), from, reason: reason.to_owned(), telling };
-        if let Some(open) = before.map(|at| self.open_gaps.swap_remove(at)) {
-            gap.from = open.from.min(from);
-            gap.reason = open.reason;
-            if open.telling == Telling::Gap {
-                gap.telling = Telling::Gap;
-            }
-        }
-        self.router.compare(scope, gap.from, gap.telling, is_other_history);
-        self.open_gaps.push(gap);
-    }
-
-    /// Whether a scope is being compared after a gap.
-    pub fn in_gap(&self, scope: &str) -> bool {
-        self.router.in_gap(scope)
-    }
-
-    /// Tells what a scope's list is of, for the list may be empty.
-    pub fn cover(&mut self, scope: &str, coverage: Coverage) {
-        self.router.cover(scope, coverage);
-    }
-
-    /// The list after a gap is complete; nothing happens where the scope has no gap.
-    pub fn end_gap(&mut self, scope: &str, time: Timestamp) {
-        let time = self.advance_to(time);
-        let watching = &mut self.watching;
-        let end = self.router.end_gap(scope, time, &mut |uid| watching.form(uid));
-        let GapEnd { routed, gone, left, covers } = end;
-        self.gone.extend(gone.into_iter().map(|partition| (partition, time)));
-        for partition in left {
-            self.unfollow(&partition, time);
-        }
-        self.enqueue(routed);
-        if let Some(at) = self.open_gaps.iter().position(|gap| gap.scope == scope) {
-            let open = self.open_gaps.swap_remove(at);
-            self.close(open, covers, time);
-        }
-    }
-
     /// Moves the clock: evaluates what waits, and fires the wakes that are due before this time.
     /// While a gap is open wakes are held, so that no alarm is raised from a state that may be old;
     /// they fire when it ends. Returns the time, which never goes back.
@@ -274,28 +213,9 @@ impl Pipeline {
         time
     }
 
-    /// Writes the record of a gap that is over.
-    fn close(&mut self, open: OpenGap, covers: Vec<Coverage>, to: Timestamp) {
-        let OpenGap { scope, from, reason, telling } = open;
-        if telling == Telling::Quiet {
-            return;
-        }
-        let namespace = covers.first().and_then(|coverage| coverage.namespace.clone());
-        let mut kinds: Vec<String> = covers.into_iter().map(|coverage| coverage.kind).collect();
-        kinds.sort();
-        kinds.dedup();
-        self.step.gaps.push(Gap { from, to, scope, kinds, namespace, reason });
-    }
-
     /// When the next wake is due that may fire.
     fn next_wake(&self) -> Option<Timestamp> {
-        self.wakes.next_due(|rule| self.holds(rule))
-    }
-
-    /// Whether a rule's wakes are held: something that feeds it is not in sync.
-    fn holds(&self, rule: usize) -> bool {
-        self.watching.holds(rule)
-            || self.open_gaps.iter().any(|gap| self.watching.feeds(&gap.scope, rule))
+        self.wakes.next_due(|rule| is_held(&self.watching, &self.open_gaps, rule))
     }
 
     /// Ends a run: evaluates what waits, fires what is due up to `until` or, without it, up to the
@@ -400,10 +320,7 @@ impl Pipeline {
     /// Fires what is due at one time; `at` is later where it was held.
     fn fire(&mut self, due: Timestamp, at: Timestamp) {
         let (watching, open_gaps) = (&self.watching, &self.open_gaps);
-        let is_held = |rule| {
-            watching.holds(rule) || open_gaps.iter().any(|gap| watching.feeds(&gap.scope, rule))
-        };
-        let taken = self.wakes.take(due, is_held);
+        let taken = self.wakes.take(due, |rule| is_held(watching, open_gaps, rule));
         let mut tasks = Vec::with_capacity(taken.len());
         for (rule, wake) in taken {
             let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else {

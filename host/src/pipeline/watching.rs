@@ -129,8 +129,7 @@ impl Pipeline {
         self.now
     }
 
-    /// The names of rules.
-    pub fn rule_name(&self, rule: usize) -> Option<Arc<str>> {
+    fn rule_name(&self, rule: usize) -> Option<Arc<str>> {
         self.rules.get(rule).map(|rule| rule.loaded.name.clone())
     }
 

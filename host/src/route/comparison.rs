@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::known::{Known, KnownObjects};
-use crate::model::{KeptObject, Timestamp};
+use crate::model::{KeptObject, Timestamp, api_group, are_kubernetes_events};
 
 /// What a watch follows, or a stream is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,22 +20,23 @@ pub struct Coverage {
 impl Coverage {
     /// Whether it is about Kubernetes Events.
     pub fn is_of_events(&self) -> bool {
-        self.kind == "Event" && matches!(self.group.as_str(), "" | "events.k8s.io")
+        are_kubernetes_events(&self.group, &self.kind)
     }
 
     /// Whether an object that was kept is of what is followed.
     pub fn has_kept(&self, object: &KeptObject) -> bool {
-        let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
-        *self.kind == *object.kind
-            && self.group == group
-            && self.namespace.as_ref().is_none_or(|namespace| **namespace == *object.namespace)
+        self.covers(api_group(&object.api_version), &object.kind, &object.namespace)
     }
 
     /// Whether a known object is of what is followed.
     pub(super) fn has(&self, known: &Known) -> bool {
-        *self.kind == *known.kind
-            && self.group == known.group()
-            && self.namespace.as_ref().is_none_or(|namespace| **namespace == *known.namespace)
+        self.covers(known.group(), &known.kind, &known.namespace)
+    }
+
+    fn covers(&self, group: &str, kind: &str, namespace: &str) -> bool {
+        self.kind == kind
+            && self.group == group
+            && self.namespace.as_ref().is_none_or(|only| only == namespace)
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::interest::Compiled;
 use super::known::{Known, Membership};
 use super::{Routed, Router, partition};
-use crate::model::{Change, Event, Id, Identity, Meta, Object, Subject, Timestamp, Value};
+use crate::model::{
+    Change, Event, Id, Identity, Meta, Object, Subject, Timestamp, Value, are_kubernetes_events,
+};
 
 /// A rule's interests, in the order of its manifest.
 pub(super) struct RuleInterests {
@@ -255,11 +257,8 @@ impl Router {
 
 /// Both APIs of Kubernetes Events show the same object, so they share its id.
 fn id_group(identity: &Identity) -> &str {
-    if identity.kind == "Event" && identity.group() == "events.k8s.io" {
-        ""
-    } else {
-        identity.group()
-    }
+    let group = identity.group();
+    if are_kubernetes_events(group, &identity.kind) { "" } else { group }
 }
 
 impl RuleInterests {

@@ -6,7 +6,8 @@ use super::field_selector::FieldSelector;
 use super::label_selector::LabelSelector;
 use super::partition::Partitioning;
 use crate::model::{
-    Change, Changes, Interest, Manifest, Narrowing, Object, PartitionBy, Parts, Value,
+    Change, Changes, Interest, Manifest, Narrowing, Object, PartitionBy, Parts, Value, api_group,
+    are_kubernetes_events,
 };
 use crate::normalize::{Wanted, evaluate_fields, parse_path};
 
@@ -109,11 +110,14 @@ impl Compiled {
 
     /// The API group; empty for the core group.
     pub(super) fn group(&self) -> &str {
-        self.api_version.split_once('/').map_or("", |(group, _)| group)
+        api_group(&self.api_version)
     }
 
     pub(super) fn is_kind(&self, group: &str, kind: &str) -> bool {
-        self.kind == kind && (self.group() == group || both_are_events(self.group(), group, kind))
+        let both_are_events =
+            are_kubernetes_events(self.group(), kind) && are_kubernetes_events(group, kind);
+        // An interest in either API of Kubernetes Events sees both.
+        self.kind == kind && (self.group() == group || both_are_events)
     }
 
     /// Whether matching or its fields look at more than what is always read.
@@ -167,12 +171,6 @@ impl Compiled {
             }
         }
     }
-}
-
-/// core/v1 and events.k8s.io/v1 show the same Kubernetes Events: an interest in one sees both.
-fn both_are_events(one: &str, other: &str, kind: &str) -> bool {
-    let is_events = |group: &str| group.is_empty() || group == "events.k8s.io";
-    kind == "Event" && is_events(one) && is_events(other)
 }
 
 /// The operator may take namespaces away, never add any.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::comparison::Compared;
-use crate::model::{Identity, Object, Subject, Timestamp};
+use crate::model::{Identity, Object, Subject, Timestamp, api_group, are_kubernetes_events};
 
 /// A rule's view of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Known {
     }
 
     pub(super) fn group(&self) -> &str {
-        self.api_version.split_once('/').map_or("", |(group, _)| group)
+        api_group(&self.api_version)
     }
 
     /// Which object it is; `unique` is what it is known by.
@@ -80,7 +80,7 @@ impl Known {
     }
 
     pub(super) fn is_notice(&self) -> bool {
-        &*self.kind == "Event" && matches!(self.group(), "" | "events.k8s.io")
+        are_kubernetes_events(self.group(), &self.kind)
     }
 
     fn is_node(&self) -> bool {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Router;
 use super::interest::Compiled;
+use crate::model::api_group;
 
 /// What must be watched of one kind, so that every rule sees what it wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub struct Need {
 impl Need {
     /// The API group; empty for the core group.
     pub fn group(&self) -> &str {
-        self.api_version.split_once('/').map_or("", |(group, _)| group)
+        api_group(&self.api_version)
     }
 
     /// Whether objects are left out that have the kind and are in the namespaces.

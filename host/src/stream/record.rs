@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::clock::newest_time;
 use super::documents::Documents;
 use super::{StreamError, StreamFile};
-use crate::model::Seen;
+use crate::model::{Seen, api_group};
 
 /// One record of a stream.
 #[derive(Debug)]
@@ -203,7 +203,7 @@ impl Records {
                 if ends_initial_events(&bookmark) {
                     let kind = bookmark.kind.unwrap_or_default();
                     let api_version = bookmark.api_version.unwrap_or_default();
-                    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+                    let group = api_group(&api_version);
                     let object = (!kind.is_empty()).then(|| (group.to_owned(), kind));
                     self.push(line, Kind::ListEnd { object });
                 }

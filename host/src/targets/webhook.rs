@@ -14,6 +14,7 @@ use super::sign::signature;
 use super::{Attempt, Delivery};
 use crate::config::{self, Format};
 use crate::model::{Id, Timestamp, Verdict, clock};
+use crate::telemetry::with_causes;
 
 /// By how much the count of a Kubernetes Event grew.
 const DELTA_HEADER: &str = "klaxon-delta";
@@ -98,7 +99,7 @@ impl Webhook {
         match request.send().await {
             Ok(response) => self.judge(response).await,
             // The address may hold a token: the error is told without it.
-            Err(fault) => Attempt::Retry { why: describe(&fault.without_url()), after: None },
+            Err(fault) => Attempt::Retry { why: with_causes(&fault.without_url()), after: None },
         }
     }
 
@@ -188,18 +189,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         }
     };
     Some(wait.min(LONGEST_RETRY_AFTER))
-}
-
-/// An error with its causes: reqwest's own text leaves out why.
-fn describe(fault: &dyn std::error::Error) -> String {
-    let mut text = fault.to_string();
-    let mut cause = fault.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

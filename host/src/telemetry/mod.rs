@@ -2,6 +2,7 @@
 
 pub mod metrics;
 
+use std::error::Error;
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
@@ -28,4 +29,16 @@ pub fn start(format: LogFormat) {
         LogFormat::Text => builder.with_ansi(colours).try_init(),
         LogFormat::Json => builder.json().try_init(),
     });
+}
+
+/// An error with its causes: the text of the outermost one often leaves out why.
+pub fn with_causes(fault: &dyn Error) -> String {
+    let mut text = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
 }

@@ -9,6 +9,8 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use serde::Deserialize;
 
+use super::fault::describe;
+
 /// Of an answer that says no, only so much is read.
 const MOST_REFUSAL: usize = 64 << 10;
 /// The API server cannot put a request off for longer than this at once.
@@ -126,17 +128,9 @@ pub(super) async fn get(
     client: &kube::Client,
     path: &str,
     form: Form,
-    within: Duration,
+    span: Duration,
 ) -> Result<Bytes, Fault> {
-    let read = async {
-        let response = open(client, path, form.accept()).await?;
-        let body = response.into_body().collect().await.map_err(|fault| broken(&fault))?;
-        Ok(body.to_bytes())
-    };
-    match tokio::time::timeout(within, read).await {
-        Ok(read) => read,
-        Err(_) => Err(Fault::Broken(format!("no whole answer within {within:?}"))),
-    }
+    within(span, async { whole(open(client, path, form.accept()).await?).await }).await
 }
 
 /// Opens a watch; its headers must come within a time, what follows is the reader's business.
@@ -147,12 +141,9 @@ pub(super) async fn watch(
     client: &kube::Client,
     path: &str,
     form: Form,
-    within: Duration,
+    span: Duration,
 ) -> Result<Stream, Fault> {
-    match tokio::time::timeout(within, open(client, path, form.accept_watch())).await {
-        Ok(opened) => opened,
-        Err(_) => Err(Fault::Broken(format!("no answer within {within:?}"))),
-    }
+    within(span, open(client, path, form.accept_watch())).await
 }
 
 /// Sends a JSON body and reads the answer.
@@ -164,7 +155,7 @@ pub(super) async fn send(
     method: Method,
     path: &str,
     body: &serde_json::Value,
-    within: Duration,
+    span: Duration,
 ) -> Result<Bytes, Fault> {
     let content = match method {
         Method::PATCH => "application/merge-patch+json",
@@ -177,16 +168,20 @@ pub(super) async fn send(
         .header("content-type", content)
         .body(Body::from(body.to_string().into_bytes()))
         .map_err(|fault| Fault::Refused(fault.to_string()))?;
-    let answer = async {
-        let response = client.send(request).await.map_err(|fault| broken(&fault))?;
-        let response = checked(response).await?;
-        let body = response.into_body().collect().await.map_err(|fault| broken(&fault))?;
-        Ok(body.to_bytes())
-    };
-    match tokio::time::timeout(within, answer).await {
-        Ok(answer) => answer,
-        Err(_) => Err(Fault::Broken(format!("no whole answer within {within:?}"))),
-    }
+    within(span, async { whole(answered(client, request).await?).await }).await
+}
+
+async fn within<T>(
+    span: Duration,
+    asking: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let too_late = || Fault::Broken(format!("no whole answer within {span:?}"));
+    tokio::time::timeout(span, asking).await.unwrap_or_else(|_| Err(too_late()))
+}
+
+async fn whole(response: Response<Body>) -> Result<Bytes, Fault> {
+    let body = response.into_body().collect().await.map_err(|fault| broken(&fault))?;
+    Ok(body.to_bytes())
 }
 
 async fn open(client: &kube::Client, path: &str, accept: &str) -> Result<Response<Body>, Fault> {
@@ -196,11 +191,12 @@ async fn open(client: &kube::Client, path: &str, accept: &str) -> Result<Respons
         .header("accept", accept)
         .body(Body::empty())
         .map_err(|fault| Fault::Refused(fault.to_string()))?;
-    let response = client.send(request).await.map_err(|fault| broken(&fault))?;
-    checked(response).await
+    answered(client, request).await
 }
 
-async fn checked(response: Response<Body>) -> Result<Response<Body>, Fault> {
+/// Sends a request; an answer that says no is a fault.
+async fn answered(client: &kube::Client, request: Request<Body>) -> Result<Response<Body>, Fault> {
+    let response = client.send(request).await.map_err(|fault| broken(&fault))?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -226,17 +222,7 @@ async fn checked(response: Response<Body>) -> Result<Response<Body>, Fault> {
     Err(answer.fault(Some(status), after))
 }
 
-/// An error with its causes: the outermost text alone often says little.
-pub(super) fn broken(fault: &dyn std::error::Error) -> Fault {
-    let mut text = fault.to_string();
-    let mut cause = fault.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
-    Fault::Broken(text)
+/// A connection, a server or an answer that is broken.
+pub(super) fn broken(fault: &kube::Error) -> Fault {
+    Fault::Broken(describe(fault))
 }

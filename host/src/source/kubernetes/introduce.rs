@@ -20,6 +20,7 @@ impl Watch {
             listed: 0,
             introducing: None,
             introduce: false,
+            served: None,
             is_absent: false,
             missing: 0,
             list_began: false,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::api::{self, Fault, Form};
-use super::item::{Head, Page, PageMeta, with_kind};
+use super::item::{Head, Page, PageMeta};
 use super::plan::query;
 use super::watch::{Stop, Watch};
 use super::{Served, What};
@@ -72,19 +72,28 @@ impl Watch {
     /// Lists in pages, from beginning to end.
     pub(super) async fn paged_list(&mut self, served: &Served) -> Result<String, Stop> {
         let mut sent = 0;
-        let listed = self.send_pages(served, &mut sent).await;
+        let listed = self.send_pages(served, What::Listed, &mut sent).await;
         self.listed += sent;
         listed
     }
 
-    async fn send_pages(&self, served: &Served, sent: &mut u64) -> Result<String, Stop> {
-        let need = &self.plan.need;
+    /// Gives all that exists to rules that are new, once.
+    pub(super) async fn introduce_pages(&self, served: &Served) -> Result<(), Stop> {
+        let version = self.send_pages(served, What::Introduced, &mut 0).await?;
+        Ok(self.send(What::IntroductionEnds(version)).await?)
+    }
+
+    async fn send_pages(
+        &self,
+        served: &Served,
+        what: fn(String) -> What,
+        sent: &mut u64,
+    ) -> Result<String, Stop> {
         let mut pages = Pages::new(self, served, self.plan.form(), true);
         while let Some(page) = pages.next().await? {
             for item in pages.read(&page)? {
                 *sent += 1;
-                let json = with_kind(item, &need.api_version, &need.kind);
-                self.send(What::Listed(json)).await?;
+                self.send(what(self.with_kind(item))).await?;
             }
         }
         Ok(pages.version())
@@ -101,19 +110,6 @@ impl Watch {
             }
         }
         Ok(())
-    }
-
-    /// Gives all that exists to rules that are new, once.
-    pub(super) async fn introduce_pages(&self, served: &Served) -> Result<(), Stop> {
-        let need = &self.plan.need;
-        let mut pages = Pages::new(self, served, self.plan.form(), true);
-        while let Some(page) = pages.next().await? {
-            for item in pages.read(&page)? {
-                let json = with_kind(item, &need.api_version, &need.kind);
-                self.send(What::Introduced(json)).await?;
-            }
-        }
-        Ok(self.send(What::IntroductionEnds(pages.version())).await?)
     }
 
     /// Uid and version of everything that the watch selects, and the version of the list.

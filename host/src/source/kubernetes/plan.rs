@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::api::{self, Fault, Form};
 use super::rights::Right;
 use crate::config;
-use crate::model::Id;
+use crate::model::{Id, are_kubernetes_events};
 use crate::route::{Coverage, Need};
 
 /// A watch to keep.
@@ -118,7 +118,7 @@ impl WatchPlan {
     /// Whether it is of Kubernetes Events: the API server keeps no window of them in memory, so it
     /// sends no bookmarks.
     pub fn is_of_events(&self) -> bool {
-        self.need.kind == "Event" && self.need.group().is_empty()
+        are_kubernetes_events(self.need.group(), &self.need.kind)
     }
 
     pub(super) fn form(&self) -> Form {

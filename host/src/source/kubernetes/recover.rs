@@ -18,6 +18,7 @@ impl Watch {
         stop: Stop,
         was_listing: Option<ListStart>,
     ) -> Result<State, Closed> {
+        self.served = None;
         let fault = match stop {
             Stop::Closed => return Err(Closed),
             Stop::OtherHistory(why) => {

@@ -18,8 +18,8 @@ impl Watch {
         served: &Served,
         cursor: &str,
     ) -> Result<Result<Option<u64>, String>, Stop> {
-        let newest = self.newest_version(served).await.map_err(not_expired)?;
-        let (Ok(cursor), Ok(newest)) = (cursor.parse::<u64>(), newest.parse::<u64>()) else {
+        let (listed, version) = self.versions(served).await.map_err(not_expired)?;
+        let (Ok(cursor), Ok(newest)) = (cursor.parse::<u64>(), version.parse::<u64>()) else {
             // Versions that are no numbers cannot be compared (and no API server makes such).
             return Ok(Ok(None));
         };
@@ -28,14 +28,13 @@ impl Watch {
                 "the cluster is at version {newest}, and was at {cursor} before: another history (etcd restored)"
             )));
         }
-        let (listed, version) = self.versions(served).await.map_err(not_expired)?;
         let changed = listed.iter().filter_map(|(_, version)| version.parse::<u64>().ok()).max();
         let (reply, answer) = oneshot::channel();
         self.send(What::Verify { cursor, listed, reply }).await?;
         match answer.await.map_err(|_| Closed)? {
             Err(why) => Ok(Err(format!("{why}: another history (etcd restored)"))),
             // What was not listed is told to be gone by the time of the list.
-            Ok(true) => Ok(Ok(version.parse().ok())),
+            Ok(true) => Ok(Ok(Some(newest))),
             // Without bookmarks only the changes themselves tell.
             Ok(false) => Ok(Ok(changed.filter(|changed| *changed > cursor))),
         }

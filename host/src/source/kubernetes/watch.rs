@@ -102,6 +102,8 @@ pub(super) struct Watch {
     pub(super) introducing: Option<AbortOnDropHandle<()>>,
     /// New rules are to be given what exists.
     pub(super) introduce: bool,
+    /// How the kind is served, as far as is known.
+    pub(super) served: Option<Served>,
     /// The pipeline knows that the kind is not served.
     pub(super) is_absent: bool,
     /// How often in a row the kind was not served.
@@ -154,6 +156,7 @@ pub fn start(
         listed: 0,
         introducing: None,
         introduce,
+        served: None,
         is_absent: false,
         missing: 0,
         list_began: false,
@@ -203,7 +206,16 @@ impl Watch {
         }
     }
 
-    async fn served(&self) -> Result<Option<Served>, Stop> {
+    /// How the kind is served. It is asked again after anything went wrong, for a kind that goes ends
+    /// its watches.
+    async fn served(&mut self) -> Result<Option<Served>, Stop> {
+        if self.served.is_none() {
+            self.served = self.discovered().await?;
+        }
+        Ok(self.served.clone())
+    }
+
+    async fn discovered(&self) -> Result<Option<Served>, Stop> {
         let (_, client) = self.cluster.client().await;
         let served = discover(&client, &self.plan.need, self.cluster.timing.answer).await?;
         if let Some(served) = &served

@@ -13,6 +13,7 @@ use super::client::{Connection, connect};
 use super::environment::{Hidden, not_set};
 use super::{Environment, Failure, How, address};
 use crate::source::kubernetes::fault::shorten;
+use crate::telemetry::with_causes;
 
 /// A secret is small; of anything larger no more is read.
 const MOST_BODY: usize = 1 << 20;
@@ -80,7 +81,7 @@ impl Vault {
         let request = client()?.get(url).header("X-Vault-Token", token);
         // The address may hold a password: the error is told without it.
         let response = request.send().await.map_err(|fault| {
-            let why = causes(&fault.without_url());
+            let why = with_causes(&fault.without_url());
             format!("Vault at {shown} cannot be reached: {why}; mend: check VAULT_ADDR")
         })?;
         let status = response.status();
@@ -140,7 +141,7 @@ fn client() -> Result<Client, String> {
             }
         }))
         .build()
-        .map_err(|fault| format!("the client for Vault cannot be made: {}", causes(&fault)))
+        .map_err(|fault| format!("the client for Vault cannot be made: {}", with_causes(&fault)))
 }
 
 async fn body(mut response: Response) -> Vec<u8> {
@@ -152,16 +153,4 @@ async fn body(mut response: Response) -> Vec<u8> {
         }
     }
     body
-}
-
-/// An error with its causes: reqwest's own text leaves out why.
-fn causes(fault: &dyn std::error::Error) -> String {
-    let mut text = fault.to_string();
-    let mut cause = fault.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

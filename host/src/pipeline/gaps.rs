@@ -1,0 +1,90 @@
+//! Gaps: from the moment at which a source lost its place to the end of the list that is compared.
+
+use super::Pipeline;
+use super::watching::Watching;
+use crate::model::Timestamp;
+use crate::route::{Coverage, Gap, GapEnd, Telling};
+
+/// A gap that is not over.
+pub(super) struct OpenGap {
+    pub(super) scope: String,
+    pub(super) from: Timestamp,
+    pub(super) reason: String,
+    pub(super) telling: Telling,
+}
+
+/// Whether a rule's wakes are held: something that feeds it is not in sync.
+pub(super) fn is_held(watching: &Watching, open_gaps: &[OpenGap], rule: usize) -> bool {
+    watching.holds(rule) || open_gaps.iter().any(|gap| watching.feeds(&gap.scope, rule))
+}
+
+impl Pipeline {
+    /// The source lost its place in a scope: what follows is a list, to be compared with what is
+    /// known.
+    pub fn begin_gap(&mut self, scope: &str, from: Timestamp, reason: &str) {
+        self.compare(scope, from, reason, Telling::Gap, false);
+    }
+
+    /// Begins a gap; a list that broke off and begins again is still the one that is open.
+    pub(super) fn compare(
+        &mut self,
+        scope: &str,
+        from: Timestamp,
+        reason: &str,
+        telling: Telling,
+        is_other_history: bool,
+    ) {
+        self.flush();
+        let before = self.open_gaps.iter().position(|gap| gap.scope == scope);
+        let mut gap = OpenGap { scope: scope.to_owned(), from, reason: reason.to_owned(), telling };
+        if let Some(open) = before.map(|at| self.open_gaps.swap_remove(at)) {
+            gap.from = open.from.min(from);
+            gap.reason = open.reason;
+            if open.telling == Telling::Gap {
+                gap.telling = Telling::Gap;
+            }
+        }
+        self.router.compare(scope, gap.from, gap.telling, is_other_history);
+        self.open_gaps.push(gap);
+    }
+
+    /// Whether a scope is being compared after a gap.
+    pub fn in_gap(&self, scope: &str) -> bool {
+        self.router.in_gap(scope)
+    }
+
+    /// Tells what a scope's list is of, for the list may be empty.
+    pub fn cover(&mut self, scope: &str, coverage: Coverage) {
+        self.router.cover(scope, coverage);
+    }
+
+    /// The list after a gap is complete; nothing happens where the scope has no gap.
+    pub fn end_gap(&mut self, scope: &str, time: Timestamp) {
+        let time = self.advance_to(time);
+        let watching = &mut self.watching;
+        let end = self.router.end_gap(scope, time, &mut |uid| watching.form(uid));
+        let GapEnd { routed, gone, left, covers } = end;
+        self.gone.extend(gone.into_iter().map(|partition| (partition, time)));
+        for partition in left {
+            self.unfollow(&partition, time);
+        }
+        self.enqueue(routed);
+        if let Some(at) = self.open_gaps.iter().position(|gap| gap.scope == scope) {
+            let open = self.open_gaps.swap_remove(at);
+            self.close(open, covers, time);
+        }
+    }
+
+    /// Writes the record of a gap that is over.
+    pub(super) fn close(&mut self, open: OpenGap, covers: Vec<Coverage>, to: Timestamp) {
+        let OpenGap { scope, from, reason, telling } = open;
+        if telling == Telling::Quiet {
+            return;
+        }
+        let namespace = covers.first().and_then(|coverage| coverage.namespace.clone());
+        let mut kinds: Vec<String> = covers.into_iter().map(|coverage| coverage.kind).collect();
+        kinds.sort();
+        kinds.dedup();
+        self.step.gaps.push(Gap { from, to, scope, kinds, namespace, reason });
+    }
+}
