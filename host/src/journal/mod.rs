@@ -146,11 +146,6 @@ impl Journal {
         self.is_new
     }
 
-    /// The file.
-    pub fn file(&self) -> &Path {
-        &self.path
-    }
-
     /// What the last run left.
     ///
     /// # Errors
