@@ -172,8 +172,8 @@ fn state(to: &Transaction<'_>, slot: &Slot, write: &Write) -> Result<(), Journal
     match write {
         Write::Put { key, value, expires_at } => run(
             to,
-            "INSERT OR REPLACE INTO state (rule, partition, key, value, expires_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR REPLACE INTO state (rule, version, partition, key, value, expires_at) \
+             VALUES (?1, 0, ?2, ?3, ?4, ?5)",
             params![rule, partition, key, value, expires_at.map(Timestamp::as_millis)],
         ),
         Write::Remove { key } => run(

@@ -6,7 +6,7 @@ use super::JournalError;
 
 /// Each entry makes the next version of the schema; `PRAGMA user_version` says how many were applied.
 /// Times are milliseconds since the Unix epoch.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = ["
 CREATE TABLE meta (
   key TEXT PRIMARY KEY,           -- journal, history, clock
   value TEXT NOT NULL
@@ -115,6 +115,75 @@ CREATE TABLE quarantine (
   reason TEXT NOT NULL,
   input TEXT NOT NULL             -- the object as it came, or the event's object as it was read
 ) STRICT;
+", "
+CREATE TABLE deliveries_2 (
+  n INTEGER PRIMARY KEY AUTOINCREMENT,  -- whoever delivers reads on from the last: none comes twice
+  id TEXT NOT NULL UNIQUE,
+  verdict INTEGER NOT NULL REFERENCES verdicts (n),
+  target TEXT NOT NULL,
+  key TEXT NOT NULL,              -- deliveries of one rule and key keep their order
+  body BLOB NOT NULL,             -- what is sent, at each attempt the same
+  delta INTEGER,                  -- of a Kubernetes Event
+  state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'dead', 'superseded')),
+  made_at INTEGER NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  since INTEGER,                  -- the first attempt: retries end so long after it
+  next_at INTEGER,                -- not to be tried before
+  settled_at INTEGER,
+  reason TEXT,                    -- of the last failure
+  response TEXT                   -- the beginning of what the receiver said last
+) STRICT;
+INSERT INTO deliveries_2 (n, id, verdict, target, key, body, delta, state, made_at, settled_at, reason)
+  SELECT n, id, verdict, target, key, body, delta, state, made_at, settled_at, reason FROM deliveries;
+DROP TABLE deliveries;
+ALTER TABLE deliveries_2 RENAME TO deliveries;
+CREATE INDEX deliveries_pending ON deliveries (target, n) WHERE state = 'pending';
+CREATE INDEX deliveries_settled ON deliveries (settled_at) WHERE state <> 'pending';
+CREATE INDEX deliveries_verdict ON deliveries (verdict);
+
+CREATE TABLE targets (
+  name TEXT PRIMARY KEY,
+  disabled_at INTEGER NOT NULL,   -- its deliveries become dead letters until it is enabled
+  reason TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE refusals (
+  n INTEGER PRIMARY KEY,
+  verdict INTEGER NOT NULL REFERENCES verdicts (n),
+  target TEXT NOT NULL,           -- as the rule named it
+  time INTEGER NOT NULL,
+  reason TEXT NOT NULL
+) STRICT;
+CREATE INDEX refusals_verdict ON refusals (verdict);
+
+CREATE TABLE state_2 (
+  rule TEXT NOT NULL,
+  version INTEGER NOT NULL,       -- the rule's state version: an older rule finds its own
+  partition TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  expires_at INTEGER,
+  PRIMARY KEY (rule, version, partition, key)
+) STRICT, WITHOUT ROWID;
+INSERT INTO state_2 SELECT rule, 0, partition, key, value, expires_at FROM state;
+DROP TABLE state;
+ALTER TABLE state_2 RENAME TO state;
+
+CREATE TABLE parked (
+  n INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order in which the rule will be asked
+  rule TEXT NOT NULL,
+  time INTEGER NOT NULL,
+  event BLOB NOT NULL             -- JSON, zstd
+) STRICT;
+CREATE INDEX parked_rule ON parked (rule, n);
+
+CREATE TABLE incidents (
+  rule TEXT NOT NULL,
+  code TEXT NOT NULL,
+  key TEXT NOT NULL,
+  record TEXT NOT NULL,           -- JSON: what the policy must remember of it
+  PRIMARY KEY (rule, code, key)
+) STRICT, WITHOUT ROWID;
 "];
 
 /// Makes the tables, or brings an older file up to date.
