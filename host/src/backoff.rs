@@ -24,10 +24,17 @@ impl Backoff {
         self.attempts = 0;
     }
 
+    /// The wait after so many attempts that failed, from the first and the longest.
+    pub fn nth(waits: (Duration, Duration), attempts: u32, asked: Option<Duration>) -> Duration {
+        let mut backoff = Self::new(waits.0, waits.1);
+        backoff.attempts = attempts.saturating_sub(1);
+        backoff.next(asked)
+    }
+
     /// The next wait; what the receiver asked for is the least.
     pub fn next(&mut self, asked: Option<Duration>) -> Duration {
         let span = self.first.saturating_mul(1 << self.attempts.min(20)).min(self.longest);
-        self.attempts += 1;
+        self.attempts = self.attempts.saturating_add(1);
         let drawn = span.mul_f64(rand::rng().random_range(0.5..=1.0));
         match asked {
             // Jitter comes on top, or all who were told the same would come at once.

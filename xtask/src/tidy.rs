@@ -29,8 +29,8 @@ const EDGES: [(&str, &[&str]); 22] = [
     ("scaffold", &[]),
     ("source", &["model", "config", "telemetry", "stream", "route", "pipeline", "backoff"]),
     ("targets", &["model", "config", "telemetry"]),
-    ("journal", &["model", "config", "pipeline", "targets"]),
-    ("deliver", &["model", "config", "targets", "journal", "backoff"]),
+    ("journal", &["model", "config", "policy", "pipeline", "targets", "telemetry"]),
+    ("deliver", &["model", "config", "targets", "journal", "backoff", "telemetry"]),
     (
         "harness",
         &[

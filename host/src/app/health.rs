@@ -15,7 +15,7 @@ const STALLED: Duration = Duration::from_secs(300);
 
 /// The service, as seen from outside.
 pub(super) struct Vitals {
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     /// None while there is no cluster, or not yet.
     watches: Mutex<Option<Vec<Arc<WatchStatus>>>>,
     /// Without one there is nothing to be in sync with.
@@ -29,7 +29,7 @@ impl Vitals {
     pub(super) fn new(has_cluster: bool) -> Self {
         Self {
             has_cluster,
-            metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
+            metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))),
             watches: Mutex::default(),
             told: Mutex::default(),
         }
@@ -40,6 +40,11 @@ impl Vitals {
         *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = Some(statuses);
     }
 
+    /// What the other parts count with.
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        self.metrics.clone()
+    }
+
     /// Counts what was decided.
     pub(super) fn count(&self, step: &Step, known_objects: usize) {
         for verdict in &step.verdicts {
@@ -47,6 +52,9 @@ impl Vitals {
         }
         for failed in &step.failures {
             self.metrics.failure(&failed.rule, failed.failure.kind.as_str());
+        }
+        for refusal in &step.refusals {
+            self.metrics.refusal(&refusal.rule, &refusal.target);
         }
         self.metrics.objects_known(known_objects);
     }

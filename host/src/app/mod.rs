@@ -41,7 +41,7 @@ use crate::policy::Targets;
 use crate::source::kubernetes::Timing;
 use crate::source::kubernetes::sign_in::SignInError;
 use crate::stream::StreamError;
-use crate::targets::Sender;
+use crate::targets::Endpoint;
 
 pub use capture::{Capture, Captured};
 pub use cluster::{lease_rights, rights_of, served_rights, signed_in};
@@ -205,19 +205,21 @@ impl Parts {
         };
         let mut queues = Vec::new();
         for (name, target) in &config.targets {
-            let sender =
-                Sender::new(target).map_err(|why| RunError::Target { name: name.clone(), why })?;
-            queues.push((name.clone(), Arc::new(sender), journal.outbox(name)?));
+            let endpoint = Endpoint::new(name, target)
+                .map_err(|why| RunError::Target { name: name.clone(), why })?;
+            queues.push((name.clone(), Arc::new(endpoint), journal.outbox(name)?));
         }
-        let (handle, bells) = journal.start(config.targets, config.journal.retain)?;
+        let metrics = vitals.metrics();
+        let (handle, bells) = journal.start(config.targets, &config.journal, metrics.clone())?;
         let mut deliveries = JoinSet::new();
-        for (name, sender, outbox) in queues {
+        for (name, endpoint, outbox) in queues {
             let queue = Queue {
                 bell: bells.get(&name).cloned().unwrap_or_default(),
                 name: name.clone(),
-                sender,
+                endpoint,
                 outbox,
                 journal: handle.clone(),
+                metrics: metrics.clone(),
                 closed: closed.clone(),
                 leave: leave.clone(),
             };

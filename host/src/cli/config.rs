@@ -152,7 +152,7 @@ fn rules(config: &Config, cache: &CacheArguments) -> Found {
 #[cfg(feature = "serve")]
 fn targets(config: &Config) -> Found {
     let targets = config.targets.iter().filter_map(|(name, target)| {
-        let why = crate::targets::Sender::new(target).err()?;
+        let why = crate::targets::Endpoint::new(name, target).err()?;
         Some((format!("/targets/{}", crate::document::escape(name)), why))
     });
     targets.collect()

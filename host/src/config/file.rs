@@ -8,6 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::target::file::TargetFile;
 use crate::document::{Size, Span, without_null};
 
 /// klaxon.yaml. Its parts are read one by one, so that a fault in one hides none in another; this
@@ -80,6 +81,10 @@ pub(super) struct JournalFile {
     pub(super) path: Option<PathBuf>,
     /// how long what is settled is kept, such as 7d (the default).
     pub(super) retain: Option<Span>,
+    /// how large it may grow (2GiB): beyond that nothing more is taken in until something is delivered.
+    pub(super) max_size: Option<Size>,
+    /// How many dead letters are kept (100000); beyond that the oldest are removed.
+    pub(super) max_dead_letters: Option<u32>,
 }
 
 /// For those who operate it.
@@ -176,81 +181,6 @@ pub(super) struct LimitsFile {
 pub(super) struct GrantsFile {
     /// the budget of state of one partition, such as 1MiB (0B: no state at all).
     pub(super) state: Option<Size>,
-}
-
-/// Where verdicts go: exactly one kind.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TargetFile {
-    /// Verdicts as JSON Lines on stdout.
-    pub(super) stdout: Option<StdoutFile>,
-    /// An HTTP receiver.
-    pub(super) webhook: Option<WebhookFile>,
-}
-
-/// Verdicts as JSON Lines on stdout.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct StdoutFile {}
-
-/// An HTTP receiver.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WebhookFile {
-    /// http:// or https://
-    pub(super) url: String,
-    /// Key of Standard Webhooks signatures: whsec_ and base64.
-    #[serde(default)]
-    pub(super) secret: Option<String>,
-    /// Further keys while one replaces another.
-    #[serde(default)]
-    pub(super) old_secrets: Vec<String>,
-    /// What is sent.
-    #[serde(default)]
-    pub(super) format: Format,
-    /// Sent with each request.
-    #[serde(default)]
-    pub(super) headers: BTreeMap<String, String>,
-    /// how long one attempt may take, such as 15s (the default).
-    pub(super) timeout: Option<Span>,
-    /// Statuses that count as success (every 2xx).
-    #[serde(default)]
-    pub(super) success: Vec<u16>,
-    /// Retries.
-    #[serde(default)]
-    pub(super) retry: RetryFile,
-    /// Addresses that are refused otherwise.
-    #[serde(default)]
-    pub(super) allow: Vec<Allow>,
-}
-
-/// What a webhook sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// The payload as the rule wrote it.
-    #[default]
-    Payload,
-    /// The whole verdict in a CloudEvent 1.0, structured.
-    CloudEvents,
-}
-
-/// Retries of a delivery.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct RetryFile {
-    /// for how long, such as 72h (the default).
-    pub(super) r#for: Option<Span>,
-}
-
-/// Addresses that are refused unless named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Allow {
-    /// This machine.
-    Loopback,
-    /// Such as a cloud's metadata service.
-    LinkLocal,
 }
 
 /// The schema without references, so that the place of a fault names the place in the schema.

@@ -5,6 +5,7 @@
 mod file;
 mod secret;
 mod substitute;
+mod target;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,9 @@ use crate::document::Faults;
 use crate::model::{Limits, Narrowing};
 
 pub use secret::Secret;
+pub use target::{
+    Format, Order, Origin as TargetOrigin, Target, TargetKind, Tls, Webhook, WhenFull,
+};
 
 /// A configuration that passed every check that needs no cluster and no module.
 #[derive(Debug)]
@@ -44,6 +48,10 @@ pub struct Journal {
     pub path: Option<PathBuf>,
     /// How long what is settled is kept.
     pub retain: Duration,
+    /// How large its file may grow, in bytes.
+    pub max_size: u64,
+    /// How many dead letters are kept.
+    pub max_dead_letters: u32,
 }
 
 /// Where events come from.
@@ -108,47 +116,6 @@ pub struct Rule {
     /// Whether it may keep state.
     pub state_granted: bool,
 }
-
-/// Where verdicts go.
-#[derive(Debug, Clone)]
-pub enum Target {
-    /// Verdicts as JSON Lines.
-    Stdout,
-    /// An HTTP receiver.
-    Webhook(Webhook),
-}
-
-/// An HTTP receiver.
-#[derive(Clone)]
-pub struct Webhook {
-    /// Where to send.
-    pub url: String,
-    /// Keys of Standard Webhooks signatures; the first is the newest.
-    pub secrets: Vec<Secret>,
-    /// What is sent.
-    pub format: Format,
-    /// Sent with each request.
-    pub headers: BTreeMap<String, String>,
-    /// How long one attempt may take.
-    pub timeout: Duration,
-    /// Statuses that count as success; empty: every 2xx.
-    pub success: Vec<u16>,
-    /// How long a delivery is retried.
-    pub retry_for: Duration,
-    /// Whether addresses of this machine may be sent to.
-    pub allow_loopback: bool,
-    /// Whether link-local addresses, such as a cloud's metadata service, may be sent to.
-    pub allow_link_local: bool,
-}
-
-impl std::fmt::Debug for Webhook {
-    /// Without what is secret: URLs and headers may carry tokens too.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Webhook").field("format", &self.format).finish_non_exhaustive()
-    }
-}
-
-pub use file::Format;
 
 impl Config {
     /// Reads and checks a configuration file. Paths in it are relative to its folder.

@@ -8,12 +8,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::file::{
-    AdminFile, Allow, JournalFile, KubernetesFile, ReplayFile, RuleFile, SourceFile, Speed,
-    TargetFile, WebhookFile, schema,
+    AdminFile, JournalFile, KubernetesFile, ReplayFile, RuleFile, SourceFile, Speed, schema,
 };
+use super::target;
 use super::{
-    Config, Journal, Kubernetes, Replay, Rule, Secret, Source, SourceKind, Target, Webhook,
-    substitute,
+    Config, Journal, Kubernetes, Replay, Rule, Source, SourceKind, TargetOrigin, substitute,
 };
 use crate::document::{Document, Faults, Found, against_schema, escape, nearest};
 use crate::model::Limits;
@@ -24,10 +23,12 @@ pub(super) fn read(path: &Path) -> Result<Config, Faults> {
     let base = path.parent().unwrap_or(Path::new("."));
 
     let mut found = Vec::new();
+    // As it is written: what it refers to may change while the service runs.
+    let written = document.value.get("targets").cloned().unwrap_or_default();
     substitute::all(&mut document.value, "", base, &mut found);
     found.extend(against_schema(&schema(), &document.value));
     let form = found.iter().map(|(pointer, _)| pointer.clone()).collect();
-    let mut check = Check { base, found, form, sources: Vec::new(), targets: Vec::new() };
+    let mut check = Check { form, written, ..Check::new(base, found) };
     let config = check.config(path, &document.value);
     document.faults(path, check.found).map_or(Ok(config), Err)
 }
@@ -54,17 +55,30 @@ fn is_namespace(name: &str) -> bool {
 }
 
 /// Checks that the schema cannot make.
-struct Check<'a> {
-    base: &'a Path,
-    found: Found,
+pub(super) struct Check<'a> {
+    pub(super) base: &'a Path,
+    pub(super) found: Found,
     /// Where the schema or a substitution found something: these places are not read again.
     form: Vec<String>,
+    /// The targets before their references were replaced.
+    written: Value,
     sources: Vec<String>,
     targets: Vec<String>,
 }
 
-impl Check<'_> {
-    fn say(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+impl<'a> Check<'a> {
+    pub(super) fn new(base: &'a Path, found: Found) -> Self {
+        Self {
+            base,
+            found,
+            form: Vec::new(),
+            written: Value::Null,
+            sources: Vec::new(),
+            targets: Vec::new(),
+        }
+    }
+
+    pub(super) fn say(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
         self.found.push((pointer.into(), message.into()));
     }
 
@@ -106,7 +120,9 @@ impl Check<'_> {
         let targets = targets.into_iter().filter_map(|(name, one)| {
             let pointer = format!("/targets/{}", escape(name));
             let target = self.read_part(&pointer, one)?;
-            Some((name.clone(), self.target(name, target)?))
+            let written = self.written.get(name).cloned().unwrap_or_default();
+            let origin = TargetOrigin::new(name, written, self.base);
+            Some((name.clone(), target::target(self, name, target, origin)?))
         });
         let targets = targets.collect();
         let cluster = part("cluster").as_str().unwrap_or_default().to_owned();
@@ -115,6 +131,8 @@ impl Check<'_> {
         let journal = Journal {
             path: journal.path.map(|path| self.base.join(path)),
             retain: journal.retain.map_or(WEEK, |span| span.0),
+            max_size: journal.max_size.map_or(2 << 30, |size| size.0 as u64),
+            max_dead_letters: journal.max_dead_letters.unwrap_or(100_000),
         };
         let admin = self.listen(admin);
         Config { path: path.to_owned(), cluster, sources, rules, targets, journal, admin }
@@ -284,58 +302,6 @@ impl Check<'_> {
                 ..defaults
             },
             state_granted: state > 0,
-        }
-    }
-
-    fn target(&mut self, name: &str, target: TargetFile) -> Option<Target> {
-        let pointer = format!("/targets/{}", escape(name));
-        match (target.stdout, target.webhook) {
-            (Some(_), None) => Some(Target::Stdout),
-            (None, Some(webhook)) => {
-                Some(Target::Webhook(self.webhook(&format!("{pointer}/webhook"), webhook)))
-            }
-            _ => {
-                self.say(pointer, "a target is of exactly one kind; mend: write stdout or webhook");
-                None
-            }
-        }
-    }
-
-    fn webhook(&mut self, pointer: &str, webhook: WebhookFile) -> Webhook {
-        let scheme = webhook.url.split_once("://").map(|(scheme, _)| scheme);
-        if !matches!(scheme, Some("http" | "https")) {
-            self.say(
-                format!("{pointer}/url"),
-                "this is no http:// or https:// address; mend: write it with its scheme",
-            );
-        }
-        let mut secrets = Vec::new();
-        for text in webhook.secret.into_iter().chain(webhook.old_secrets) {
-            match Secret::parse(&text) {
-                Ok(secret) => secrets.push(secret),
-                Err(why) => self.say(format!("{pointer}/secret"), why),
-            }
-        }
-        for status in &webhook.success {
-            if !(200..400).contains(status) {
-                self.say(
-                    format!("{pointer}/success"),
-                    format!(
-                        "{status} is no status of success; mend: name statuses from 200 to 399"
-                    ),
-                );
-            }
-        }
-        Webhook {
-            url: webhook.url,
-            secrets,
-            format: webhook.format,
-            headers: webhook.headers,
-            timeout: webhook.timeout.map_or(Duration::from_secs(15), |span| span.0),
-            success: webhook.success,
-            retry_for: webhook.retry.r#for.map_or(Duration::from_secs(72 * 3600), |span| span.0),
-            allow_loopback: webhook.allow.contains(&Allow::Loopback),
-            allow_link_local: webhook.allow.contains(&Allow::LinkLocal),
         }
     }
 }

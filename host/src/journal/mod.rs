@@ -12,10 +12,14 @@
 //! One thread writes; it gathers what waits into one transaction. Deliveries are read by connections
 //! of their own. `schema.rs` documents the tables, for people who look with `sqlite3`.
 
+mod handle;
 mod load;
 mod outbox;
+mod outgoing;
+mod room;
 mod rows;
 mod schema;
+mod sweep;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -24,16 +28,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use tokio::sync::Notify;
 
-use crate::config::Target;
+use crate::config::{self, Target};
 use crate::model::Timestamp;
+use crate::telemetry::metrics::Metrics;
 
+pub use handle::Handle;
 pub use load::{Loaded, SavedWatch};
-pub use outbox::{Outbox, Pending};
+pub use outbox::{Outbox, Waiting};
+pub use outgoing::{Settled, SettledAs};
 pub use rows::{Cursor, Group, Progress};
-pub use writer::{Handle, Settled};
 
 /// The file's name in the journal's folder.
 const FILE: &str = "klaxon.db";
@@ -77,6 +83,12 @@ pub enum JournalError {
     /// SQLite says no.
     #[error("the journal failed: {0}")]
     Sqlite(Arc<rusqlite::Error>),
+    /// What was written may not be on the disk.
+    #[error(
+        "the journal's disk failed ({0}): what was committed last may not be on it, so nothing more is \
+         done; mend: check the disk, then start again, from what is on it"
+    )]
+    Disk(Arc<rusqlite::Error>),
     /// Something cannot be written as JSON.
     #[error("the journal cannot keep {what}: {why}")]
     Unwritable {
@@ -92,7 +104,10 @@ pub enum JournalError {
 
 impl From<rusqlite::Error> for JournalError {
     fn from(fault: rusqlite::Error) -> Self {
-        Self::Sqlite(Arc::new(fault))
+        match fault.sqlite_error_code() {
+            Some(ErrorCode::SystemIoFailure) => Self::Disk(Arc::new(fault)),
+            _ => Self::Sqlite(Arc::new(fault)),
+        }
     }
 }
 
@@ -179,11 +194,12 @@ impl Journal {
     pub fn start(
         self,
         targets: BTreeMap<String, Target>,
-        retain: Duration,
+        settings: &config::Journal,
+        metrics: Arc<Metrics>,
     ) -> Result<(Handle, BTreeMap<String, Arc<Notify>>), JournalError> {
         let bells: BTreeMap<String, Arc<Notify>> =
             targets.keys().map(|name| (name.clone(), Arc::new(Notify::new()))).collect();
-        let handle = writer::start(self, targets, bells.clone(), retain)?;
+        let handle = writer::start(self, targets, bells.clone(), settings, metrics)?;
         Ok((handle, bells))
     }
 }

@@ -1,20 +1,26 @@
 //! Deliveries that wait for their target, in the order of their verdicts.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{JournalError, reader};
+use super::{JournalError, outgoing, reader, time};
+use crate::model::Timestamp;
 use crate::targets::Delivery;
 
-/// A delivery and its number: later ones have higher numbers.
-#[derive(Debug, Clone)]
-pub struct Pending {
-    /// Its number.
+/// A delivery that waits, without its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its number: later ones have higher numbers.
     pub number: i64,
-    /// The delivery.
-    pub delivery: Delivery,
+    /// The rule, and what the verdict is about.
+    pub order: (String, String),
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was tried first.
+    pub since: Option<Timestamp>,
 }
 
 /// Reads one target's deliveries.
@@ -30,38 +36,115 @@ impl Outbox {
         Ok(Self { target: target.to_owned(), connection })
     }
 
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The next deliveries after a number, at most so many. It reads the disk.
     ///
     /// # Errors
     /// Where the journal cannot be read.
-    pub fn next(&self, after: i64, most: usize) -> Result<Vec<Pending>, JournalError> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn next(&self, after: i64, most: usize) -> Result<Vec<Waiting>, JournalError> {
+        let connection = self.connection();
         let mut select = connection.prepare_cached(
-            "SELECT d.n, d.id, d.key, d.body, d.delta, v.rule, v.code \
+            "SELECT d.n, v.rule, d.key, d.attempts, d.since \
              FROM deliveries d JOIN verdicts v ON v.n = d.verdict \
              WHERE d.target = ?1 AND d.state = 'pending' AND d.n > ?2 ORDER BY d.n LIMIT ?3",
         )?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let rows = select.query_map(params![self.target, after, most], |row| self.pending(row))?;
+        let rows = select.query_map(params![self.target, after, most], waiting)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn pending(&self, row: &Row<'_>) -> rusqlite::Result<Pending> {
-        let id = row.get_ref(1)?.as_str()?.parse().map_err(|fault| {
+    /// The next of one rule and key among the numbers from and to, and the number of the one behind it.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    pub fn next_of(
+        &self,
+        rule: &str,
+        key: &str,
+        from: i64,
+        to: i64,
+    ) -> Result<Option<(Waiting, Option<i64>)>, JournalError> {
+        let connection = self.connection();
+        let mut select = connection.prepare_cached(
+            "SELECT d.n, v.rule, d.key, d.attempts, d.since \
+             FROM deliveries d JOIN verdicts v ON v.n = d.verdict \
+             WHERE d.target = ?1 AND d.key = ?2 AND d.state = 'pending' AND d.n BETWEEN ?3 AND ?4 \
+             AND v.rule = ?5 ORDER BY d.n LIMIT 2",
+        )?;
+        let rows = select.query_map(params![self.target, key, from, to, rule], waiting)?;
+        let mut rows = rows.collect::<Result<Vec<_>, _>>()?.into_iter();
+        Ok(rows.next().map(|first| (first, rows.next().map(|behind| behind.number))))
+    }
+
+    /// The deliveries of these numbers that still wait.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    pub fn bodies(&self, numbers: &[i64]) -> Result<HashMap<i64, Delivery>, JournalError> {
+        let connection = self.connection();
+        let mut select = connection.prepare_cached(
+            "SELECT d.id, v.rule, d.key, v.code, d.body, d.delta \
+             FROM deliveries d JOIN verdicts v ON v.n = d.verdict \
+             WHERE d.n = ?1 AND d.state = 'pending'",
+        )?;
+        let mut found = HashMap::with_capacity(numbers.len());
+        for number in numbers {
+            if let Some(one) = select.query_row([number], |row| self.delivery(row)).optional()? {
+                found.insert(*number, one);
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many wait.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    pub fn count(&self) -> Result<u64, JournalError> {
+        let connection = self.connection();
+        let mut select = connection.prepare_cached(
+            "SELECT count(*) FROM deliveries WHERE target = ?1 AND state = 'pending'",
+        )?;
+        let count: i64 = select.query_row([&self.target], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Why the target is disabled, if it is.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    pub fn disabled(&self) -> Result<Option<String>, JournalError> {
+        outgoing::disabled(&self.connection(), &self.target)
+    }
+
+    fn delivery(&self, row: &Row<'_>) -> rusqlite::Result<Delivery> {
+        let id = row.get_ref(0)?.as_str()?.parse().map_err(|fault| {
             rusqlite::Error::FromSqlConversionFailure(
-                1,
+                0,
                 rusqlite::types::Type::Text,
                 Box::<crate::model::NoId>::new(fault),
             )
         })?;
-        let delivery = Delivery {
+        Ok(Delivery {
             id,
             target: self.target.clone(),
-            order: (row.get(5)?, row.get(2)?),
-            code: row.get(6)?,
-            body: row.get(3)?,
-            delta: row.get(4)?,
-        };
-        Ok(Pending { number: row.get(0)?, delivery })
+            order: (row.get(1)?, row.get(2)?),
+            code: row.get(3)?,
+            body: row.get(4)?,
+            delta: row.get(5)?,
+        })
     }
+}
+
+fn waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
+    let since: Option<i64> = row.get(4)?;
+    Ok(Waiting {
+        number: row.get(0)?,
+        order: (row.get(1)?, row.get(2)?),
+        attempts: row.get(3)?,
+        since: since.map(time),
+    })
 }

@@ -1,18 +1,14 @@
 //! A group as rows of the tables.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Transaction, params};
 use serde::Serialize;
 
 use super::JournalError;
-use crate::config::Target;
-use crate::model::{
-    Introduction, Keep, KeptObject, KeptWake, Object, Slot, Timestamp, Verdict, Write,
-};
+use super::outgoing::Outgoing;
+use crate::model::{Introduction, Keep, KeptObject, KeptWake, Object, Slot, Timestamp, Write};
 use crate::pipeline::Step;
-use crate::targets::Delivery;
 
 /// How far a watch has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,19 +45,17 @@ pub struct Group {
     pub clock: Option<Timestamp>,
 }
 
-/// Writes a group. Returns the targets that have new deliveries.
-pub(super) fn write(
-    to: &Transaction<'_>,
-    targets: &BTreeMap<String, Target>,
-    group: &Group,
-    now: Timestamp,
-) -> Result<Vec<String>, JournalError> {
+/// Writes a group.
+pub(super) fn write(out: &mut Outgoing<'_, '_>, group: &Group) -> Result<(), JournalError> {
+    let to = out.to;
     for change in &group.step.keep {
         keep(to, change)?;
     }
-    let mut fed = Vec::new();
     for one in &group.step.verdicts {
-        verdict(to, targets, one, now, &mut fed)?;
+        out.verdict(one)?;
+    }
+    for one in &group.step.refusals {
+        out.refusal(one)?;
     }
     trouble(to, &group.step)?;
     for one in &group.progress {
@@ -70,14 +64,18 @@ pub(super) fn write(
     if let Some(clock) = group.clock {
         set_meta(to, "clock", &clock.as_millis().to_string())?;
     }
-    Ok(fed)
+    Ok(())
 }
 
 fn set_meta(to: &Transaction<'_>, key: &str, value: &str) -> Result<(), JournalError> {
     run(to, "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![key, value])
 }
 
-fn run(to: &Transaction<'_>, sql: &str, values: impl rusqlite::Params) -> Result<(), JournalError> {
+pub(super) fn run(
+    to: &Transaction<'_>,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<(), JournalError> {
     to.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }
@@ -162,7 +160,7 @@ fn pack(object: &Object) -> Result<Vec<u8>, JournalError> {
     })
 }
 
-fn json(what: &str, value: &impl Serialize) -> Result<String, JournalError> {
+pub(super) fn json(what: &str, value: &impl Serialize) -> Result<String, JournalError> {
     serde_json::to_string(value)
         .map_err(|fault| JournalError::Unwritable { what: what.to_owned(), why: fault.to_string() })
 }
@@ -242,59 +240,6 @@ fn progress(to: &Transaction<'_>, one: &Progress) -> Result<(), JournalError> {
             params![&*one.watch, one.digest, since],
         ),
     }
-}
-
-/// A verdict with an id that is there already is no news: nothing is delivered again.
-fn verdict(
-    to: &Transaction<'_>,
-    targets: &BTreeMap<String, Target>,
-    verdict: &Verdict,
-    now: Timestamp,
-    fed: &mut Vec<String>,
-) -> Result<(), JournalError> {
-    let body = json("a verdict", verdict)?;
-    let added = to
-        .prepare_cached(
-            "INSERT OR IGNORE INTO verdicts (id, time, rule, code, body) \
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![
-            verdict.id.as_str(),
-            verdict.time.as_millis(),
-            &*verdict.rule,
-            verdict.code,
-            body
-        ])?;
-    if added == 0 {
-        return Ok(());
-    }
-    let number = to.last_insert_rowid();
-    for name in &verdict.targets {
-        let Some(target) = targets.get(name) else { continue };
-        let delivery =
-            Delivery::new(name, target, verdict).map_err(|fault| JournalError::Unwritable {
-                what: format!("verdict {} for target {name}", verdict.id),
-                why: fault.to_string(),
-            })?;
-        run(
-            to,
-            "INSERT OR IGNORE INTO deliveries (id, verdict, target, key, body, delta, state, made_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7)",
-            params![
-                delivery.id.as_str(),
-                number,
-                name,
-                verdict.key,
-                delivery.body,
-                delivery.delta,
-                now.as_millis()
-            ],
-        )?;
-        if !fed.contains(name) {
-            fed.push(name.clone());
-        }
-    }
-    Ok(())
 }
 
 /// What went wrong, for whoever looks later.

@@ -138,6 +138,7 @@ INSERT INTO deliveries_2 (n, id, verdict, target, key, body, delta, state, made_
 DROP TABLE deliveries;
 ALTER TABLE deliveries_2 RENAME TO deliveries;
 CREATE INDEX deliveries_pending ON deliveries (target, n) WHERE state = 'pending';
+CREATE INDEX deliveries_key ON deliveries (target, key, n) WHERE state = 'pending';
 CREATE INDEX deliveries_settled ON deliveries (settled_at) WHERE state <> 'pending';
 CREATE INDEX deliveries_verdict ON deliveries (verdict);
 

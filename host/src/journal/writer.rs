@@ -5,157 +5,127 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, params};
-use tokio::sync::{Notify, mpsc, oneshot};
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{Notify, mpsc};
 use tracing::{error, info, warn};
 
-use super::rows::{self, Group};
-use super::{Journal, JournalError};
-use crate::config::Target;
+use super::handle::{Commit, Handle, Outcome, State};
+use super::outgoing::Outgoing;
+use super::room::{Changes, Rooms};
+use super::sweep::{Retention, make_room, sweep};
+use super::{Journal, JournalError, rows};
+use crate::config::{self, Target};
 use crate::model::clock::{self, Stopwatch};
+use crate::telemetry::metrics::Metrics;
 
-/// Orders that wait for the writer; beyond that whoever decides waits.
+/// Groups that wait for the writer; beyond that whoever decides waits.
 const QUEUE: usize = 64;
+/// Outcomes of deliveries that wait for the writer.
+const OUTCOMES: usize = 1024;
 /// Most orders of one transaction.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 256;
 /// How long a full disk is left alone before the next attempt.
 const FULL_WAIT: Duration = Duration::from_secs(1);
 /// How often what is settled and old is removed.
 const SWEEP: Duration = Duration::from_secs(60);
-/// Most rows that one sweep removes, so that it holds nobody up.
-const SWEEP_ROWS: i64 = 10_000;
-
-/// What came of a delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
-    /// The delivery's number.
-    pub number: i64,
-    /// Why it was given up; none: the receiver has it.
-    pub dead: Option<String>,
-}
-
-enum Order {
-    Commit(Box<Group>, Option<oneshot::Sender<()>>),
-    Settle(Settled),
-}
-
-/// Gives orders to the writer.
-#[derive(Clone)]
-pub struct Handle {
-    orders: mpsc::Sender<Order>,
-    state: Arc<State>,
-}
-
-struct State {
-    /// Why the writer has ended.
-    fault: Mutex<Option<JournalError>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    /// A full disk is not waited for any longer.
-    gives_up: AtomicBool,
-}
-
-impl Handle {
-    /// From now on a full disk is an error: there is no time to wait for room.
-    pub fn give_up(&self) {
-        self.state.gives_up.store(true, Ordering::Relaxed);
-    }
-
-    /// Hands over a group; waits while the writer is far behind. It is on disk when a later
-    /// [`Handle::commit_and_wait`] returns. To be called from threads that may block.
-    ///
-    /// # Errors
-    /// Why the writer has ended.
-    pub fn commit(&self, group: Group) -> Result<(), JournalError> {
-        let order = Order::Commit(Box::new(group), None);
-        self.orders.blocking_send(order).map_err(|_| self.fault())
-    }
-
-    /// Hands over a group and waits until it is on disk, and all before it.
-    ///
-    /// # Errors
-    /// Why the writer has ended.
-    pub fn commit_and_wait(&self, group: Group) -> Result<(), JournalError> {
-        let (done, is_done) = oneshot::channel();
-        let order = Order::Commit(Box::new(group), Some(done));
-        self.orders.blocking_send(order).map_err(|_| self.fault())?;
-        is_done.blocking_recv().map_err(|_| self.fault())
-    }
-
-    /// Records what came of a delivery.
-    ///
-    /// # Errors
-    /// Why the writer has ended.
-    pub async fn settle(&self, settled: Settled) -> Result<(), JournalError> {
-        self.orders.send(Order::Settle(settled)).await.map_err(|_| self.fault())
-    }
-
-    fn fault(&self) -> JournalError {
-        let fault = self.state.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        fault.clone().unwrap_or_else(|| JournalError::Ended("without a reason".to_owned()))
-    }
-
-    /// Ends the writer when all its orders are done; every other handle must be gone.
-    ///
-    /// # Errors
-    /// Why it ended early.
-    pub fn close(self) -> Result<(), JournalError> {
-        let state = self.state.clone();
-        drop(self.orders);
-        let thread = state.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            return Err(JournalError::Ended("its thread panicked".to_owned()));
-        }
-        let fault = state.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        fault.map_or(Ok(()), Err)
-    }
-}
 
 struct Writer {
     connection: Connection,
     targets: BTreeMap<String, Target>,
     bells: BTreeMap<String, Arc<Notify>>,
-    retain: Duration,
+    retention: Retention,
+    commits: mpsc::Receiver<Commit>,
+    outcomes: mpsc::Receiver<Outcome>,
     state: Arc<State>,
+    metrics: Arc<Metrics>,
+    /// Grows when another process has written.
+    version: i64,
     _lock: File,
+}
+
+/// What goes into one transaction.
+#[derive(Default)]
+struct Batch {
+    commits: Vec<Commit>,
+    outcomes: Vec<Outcome>,
+}
+
+/// What a transaction has done.
+#[derive(Default)]
+struct Written {
+    changes: Changes,
+    /// How many deliveries waited for each target that was disabled.
+    disabled: Vec<u64>,
 }
 
 pub(super) fn start(
     journal: Journal,
     targets: BTreeMap<String, Target>,
     bells: BTreeMap<String, Arc<Notify>>,
-    retain: Duration,
+    settings: &config::Journal,
+    metrics: Arc<Metrics>,
 ) -> Result<Handle, JournalError> {
-    let (orders, inbox) = mpsc::channel(QUEUE);
+    let (commits, commits_in) = mpsc::channel(QUEUE);
+    let (outcomes, outcomes_in) = mpsc::channel(OUTCOMES);
+    let Journal { connection, lock, .. } = journal;
+    limit(&connection, settings.max_size)?;
+    let rooms = Rooms::of(&targets);
+    rooms.count(&connection)?;
     let state = Arc::new(State {
         fault: Mutex::new(None),
         thread: Mutex::new(None),
         gives_up: AtomicBool::new(false),
+        rooms,
     });
-    let Journal { connection, lock, .. } = journal;
-    let mut writer =
-        Writer { connection, targets, bells, retain, state: state.clone(), _lock: lock };
+    let retention = Retention {
+        millis: i64::try_from(settings.retain.as_millis()).unwrap_or(i64::MAX),
+        dead_letters: settings.max_dead_letters,
+    };
+    let version = data_version(&connection)?;
+    let mut writer = Writer {
+        connection,
+        targets,
+        bells,
+        retention,
+        commits: commits_in,
+        outcomes: outcomes_in,
+        state: state.clone(),
+        metrics,
+        version,
+        _lock: lock,
+    };
+    let ended = |fault: std::io::Error| JournalError::Ended(fault.to_string());
+    // Only to wait for whichever order comes first.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(ended)?;
     let thread = std::thread::Builder::new()
         .name("klaxon-journal".to_owned())
-        .spawn(move || writer.run(inbox))
-        .map_err(|fault| JournalError::Ended(fault.to_string()))?;
+        .spawn(move || writer.run(&runtime))
+        .map_err(ended)?;
     *state.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
-    Ok(Handle { orders, state })
+    Ok(Handle { commits, outcomes, state })
+}
+
+/// Sets how large the file may grow; beyond that it is as with a full disk.
+fn limit(connection: &Connection, max_size: u64) -> Result<(), JournalError> {
+    let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let pages = max_size / page.unsigned_abs().max(1);
+    // SQLite takes no more, and answers with what it took.
+    let pages = pages.clamp(1, u64::from(u32::MAX) - 2);
+    connection.pragma_update_and_check(None, "max_page_count", pages.cast_signed(), |_| Ok(()))?;
+    Ok(())
+}
+
+fn data_version(connection: &Connection) -> Result<i64, JournalError> {
+    Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
 }
 
 impl Writer {
-    fn run(&mut self, mut inbox: mpsc::Receiver<Order>) {
+    fn run(&mut self, runtime: &tokio::runtime::Runtime) {
         let mut swept: Option<Stopwatch> = None;
-        while let Some(first) = inbox.blocking_recv() {
-            let mut orders = vec![first];
-            while orders.len() < TOGETHER
-                && let Ok(order) = inbox.try_recv()
-            {
-                orders.push(order);
-            }
-            if let Err(fault) = self.commit(orders) {
+        while let Some(batch) = self.gather(runtime) {
+            if let Err(fault) = self.write(batch) {
                 error!(%fault, "the journal cannot be written: nothing more is taken in");
                 *self.state.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
                 // Waiters see that their senders are gone.
@@ -173,85 +143,202 @@ impl Writer {
         }
     }
 
-    /// Commits orders together; while the disk is full they wait, and with them everyone before.
-    fn commit(&mut self, orders: Vec<Order>) -> Result<(), JournalError> {
-        let mut is_full = false;
-        let fed = loop {
-            match self.transaction(&orders) {
-                Ok(fed) => break fed,
-                Err(JournalError::Sqlite(fault))
-                    if is_disk_full(&fault) && !self.state.gives_up.load(Ordering::Relaxed) =>
-                {
-                    if !is_full {
-                        error!("the journal's disk is full: intake waits until there is room");
-                    }
-                    is_full = true;
-                    std::thread::sleep(FULL_WAIT);
-                }
-                Err(fault) => return Err(fault),
+    /// Waits for an order and takes what else is there; none when nobody can give orders any longer.
+    fn gather(&mut self, runtime: &tokio::runtime::Runtime) -> Option<Batch> {
+        let mut batch = Batch::default();
+        runtime.block_on(async {
+            tokio::select! {
+                Some(commit) = self.commits.recv() => batch.commits.push(commit),
+                Some(outcome) = self.outcomes.recv() => batch.outcomes.push(outcome),
+                else => {}
             }
-        };
-        if is_full {
-            info!("the journal's disk has room again: intake goes on");
+        });
+        if batch.is_empty() {
+            return None;
         }
-        for order in orders {
-            if let Order::Commit(_, Some(done)) = order {
+        while batch.commits.len() < QUEUE
+            && let Ok(commit) = self.commits.try_recv()
+        {
+            batch.commits.push(commit);
+        }
+        self.gather_outcomes(&mut batch);
+        Some(batch)
+    }
+
+    fn gather_outcomes(&mut self, batch: &mut Batch) {
+        while batch.outcomes.len() < TOGETHER
+            && let Ok(outcome) = self.outcomes.try_recv()
+        {
+            batch.outcomes.push(outcome);
+        }
+    }
+
+    /// Writes what belongs together; while there is no room it waits, and with it whoever decides. What
+    /// comes of deliveries passes, for that makes room.
+    fn write(&mut self, mut batch: Batch) -> Result<(), JournalError> {
+        let mut is_full = false;
+        while !batch.is_empty() {
+            let fault = match self.transaction(&batch) {
+                Ok(written) => {
+                    self.done(std::mem::take(&mut batch), &written);
+                    continue;
+                }
+                Err(fault) => fault,
+            };
+            if !is_disk_full(&fault) || self.state.gives_up.load(Ordering::Relaxed) {
+                return Err(fault);
+            }
+            if !is_full {
+                error!(
+                    "the journal has no room, by journal.max_size or on its disk: intake waits until there is"
+                );
+            }
+            is_full = true;
+            self.find_room(&mut batch)?;
+        }
+        if is_full {
+            info!("the journal has room again: intake goes on");
+        }
+        Ok(())
+    }
+
+    /// Looks for room: what came of deliveries is written by itself, and what was sent goes.
+    fn find_room(&mut self, batch: &mut Batch) -> Result<(), JournalError> {
+        self.gather_outcomes(batch);
+        let alone = Batch { commits: Vec::new(), outcomes: std::mem::take(&mut batch.outcomes) };
+        let has_settled = alone.outcomes.iter().any(Outcome::frees);
+        match self.transaction(&alone) {
+            Ok(written) => self.done(alone, &written),
+            Err(fault) if is_disk_full(&fault) => batch.outcomes = alone.outcomes,
+            Err(fault) => return Err(fault),
+        }
+        let removed = match make_room(&mut self.connection) {
+            Ok(removed) => removed,
+            Err(fault) if is_disk_full(&fault) => 0,
+            Err(fault) => return Err(fault),
+        };
+        if removed > 0 {
+            warn!(
+                removed,
+                "the journal has no room: what was sent is not kept as long as it should be"
+            );
+        } else if !has_settled {
+            std::thread::sleep(FULL_WAIT);
+        }
+        Ok(())
+    }
+
+    fn transaction(&mut self, batch: &Batch) -> Result<Written, JournalError> {
+        let mut written = Written::default();
+        if batch.is_empty() {
+            return Ok(written);
+        }
+        let began = Stopwatch::start();
+        let transaction = self.connection.transaction()?;
+        let mut out = Outgoing {
+            to: &transaction,
+            targets: &self.targets,
+            rooms: &self.state.rooms,
+            changes: &mut written.changes,
+            now: clock::now(),
+        };
+        for outcome in &batch.outcomes {
+            match outcome {
+                Outcome::Settled(settled) => out.settle(settled)?,
+                Outcome::Disable(target, why, _) => {
+                    written.disabled.push(out.disable(target, why)?);
+                }
+            }
+        }
+        for commit in &batch.commits {
+            rows::write(&mut out, &commit.group)?;
+        }
+        transaction.commit()?;
+        self.metrics.commit(batch.len(), began.elapsed().as_secs_f64());
+        Ok(written)
+    }
+
+    /// Tells whoever waits that it is on disk.
+    fn done(&self, batch: Batch, written: &Written) {
+        self.state.rooms.apply(&written.changes);
+        for commit in batch.commits {
+            if let Some(done) = commit.done {
                 // Whoever waited may have been told to stop.
                 done.send(()).unwrap_or_default();
             }
         }
-        for bell in fed.iter().filter_map(|name| self.bells.get(name)) {
-            bell.notify_one();
+        let disables = batch.outcomes.into_iter().filter_map(|outcome| match outcome {
+            Outcome::Disable(_, _, done) => Some(done),
+            Outcome::Settled(_) => None,
+        });
+        for (done, count) in disables.zip(&written.disabled) {
+            done.send(*count).unwrap_or_default();
         }
-        Ok(())
-    }
-
-    fn transaction(&mut self, orders: &[Order]) -> Result<Vec<String>, JournalError> {
-        let now = clock::now();
-        let transaction = self.connection.transaction()?;
-        let mut fed = Vec::new();
-        for order in orders {
-            match order {
-                Order::Commit(group, _) => {
-                    fed.extend(rows::write(&transaction, &self.targets, group, now)?);
-                }
-                Order::Settle(Settled { number, dead }) => {
-                    let state = if dead.is_some() { "dead" } else { "sent" };
-                    transaction
-                        .prepare_cached(
-                            "UPDATE deliveries SET state = ?2, settled_at = ?3, reason = ?4 \
-                             WHERE n = ?1",
-                        )?
-                        .execute(params![number, state, now.as_millis(), dead])?;
-                }
+        for (name, refused) in written.changes.targets() {
+            self.metrics.delivery(name, "dead", refused);
+            if refused > 0 {
+                warn!(
+                    target = name,
+                    deliveries = refused,
+                    "dead letters: the target's queue is full, or it is disabled"
+                );
+            }
+            if let Some(bell) = self.bells.get(name) {
+                bell.notify_one();
+            }
+            if let Some(room) = self.state.rooms.get(name) {
+                let (bytes, count) = room.waiting();
+                self.metrics.target_queue(name, count, bytes);
             }
         }
-        transaction.commit()?;
-        Ok(fed)
     }
 
-    /// Removes what is settled and older than it is kept for.
+    /// Removes what is settled and old, and counts anew what waits where somebody else has written.
     fn sweep(&mut self) -> Result<(), JournalError> {
-        let retain = i64::try_from(self.retain.as_millis()).unwrap_or(i64::MAX);
-        let end = clock::now().as_millis().saturating_sub(retain);
-        let transaction = self.connection.transaction()?;
-        transaction.execute(
-            "DELETE FROM deliveries WHERE n IN (SELECT n FROM deliveries \
-             WHERE state <> 'pending' AND settled_at < ?1 LIMIT ?2)",
-            params![end, SWEEP_ROWS],
-        )?;
-        transaction.execute(
-            "DELETE FROM verdicts WHERE n IN (SELECT n FROM verdicts v WHERE v.time < ?1 \
-             AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.verdict = v.n) LIMIT ?2)",
-            params![end, SWEEP_ROWS],
-        )?;
-        transaction.execute("DELETE FROM quarantine WHERE time < ?1", [end])?;
-        transaction.execute("DELETE FROM gaps WHERE until < ?1", [end])?;
-        transaction.commit()?;
+        let too_many = sweep(&mut self.connection, self.retention, clock::now())?;
+        if too_many > 0 {
+            error!(
+                removed = too_many,
+                most = self.retention.dead_letters,
+                "the oldest dead letters were removed, for there are more than journal.max_dead_letters"
+            );
+        }
+        let version = data_version(&self.connection)?;
+        if version != self.version {
+            self.version = version;
+            self.state.rooms.count(&self.connection)?;
+        }
+        let pages: i64 =
+            self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        let free: i64 =
+            self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+        let page: i64 = self.connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        self.metrics.journal_bytes((pages - free).saturating_mul(page));
+        for (name, room) in self.state.rooms.iter() {
+            let (bytes, count) = room.waiting();
+            self.metrics.target_queue(name, count, bytes);
+        }
         Ok(())
     }
 }
 
-fn is_disk_full(fault: &rusqlite::Error) -> bool {
-    fault.sqlite_error_code() == Some(ErrorCode::DiskFull)
+impl Batch {
+    fn len(&self) -> usize {
+        self.commits.len() + self.outcomes.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn is_disk_full(fault: &JournalError) -> bool {
+    match fault {
+        JournalError::Sqlite(fault) => fault.sqlite_error_code() == Some(ErrorCode::DiskFull),
+        // The index of the log could not grow.
+        JournalError::Disk(fault) => fault
+            .sqlite_error()
+            .is_some_and(|fault| fault.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE),
+        _ => false,
+    }
 }

@@ -25,6 +25,11 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
+    /// This moment, for those who plan moments to come.
+    pub fn instant() -> Instant {
+        Instant::now()
+    }
+
     /// Since the start.
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()

@@ -2,7 +2,9 @@
 //! configuration is read: a name can point elsewhere by then.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
@@ -70,15 +72,32 @@ fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
-/// Resolves names with the system's resolver and leaves only addresses that are allowed.
-pub(super) struct Resolver(pub(super) Allowed);
+type Answer = std::io::Result<Vec<SocketAddr>>;
+/// Looks a name up, anew for each connection.
+type Lookup = dyn Fn(String) -> BoxFuture<'static, Answer> + Send + Sync;
+
+/// Resolves names and leaves only addresses that are allowed. What it leaves is what is dialled: a name
+/// that means something else a moment later is judged anew.
+pub(super) struct Resolver {
+    allowed: Allowed,
+    lookup: Arc<Lookup>,
+}
+
+impl Resolver {
+    /// With the system's resolver.
+    pub(super) fn new(allowed: Allowed) -> Self {
+        let lookup = |name: String| -> BoxFuture<'static, Answer> {
+            Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
+        };
+        Self { allowed, lookup: Arc::new(lookup) }
+    }
+}
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let allowed = self.0;
+        let (allowed, looking) = (self.allowed, (self.lookup)(name.as_str().to_owned()));
         Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = looking.await?;
             let refusal = found.iter().find_map(|address| allowed.refusal(address.ip()));
             let usable: Vec<SocketAddr> =
                 found.into_iter().filter(|a| allowed.refusal(a.ip()).is_none()).collect();
@@ -132,5 +151,33 @@ mod tests {
         {
             assert!(strict.refusal_of_url(&Url::parse(url).unwrap()).is_some(), "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_means_something_else_a_moment_later_is_judged_anew() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counter = asked.clone();
+        // First an address that nobody has (RFC 5737), then this machine.
+        let lookup = move |_| -> BoxFuture<'static, Answer> {
+            let first = counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+            let address = if first { [192, 0, 2, 1] } else { [127, 0, 0, 1] };
+            Box::pin(async move { Ok(vec![SocketAddr::from((address, 0))]) })
+        };
+        let allowed = Allowed { loopback: false, link_local: false };
+        let client = reqwest::Client::builder()
+            .dns_resolver(Resolver { allowed, lookup: Arc::new(lookup) })
+            .connect_timeout(std::time::Duration::from_millis(200))
+            .no_proxy()
+            .build()
+            .unwrap();
+        for _ in 0..2 {
+            let url = format!("http://rebinding.example:{port}/");
+            assert!(client.post(url).send().await.is_err());
+        }
+        assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 2, "asked for each connection");
+        assert!(listener.accept().is_err(), "nobody came");
     }
 }

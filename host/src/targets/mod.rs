@@ -2,15 +2,22 @@
 //! just these bytes at each attempt.
 
 mod address;
+mod attempt;
+mod endpoint;
+mod mask;
 mod sign;
 mod stdout;
 mod webhook;
 
-use crate::config;
+use std::time::Duration;
+
+use crate::config::{self, TargetKind};
 use crate::model::{Id, Verdict};
 
-pub use stdout::Stdout;
-pub use webhook::Webhook;
+pub use attempt::{Attempt, Blame, Trouble};
+pub use endpoint::Endpoint;
+use stdout::Stdout;
+use webhook::Webhook;
 
 /// One verdict for one target.
 #[derive(Debug, Clone)]
@@ -40,13 +47,13 @@ impl Delivery {
         target: &config::Target,
         verdict: &Verdict,
     ) -> Result<Self, serde_json::Error> {
-        let body = match target {
-            config::Target::Stdout => {
+        let body = match &target.kind {
+            TargetKind::Stdout => {
                 let mut line = verdict.to_line()?;
                 line.push('\n');
                 line.into_bytes()
             }
-            config::Target::Webhook(webhook) => webhook::body(webhook.format, verdict)?,
+            TargetKind::Webhook(webhook) => webhook::body(webhook.format, verdict)?,
         };
         Ok(Self {
             id: Id::of("delivery", &[&verdict.id, &name]),
@@ -59,27 +66,8 @@ impl Delivery {
     }
 }
 
-/// What came of one attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Attempt {
-    /// The receiver has it.
-    Delivered,
-    /// It may work later.
-    Retry {
-        /// Why it did not work: without our secrets, with the beginning of what the receiver said.
-        why: String,
-        /// What the receiver asked for.
-        after: Option<std::time::Duration>,
-    },
-    /// It will not work, however often it is tried.
-    Refused {
-        /// Why, without secrets.
-        why: String,
-    },
-}
-
-/// A target that can send.
-pub enum Sender {
+/// What sends to a target, with the secrets of one moment.
+enum Sender {
     /// Verdicts as JSON Lines.
     Stdout(Stdout),
     /// An HTTP receiver.
@@ -91,37 +79,37 @@ impl Sender {
     ///
     /// # Errors
     /// Where the HTTP client cannot be made, such as without root certificates.
-    pub fn new(target: &config::Target) -> Result<Self, String> {
-        match target {
-            config::Target::Stdout => Ok(Self::Stdout(Stdout)),
-            config::Target::Webhook(webhook) => {
+    fn new(target: &config::Target) -> Result<Self, String> {
+        match &target.kind {
+            TargetKind::Stdout => Ok(Self::Stdout(Stdout)),
+            TargetKind::Webhook(webhook) => {
                 Webhook::new(webhook).map(|webhook| Self::Webhook(Box::new(webhook)))
             }
         }
     }
 
     /// Tries once.
-    pub async fn send(&self, delivery: &Delivery) -> Attempt {
+    async fn send(&self, delivery: &Delivery) -> Attempt {
         match self {
             Self::Stdout(stdout) => stdout.send(delivery).await,
             Self::Webhook(webhook) => webhook.send(delivery).await,
         }
     }
+}
 
-    /// How long a delivery is retried.
-    pub fn retry_for(&self) -> std::time::Duration {
-        match self {
-            Self::Stdout(_) => std::time::Duration::ZERO,
-            Self::Webhook(webhook) => webhook.retry_for(),
-        }
+/// How long a delivery is retried.
+fn retry_for(target: &config::Target) -> Duration {
+    match &target.kind {
+        TargetKind::Stdout => Duration::ZERO,
+        TargetKind::Webhook(webhook) => webhook.retry_for,
     }
+}
 
-    /// How many deliveries may be under way at once.
-    pub fn concurrency(&self) -> usize {
-        match self {
-            // Lines must not mix, and come in the order of the verdicts.
-            Self::Stdout(_) => 1,
-            Self::Webhook(_) => 8,
-        }
+/// How many deliveries may be under way at once.
+fn concurrency(target: &config::Target) -> usize {
+    match &target.kind {
+        // Lines must not mix, and come in the order of the verdicts.
+        TargetKind::Stdout => 1,
+        TargetKind::Webhook(webhook) => webhook.concurrency,
     }
 }

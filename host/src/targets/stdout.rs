@@ -5,7 +5,7 @@ use tokio::io::AsyncWriteExt;
 use super::{Attempt, Delivery};
 
 /// Standard output.
-pub struct Stdout;
+pub(super) struct Stdout;
 
 impl Stdout {
     pub(super) async fn send(&self, delivery: &Delivery) -> Attempt {

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use jiff::fmt::rfc2822;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Response, StatusCode, redirect};
 use serde::Serialize;
 use url::Url;
 
 use super::address::{Allowed, Resolver};
+use super::mask::Mask;
 use super::sign::signature;
-use super::{Attempt, Delivery};
+use super::{Attempt, Blame, Delivery, Trouble};
 use crate::config::{self, Format};
 use crate::model::{Id, Timestamp, Verdict, clock};
 use crate::telemetry::with_causes;
@@ -20,16 +21,19 @@ use crate::telemetry::with_causes;
 const DELTA_HEADER: &str = "klaxon-delta";
 /// Of a response, only so much is read.
 const MOST_RESPONSE: usize = 64 << 10;
+/// Of a response, only so much is kept.
+const MOST_KEPT: usize = 1 << 10;
 /// A receiver cannot put a delivery off for longer than this at once.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// A receiver, ready to be sent to.
-pub struct Webhook {
+pub(super) struct Webhook {
     client: Client,
     url: Url,
     settings: config::Webhook,
     headers: HeaderMap,
     allowed: Allowed,
+    mask: Mask,
 }
 
 /// CloudEvents 1.0, structured mode ("JSON Event Format").
@@ -70,20 +74,18 @@ impl Webhook {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         // Another part of the process may have installed it already; both are the same.
         drop(provider.as_ref().clone().install_default());
-        let client = Client::builder()
+        let builder = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .dns_resolver(Resolver(allowed))
+            .dns_resolver(Resolver::new(allowed))
             .timeout(settings.timeout)
-            .connect_timeout(settings.timeout)
+            .connect_timeout(settings.timeout);
+        let client = with_tls(builder, &settings.tls)?
             .build()
-            .map_err(|fault| format!("the HTTP client cannot be made: {fault}"))?;
+            .map_err(|fault| format!("the HTTP client cannot be made: {}", with_causes(&fault)))?;
         let headers = headers(settings)?;
-        Ok(Self { client, url, settings: settings.clone(), headers, allowed })
-    }
-
-    pub(super) fn retry_for(&self) -> Duration {
-        self.settings.retry_for
+        let mask = Mask::of(&url, settings);
+        Ok(Self { client, url, settings: settings.clone(), headers, allowed, mask })
     }
 
     pub(super) async fn send(&self, delivery: &Delivery) -> Attempt {
@@ -99,7 +101,7 @@ impl Webhook {
         match request.send().await {
             Ok(response) => self.judge(response).await,
             // The address may hold a token: the error is told without it.
-            Err(fault) => Attempt::Retry { why: with_causes(&fault.without_url()), after: None },
+            Err(fault) => Attempt::Retry(Trouble::of_receiver(with_causes(&fault.without_url()))),
         }
     }
 
@@ -126,16 +128,44 @@ impl Webhook {
         } else {
             self.settings.success.contains(&status.as_u16())
         };
-        let asks_to_wait =
-            status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
-        let after = if asks_to_wait { retry_after(response.headers()) } else { None };
+        let after = if asks_to_wait(status) { retry_after(response.headers()) } else { None };
         let text = read_some(response).await;
         if is_success {
             return Attempt::Delivered;
         }
         let redirect = if status.is_redirection() { " (redirects are not followed)" } else { "" };
-        Attempt::Retry { why: format!("status {status}{redirect}{text}"), after }
+        let response = Some(self.mask.hide(text.trim())).filter(|text| !text.is_empty());
+        let why = format!("status {status}{redirect}");
+        Attempt::Retry(Trouble { why, response, after, blame: blame(status) })
     }
+}
+
+fn asks_to_wait(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE
+}
+
+fn blame(status: StatusCode) -> Blame {
+    match status {
+        StatusCode::GONE => Blame::Gone,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Blame::Credentials,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Blame::Receiver,
+        status if status.is_server_error() => Blame::Receiver,
+        _ => Blame::Delivery,
+    }
+}
+
+fn with_tls(mut builder: ClientBuilder, tls: &config::Tls) -> Result<ClientBuilder, String> {
+    if let Some(ca) = &tls.ca {
+        let trusted = Certificate::from_pem_bundle(ca)
+            .map_err(|fault| format!("tls.ca: {}", with_causes(&fault)))?;
+        builder = builder.tls_certs_only(trusted);
+    }
+    if let Some(identity) = &tls.identity {
+        let identity = Identity::from_pem(identity)
+            .map_err(|fault| format!("tls.certificate: {}", with_causes(&fault)))?;
+        builder = builder.identity(identity);
+    }
+    Ok(builder)
 }
 
 fn headers(settings: &config::Webhook) -> Result<HeaderMap, String> {
@@ -161,8 +191,8 @@ fn headers(settings: &config::Webhook) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// Reads a response up to the cap; its beginning goes into the error, the rest is dropped with the
-/// connection.
+/// Reads a response up to the cap, and returns its beginning; what is beyond the cap is dropped with
+/// the connection.
 async fn read_some(mut response: Response) -> String {
     let mut read = Vec::new();
     while read.len() < MOST_RESPONSE {
@@ -171,10 +201,8 @@ async fn read_some(mut response: Response) -> String {
             Ok(None) | Err(_) => break,
         }
     }
-    read.truncate(200);
-    let text = String::from_utf8_lossy(&read);
-    let text = text.trim();
-    if text.is_empty() { String::new() } else { format!(": {text}") }
+    read.truncate(MOST_KEPT);
+    String::from_utf8_lossy(&read).into_owned()
 }
 
 /// `Retry-After` as seconds or as an HTTP date (RFC 9110, section 10.2.3).

@@ -1,5 +1,7 @@
 //! Every metric that there is: names, labels and help texts are in this file and nowhere else.
 
+mod delivery;
+
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 
@@ -30,6 +32,8 @@ pub struct Metrics {
     objects_known: Gauge,
     verdicts: Counters<2>,
     failures: Counters<2>,
+    refusals: Counters<2>,
+    delivery: delivery::Delivery,
 }
 
 impl fmt::Debug for Metrics {
@@ -56,9 +60,12 @@ impl Metrics {
             objects_known: Gauge::default(),
             verdicts: Family::default(),
             failures: Family::default(),
+            refusals: Family::default(),
+            delivery: delivery::Delivery::default(),
         };
         metrics.register_watches();
         metrics.register_work();
+        metrics.delivery.register(&mut metrics.registry);
         metrics
     }
 
@@ -99,6 +106,8 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register("verdicts", "Verdicts of a rule", self.verdicts.clone());
         registry.register("failures", "Calls of a rule that failed", self.failures.clone());
+        let refusals = self.refusals.clone();
+        registry.register("refusals", "Verdicts that lack a grant for a target", refusals);
     }
 
     /// Counts watch events that were received.
@@ -161,6 +170,12 @@ impl Metrics {
     /// Counts a call of a rule that failed.
     pub fn failure(&self, rule: &str, kind: &str) {
         self.failures.get_or_create(&[label("rule", rule), label("kind", kind)]).inc();
+    }
+
+    /// Counts a verdict that lacks a grant for a kind of target.
+    pub fn refusal(&self, rule: &str, target: &str) {
+        let labels = [label("rule", rule), label("target", target)];
+        self.refusals.get_or_create(&labels).inc();
     }
 
     /// All of it as OpenMetrics text.

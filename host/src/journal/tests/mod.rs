@@ -1,25 +1,45 @@
 //! The journal on a real file.
 
+mod outgoing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Cursor, Group, Handle, Journal, JournalError, Progress, Settled};
-use crate::config::Target;
+use super::{Cursor, Group, Handle, Journal, JournalError, Outbox, Progress};
+use crate::config::{self, Target};
 use crate::model::{
     Change, Event, Id, Identity, Introduction, Keep, KeptMembership, KeptObject, KeptWake, Meta,
     Object, Origin, Severity, Slot, Status, Subject, Timestamp, Verdict, Write,
 };
 use crate::pipeline::Step;
+use crate::telemetry::metrics::Metrics;
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 fn targets() -> BTreeMap<String, Target> {
-    BTreeMap::from([("out".to_owned(), Target::Stdout)])
+    BTreeMap::from([("out".to_owned(), Target::stdout())])
+}
+
+fn settings() -> config::Journal {
+    config::Journal { path: None, retain: WEEK, max_size: 1 << 40, max_dead_letters: 1000 }
 }
 
 fn start(folder: &std::path::Path) -> Handle {
-    Journal::open(folder).unwrap().start(targets(), WEEK).unwrap().0
+    start_with(folder, targets(), &settings())
+}
+
+fn start_with(
+    folder: &std::path::Path,
+    targets: BTreeMap<String, Target>,
+    settings: &config::Journal,
+) -> Handle {
+    let metrics = Arc::new(Metrics::new("test"));
+    Journal::open(folder).unwrap().start(targets, settings, metrics).unwrap().0
+}
+
+fn outbox(folder: &std::path::Path) -> Outbox {
+    Outbox::open(&folder.join(super::FILE), "out").unwrap()
 }
 
 fn slot() -> Slot {
@@ -182,27 +202,6 @@ fn a_list_under_way_is_remembered_with_the_time_before_it() {
 }
 
 #[test]
-fn an_equal_verdict_is_delivered_once_and_what_is_settled_is_not_delivered_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let handle = start(folder.path());
-    let verdicts = vec![verdict(1), verdict(2), verdict(1)];
-    handle.commit_and_wait(group(vec![], verdicts, vec![])).unwrap();
-    handle.commit_and_wait(group(vec![], vec![verdict(2), verdict(3)], vec![])).unwrap();
-    let outbox = super::Outbox::open(&folder.path().join(super::FILE), "out").unwrap();
-    let pending = outbox.next(0, 10).unwrap();
-    assert_eq!(pending.len(), 3);
-    assert_eq!(outbox.next(pending[0].number, 1).unwrap()[0].number, pending[1].number);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let settle = |number, dead| handle.settle(Settled { number, dead });
-    runtime.block_on(settle(pending[0].number, None)).unwrap();
-    runtime.block_on(settle(pending[1].number, Some("410 Gone".to_owned()))).unwrap();
-    handle.close().unwrap();
-    let left = outbox.next(0, 10).unwrap();
-    assert_eq!(left.len(), 1);
-    assert_eq!(left[0].delivery.body, pending[2].delivery.body);
-}
-
-#[test]
 fn a_second_process_a_newer_file_and_a_damaged_one_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(folder.path()).unwrap();
@@ -220,37 +219,4 @@ fn a_second_process_a_newer_file_and_a_damaged_one_are_refused() {
     std::fs::write(&file, bytes).unwrap();
     let damaged = Journal::open(folder.path()).err();
     assert!(matches!(damaged, Some(JournalError::Damaged(_))), "{damaged:?}");
-}
-
-#[test]
-fn what_is_old_and_settled_goes_and_what_waits_stays() {
-    let folder = tempfile::tempdir().unwrap();
-    let journal = Journal::open(folder.path()).unwrap();
-    let (handle, _) = journal.start(targets(), Duration::ZERO).unwrap();
-    handle.commit_and_wait(group(vec![], vec![verdict(1), verdict(2)], vec![])).unwrap();
-    let outbox = super::Outbox::open(&folder.path().join(super::FILE), "out").unwrap();
-    let first = outbox.next(0, 1).unwrap()[0].number;
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(handle.settle(Settled { number: first, dead: None })).unwrap();
-    handle.close().unwrap();
-    // The sweep comes with the first commit of a run.
-    let (handle, _) =
-        Journal::open(folder.path()).unwrap().start(targets(), Duration::ZERO).unwrap();
-    handle.commit_and_wait(group(vec![], vec![], vec![])).unwrap();
-    // Numbers never come again: whoever delivers reads on from the last that it had.
-    let second = outbox.next(0, 1).unwrap()[0].number;
-    runtime.block_on(handle.settle(Settled { number: second, dead: None })).unwrap();
-    handle.close().unwrap();
-    let (handle, _) =
-        Journal::open(folder.path()).unwrap().start(targets(), Duration::ZERO).unwrap();
-    handle.commit_and_wait(group(vec![], vec![], vec![])).unwrap();
-    handle.commit_and_wait(group(vec![], vec![verdict(3)], vec![])).unwrap();
-    assert!(outbox.next(second, 1).unwrap()[0].number > second);
-    handle.close().unwrap();
-    let connection = super::reader(&folder.path().join(super::FILE)).unwrap();
-    let count = |table: &str| -> i64 {
-        let select = format!("SELECT count(*) FROM {table}");
-        connection.query_row(&select, [], |row| row.get(0)).unwrap()
-    };
-    assert_eq!((count("verdicts"), count("deliveries")), (1, 1));
 }

@@ -1,0 +1,62 @@
+//! What a target was made from, so that it can be made again when a secret has been replaced.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::super::validate::Check;
+use super::Target;
+use super::file::TargetFile;
+use crate::config::substitute;
+
+/// A target as it is written, before its references to files were replaced.
+#[derive(Clone, Default, PartialEq)]
+pub struct Origin {
+    name: String,
+    written: Value,
+    base: PathBuf,
+}
+
+impl fmt::Debug for Origin {
+    /// Without what is written: a secret may be.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Origin {
+    pub(in crate::config) fn new(name: &str, written: Value, base: &Path) -> Self {
+        Self { name: name.to_owned(), written, base: base.to_owned() }
+    }
+
+    /// Whether it refers to files at all, such as `${file:…}` or a certificate.
+    pub fn has_files(&self) -> bool {
+        let text = self.written.to_string();
+        text.contains("${file:") || text.contains("\"tls\"") || text.contains("\"credentials\"")
+    }
+
+    /// The target as its files are now. It reads the disk.
+    ///
+    /// # Errors
+    /// What is wrong with it now, without what is secret.
+    pub fn read_again(&self) -> Result<Target, String> {
+        let mut value = self.written.clone();
+        let mut found = Vec::new();
+        substitute::all(&mut value, "", &self.base, &mut found);
+        let mut check = Check::new(&self.base, found);
+        // serde's text repeats the value, which may hold a secret.
+        let file: Option<TargetFile> = serde_json::from_value(value).ok();
+        let target =
+            file.and_then(|file| super::target(&mut check, &self.name, file, self.clone()));
+        match (target, check.found.as_slice()) {
+            (Some(target), []) => Ok(target),
+            (_, []) => Err("it cannot be read any longer".to_owned()),
+            (_, found) => {
+                let texts: Vec<String> =
+                    found.iter().map(|(at, what)| format!("{at}: {what}")).collect();
+                Err(texts.join("; "))
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A receiver that fails and fails is left alone; one delivery now and then finds out whether it is
+//! back.
+
+use std::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+
+/// So many failures with no success between them.
+const FAILURES: u32 = 5;
+/// How long it is left alone at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// Whether a receiver is sent to.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    failures: u32,
+    state: State,
+    pauses: Backoff,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Closed,
+    Open {
+        until: Instant,
+    },
+    /// One delivery is under way to find out.
+    HalfOpen,
+}
+
+/// How many deliveries may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// As many as its pace allows.
+    Any,
+    /// One, to find out whether it is back: rather one that has not failed yet.
+    Probe,
+    /// None, before then or before what is under way has ended.
+    None(Option<Instant>),
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failures: 0, state: State::Closed, pauses: Backoff::new(PAUSES.0, PAUSES.1) }
+    }
+}
+
+impl Breaker {
+    /// What may begin now.
+    pub(super) fn leave(&self, now: Instant) -> Leave {
+        match self.state {
+            State::Closed => Leave::Any,
+            State::Open { until } if now < until => Leave::None(Some(until)),
+            State::Open { .. } => Leave::Probe,
+            State::HalfOpen => Leave::None(None),
+        }
+    }
+
+    /// A delivery has begun to find out whether it is back.
+    pub(super) fn probing(&mut self) {
+        self.state = State::HalfOpen;
+    }
+
+    /// What was to find out could not begin after all.
+    pub(super) fn not_probed(&mut self, now: Instant) {
+        if self.state == State::HalfOpen {
+            self.state = State::Open { until: now };
+        }
+    }
+
+    /// A delivery has arrived. Returns whether the receiver is back.
+    pub(super) fn succeeded(&mut self) -> bool {
+        self.failures = 0;
+        self.pauses.reset();
+        std::mem::replace(&mut self.state, State::Closed) != State::Closed
+    }
+
+    /// A delivery has failed; the receiver may want to be left alone for so long. Returns whether it
+    /// is left alone from now on.
+    pub(super) fn failed(&mut self, now: Instant, asked: Option<Duration>) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        match self.state {
+            State::Open { until } => {
+                // Began before it was left alone.
+                if let Some(asked) = asked {
+                    self.state = State::Open { until: until.max(now + asked) };
+                }
+                false
+            }
+            State::Closed if self.failures < FAILURES && asked.is_none() => false,
+            before => {
+                let pause = self.pauses.next(asked);
+                self.state = State::Open { until: now + pause };
+                before == State::Closed
+            }
+        }
+    }
+
+    /// Whether it is left alone.
+    pub(super) fn is_open(&self) -> bool {
+        self.state != State::Closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::clock::Stopwatch;
+
+    #[test]
+    fn five_failures_open_it_and_a_probe_decides() {
+        let start = Stopwatch::instant();
+        let mut breaker = Breaker::default();
+        for _ in 0..4 {
+            assert!(!breaker.failed(start, None));
+        }
+        assert_eq!(breaker.leave(start), Leave::Any);
+        assert!(!breaker.succeeded(), "it was never away");
+        for _ in 0..4 {
+            assert!(!breaker.failed(start, None), "a success begins the count anew");
+        }
+        assert!(breaker.failed(start, None));
+        assert!(matches!(breaker.leave(start), Leave::None(Some(until)) if until > start));
+        let later = start + PAUSES.0;
+        assert_eq!(breaker.leave(later), Leave::Probe);
+        breaker.probing();
+        assert_eq!(breaker.leave(later), Leave::None(None), "one at a time");
+        assert!(!breaker.failed(later, None), "it was open before");
+        assert!(matches!(breaker.leave(later), Leave::None(Some(_))));
+        breaker.probing();
+        assert!(breaker.succeeded(), "it is back");
+        assert_eq!(breaker.leave(later), Leave::Any);
+    }
+
+    #[test]
+    fn pauses_grow_to_the_longest_and_what_was_asked_for_counts() {
+        let mut now = Stopwatch::instant();
+        let mut breaker = Breaker::default();
+        for _ in 0..5 {
+            breaker.failed(now, None);
+        }
+        for _ in 0..30 {
+            let Leave::None(Some(until)) = breaker.leave(now) else { panic!("it is open") };
+            assert!(until <= now + PAUSES.1);
+            now = until;
+            breaker.probing();
+            breaker.failed(now, None);
+        }
+        let Leave::None(Some(until)) = breaker.leave(now) else { panic!("it is open") };
+        assert!(until >= now + PAUSES.1 / 2);
+
+        let mut asked = Breaker::default();
+        assert!(asked.failed(now, Some(Duration::from_secs(7))), "once is enough when it is asked");
+        let Leave::None(Some(until)) = asked.leave(now) else { panic!("it is open") };
+        assert!(until >= now + Duration::from_secs(7));
+    }
+}

@@ -1,0 +1,131 @@
+//! Gives orders to the writer.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::outgoing::Settled;
+use super::room::Rooms;
+use super::rows::Group;
+use super::{JournalError, SettledAs};
+
+/// A group to commit, and whoever waits for it.
+pub(super) struct Commit {
+    pub(super) group: Box<Group>,
+    pub(super) done: Option<oneshot::Sender<()>>,
+}
+
+/// What came of deliveries. It comes by a way of its own, so that it passes where a full disk holds up
+/// what is to be committed: it is what makes room.
+pub(super) enum Outcome {
+    Settled(Settled),
+    /// A target is gone for good: its name, why, and who wants to know how many deliveries waited.
+    Disable(String, String, oneshot::Sender<u64>),
+}
+
+/// Gives orders to the writer.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) commits: mpsc::Sender<Commit>,
+    pub(super) outcomes: mpsc::Sender<Outcome>,
+    pub(super) state: Arc<State>,
+}
+
+pub(super) struct State {
+    /// Why the writer has ended.
+    pub(super) fault: Mutex<Option<JournalError>>,
+    pub(super) thread: Mutex<Option<JoinHandle<()>>>,
+    /// Room on a disk or in a queue is not waited for any longer.
+    pub(super) gives_up: AtomicBool,
+    pub(super) rooms: Rooms,
+}
+
+impl Handle {
+    /// From now on a full disk is an error, and a full queue none: there is no time to wait for room.
+    pub fn give_up(&self) {
+        self.state.gives_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Hands over a group; waits while the writer is far behind, or a target is full that the operator
+    /// told to block. It is on disk when a later [`Handle::commit_and_wait`] returns. To be called from
+    /// threads that may block.
+    ///
+    /// # Errors
+    /// Why the writer has ended.
+    pub fn commit(&self, group: Group) -> Result<(), JournalError> {
+        self.send(group, None)
+    }
+
+    /// Hands over a group and waits until it is on disk, and all before it.
+    ///
+    /// # Errors
+    /// Why the writer has ended.
+    pub fn commit_and_wait(&self, group: Group) -> Result<(), JournalError> {
+        let (done, is_done) = oneshot::channel();
+        self.send(group, Some(done))?;
+        is_done.blocking_recv().map_err(|_| self.fault())
+    }
+
+    fn send(&self, group: Group, done: Option<oneshot::Sender<()>>) -> Result<(), JournalError> {
+        if !group.step.verdicts.is_empty() {
+            self.state.rooms.wait(&self.state.gives_up);
+        }
+        let commit = Commit { group: Box::new(group), done };
+        self.commits.blocking_send(commit).map_err(|_| self.fault())
+    }
+
+    /// Records what came of a delivery.
+    ///
+    /// # Errors
+    /// Why the writer has ended.
+    pub async fn settle(&self, settled: Settled) -> Result<(), JournalError> {
+        let outcome = Outcome::Settled(settled);
+        self.outcomes.send(outcome).await.map_err(|_| self.fault())
+    }
+
+    /// Disables a target: what waits for it are dead letters, and what comes. Returns how many waited.
+    ///
+    /// # Errors
+    /// Why the writer has ended.
+    pub async fn disable(&self, target: String, why: String) -> Result<u64, JournalError> {
+        let (done, is_done) = oneshot::channel();
+        let outcome = Outcome::Disable(target, why, done);
+        self.outcomes.send(outcome).await.map_err(|_| self.fault())?;
+        is_done.await.map_err(|_| self.fault())
+    }
+
+    /// How many deliveries to a target were dead letters from the beginning.
+    pub fn refused(&self, target: &str) -> u64 {
+        self.state.rooms.get(target).map_or(0, super::room::Room::refused)
+    }
+
+    fn fault(&self) -> JournalError {
+        let fault = self.state.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        fault.clone().unwrap_or_else(|| JournalError::Ended("without a reason".to_owned()))
+    }
+
+    /// Ends the writer when all its orders are done; every other handle must be gone.
+    ///
+    /// # Errors
+    /// Why it ended early.
+    pub fn close(self) -> Result<(), JournalError> {
+        let state = self.state.clone();
+        drop((self.commits, self.outcomes));
+        let thread = state.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            return Err(JournalError::Ended("its thread panicked".to_owned()));
+        }
+        let fault = state.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        fault.map_or(Ok(()), Err)
+    }
+}
+
+impl Outcome {
+    /// Whether a delivery waits no longer.
+    pub(super) fn frees(&self) -> bool {
+        let Self::Settled(settled) = self else { return true };
+        !matches!(settled.as_what, SettledAs::Failed { .. })
+    }
+}

@@ -1,0 +1,255 @@
+//! Verdicts and their deliveries as rows: what is made with a group, and what comes of it.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::JournalError;
+use super::room::{Changes, Rooms};
+use super::rows::{json, run};
+use crate::config::Target;
+use crate::model::{Timestamp, Verdict};
+use crate::policy::Refusal;
+use crate::targets::Delivery;
+
+/// What came of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The delivery's number.
+    pub number: i64,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What came of it.
+    pub as_what: SettledAs,
+}
+
+/// What came of a delivery, or of its last attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettledAs {
+    /// The receiver has it.
+    Sent,
+    /// It was given up.
+    Dead {
+        /// Why.
+        why: String,
+        /// What the receiver said last.
+        response: Option<String>,
+    },
+    /// It is not settled: it is tried again.
+    Failed {
+        /// The first attempt.
+        since: Timestamp,
+        /// The next.
+        next_at: Timestamp,
+        /// Why it failed.
+        why: String,
+        /// What the receiver said.
+        response: Option<String>,
+    },
+}
+
+/// Writes verdicts, their deliveries and what was refused.
+pub(super) struct Outgoing<'a, 'c> {
+    pub(super) to: &'a Transaction<'c>,
+    pub(super) targets: &'a BTreeMap<String, Target>,
+    pub(super) rooms: &'a Rooms,
+    pub(super) changes: &'a mut Changes,
+    pub(super) now: Timestamp,
+}
+
+impl Outgoing<'_, '_> {
+    /// A verdict with an id that is there already is no news: nothing is delivered again.
+    pub(super) fn verdict(&mut self, verdict: &Verdict) -> Result<(), JournalError> {
+        let body = json("a verdict", verdict)?;
+        let added = self
+            .to
+            .prepare_cached(
+                "INSERT OR IGNORE INTO verdicts (id, time, rule, code, body) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                verdict.id.as_str(),
+                verdict.time.as_millis(),
+                &*verdict.rule,
+                verdict.code,
+                body
+            ])?;
+        if added == 0 {
+            return Ok(());
+        }
+        let number = self.to.last_insert_rowid();
+        for name in &verdict.targets {
+            let Some(target) = self.targets.get(name) else { continue };
+            let delivery =
+                Delivery::new(name, target, verdict).map_err(|fault| JournalError::Unwritable {
+                    what: format!("verdict {} for target {name}", verdict.id),
+                    why: fault.to_string(),
+                })?;
+            self.delivery(number, target, &delivery)?;
+        }
+        Ok(())
+    }
+
+    fn delivery(
+        &mut self,
+        verdict: i64,
+        target: &Target,
+        delivery: &Delivery,
+    ) -> Result<(), JournalError> {
+        let name = &delivery.target;
+        if target.coalesce {
+            self.supersede(delivery)?;
+        }
+        let dead = self.why_dead(delivery)?;
+        let state = if dead.is_some() { "dead" } else { "pending" };
+        let now = self.now.as_millis();
+        let settled_at = dead.is_some().then_some(now);
+        let added = self
+            .to
+            .prepare_cached(
+                "INSERT OR IGNORE INTO deliveries \
+                 (id, verdict, target, key, body, delta, state, made_at, settled_at, reason) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                delivery.id.as_str(),
+                verdict,
+                name,
+                delivery.order.1,
+                delivery.body,
+                delivery.delta,
+                state,
+                now,
+                settled_at,
+                dead
+            ])?;
+        match (added, dead) {
+            (0, _) => {}
+            (_, None) => self.changes.waits(name, bytes(delivery.body.len())),
+            (_, Some(_)) => self.changes.refused(name),
+        }
+        Ok(())
+    }
+
+    /// Why a delivery is a dead letter from the beginning.
+    fn why_dead(&self, delivery: &Delivery) -> Result<Option<String>, JournalError> {
+        let name = &delivery.target;
+        if let Some(why) = disabled(self.to, name)? {
+            return Ok(Some(format!("the target is disabled: {why}")));
+        }
+        let Some(room) = self.rooms.get(name) else { return Ok(None) };
+        let lacks = room.lacks(self.changes.bytes(name), delivery.body.len());
+        Ok(lacks.then(|| "the target's queue is full (max_queue)".to_owned()))
+    }
+
+    /// Takes back what waits of the same rule and key.
+    fn supersede(&mut self, delivery: &Delivery) -> Result<(), JournalError> {
+        let (rule, key) = &delivery.order;
+        let sizes: Vec<i64> = self
+            .to
+            .prepare_cached(
+                "UPDATE deliveries SET state = 'superseded', settled_at = ?4 \
+                 WHERE target = ?1 AND key = ?2 AND state = 'pending' AND \
+                 (SELECT rule FROM verdicts v WHERE v.n = verdict) = ?3 RETURNING length(body)",
+            )?
+            .query_map(params![delivery.target, key, rule, self.now.as_millis()], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for size in sizes {
+            self.changes.settled(&delivery.target, size);
+        }
+        Ok(())
+    }
+
+    /// What was not granted is kept with its verdict.
+    pub(super) fn refusal(&mut self, refusal: &Refusal) -> Result<(), JournalError> {
+        run(
+            self.to,
+            "INSERT INTO refusals (verdict, target, time, reason) \
+             SELECT n, ?2, ?3, ?4 FROM verdicts WHERE id = ?1 AND NOT EXISTS \
+             (SELECT 1 FROM refusals r WHERE r.verdict = verdicts.n AND r.target = ?2)",
+            params![refusal.verdict.as_str(), refusal.target, self.now.as_millis(), refusal.why],
+        )
+    }
+
+    /// Records what came of a delivery.
+    pub(super) fn settle(&mut self, settled: &Settled) -> Result<(), JournalError> {
+        let Settled { number, attempts, as_what } = settled;
+        let (state, why, response) = match as_what {
+            SettledAs::Failed { since, next_at, why, response } => {
+                return run(
+                    self.to,
+                    "UPDATE deliveries SET attempts = ?2, since = ?3, next_at = ?4, reason = ?5, \
+                     response = ?6 WHERE n = ?1 AND state = 'pending'",
+                    params![
+                        number,
+                        attempts,
+                        since.as_millis(),
+                        next_at.as_millis(),
+                        why,
+                        response
+                    ],
+                );
+            }
+            SettledAs::Sent => ("sent", None, None),
+            SettledAs::Dead { why, response } => ("dead", Some(why), response.as_ref()),
+        };
+        // What was sent was sent, though something newer took its place meanwhile; but what was taken
+        // out, or put back by an operator under another number, is not touched.
+        let pending: Option<(String, i64)> = self
+            .to
+            .prepare_cached(
+                "SELECT target, length(body) FROM deliveries WHERE n = ?1 AND state = 'pending'",
+            )?
+            .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some((target, size)) = &pending {
+            self.changes.settled(target, *size);
+        }
+        if pending.is_some() || state == "sent" {
+            run(
+                self.to,
+                "UPDATE deliveries SET state = ?2, settled_at = ?3, reason = ?4, response = ?5, \
+                 attempts = ?6, next_at = NULL WHERE n = ?1",
+                params![number, state, self.now.as_millis(), why, response, attempts],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Disables a target: what waits for it are dead letters. Returns how many.
+    pub(super) fn disable(&mut self, target: &str, why: &str) -> Result<u64, JournalError> {
+        let now = self.now.as_millis();
+        run(
+            self.to,
+            "INSERT OR REPLACE INTO targets (name, disabled_at, reason) VALUES (?1, ?2, ?3)",
+            params![target, now, why],
+        )?;
+        let sizes: Vec<i64> = self
+            .to
+            .prepare_cached(
+                "UPDATE deliveries SET state = 'dead', settled_at = ?2, reason = ?3 \
+                 WHERE target = ?1 AND state = 'pending' RETURNING length(body)",
+            )?
+            .query_map(params![target, now, format!("the target is disabled: {why}")], |row| {
+                row.get(0)
+            })?
+            .collect::<Result<_, _>>()?;
+        for size in &sizes {
+            self.changes.settled(target, *size);
+        }
+        Ok(sizes.len() as u64)
+    }
+}
+
+fn bytes(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+/// Why a target is disabled, if it is.
+pub(super) fn disabled(
+    connection: &rusqlite::Connection,
+    target: &str,
+) -> Result<Option<String>, JournalError> {
+    let mut select = connection.prepare_cached("SELECT reason FROM targets WHERE name = ?1")?;
+    Ok(select.query_row([target], |row| row.get(0)).optional()?)
+}

@@ -1,0 +1,258 @@
+//! Verdicts on their way out.
+
+use std::time::Duration;
+
+use super::{group, outbox, settings, start, start_with, targets, verdict};
+use crate::config::{self, Target, WhenFull};
+use crate::journal::{Handle, Settled, SettledAs};
+use crate::model::clock::Stopwatch;
+use crate::model::{Timestamp, Verdict};
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+}
+
+fn settle(handle: &Handle, number: i64, as_what: SettledAs) {
+    run(handle.settle(Settled { number, attempts: 1, as_what })).unwrap();
+}
+
+fn about(number: u64, key: &str) -> Verdict {
+    Verdict { key: key.to_owned(), ..verdict(number) }
+}
+
+/// `state reason` of each delivery.
+fn states(folder: &std::path::Path) -> Vec<String> {
+    let connection = super::super::reader(&folder.join(super::super::FILE)).unwrap();
+    let mut select = connection
+        .prepare("SELECT state || coalesce(' ' || reason, '') FROM deliveries ORDER BY n")
+        .unwrap();
+    let rows = select.query_map([], |row| row.get(0)).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn an_equal_verdict_is_delivered_once_and_what_is_settled_is_not_delivered_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let handle = start(folder.path());
+    let verdicts = vec![verdict(1), verdict(2), verdict(1)];
+    handle.commit_and_wait(group(vec![], verdicts, vec![])).unwrap();
+    handle.commit_and_wait(group(vec![], vec![verdict(2), verdict(3)], vec![])).unwrap();
+    let outbox = outbox(folder.path());
+    let pending = outbox.next(0, 10).unwrap();
+    assert_eq!(pending.len(), 3);
+    assert_eq!(outbox.next(pending[0].number, 1).unwrap()[0].number, pending[1].number);
+    let dead = SettledAs::Dead { why: "status 400".to_owned(), response: Some("no".to_owned()) };
+    settle(&handle, pending[0].number, SettledAs::Sent);
+    settle(&handle, pending[1].number, dead);
+    handle.close().unwrap();
+    let left = outbox.next(0, 10).unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0], pending[2]);
+    let of = |number: i64| outbox.bodies(&[number]).unwrap().remove(&number);
+    assert!(of(pending[1].number).is_none(), "it waits no longer");
+    assert!(of(pending[2].number).unwrap().body.ends_with(b"\n"));
+}
+
+#[test]
+fn what_is_old_and_settled_goes_and_what_waits_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let at_once = config::Journal { retain: Duration::ZERO, ..settings() };
+    let begin = || start_with(folder.path(), targets(), &at_once);
+    let handle = begin();
+    handle.commit_and_wait(group(vec![], vec![verdict(1), verdict(2)], vec![])).unwrap();
+    let outbox = outbox(folder.path());
+    let first = outbox.next(0, 1).unwrap()[0].number;
+    settle(&handle, first, SettledAs::Sent);
+    handle.close().unwrap();
+    // The sweep comes with the first commit of a run.
+    let handle = begin();
+    handle.commit_and_wait(group(vec![], vec![], vec![])).unwrap();
+    // Numbers never come again: whoever delivers reads on from the last that it had.
+    let second = outbox.next(0, 1).unwrap()[0].number;
+    settle(&handle, second, SettledAs::Sent);
+    handle.close().unwrap();
+    let handle = begin();
+    handle.commit_and_wait(group(vec![], vec![], vec![])).unwrap();
+    handle.commit_and_wait(group(vec![], vec![verdict(3)], vec![])).unwrap();
+    assert!(outbox.next(second, 1).unwrap()[0].number > second);
+    handle.close().unwrap();
+    let connection = super::super::reader(&folder.path().join(super::super::FILE)).unwrap();
+    let count = |table: &str| -> i64 {
+        let select = format!("SELECT count(*) FROM {table}");
+        connection.query_row(&select, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((count("verdicts"), count("deliveries")), (1, 1));
+}
+
+#[test]
+fn a_failed_attempt_is_remembered_with_its_first_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let handle = start(folder.path());
+    handle.commit_and_wait(group(vec![], vec![verdict(1)], vec![])).unwrap();
+    let outbox = outbox(folder.path());
+    let number = outbox.next(0, 1).unwrap()[0].number;
+    let failed = SettledAs::Failed {
+        since: Timestamp::from_millis(5),
+        next_at: Timestamp::from_millis(9),
+        why: "status 500".to_owned(),
+        response: None,
+    };
+    settle(&handle, number, failed);
+    handle.close().unwrap();
+    let waiting = outbox.next(0, 1).unwrap().remove(0);
+    assert_eq!((waiting.attempts, waiting.since), (1, Some(Timestamp::from_millis(5))));
+}
+
+#[test]
+fn the_next_of_a_key_is_found_among_those_that_were_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let handle = start(folder.path());
+    let verdicts = ["a", "b", "a", "a", "b"].iter().zip(1..).map(|(key, n)| about(n, key));
+    handle.commit_and_wait(group(vec![], verdicts.collect(), vec![])).unwrap();
+    handle.close().unwrap();
+    let outbox = outbox(folder.path());
+    let all: Vec<i64> = outbox.next(0, 9).unwrap().iter().map(|one| one.number).collect();
+    let of = |key, from, to| {
+        let found = outbox.next_of("rule", key, from, to).unwrap();
+        found.map(|(waiting, behind)| (waiting.number, behind))
+    };
+    assert_eq!(of("a", all[1], all[4]), Some((all[2], Some(all[3]))));
+    assert_eq!(of("a", all[1], all[2]), Some((all[2], None)), "the rest was not read yet");
+    assert_eq!(of("b", all[2], all[3]), None);
+}
+
+#[test]
+fn where_only_the_newest_matters_it_takes_the_place_of_those_that_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut newest = targets();
+    newest.get_mut("out").unwrap().coalesce = true;
+    let handle = start_with(folder.path(), newest, &settings());
+    let verdicts = vec![about(1, "a"), about(2, "b"), about(3, "a")];
+    handle.commit_and_wait(group(vec![], verdicts, vec![])).unwrap();
+    assert_eq!(states(folder.path()), ["superseded", "pending", "pending"]);
+    // It was under way when its place was taken: what is sent is sent.
+    let first = outbox(folder.path()).next(0, 1).unwrap()[0].number - 1;
+    settle(&handle, first, SettledAs::Sent);
+    handle.close().unwrap();
+    assert_eq!(states(folder.path()), ["sent", "pending", "pending"]);
+}
+
+fn with_room(most: u64, when_full: WhenFull) -> std::collections::BTreeMap<String, Target> {
+    let mut targets = targets();
+    let out = targets.get_mut("out").unwrap();
+    (out.max_queue, out.when_full) = (most, when_full);
+    targets
+}
+
+#[test]
+fn what_finds_no_room_in_the_queue_is_a_dead_letter() {
+    let folder = tempfile::tempdir().unwrap();
+    let handle = start_with(folder.path(), with_room(10, WhenFull::DeadLetter), &settings());
+    handle.commit_and_wait(group(vec![], vec![verdict(1), verdict(2)], vec![])).unwrap();
+    let dead = "dead the target's queue is full (max_queue)";
+    assert_eq!(states(folder.path()), ["pending", dead], "one is let in, however large");
+    assert_eq!(handle.refused("out"), 1);
+    let outbox = outbox(folder.path());
+    settle(&handle, outbox.next(0, 1).unwrap()[0].number, SettledAs::Sent);
+    handle.commit_and_wait(group(vec![], vec![], vec![])).unwrap();
+    handle.commit_and_wait(group(vec![], vec![verdict(3)], vec![])).unwrap();
+    handle.close().unwrap();
+    assert_eq!(states(folder.path()), ["sent", dead, "pending"]);
+}
+
+#[test]
+fn where_the_operator_said_so_intake_waits_until_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let handle = start_with(folder.path(), with_room(10, WhenFull::Block), &settings());
+    handle.commit_and_wait(group(vec![], vec![verdict(1)], vec![])).unwrap();
+    let second = handle.clone();
+    let waiting =
+        std::thread::spawn(move || second.commit_and_wait(group(vec![], vec![verdict(2)], vec![])));
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(states(folder.path()), ["pending"], "the second waits");
+    // The watches' progress is no delivery.
+    handle.commit_and_wait(group(vec![], vec![], vec![])).unwrap();
+    settle(&handle, outbox(folder.path()).next(0, 1).unwrap()[0].number, SettledAs::Sent);
+    waiting.join().unwrap().unwrap();
+    assert_eq!(states(folder.path()), ["sent", "pending"]);
+    // There is no time to wait any longer: nothing is lost.
+    handle.give_up();
+    handle.commit_and_wait(group(vec![], vec![verdict(3)], vec![])).unwrap();
+    handle.close().unwrap();
+    assert_eq!(states(folder.path()), ["sent", "pending", "pending"]);
+}
+
+#[test]
+fn for_a_disabled_target_everything_is_a_dead_letter_until_it_is_enabled() {
+    let folder = tempfile::tempdir().unwrap();
+    let handle = start(folder.path());
+    handle.commit_and_wait(group(vec![], vec![verdict(1), verdict(2)], vec![])).unwrap();
+    assert_eq!(run(handle.disable("out".to_owned(), "410".to_owned())).unwrap(), 2);
+    handle.commit_and_wait(group(vec![], vec![verdict(3)], vec![])).unwrap();
+    let outbox = outbox(folder.path());
+    assert_eq!(outbox.disabled().unwrap().as_deref(), Some("410"));
+    assert_eq!(outbox.count().unwrap(), 0);
+    // As an operator does, from another process.
+    let other = rusqlite::Connection::open(folder.path().join(super::super::FILE)).unwrap();
+    other.execute("DELETE FROM targets", []).unwrap();
+    handle.commit_and_wait(group(vec![], vec![verdict(4)], vec![])).unwrap();
+    handle.close().unwrap();
+    let dead = "dead the target is disabled: 410";
+    assert_eq!(states(folder.path()), [dead, dead, dead, "pending"]);
+}
+
+#[test]
+fn at_its_largest_what_was_sent_goes_and_then_intake_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = config::Journal { max_size: 400 << 10, ..settings() };
+    let handle = start_with(folder.path(), targets(), &small);
+    let outbox = outbox(folder.path());
+    // A kilobyte and a half each: far more than there is room for, but they are sent.
+    let long = |n: u64| Verdict { title: "x".repeat(500), ..verdict(n) };
+    let mut last = 0;
+    for n in 0..1000 {
+        handle.commit_and_wait(group(vec![], vec![long(n)], vec![])).unwrap();
+        last = outbox.next(last, 1).unwrap()[0].number;
+        settle(&handle, last, SettledAs::Sent);
+    }
+    let size = std::fs::metadata(folder.path().join(super::super::FILE)).unwrap().len();
+    assert!(size <= 400 << 10, "{size}");
+    handle.close().unwrap();
+    assert_eq!(outbox.count().unwrap(), 0);
+}
+
+#[test]
+fn with_no_room_at_all_intake_waits_for_deliveries() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = config::Journal { max_size: 400 << 10, ..settings() };
+    let handle = start_with(folder.path(), targets(), &small);
+    let long = |n: u64| Verdict { title: "x".repeat(500), ..verdict(n) };
+    let second = handle.clone();
+    let filling = std::thread::spawn(move || {
+        (0..600).try_for_each(|n| second.commit_and_wait(group(vec![], vec![long(n)], vec![])))
+    });
+    let outbox = outbox(folder.path());
+    let (since, mut before) = (Stopwatch::start(), 0);
+    // It is full when nothing has come for a while.
+    loop {
+        std::thread::sleep(Duration::from_millis(500));
+        let count = outbox.count().unwrap();
+        if count == before && count > 0 {
+            break;
+        }
+        before = count;
+        assert!(since.elapsed() < Duration::from_secs(30));
+    }
+    assert!(before < 600, "all of it found room");
+    let mut last = 0;
+    while last == 0 || !filling.is_finished() || outbox.count().unwrap() > 0 {
+        for waiting in outbox.next(last, 64).unwrap() {
+            settle(&handle, waiting.number, SettledAs::Sent);
+            last = waiting.number;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "it is stuck");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    filling.join().unwrap().unwrap();
+    handle.close().unwrap();
+}

@@ -1,0 +1,132 @@
+//! A target's receiver, known by secrets that may be replaced while the service runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::{Attempt, Blame, Delivery, Sender, Trouble, concurrency, retry_for};
+use crate::config::{Order, Target};
+use crate::model::clock::Stopwatch;
+
+/// How long what was read from files is believed.
+const BELIEVED: Duration = Duration::from_secs(5);
+
+/// Where a target's deliveries go.
+pub struct Endpoint {
+    name: String,
+    retry_for: Duration,
+    concurrency: usize,
+    is_ordered: bool,
+    current: Mutex<Current>,
+}
+
+struct Current {
+    target: Target,
+    sender: Arc<Sender>,
+    looked: Stopwatch,
+    /// What was wrong when its files were read last: said once.
+    fault: Option<String>,
+}
+
+impl Endpoint {
+    /// Makes a target ready to be sent to.
+    ///
+    /// # Errors
+    /// Where the HTTP client cannot be made, such as without root certificates.
+    pub fn new(name: &str, target: &Target) -> Result<Self, String> {
+        let sender = Arc::new(Sender::new(target)?);
+        let current = Mutex::new(Current {
+            target: target.clone(),
+            sender,
+            looked: Stopwatch::start(),
+            fault: None,
+        });
+        Ok(Self {
+            name: name.to_owned(),
+            retry_for: retry_for(target),
+            concurrency: concurrency(target),
+            is_ordered: target.order == Order::Key,
+            current,
+        })
+    }
+
+    /// How long a delivery is retried.
+    pub fn retry_for(&self) -> Duration {
+        self.retry_for
+    }
+
+    /// How many deliveries may be under way at once.
+    pub fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    /// Whether deliveries of one rule and key keep their order.
+    pub fn is_ordered(&self) -> bool {
+        self.is_ordered
+    }
+
+    /// Tries once.
+    pub async fn send(self: &Arc<Self>, delivery: &Delivery) -> Attempt {
+        let sender = self.sender(BELIEVED).await;
+        let attempt = sender.send(delivery).await;
+        if let Attempt::Retry(Trouble { blame: Blame::Credentials, .. }) = &attempt {
+            let newer = self.sender(Duration::ZERO).await;
+            if !Arc::ptr_eq(&sender, &newer) {
+                return newer.send(delivery).await;
+            }
+        }
+        attempt
+    }
+
+    /// The sender, made again where what its files hold is older than `believed` and has changed.
+    async fn sender(self: &Arc<Self>, believed: Duration) -> Arc<Sender> {
+        {
+            let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_fresh = current.looked.elapsed() < believed;
+            if is_fresh || !current.target.origin.has_files() {
+                return current.sender.clone();
+            }
+            current.looked = Stopwatch::start();
+        }
+        let this = self.clone();
+        let read = tokio::task::spawn_blocking(move || this.read_again()).await;
+        if let Err(fault) = read {
+            warn!(target = self.name, %fault, "the files of a target were not read again");
+        }
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).sender.clone()
+    }
+
+    fn read_again(&self) {
+        let origin = {
+            let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            current.target.origin.clone()
+        };
+        let made = origin.read_again().and_then(|target| {
+            let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            if target == current.target {
+                return Ok(None);
+            }
+            drop(current);
+            Sender::new(&target).map(|sender| Some((target, Arc::new(sender))))
+        });
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        match made {
+            Ok(None) => current.fault = None,
+            Ok(Some((target, sender))) => {
+                info!(target = self.name, "its files have changed: they are in use now");
+                (current.target, current.sender, current.fault) = (target, sender, None);
+            }
+            Err(fault) => {
+                if current.fault.as_ref() != Some(&fault) {
+                    warn!(
+                        target = self.name,
+                        fault,
+                        "its files have changed and cannot be used: what they held before is in use"
+                    );
+                }
+                current.fault = Some(fault);
+            }
+        }
+    }
+}

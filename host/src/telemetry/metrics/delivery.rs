@@ -1,0 +1,136 @@
+//! What the journal and the targets' queues count.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use super::{Counters, Counts, Labels, Metrics, label};
+
+/// From a millisecond to about half a minute.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 15))
+}
+
+/// What there is to count.
+pub(super) struct Delivery {
+    deliveries: Counters<2>,
+    attempts: Family<Labels<2>, Histogram, fn() -> Histogram>,
+    queue: Counts<1>,
+    queue_bytes: Counts<1>,
+    pace: Counts<1>,
+    broken: Counts<1>,
+    disabled: Counts<1>,
+    commits: Histogram,
+    committed: Counter,
+    journal_bytes: Gauge,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            deliveries: Family::default(),
+            attempts: Family::new_with_constructor(seconds),
+            queue: Family::default(),
+            queue_bytes: Family::default(),
+            pace: Family::default(),
+            broken: Family::default(),
+            disabled: Family::default(),
+            commits: seconds(),
+            committed: Counter::default(),
+            journal_bytes: Gauge::default(),
+        }
+    }
+}
+
+impl Delivery {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        let deliveries = self.deliveries.clone();
+        registry.register("deliveries", "Deliveries that are settled: sent or dead", deliveries);
+        let attempts = self.attempts.clone();
+        registry.register(
+            "delivery_attempt_seconds",
+            "How long attempts to deliver took",
+            attempts,
+        );
+        registry.register("target_queue", "Deliveries that wait for a target", self.queue.clone());
+        let bytes = self.queue_bytes.clone();
+        registry.register("target_queue_bytes", "Bytes that wait for a target", bytes);
+        let pace = self.pace.clone();
+        registry.register("target_concurrency", "Deliveries that may be under way at once", pace);
+        registry.register(
+            "target_left_alone",
+            "1 while a receiver fails and is only tried now and then, else 0",
+            self.broken.clone(),
+        );
+        registry.register(
+            "target_disabled",
+            "1 while a target is disabled, for its receiver said that it is gone, else 0",
+            self.disabled.clone(),
+        );
+        let commits = self.commits.clone();
+        registry.register(
+            "journal_commit_seconds",
+            "How long commits of the journal took",
+            commits,
+        );
+        let committed = self.committed.clone();
+        registry.register(
+            "journal_orders",
+            "What the commits of the journal consisted of",
+            committed,
+        );
+        let bytes = self.journal_bytes.clone();
+        registry.register("journal_bytes", "Bytes of the journal that are in use", bytes);
+    }
+}
+
+impl Metrics {
+    /// Counts deliveries that are settled; the outcome is sent or dead.
+    pub fn delivery(&self, target: &str, outcome: &str, count: u64) {
+        let labels = [label("target", target), label("outcome", outcome)];
+        self.delivery.deliveries.get_or_create(&labels).inc_by(count);
+    }
+
+    /// Counts an attempt that took so many seconds.
+    pub fn attempt(&self, target: &str, outcome: &str, seconds: f64) {
+        let labels = [label("target", target), label("outcome", outcome)];
+        self.delivery.attempts.get_or_create(&labels).observe(seconds);
+    }
+
+    /// Says what waits for a target.
+    pub fn target_queue(&self, target: &str, deliveries: u64, bytes: u64) {
+        let set = |family: &Counts<1>, value: u64| {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            family.get_or_create(&[label("target", target)]).set(value);
+        };
+        set(&self.delivery.queue, deliveries);
+        set(&self.delivery.queue_bytes, bytes);
+    }
+
+    /// Says how many deliveries to a target may be under way, and whether it is left alone.
+    pub fn target_pace(&self, target: &str, limit: usize, is_left_alone: bool) {
+        let labels = [label("target", target)];
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.delivery.pace.get_or_create(&labels).set(limit);
+        self.delivery.broken.get_or_create(&labels).set(i64::from(is_left_alone));
+    }
+
+    /// Says whether a target is disabled.
+    pub fn target_disabled(&self, target: &str, is_disabled: bool) {
+        let labels = [label("target", target)];
+        self.delivery.disabled.get_or_create(&labels).set(i64::from(is_disabled));
+    }
+
+    /// Counts a commit of so many orders, which took so many seconds.
+    pub fn commit(&self, orders: usize, seconds: f64) {
+        self.delivery.commits.observe(seconds);
+        self.delivery.committed.inc_by(orders as u64);
+    }
+
+    /// Says how much of the journal is in use.
+    pub fn journal_bytes(&self, bytes: i64) {
+        self.delivery.journal_bytes.set(bytes);
+    }
+}
