@@ -12,5 +12,6 @@ mod gaps;
 mod harness;
 mod invariants;
 mod isolation;
+mod receivers;
 mod record;
 mod support;

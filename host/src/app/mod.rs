@@ -126,6 +126,13 @@ pub struct RunSummary {
     pub targets: BTreeMap<String, Delivered>,
 }
 
+impl RunSummary {
+    /// Deliveries that wait in the journal for the next run.
+    fn left(&self) -> u64 {
+        self.targets.values().map(|delivered| delivered.left).sum()
+    }
+}
+
 /// Runs the service until its source is exhausted or it is told to stop, and drains it; told to stop,
 /// it drains for so long and no longer. What is not delivered by then waits in the journal.
 ///
@@ -173,7 +180,8 @@ impl Parts {
         let signals = service.stop.on_signals().map_err(system)?;
         let has_cluster = matches!(source.kind, SourceKind::Kubernetes(_));
         let vitals = Arc::new(Vitals::new(has_cluster));
-        let (closed, leave) = (CancellationToken::new(), CancellationToken::new());
+        let token = CancellationToken::new;
+        let (closed, leave, abandon) = (token(), token(), token());
         let admin = match &config.admin {
             Some(listen) => Some(admin::bind(listen).await?),
             None => None,
@@ -222,6 +230,7 @@ impl Parts {
                 metrics: metrics.clone(),
                 closed: closed.clone(),
                 leave: leave.clone(),
+                abandon: abandon.clone(),
             };
             deliveries.spawn(async move { (name, queue.run().await) });
         }
@@ -244,22 +253,33 @@ impl Parts {
             tokio::task::spawn_blocking(move || decide(middle, &source, live, &runtime, &stop));
         let ends = Ends { closed: closed.clone(), leave: leave.clone(), keeps };
         let work = ends.finish(middle, &mut deliveries, service);
+        let late = async {
+            drain_deadline(service, &leave, keeps).await;
+            // A writer that waits for room on its disk, and a middle that waits for it, end too.
+            handle.give_up();
+            abandon.cancel();
+            tokio::time::sleep(ABANDON).await;
+        };
         let outcome = tokio::select! {
             outcome = work => outcome,
-            () = drain_deadline(service, &leave, keeps) => Err(RunError::NotDrained(service.drain)),
+            () = late => Err(RunError::NotDrained(service.drain)),
         };
         deliveries.shutdown().await;
-        // A writer that waits for room on its disk, and a middle that waits for it, end too.
         handle.give_up();
         closed.cancel();
         signals.abort();
         let outcome = match outcome {
-            Err(RunError::NotDrained(_)) if keeps => {
-                info!("told to stop: what is not delivered waits in the journal");
-                Ok(RunSummary::default())
+            Err(RunError::NotDrained(_)) if keeps => Ok(RunSummary::default()),
+            Ok(summary) if !keeps && abandon.is_cancelled() && summary.left() > 0 => {
+                Err(RunError::NotDrained(service.drain))
             }
             outcome => outcome,
         };
+        if let Ok(summary) = &outcome
+            && summary.left() > 0
+        {
+            info!(left = summary.left(), "what is not delivered waits in the journal");
+        }
         let ended = tokio::task::spawn_blocking(move || handle.close()).await;
         match (outcome, ended) {
             (Ok(summary), Ok(ended)) => ended.map(|()| summary).map_err(RunError::from),

@@ -63,4 +63,6 @@ pub struct Queue {
     pub closed: CancellationToken,
     /// What fails from now on waits for the next run instead of for its next attempt.
     pub leave: CancellationToken,
+    /// The time is over: what is under way waits for the next run too.
+    pub abandon: CancellationToken,
 }

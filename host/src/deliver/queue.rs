@@ -39,6 +39,7 @@ struct Work {
     has_more: bool,
     is_open: bool,
     is_leaving: bool,
+    is_abandoned: bool,
     is_disabled: bool,
 }
 
@@ -58,6 +59,7 @@ impl Queue {
             has_more: true,
             is_open: true,
             is_leaving: false,
+            is_abandoned: false,
             is_disabled: false,
             queue: self,
         };
@@ -102,7 +104,7 @@ impl Work {
 
     /// Begins as many attempts as may begin.
     async fn begin(&mut self) -> Result<(), JournalError> {
-        if self.is_disabled {
+        if self.is_disabled || self.is_abandoned {
             return Ok(());
         }
         let now = Stopwatch::instant();
@@ -144,6 +146,9 @@ impl Work {
 
     /// Whether it is over: nothing under way, and nothing that may begin.
     fn has_ended(&self) -> bool {
+        if self.is_abandoned {
+            return true;
+        }
         let may_begin = self.line.has_fresh() || self.has_more;
         let is_stuck = self.is_disabled || self.breaker.is_open() || !may_begin;
         let is_empty = self.line.is_empty() && !self.has_more;
@@ -175,6 +180,10 @@ impl Work {
                 self.has_more = true;
             }
             () = self.queue.leave.cancelled(), if !self.is_leaving => self.is_leaving = true,
+            () = self.queue.abandon.cancelled(), if !self.is_abandoned => {
+                self.under_way.abort_all();
+                self.is_abandoned = true;
+            }
             Some(done) = self.under_way.join_next() => match done {
                 Ok(done) => self.judge(done).await?,
                 // An attempt does not panic; if one did, what it held must not be lost in memory.

@@ -1,0 +1,68 @@
+//! Receivers that misbehave, and how they and the service know each other.
+
+mod secrets;
+mod sick;
+mod tls;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use klaxon::model::clock::Stopwatch;
+use serde_json::{Value, json};
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+use crate::fake_api::FakeApi;
+use crate::support::live::Site;
+use crate::support::module;
+
+pub(crate) fn pod(name: &str, step: usize) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "a", "labels": {"step": step.to_string()}},
+        "spec": {"containers": []}, "status": {"phase": "Running"}})
+}
+
+/// A service whose witness reports to the targets.
+pub(crate) fn site(api: &FakeApi, targets: Value) -> Site {
+    let names: Vec<&String> = targets.as_object().unwrap().keys().collect();
+    let rule = json!({"name": "witness", "module": module("witness"), "targets": names});
+    Site::new(|folder| api.kubeconfig(folder)).rules(vec![rule]).targets(targets)
+}
+
+pub(crate) fn webhook(url: &str) -> Value {
+    json!({"webhook": {"url": url, "allow": ["loopback"]}})
+}
+
+/// `name change` of a delivery's pod.
+pub(crate) fn sight(request: &Request) -> String {
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    format!("{} {}", body["name"].as_str().unwrap(), body["change"].as_str().unwrap())
+}
+
+/// A receiver that answers as a function says, and remembers what it took.
+pub(crate) async fn receiver(
+    answer: impl Fn(&Request) -> u16 + Send + Sync + 'static,
+) -> (MockServer, Arc<Mutex<Vec<String>>>) {
+    let server = MockServer::start().await;
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let remembered = taken.clone();
+    let respond = move |request: &Request| {
+        let status = answer(request);
+        if status < 300 {
+            remembered.lock().unwrap().push(sight(request));
+        }
+        ResponseTemplate::new(status)
+    };
+    Mock::given(method("POST")).respond_with(respond).mount(&server).await;
+    (server, taken)
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn wait(what: &str, is_so: impl Fn() -> bool) {
+    let since = Stopwatch::start();
+    while !is_so() {
+        assert!(since.elapsed() < Duration::from_secs(30), "{what}: it never came to that");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
