@@ -7,6 +7,7 @@ mod classify;
 mod cli;
 mod cluster;
 mod delivery;
+mod durability;
 mod fake_api;
 mod gaps;
 mod harness;
