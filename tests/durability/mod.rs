@@ -1,6 +1,5 @@
 //! What is on disk, and when: the service as a process, its system calls watched or made to fail.
 
-mod damage;
 mod disk;
 mod order;
 

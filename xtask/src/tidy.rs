@@ -81,6 +81,7 @@ const EDGES: [(&str, &[&str]); 22] = [
             "app",
             "route",
             "source",
+            "journal",
         ],
     ),
     ("main", &["cli"]),

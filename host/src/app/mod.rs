@@ -14,10 +14,12 @@
 
 mod capture;
 mod cluster;
+mod ends;
 mod health;
 mod live;
 mod middle;
 mod place;
+mod queues;
 mod replayed;
 mod report;
 mod stop;
@@ -26,13 +28,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinSet};
-use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::info;
 
 use crate::admin::{self, AdminError};
 use crate::config::{Config, Source, SourceKind};
-use crate::deliver::{Delivered, Queue};
+use crate::deliver::Delivered;
 use crate::engine::Options;
 use crate::journal::{Journal, JournalError};
 use crate::model::Origin;
@@ -41,10 +41,10 @@ use crate::policy::Targets;
 use crate::source::kubernetes::Timing;
 use crate::source::kubernetes::sign_in::SignInError;
 use crate::stream::StreamError;
-use crate::targets::Endpoint;
 
 pub use capture::{Capture, Captured};
 pub use cluster::{lease_rights, rights_of, served_rights, signed_in};
+use ends::Ends;
 use health::Vitals;
 use middle::Middle;
 use place::JournalFolder;
@@ -180,15 +180,14 @@ impl Parts {
         let signals = service.stop.on_signals().map_err(system)?;
         let has_cluster = matches!(source.kind, SourceKind::Kubernetes(_));
         let vitals = Arc::new(Vitals::new(has_cluster));
-        let token = CancellationToken::new;
-        let (closed, leave, abandon) = (token(), token(), token());
+        let ends = Ends { keeps, ..Ends::default() };
         let admin = match &config.admin {
             Some(listen) => Some(admin::bind(listen).await?),
             None => None,
         };
         if let Some(admin) = admin {
             info!(address = %admin.address(), "admin server");
-            let until = closed.clone();
+            let until = ends.closed.clone();
             let serving = admin.serve(vitals.clone(), async move { until.cancelled().await });
             tokio::spawn(serving);
         }
@@ -211,29 +210,10 @@ impl Parts {
             }
             SourceKind::Replay(_) => None,
         };
-        let mut queues = Vec::new();
-        for (name, target) in &config.targets {
-            let endpoint = Endpoint::new(name, target)
-                .map_err(|why| RunError::Target { name: name.clone(), why })?;
-            queues.push((name.clone(), Arc::new(endpoint), journal.outbox(name)?));
-        }
+        let ready = queues::ready(&config.targets, &journal)?;
         let metrics = vitals.metrics();
         let (handle, bells) = journal.start(config.targets, &config.journal, metrics.clone())?;
-        let mut deliveries = JoinSet::new();
-        for (name, endpoint, outbox) in queues {
-            let queue = Queue {
-                bell: bells.get(&name).cloned().unwrap_or_default(),
-                name: name.clone(),
-                endpoint,
-                outbox,
-                journal: handle.clone(),
-                metrics: metrics.clone(),
-                closed: closed.clone(),
-                leave: leave.clone(),
-                abandon: abandon.clone(),
-            };
-            deliveries.spawn(async move { (name, queue.run().await) });
-        }
+        let mut deliveries = queues::start(ready, &bells, &handle, &metrics, &ends);
         info!(
             cluster = config.cluster,
             source = source.name,
@@ -251,13 +231,12 @@ impl Parts {
         let runtime = tokio::runtime::Handle::current();
         let middle =
             tokio::task::spawn_blocking(move || decide(middle, &source, live, &runtime, &stop));
-        let ends = Ends { closed: closed.clone(), leave: leave.clone(), keeps };
         let work = ends.finish(middle, &mut deliveries, service);
         let late = async {
-            drain_deadline(service, &leave, keeps).await;
+            ends.deadline(service).await;
             // A writer that waits for room on its disk, and a middle that waits for it, end too.
             handle.give_up();
-            abandon.cancel();
+            ends.abandon.cancel();
             tokio::time::sleep(ABANDON).await;
         };
         let outcome = tokio::select! {
@@ -266,11 +245,11 @@ impl Parts {
         };
         deliveries.shutdown().await;
         handle.give_up();
-        closed.cancel();
+        ends.closed.cancel();
         signals.abort();
         let outcome = match outcome {
             Err(RunError::NotDrained(_)) if keeps => Ok(RunSummary::default()),
-            Ok(summary) if !keeps && abandon.is_cancelled() && summary.left() > 0 => {
+            Ok(summary) if !keeps && ends.abandon.is_cancelled() && summary.left() > 0 => {
                 Err(RunError::NotDrained(service.drain))
             }
             outcome => outcome,
@@ -287,80 +266,6 @@ impl Parts {
             (Err(fault), _) => Err(fault),
         }
     }
-}
-
-/// How a run ends.
-struct Ends {
-    closed: CancellationToken,
-    leave: CancellationToken,
-    keeps: bool,
-}
-
-type Queues = JoinSet<(String, Result<Delivered, JournalError>)>;
-
-impl Ends {
-    /// Waits for what is decided, and then for its deliveries. A queue that ends before its time ends
-    /// the service: what it should deliver would wait in silence.
-    async fn finish(
-        self,
-        mut middle: tokio::task::JoinHandle<(RunSummary, Option<RunError>)>,
-        deliveries: &mut Queues,
-        service: &Service,
-    ) -> Result<RunSummary, RunError> {
-        let ended =
-            |what: &str, fault: JoinError| RunError::System(format!("{what} ended: {fault}"));
-        let mut early = None;
-        let (mut summary, fault) = loop {
-            tokio::select! {
-                decided = &mut middle => break decided.map_err(|fault| ended("the middle", fault))?,
-                Some(done) = deliveries.join_next() => {
-                    let fault = match done {
-                        Ok((name, Ok(_))) => RunError::System(format!("target {name} ended")),
-                        Ok((_, Err(fault))) => fault.into(),
-                        Err(fault) => ended("a target", fault),
-                    };
-                    error!(%fault, "deliveries have ended: the service ends too");
-                    early = early.or(Some(fault));
-                    service.stop.stop();
-                }
-            }
-        };
-        let fault = early.or(fault);
-        self.closed.cancel();
-        if fault.is_some() && self.keeps {
-            self.leave.cancel();
-        }
-        // What was decided before a fault is delivered all the same, within the time to drain.
-        let drained = self.drain(deliveries, &mut summary);
-        let drained = match &fault {
-            Some(_) => tokio::time::timeout(service.drain, drained).await.unwrap_or(Ok(())),
-            None => drained.await,
-        };
-        fault.map_or_else(|| drained.map(|()| summary), Err)
-    }
-
-    async fn drain(
-        &self,
-        deliveries: &mut Queues,
-        summary: &mut RunSummary,
-    ) -> Result<(), RunError> {
-        while let Some(done) = deliveries.join_next().await {
-            let (name, delivered) =
-                done.map_err(|fault| RunError::System(format!("a target ended: {fault}")))?;
-            summary.targets.insert(name, delivered?);
-        }
-        Ok(())
-    }
-}
-
-/// Over when the service was told to stop and its time to drain is up. Where the journal stays, what
-/// fails from then on is left for the next run at once.
-async fn drain_deadline(service: &Service, leave: &CancellationToken, keeps: bool) {
-    service.stop.told().await;
-    if keeps {
-        leave.cancel();
-    }
-    tokio::time::sleep(service.drain).await;
 }
 
 /// Runs on a thread of its own: takes what the source yields, decides, and hands it to the journal.

@@ -5,6 +5,8 @@ mod cluster;
 mod config;
 mod exit;
 #[cfg(feature = "serve")]
+mod journal;
+#[cfg(feature = "serve")]
 mod live;
 mod record;
 mod replay;
@@ -82,6 +84,10 @@ enum Command {
     /// Check a configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Look into the journal: verdicts, deliveries, dead letters, gaps and what was set aside
+    #[cfg(feature = "serve")]
+    #[command(after_help = journal::HELP)]
+    Journal(journal::JournalArguments),
     /// Print a JSON Schema, so that editors complete and check files
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
@@ -215,6 +221,8 @@ pub fn main() -> ExitCode {
         Command::Test(arguments) => test::test(arguments),
         Command::Rule(command) => rule::rule(command),
         Command::Config(command) => config::config(command),
+        #[cfg(feature = "serve")]
+        Command::Journal(arguments) => journal::journal(&arguments),
         Command::Schema(command) => schema::schema(&command),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -18,6 +18,9 @@ use crate::targets::{Attempt, Blame, Delivery, Trouble};
 /// Most deliveries that are read at once.
 const READ: usize = 256;
 
+/// Of a delivery that is not what was decided any longer.
+const DAMAGED: &str = "its body in the journal is damaged";
+
 /// An attempt that has ended.
 struct Done {
     waiting: Waiting,
@@ -128,11 +131,19 @@ impl Work {
         let numbers: Vec<i64> = taken.iter().map(|waiting| waiting.number).collect();
         let mut found = self.ask(move |outbox| outbox.bodies(&numbers)).await?;
         for waiting in taken {
-            let Some(delivery) = found.remove(&waiting.number) else {
+            let delivery = match found.remove(&waiting.number) {
+                Some(Some(delivery)) => delivery,
+                Some(None) => {
+                    self.breaker.not_probed(now);
+                    self.bury(&waiting, None, DAMAGED.to_owned(), None).await?;
+                    continue;
+                }
                 // A newer one took its place, or somebody took it out.
-                self.line.settled(&waiting.order);
-                self.breaker.not_probed(now);
-                continue;
+                None => {
+                    self.breaker.not_probed(now);
+                    self.line.settled(&waiting.order);
+                    continue;
+                }
             };
             let endpoint = self.queue.endpoint.clone();
             self.under_way.spawn(async move {
@@ -250,7 +261,7 @@ impl Work {
             }
             Attempt::Refused { why } => {
                 self.breaker.not_probed(now);
-                self.bury(&waiting, &delivery, why, None).await
+                self.bury(&waiting, Some(&delivery), why, None).await
             }
             Attempt::Retry(trouble) => {
                 self.failed(&trouble, began, now);
@@ -288,7 +299,7 @@ impl Work {
         let wait = Backoff::nth(WAITS, waiting.attempts, after);
         let tried_for = wall.millis_since(since).max(0).unsigned_abs();
         if Duration::from_millis(tried_for).saturating_add(wait) > self.queue.endpoint.retry_for() {
-            return self.bury(&waiting, delivery, why, response).await;
+            return self.bury(&waiting, Some(delivery), why, response).await;
         }
         let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
         warn!(
@@ -312,14 +323,19 @@ impl Work {
     async fn bury(
         &mut self,
         waiting: &Waiting,
-        delivery: &Delivery,
+        delivery: Option<&Delivery>,
         why: String,
         response: Option<String>,
     ) -> Result<(), JournalError> {
         self.total.dead += 1;
         error!(
-            id = %delivery.id, target = self.queue.name, code = delivery.code,
-            why, response, "delivery given up: it is a dead letter now"
+            number = waiting.number,
+            id = delivery.map(|one| one.id.as_str()),
+            target = self.queue.name,
+            code = delivery.map(|one| one.code.as_str()),
+            why,
+            response,
+            "delivery given up: it is a dead letter now"
         );
         self.settle(waiting, SettledAs::Dead { why, response }).await
     }

@@ -13,6 +13,7 @@
 //! of their own. `schema.rs` documents the tables, for people who look with `sqlite3`.
 
 mod handle;
+pub mod inspect;
 mod load;
 mod outbox;
 mod outgoing;
@@ -20,6 +21,7 @@ mod room;
 mod rows;
 mod schema;
 mod sweep;
+pub mod wal;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -30,6 +32,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use tokio::sync::Notify;
+use tracing::{error, info};
 
 use crate::config::{self, Target};
 use crate::model::Timestamp;
@@ -40,6 +43,7 @@ pub use load::{Loaded, SavedWatch};
 pub use outbox::{Outbox, Waiting};
 pub use outgoing::{Settled, SettledAs};
 pub use rows::{Cursor, Group, Progress};
+use wal::Wal;
 
 /// The file's name in the journal's folder.
 const FILE: &str = "klaxon.db";
@@ -141,11 +145,13 @@ impl Journal {
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| JournalError::Locked { path: folder.to_owned() })?;
         let path = folder.join(FILE);
+        // Before SQLite reads it: what it does not count it overwrites.
+        let is_doubtful = look_at_log(&path).map_err(fail)?;
         let mut connection = Connection::open(&path)?;
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        check(&connection)?;
+        check(&connection, is_doubtful)?;
         schema::migrate(&mut connection)?;
         let (id, is_new) = identity(&connection)?;
         Ok(Self { path, connection, lock, id, is_new })
@@ -204,10 +210,36 @@ impl Journal {
     }
 }
 
-/// A look at the file's structure; a crash leaves none of what this finds.
-fn check(connection: &Connection) -> Result<(), JournalError> {
+/// Tells what SQLite passes over in silence when it reads its log. Returns whether something that was
+/// committed may be missing.
+fn look_at_log(path: &Path) -> std::io::Result<bool> {
+    let Some(log) = wal::read(path)? else { return Ok(false) };
+    let Wal { commits, tail, .. } = log;
+    if log.may_lack_commits() {
+        error!(
+            commits,
+            ignored_bytes = tail.bytes,
+            damaged_frames = tail.torn,
+            damaged_commits = tail.torn_commits,
+            strange_frames = tail.strange,
+            "the journal's log is damaged behind its last whole commit: what came after it is lost, unless the power went while it was written; the watches go on from that commit"
+        );
+    } else if log.is_suspicious() {
+        info!(
+            commits,
+            ignored_bytes = tail.bytes,
+            "the journal's log ends in a commit that was not completed: it is ignored"
+        );
+    }
+    Ok(log.may_lack_commits())
+}
+
+/// A look at the file's structure, a `thorough` one at its content too; a crash leaves none of what this
+/// finds.
+fn check(connection: &Connection, thorough: bool) -> Result<(), JournalError> {
+    let pragma = if thorough { "PRAGMA integrity_check(1)" } else { "PRAGMA quick_check(1)" };
     let verdict: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .query_row(pragma, [], |row| row.get(0))
         .map_err(|fault| JournalError::Damaged(fault.to_string()))?;
     if verdict == "ok" { Ok(()) } else { Err(JournalError::Damaged(verdict)) }
 }

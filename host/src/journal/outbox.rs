@@ -79,21 +79,25 @@ impl Outbox {
         Ok(rows.next().map(|first| (first, rows.next().map(|behind| behind.number))))
     }
 
-    /// The deliveries of these numbers that still wait.
+    /// The deliveries of these numbers that still wait; none of one that the disk has damaged.
     ///
     /// # Errors
     /// Where the journal cannot be read.
-    pub fn bodies(&self, numbers: &[i64]) -> Result<HashMap<i64, Delivery>, JournalError> {
+    pub fn bodies(&self, numbers: &[i64]) -> Result<HashMap<i64, Option<Delivery>>, JournalError> {
         let connection = self.connection();
         let mut select = connection.prepare_cached(
-            "SELECT d.id, v.rule, d.key, v.code, d.body, d.delta \
+            "SELECT d.id, v.rule, d.key, v.code, d.body, d.delta, d.hash \
              FROM deliveries d JOIN verdicts v ON v.n = d.verdict \
              WHERE d.n = ?1 AND d.state = 'pending'",
         )?;
         let mut found = HashMap::with_capacity(numbers.len());
         for number in numbers {
-            if let Some(one) = select.query_row([number], |row| self.delivery(row)).optional()? {
-                found.insert(*number, one);
+            let read = |row: &Row<'_>| Ok((self.delivery(row)?, row.get(6)?));
+            let row: Option<(Delivery, Option<i64>)> =
+                select.query_row([number], read).optional()?;
+            if let Some((delivery, hash)) = row {
+                let is_whole = hash.is_none_or(|hash| hash == outgoing::hash(&delivery));
+                found.insert(*number, is_whole.then_some(delivery));
             }
         }
         Ok(found)

@@ -108,8 +108,8 @@ impl Outgoing<'_, '_> {
             .to
             .prepare_cached(
                 "INSERT OR IGNORE INTO deliveries \
-                 (id, verdict, target, key, body, delta, state, made_at, settled_at, reason) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 (id, verdict, target, key, body, delta, state, made_at, settled_at, reason, hash) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .execute(params![
                 delivery.id.as_str(),
@@ -121,7 +121,8 @@ impl Outgoing<'_, '_> {
                 state,
                 now,
                 settled_at,
-                dead
+                dead,
+                hash(delivery)
             ])?;
         match (added, dead) {
             (0, _) => {}
@@ -243,6 +244,14 @@ impl Outgoing<'_, '_> {
 
 fn bytes(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+/// Of what a receiver will see.
+pub(super) fn hash(delivery: &Delivery) -> i64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(delivery.id.as_str().as_bytes()).update(&delivery.body);
+    let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+    i64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// Why a target is disabled, if it is.

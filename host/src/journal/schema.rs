@@ -131,7 +131,8 @@ CREATE TABLE deliveries_2 (
   next_at INTEGER,                -- not to be tried before
   settled_at INTEGER,
   reason TEXT,                    -- of the last failure
-  response TEXT                   -- the beginning of what the receiver said last
+  response TEXT,                  -- the beginning of what the receiver said last
+  hash INTEGER                    -- of id and body: a damaged one is not sent
 ) STRICT;
 INSERT INTO deliveries_2 (n, id, verdict, target, key, body, delta, state, made_at, settled_at, reason)
   SELECT n, id, verdict, target, key, body, delta, state, made_at, settled_at, reason FROM deliveries;
@@ -139,7 +140,9 @@ DROP TABLE deliveries;
 ALTER TABLE deliveries_2 RENAME TO deliveries;
 CREATE INDEX deliveries_pending ON deliveries (target, n) WHERE state = 'pending';
 CREATE INDEX deliveries_key ON deliveries (target, key, n) WHERE state = 'pending';
-CREATE INDEX deliveries_settled ON deliveries (settled_at) WHERE state <> 'pending';
+-- Who counts deliveries by target and state reads this index and no body.
+CREATE INDEX deliveries_settled ON deliveries (settled_at, target, state) WHERE state <> 'pending';
+CREATE INDEX deliveries_dead ON deliveries (n) WHERE state = 'dead';
 CREATE INDEX deliveries_verdict ON deliveries (verdict);
 
 CREATE TABLE targets (
@@ -153,9 +156,11 @@ CREATE TABLE refusals (
   verdict INTEGER NOT NULL REFERENCES verdicts (n),
   target TEXT NOT NULL,           -- as the rule named it
   time INTEGER NOT NULL,
-  reason TEXT NOT NULL
+  reason TEXT NOT NULL,
+  retry INTEGER NOT NULL DEFAULT 0  -- 1: an operator asks for it again
 ) STRICT;
 CREATE INDEX refusals_verdict ON refusals (verdict);
+CREATE INDEX refusals_retry ON refusals (n) WHERE retry = 1;
 
 CREATE TABLE state_2 (
   rule TEXT NOT NULL,
@@ -186,6 +191,9 @@ CREATE TABLE incidents (
   PRIMARY KEY (rule, code, key)
 ) STRICT, WITHOUT ROWID;
 "];
+
+/// The version of the schema that this program writes.
+pub(super) const VERSION: usize = MIGRATIONS.len();
 
 /// Makes the tables, or brings an older file up to date.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), JournalError> {

@@ -1,6 +1,6 @@
 //! Removes what is settled and old.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::JournalError;
 use crate::model::Timestamp;
@@ -25,7 +25,7 @@ pub(super) fn sweep(
     now: Timestamp,
 ) -> Result<usize, JournalError> {
     let end = now.as_millis().saturating_sub(retention.millis);
-    let transaction = connection.transaction()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute(
         "DELETE FROM deliveries WHERE n IN (SELECT n FROM deliveries \
          WHERE state <> 'pending' AND settled_at < ?1 LIMIT ?2)",
@@ -46,7 +46,7 @@ pub(super) fn sweep(
 /// Makes room where there is none: what was sent goes, however young, the oldest first. Returns how many
 /// rows went.
 pub(super) fn make_room(connection: &mut Connection) -> Result<usize, JournalError> {
-    let transaction = connection.transaction()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let removed = transaction.execute(
         "DELETE FROM deliveries WHERE n IN (SELECT n FROM deliveries \
          WHERE state IN ('sent', 'superseded') ORDER BY n LIMIT ?1)",

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{Notify, mpsc};
 use tracing::{error, info, warn};
 
@@ -234,7 +234,10 @@ impl Writer {
             return Ok(written);
         }
         let began = Stopwatch::start();
-        let transaction = self.connection.transaction()?;
+        // From the beginning for writing: an operator's command that writes is waited for, which SQLite does
+        // not do for a reader that becomes a writer.
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut out = Outgoing {
             to: &transaction,
             targets: &self.targets,

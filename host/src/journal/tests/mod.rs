@@ -1,5 +1,6 @@
 //! The journal on a real file.
 
+mod damage;
 mod outgoing;
 
 use std::collections::BTreeMap;

@@ -48,7 +48,7 @@ fn an_equal_verdict_is_delivered_once_and_what_is_settled_is_not_delivered_again
     let left = outbox.next(0, 10).unwrap();
     assert_eq!(left.len(), 1);
     assert_eq!(left[0], pending[2]);
-    let of = |number: i64| outbox.bodies(&[number]).unwrap().remove(&number);
+    let of = |number: i64| outbox.bodies(&[number]).unwrap().remove(&number).map(Option::unwrap);
     assert!(of(pending[1].number).is_none(), "it waits no longer");
     assert!(of(pending[2].number).unwrap().body.ends_with(b"\n"));
 }

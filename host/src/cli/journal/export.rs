@@ -1,0 +1,176 @@
+//! `klaxon journal export`.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::arguments::FilterArguments;
+use super::place::Place;
+use super::table::some;
+use super::{Exit, Fault, line, say};
+use crate::journal::inspect::{
+    self, Filter, GapRow, InspectError, Letter, Numbered, Quarantined, Reader, State, VerdictRow,
+};
+use crate::model::clock;
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArguments {
+    /// What to write
+    #[arg(value_enum)]
+    what: What,
+    #[command(flatten)]
+    filter: FilterArguments,
+    /// In this state: pending, sent, dead or superseded
+    #[arg(long, value_name = "STATE", value_parser = super::arguments::state)]
+    state: Option<State>,
+    /// Where to [default: stdout]
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// What can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// What rules decided, as `klaxon replay` prints it.
+    Verdicts,
+    /// Deliveries with their bodies.
+    Deliveries,
+    /// Deliveries that were given up, with their bodies.
+    Dead,
+    /// Spans that are not provably complete.
+    Gaps,
+    /// Events on which a rule failed, and objects that could not be read, as a stream.
+    Quarantine,
+}
+
+pub(super) fn export(place: &Place, arguments: &ExportArguments) -> Result<Exit, Fault> {
+    let reader = place.reader()?;
+    if let Some(path) = &arguments.out {
+        let lines = to_file(&reader, arguments, path).map_err(|fault| fault.of(path))?;
+        say(&format!("{}: {}", path.display(), some(lines, "line", "lines")));
+        return Ok(Exit::Success);
+    }
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    match write(&reader, arguments, &mut out) {
+        // Whoever reads may stop early, as `head` does.
+        Err(WriteFault::Io(fault)) if fault.kind() == std::io::ErrorKind::BrokenPipe => {
+            Ok(Exit::Success)
+        }
+        done => done.map(|_| Exit::Success).map_err(|fault| fault.of(Path::new("stdout"))),
+    }
+}
+
+/// The file has its name only when it is whole.
+fn to_file(reader: &Reader, arguments: &ExportArguments, path: &Path) -> Result<u64, WriteFault> {
+    let beside = path.parent().filter(|beside| !beside.as_os_str().is_empty());
+    let beside = beside.unwrap_or(Path::new("."));
+    let part = tempfile::Builder::new().prefix(".klaxon-export-").tempfile_in(beside);
+    let mut out = BufWriter::new(part.map_err(WriteFault::Io)?);
+    let lines = write(reader, arguments, &mut out)?;
+    let part = out.into_inner().map_err(|fault| WriteFault::Io(fault.into_error()))?;
+    part.persist(path).map_err(|fault| WriteFault::Io(fault.error))?;
+    Ok(lines)
+}
+
+enum WriteFault {
+    Io(std::io::Error),
+    Other(Fault),
+}
+
+impl WriteFault {
+    fn of(self, path: &Path) -> Fault {
+        match self {
+            Self::Io(fault) => Fault::failure(format!("{}: {fault}", path.display())),
+            Self::Other(fault) => fault,
+        }
+    }
+}
+
+impl From<InspectError> for WriteFault {
+    fn from(fault: InspectError) -> Self {
+        Self::Other(fault.into())
+    }
+}
+
+fn write(
+    reader: &Reader,
+    arguments: &ExportArguments,
+    out: &mut impl Write,
+) -> Result<u64, WriteFault> {
+    let mut filter = arguments.filter.filter_in(arguments.state, clock::now());
+    match arguments.what {
+        What::Verdicts => lines::<VerdictRow, _>(reader, &filter, out, line),
+        What::Deliveries => lines::<Letter, _>(reader, &filter, out, line),
+        What::Dead => {
+            filter.state = Some(State::Dead);
+            lines::<Letter, _>(reader, &filter, out, line)
+        }
+        What::Gaps => lines::<GapRow, _>(reader, &filter, out, line),
+        What::Quarantine => lines(reader, &filter, out, |row| line(&streamed(row))),
+    }
+}
+
+fn lines<T: Numbered, W: Write>(
+    reader: &Reader,
+    filter: &Filter,
+    out: &mut W,
+    line: impl Fn(&T) -> Result<String, Fault>,
+) -> Result<u64, WriteFault> {
+    let mut told = super::progress("lines".to_owned());
+    let mut count = 0;
+    inspect::each(reader, filter, |row: T| -> Result<(), WriteFault> {
+        let line = line(&row).map_err(WriteFault::Other)?;
+        out.write_all(line.as_bytes()).map_err(WriteFault::Io)?;
+        count += 1;
+        told(count);
+        Ok(())
+    })?;
+    out.flush().map_err(WriteFault::Io)?;
+    Ok(count)
+}
+
+/// A line of a stream. A Kubernetes object is an ADDED, which can be replayed; anything else gets a
+/// type of ours and no object: readers of streams skip such lines, and count them.
+#[derive(Debug, Serialize)]
+pub(super) struct Streamed<'a> {
+    at: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<Value>,
+    rule: Option<&'a str>,
+    scope: &'a str,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<Value>,
+}
+
+pub(super) fn streamed(event: &Quarantined) -> Streamed<'_> {
+    let input = serde_json::from_str(&event.input).unwrap_or_else(|_| json!(event.input));
+    let (kind, object, input) = match kubernetes_object(input) {
+        Ok(object) => ("ADDED", Some(object), None),
+        Err(input) => ("QUARANTINED", None, Some(input)),
+    };
+    let row = &event.row;
+    let (rule, scope) = (row.rule.as_deref(), row.scope.as_str());
+    Streamed { at: row.time.to_string(), kind, object, rule, scope, reason: &row.reason, input }
+}
+
+/// The input is the object where it could not be read, or where a rule failed on it and asked for its
+/// fields: then it is the document of what was read.
+fn kubernetes_object(mut input: Value) -> Result<Value, Value> {
+    let is_object = |value: &Value| {
+        value.get("metadata").is_some_and(Value::is_object)
+            && ["apiVersion", "kind"].iter().all(|key| value.get(key).is_some_and(Value::is_string))
+    };
+    if is_object(&input) {
+        return Ok(input);
+    }
+    match input.get_mut("document").filter(|document| is_object(document)) {
+        Some(document) => Ok(document.take()),
+        None => Err(input),
+    }
+}

@@ -1,0 +1,127 @@
+//! `klaxon journal ls`.
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::arguments::FilterArguments;
+use super::cells::Cells;
+use super::place::Place;
+use super::table::{some, table};
+use super::{Exit, Fault, Output, line, say};
+use crate::journal::inspect::{
+    self, DeliveryRow, Filter, GapRow, ParkedRow, QuarantineRow, Reader, RefusalRow, State,
+    StateRow, VerdictRow, WakeRow, WatchRow,
+};
+use crate::model::clock;
+
+#[derive(Debug, Args)]
+pub(super) struct LsArguments {
+    /// What to list [default: how much there is of everything]
+    #[arg(value_enum)]
+    what: Option<What>,
+    #[command(flatten)]
+    filter: FilterArguments,
+    /// In this state: pending, sent, dead or superseded
+    #[arg(long, value_name = "STATE", value_parser = super::arguments::state)]
+    state: Option<State>,
+    /// Most rows that are listed
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: u64,
+    /// How it is written; json: one object a line
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// What can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// What rules decided.
+    Verdicts,
+    /// A verdict for a target each.
+    Deliveries,
+    /// Deliveries that were given up.
+    Dead,
+    /// Spans that are not provably complete.
+    Gaps,
+    /// Events on which a rule failed, and objects that could not be read.
+    Quarantine,
+    /// Events that wait for their rule.
+    Parked,
+    /// How far each watch is.
+    Watches,
+    /// Verdicts that could not be made deliveries.
+    Refusals,
+    /// Timers of rules.
+    Wakes,
+    /// What rules remember.
+    State,
+}
+
+pub(super) fn ls(place: &Place, arguments: &LsArguments) -> Result<Exit, Fault> {
+    let now = clock::now();
+    let filter = arguments.filter.filter_in(arguments.state, now);
+    let Some(what) = arguments.what else {
+        return overview(place, arguments, &filter);
+    };
+    let dead = || match arguments.state {
+        None | Some(State::Dead) => Ok(Filter { state: Some(State::Dead), ..filter.clone() }),
+        Some(_) => {
+            Err(Fault::usage("dead letters are dead; mend: list deliveries, or leave --state"))
+        }
+    };
+    let reader = place.reader()?;
+    match what {
+        What::Verdicts => list::<VerdictRow>(&reader, &filter, arguments),
+        What::Deliveries => list::<DeliveryRow>(&reader, &filter, arguments),
+        What::Dead => list::<DeliveryRow>(&reader, &dead()?, arguments),
+        What::Gaps => list::<GapRow>(&reader, &filter, arguments),
+        What::Quarantine => list::<QuarantineRow>(&reader, &filter, arguments),
+        What::Parked => list::<ParkedRow>(&reader, &filter, arguments),
+        What::Watches => list::<WatchRow>(&reader, &filter, arguments),
+        What::Refusals => list::<RefusalRow>(&reader, &filter, arguments),
+        What::Wakes => list::<WakeRow>(&reader, &filter, arguments),
+        What::State => list::<StateRow>(&reader, &filter, arguments),
+    }
+}
+
+fn overview(place: &Place, arguments: &LsArguments, filter: &Filter) -> Result<Exit, Fault> {
+    if *filter != Filter::default() {
+        return Err(Fault::usage(
+            "filters are for one kind; mend: say what to list, such as `ls dead`",
+        ));
+    }
+    let reader = place.reader()?;
+    let overview = inspect::overview(&reader)?;
+    let text = super::overview::text(&overview, reader.path(), clock::now());
+    super::print(arguments.output, &overview, &text)?;
+    Ok(Exit::Success)
+}
+
+fn list<T: Cells + Serialize>(
+    reader: &Reader,
+    filter: &Filter,
+    arguments: &LsArguments,
+) -> Result<Exit, Fault> {
+    let page = inspect::page::<T>(reader, filter, arguments.limit)?;
+    let text = match arguments.output {
+        Output::Text => text(&page.rows),
+        Output::Json => page.rows.iter().map(line).collect::<Result<_, _>>()?,
+    };
+    crate::cli::print(&text);
+    if page.rows.is_empty() && page.more == 0 {
+        say("there is none");
+    }
+    if page.more > 0 {
+        let more = some(page.more, "more is", "more are");
+        say(&format!("{more} there; --limit N shows up to N"));
+    }
+    Ok(Exit::Success)
+}
+
+pub(super) fn text<T: Cells>(rows: &[T]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let cells: Vec<Vec<String>> = rows.iter().map(T::cells).collect();
+    table(T::HEADS, &cells)
+}

@@ -1,0 +1,83 @@
+//! Which journal is meant.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Fault;
+use crate::config::Config;
+use crate::journal::inspect::{Editor, InspectError, Reader};
+
+/// The configuration that is read unless one is named.
+const CONFIG: &str = "klaxon.yaml";
+/// Where the journal is unless the configuration says otherwise.
+const USUAL: &str = "/var/lib/klaxon";
+
+/// Which journal.
+#[derive(Debug, Args)]
+pub(super) struct PlaceArguments {
+    /// The configuration that says where the journal is [default: klaxon.yaml, if there is one]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "path")]
+    config: Option<PathBuf>,
+    /// The journal's folder
+    #[arg(long, global = true, value_name = "FOLDER")]
+    path: Option<PathBuf>,
+}
+
+/// A journal's folder, and why this one.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) folder: PathBuf,
+    why: String,
+}
+
+impl PlaceArguments {
+    pub(super) fn find(&self) -> Result<Place, Fault> {
+        if let Some(path) = &self.path {
+            return Ok(Place { folder: path.clone(), why: "as --path says".to_owned() });
+        }
+        let file = match &self.config {
+            Some(file) => file,
+            None if Path::new(CONFIG).exists() => Path::new(CONFIG),
+            None => {
+                let why = format!("the usual folder, for there is no {CONFIG} here");
+                return Ok(Place { folder: USUAL.into(), why });
+            }
+        };
+        let config = Config::read(file).map_err(|faults| {
+            Fault::usage(format!("{faults}\nmend: correct it, or name the folder with --path"))
+        })?;
+        let file = file.display();
+        Ok(match config.journal.path {
+            Some(folder) => Place { folder, why: format!("journal.path of {file}") },
+            None => {
+                let why = format!("the usual folder, for {file} has no journal.path");
+                Place { folder: USUAL.into(), why }
+            }
+        })
+    }
+}
+
+impl Place {
+    pub(super) fn reader(&self) -> Result<Reader, Fault> {
+        Reader::open(&self.folder).map_err(|fault| self.explain(fault))
+    }
+
+    pub(super) fn editor(&self) -> Result<Editor, Fault> {
+        Editor::open(&self.folder).map_err(|fault| self.explain(fault))
+    }
+
+    /// Where nothing is, the reason for looking there matters most.
+    pub(super) fn explain(&self, fault: InspectError) -> Fault {
+        match fault {
+            InspectError::Missing { path } => Fault::usage(format!(
+                "there is no journal at {} ({}); mend: name its folder with --path, or the \
+                 configuration with --config; a service that found no folder to write to says in its \
+                 log where it is",
+                path.display(),
+                self.why
+            )),
+            fault => fault.into(),
+        }
+    }
+}

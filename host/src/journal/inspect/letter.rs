@@ -1,0 +1,68 @@
+//! Deliveries with their bodies.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rusqlite::Row;
+use serde::Serialize;
+
+use super::list::{Listed, Numbered, Table};
+use super::rows::{DELIVERY, DeliveryRow};
+
+/// A delivery with its body.
+#[derive(Debug, Clone, Serialize)]
+pub struct Letter {
+    /// All but the body.
+    #[serde(flatten)]
+    pub delivery: DeliveryRow,
+    /// What is sent.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+impl Listed for Letter {
+    const TABLE: Table = Table {
+        columns: "d.n, d.id, v.id, d.target, v.rule, v.code, d.key, d.state, d.made_at, \
+                  d.attempts, d.since, d.next_at, d.settled_at, d.reason, d.response, \
+                  length(d.body), d.body",
+        ..DELIVERY
+    };
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { delivery: DeliveryRow::read(row)?, body: Body::new(row.get(16)?) })
+    }
+}
+
+impl Numbered for Letter {
+    const NUMBER: &'static str = "d.n";
+
+    fn number(&self) -> i64 {
+        self.delivery.number
+    }
+}
+
+/// What is sent, to the byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Body {
+    /// It is text.
+    #[serde(rename = "body")]
+    Text(String),
+    /// It is not, and so is written as base64.
+    #[serde(rename = "body_base64")]
+    Bytes(String),
+}
+
+impl Body {
+    fn new(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::Text(text),
+            Err(fault) => Self::Bytes(STANDARD.encode(fault.as_bytes())),
+        }
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Bytes(text) => text,
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Gaps, quarantined events and parked ones as they are shown.
+
+use rusqlite::Row;
+use serde::Serialize;
+
+use super::filter::Fields;
+use super::list::{Listed, Numbered, Table};
+use super::rows::natural;
+use crate::journal::time;
+use crate::model::Timestamp;
+
+/// A gap.
+#[derive(Debug, Clone, Serialize)]
+pub struct GapRow {
+    /// Its number.
+    pub n: i64,
+    /// The watch.
+    pub watch: String,
+    /// The kinds that it watches, separated by commas.
+    pub kinds: String,
+    /// None: all.
+    pub namespace: Option<String>,
+    /// What came before is known.
+    pub since: Timestamp,
+    /// What comes after is known.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+impl Listed for GapRow {
+    const TABLE: Table = Table {
+        what: "gaps",
+        columns: "g.n, g.watch, g.kinds, g.namespace, g.since, g.until, g.reason",
+        from: "gaps g",
+        order: "g.n DESC",
+        fields: Fields {
+            rule: None,
+            code: None,
+            target: None,
+            key: None,
+            state: None,
+            // A gap is in a period where it touches it.
+            since: Some("g.until >= ?"),
+            until: Some("g.since < ?"),
+        },
+    };
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            n: row.get(0)?,
+            watch: row.get(1)?,
+            kinds: row.get(2)?,
+            namespace: row.get(3)?,
+            since: time(row.get(4)?),
+            until: time(row.get(5)?),
+            reason: row.get(6)?,
+        })
+    }
+}
+
+impl Numbered for GapRow {
+    const NUMBER: &'static str = "g.n";
+
+    fn number(&self) -> i64 {
+        self.n
+    }
+}
+
+/// What was set aside, without the input.
+#[derive(Debug, Clone, Serialize)]
+pub struct QuarantineRow {
+    /// Its number.
+    pub n: i64,
+    /// When.
+    pub time: Timestamp,
+    /// The rule that failed on it; none: it could not be read.
+    pub rule: Option<String>,
+    /// The watch, or the event's id.
+    pub scope: String,
+    /// Why.
+    pub reason: String,
+    /// Length of the input.
+    pub bytes: u64,
+}
+
+const QUARANTINE: Table = Table {
+    what: "quarantine",
+    columns: "q.n, q.time, q.rule, q.scope, q.reason, length(q.input)",
+    from: "quarantine q",
+    order: "q.n DESC",
+    fields: Fields {
+        rule: Some("q.rule = ?"),
+        code: None,
+        target: None,
+        key: None,
+        state: None,
+        since: Some("q.time >= ?"),
+        until: Some("q.time < ?"),
+    },
+};
+
+impl Listed for QuarantineRow {
+    const TABLE: Table = QUARANTINE;
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            n: row.get(0)?,
+            time: time(row.get(1)?),
+            rule: row.get(2)?,
+            scope: row.get(3)?,
+            reason: row.get(4)?,
+            bytes: natural(row, 5)?,
+        })
+    }
+}
+
+/// What was set aside, with the input.
+#[derive(Debug, Clone, Serialize)]
+pub struct Quarantined {
+    /// All but the input.
+    #[serde(flatten)]
+    pub row: QuarantineRow,
+    /// The object as it came, or as it was read.
+    pub input: String,
+}
+
+impl Listed for Quarantined {
+    const TABLE: Table = Table {
+        columns: "q.n, q.time, q.rule, q.scope, q.reason, length(q.input), q.input",
+        ..QUARANTINE
+    };
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { row: QuarantineRow::read(row)?, input: row.get(6)? })
+    }
+}
+
+impl Numbered for Quarantined {
+    const NUMBER: &'static str = "q.n";
+
+    fn number(&self) -> i64 {
+        self.row.n
+    }
+}
+
+/// An event that waits for its rule.
+#[derive(Debug, Clone, Serialize)]
+pub struct ParkedRow {
+    /// Its number.
+    pub n: i64,
+    /// The rule.
+    pub rule: String,
+    /// The event's time.
+    pub time: Timestamp,
+    /// Its length as it is kept.
+    pub bytes: u64,
+}
+
+impl Listed for ParkedRow {
+    const TABLE: Table = Table {
+        what: "parked events",
+        columns: "p.n, p.rule, p.time, length(p.event)",
+        from: "parked p",
+        order: "p.n DESC",
+        fields: Fields {
+            rule: Some("p.rule = ?"),
+            code: None,
+            target: None,
+            key: None,
+            state: None,
+            since: Some("p.time >= ?"),
+            until: Some("p.time < ?"),
+        },
+    };
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            n: row.get(0)?,
+            rule: row.get(1)?,
+            time: time(row.get(2)?),
+            bytes: natural(row, 3)?,
+        })
+    }
+}
