@@ -16,3 +16,4 @@ mod isolation;
 mod receivers;
 mod record;
 mod support;
+mod targets;

@@ -9,6 +9,7 @@ mod anywhere;
 mod continuity;
 mod history;
 mod kinds;
+mod nats;
 mod objects;
 mod plane;
 mod rights;

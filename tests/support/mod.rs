@@ -1,6 +1,7 @@
 //! What the tests share: built rules, fixtures, and replays in process.
 
 pub(crate) mod live;
+pub(crate) mod targets;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

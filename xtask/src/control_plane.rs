@@ -13,12 +13,12 @@ use crate::workspace::{root, run_command};
 
 /// Where the modules are that pin what is built.
 const MODULE: &str = "tests/control-plane";
-/// What a program is built from; a change of any of them is another build.
+/// What most programs are built from; a change of any of them is another build of all.
 const PINS: [&str; 6] =
     ["go.mod", "go.sum", "tools.go", "kwok/go.mod", "kwok/go.sum", "kwok/tools.go"];
 /// Each program with its package. The largest is first, for it compiles most of what the others
 /// share.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
     ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
     ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
@@ -27,7 +27,11 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("etcdctl", "go.etcd.io/etcd/etcdctl/v3"),
     ("etcdutl", "go.etcd.io/etcd/etcdutl/v3"),
     ("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
+    (NATS, "github.com/nats-io/nats-server/v2"),
 ];
+/// No part of a control plane: it is built anew by itself, when its own pins change.
+const NATS: &str = "nats-server";
+const NATS_PINS: [&str; 3] = ["nats/go.mod", "nats/go.sum", "nats/tools.go"];
 /// Both say which version a program is; without a stamp it is one that clients cannot parse.
 const STAMPED: [&str; 2] = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"];
 
@@ -36,10 +40,14 @@ pub(crate) fn build() -> Result<PathBuf> {
     let home = std::env::var_os("HOME")
         .context("HOME is not set, so there is no place for what is built; mend: set it")?;
     let all = PathBuf::from(home).join(".cache/klaxon/control-plane");
-    let ours = all.join(fingerprint()?);
+    let ours = all.join(fingerprint(&PINS)?);
     let bin = ours.join("bin");
-    let missing: Vec<_> =
-        PROGRAMS.into_iter().filter(|(name, _)| !bin.join(name).exists()).collect();
+    let (stamp, nats) = (bin.join(".nats-server.pins"), fingerprint(&NATS_PINS)?);
+    let is_there = |name: &str| {
+        let is_current = || fs::read_to_string(&stamp).is_ok_and(|built| built == nats);
+        bin.join(name).exists() && (name != NATS || is_current())
+    };
+    let missing: Vec<_> = PROGRAMS.into_iter().filter(|(name, _)| !is_there(name)).collect();
     if missing.is_empty() {
         return Ok(bin);
     }
@@ -50,14 +58,15 @@ pub(crate) fn build() -> Result<PathBuf> {
     for (name, package) in missing {
         build_one(&bin, name, package, &flags)?;
     }
+    fs::write(&stamp, nats).with_context(|| stamp.display().to_string())?;
     remove_others(&all, &ours);
     Ok(bin)
 }
 
 /// 16 hex digits that stand for everything that is pinned.
-fn fingerprint() -> Result<String> {
+fn fingerprint(pins: &[&str]) -> Result<String> {
     let mut hasher = DefaultHasher::new();
-    for name in PINS {
+    for name in pins {
         let path = root().join(MODULE).join(name);
         let content = fs::read(&path).with_context(|| path.display().to_string())?;
         hasher.write_usize(content.len());
@@ -119,9 +128,11 @@ fn word_after(path: &Path, first: &str) -> Result<String> {
 #[expect(clippy::disallowed_methods, reason = "a person is told how long it took")]
 fn build_one(bin: &Path, name: &str, package: &str, flags: &str) -> Result<()> {
     let mut module = root().join(MODULE);
-    if name == "kwok" {
-        // In a module of its own: together they would choose other dependencies than alone.
-        module.push("kwok");
+    // In modules of their own: together they would choose other dependencies than alone.
+    match name {
+        "kwok" => module.push("kwok"),
+        NATS => module.push("nats"),
+        _ => {}
     }
     let unfinished = bin.join(format!(".{name}.{}", std::process::id()));
     let started = Instant::now();

@@ -19,7 +19,8 @@ use crate::model::{Limits, Narrowing};
 
 pub use secret::Secret;
 pub use target::{
-    Format, Order, Origin as TargetOrigin, Target, TargetKind, Tls, Webhook, WhenFull,
+    Format, Lines, Login, Nats, Order, Origin as TargetOrigin, Statsd, Target, TargetKind,
+    Template, Tls, Webhook, WhenFull,
 };
 
 /// A configuration that passed every check that needs no cluster and no module.

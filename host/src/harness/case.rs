@@ -446,6 +446,6 @@ fn in_full(verdict: &Verdict, places: &Places) -> String {
         verdict.key,
         verdict.title,
         verdict.payload.get().replace(['\n', '\r'], " "),
-        places.describe(&verdict.event),
+        verdict.event.as_deref().map_or_else(String::new, |event| places.describe(event)),
     )
 }

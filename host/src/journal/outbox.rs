@@ -86,7 +86,7 @@ impl Outbox {
     pub fn bodies(&self, numbers: &[i64]) -> Result<HashMap<i64, Option<Delivery>>, JournalError> {
         let connection = self.connection();
         let mut select = connection.prepare_cached(
-            "SELECT d.id, v.rule, d.key, v.code, d.body, d.delta, d.hash \
+            "SELECT d.id, v.rule, d.key, v.code, d.body, d.delta, d.hash, d.address \
              FROM deliveries d JOIN verdicts v ON v.n = d.verdict \
              WHERE d.n = ?1 AND d.state = 'pending'",
         )?;
@@ -139,6 +139,7 @@ impl Outbox {
             code: row.get(3)?,
             body: row.get(4)?,
             delta: row.get(5)?,
+            address: row.get(7)?,
         })
     }
 }

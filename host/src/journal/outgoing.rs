@@ -108,8 +108,9 @@ impl Outgoing<'_, '_> {
             .to
             .prepare_cached(
                 "INSERT OR IGNORE INTO deliveries \
-                 (id, verdict, target, key, body, delta, state, made_at, settled_at, reason, hash) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 (id, verdict, target, key, body, delta, state, made_at, settled_at, reason, hash, \
+                  address) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 delivery.id.as_str(),
@@ -122,7 +123,8 @@ impl Outgoing<'_, '_> {
                 now,
                 settled_at,
                 dead,
-                hash(delivery)
+                hash(delivery),
+                delivery.address
             ])?;
         match (added, dead) {
             (0, _) => {}
@@ -249,7 +251,9 @@ fn bytes(length: usize) -> i64 {
 /// Of what a receiver will see.
 pub(super) fn hash(delivery: &Delivery) -> i64 {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(delivery.id.as_str().as_bytes()).update(&delivery.body);
+    let address = delivery.address.as_deref().unwrap_or_default();
+    hasher.update(delivery.id.as_str().as_bytes()).update(address.as_bytes());
+    hasher.update(&delivery.body);
     let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
     i64::from_le_bytes([a, b, c, d, e, f, g, h])
 }

@@ -122,6 +122,21 @@ fn keep(to: &Transaction<'_>, change: &Keep) -> Result<(), JournalError> {
             [&**rule, &**watch],
         ),
         Keep::NoWatch(name) => run(to, "DELETE FROM watches WHERE name = ?1", [name.as_str()]),
+        Keep::Incident(incident) => run(
+            to,
+            "INSERT OR REPLACE INTO incidents (rule, code, key, record) VALUES (?1, ?2, ?3, ?4)",
+            params![
+                &*incident.rule,
+                incident.code,
+                incident.key,
+                json("an incident", &incident.record)?
+            ],
+        ),
+        Keep::NoIncident(rule, code, key) => run(
+            to,
+            "DELETE FROM incidents WHERE rule = ?1 AND code = ?2 AND key = ?3",
+            [&**rule, code.as_str(), key.as_str()],
+        ),
         Keep::History(number) => set_meta(to, "history", &number.to_string()),
     }
 }

@@ -132,7 +132,8 @@ CREATE TABLE deliveries_2 (
   settled_at INTEGER,
   reason TEXT,                    -- of the last failure
   response TEXT,                  -- the beginning of what the receiver said last
-  hash INTEGER                    -- of id and body: a damaged one is not sent
+  hash INTEGER,                   -- of id and body: a damaged one is not sent
+  address TEXT                    -- where within the target, such as a subject
 ) STRICT;
 INSERT INTO deliveries_2 (n, id, verdict, target, key, body, delta, state, made_at, settled_at, reason)
   SELECT n, id, verdict, target, key, body, delta, state, made_at, settled_at, reason FROM deliveries;

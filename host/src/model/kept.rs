@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Id, Object, Slot, Timestamp, Write};
+use super::{Id, KeptIncident, Object, Slot, Timestamp, Write};
 
 /// An object that exists, as far as the host knows.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,4 +101,8 @@ pub enum Keep {
     History(u64),
     /// A watch is not kept any longer.
     NoWatch(String),
+    /// What the policy must remember of an incident or of a rule.
+    Incident(Box<KeptIncident>),
+    /// It must remember nothing any longer of an incident: rule, code and key.
+    NoIncident(Arc<str>, String, String),
 }

@@ -4,6 +4,7 @@ pub mod clock;
 mod event;
 mod failure;
 mod id;
+mod incident;
 mod kept;
 mod limits;
 mod manifest;
@@ -18,6 +19,9 @@ mod verdict;
 pub use event::{Change, Event, Origin, Timer, Value};
 pub use failure::{Failure, FailureKind};
 pub use id::{Id, IdPart, IdWriter, NoId};
+pub use incident::{
+    Delivered, Digest, Held, Incident, IncidentRecord, KeptIncident, Place, Window,
+};
 pub use kept::{Introduction, Keep, KeptMembership, KeptObject, KeptWake};
 pub use limits::Limits;
 pub use manifest::{

@@ -1,6 +1,6 @@
 //! What a rule answers to one event, before the host has checked it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Cause, ConditionStatus, Label, NoticeLevel, ObjectRef, Severity, Timestamp};
 
@@ -29,7 +29,7 @@ pub struct RuleVerdict {
 }
 
 /// Whether it is so, or no longer so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
 pub enum Status {

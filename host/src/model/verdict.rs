@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Event, Id, Identity, Severity, Status, Timestamp};
 
 /// One decision of a rule about one event.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Verdict {
     /// Stable: the same in a replay and after a crash.
     pub id: Id,
@@ -39,11 +39,12 @@ pub struct Verdict {
     /// Found by comparing after a missed period.
     pub gap: bool,
     /// About a Kubernetes Event: by how much its count grew.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delta: Option<u32>,
-    /// What the rule answered; it is not part of the written form.
+    /// What the rule answered; it is not part of the written form. None where the policy held the
+    /// verdict over a restart, or made it.
     #[serde(skip)]
-    pub event: Arc<Event>,
+    pub event: Option<Arc<Event>>,
 }
 
 impl Verdict {
@@ -58,7 +59,7 @@ impl Verdict {
 }
 
 /// An object's identity as it is written in a verdict.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "as Identity")]
 pub struct ObjectName {
     pub api_version: String,

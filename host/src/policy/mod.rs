@@ -129,7 +129,7 @@ impl RulePolicy {
             targets,
             gap: event.gap,
             delta: is_notice.then_some(event.delta),
-            event: event.clone(),
+            event: Some(event.clone()),
         })
     }
 

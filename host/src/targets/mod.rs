@@ -4,8 +4,11 @@
 mod address;
 mod attempt;
 mod endpoint;
+mod lines;
 mod mask;
+mod nats;
 mod sign;
+mod statsd;
 mod stdout;
 mod webhook;
 
@@ -16,6 +19,9 @@ use crate::model::{Id, Verdict};
 
 pub use attempt::{Attempt, Blame, Trouble};
 pub use endpoint::Endpoint;
+use lines::Lines;
+use nats::Nats;
+use statsd::Statsd;
 use stdout::Stdout;
 use webhook::Webhook;
 
@@ -30,6 +36,8 @@ pub struct Delivery {
     pub order: (String, String),
     /// The verdict's code, for logs.
     pub code: String,
+    /// Where within the target it goes, decided once as the body is: for NATS the subject.
+    pub address: Option<String>,
     /// What is sent.
     pub body: Vec<u8>,
     /// About a Kubernetes Event: by how much its count grew. It goes beside the body where the target
@@ -47,19 +55,19 @@ impl Delivery {
         target: &config::Target,
         verdict: &Verdict,
     ) -> Result<Self, serde_json::Error> {
-        let body = match &target.kind {
-            TargetKind::Stdout => {
-                let mut line = verdict.to_line()?;
-                line.push('\n');
-                line.into_bytes()
-            }
-            TargetKind::Webhook(webhook) => webhook::body(webhook.format, verdict)?,
+        let (address, body) = match &target.kind {
+            // A file holds what stdout shows.
+            TargetKind::Stdout | TargetKind::File(_) => (None, lines::body(verdict)?),
+            TargetKind::Webhook(webhook) => (None, webhook::body(webhook.format, verdict)?),
+            TargetKind::Nats(nats) => (Some(nats.address(verdict)), nats::body(verdict)?),
+            TargetKind::Statsd(statsd) => (None, statsd::body(statsd, verdict)),
         };
         Ok(Self {
             id: Id::of("delivery", &[&verdict.id, &name]),
             target: name.to_owned(),
             order: (verdict.rule.to_string(), verdict.key.clone()),
             code: verdict.code.clone(),
+            address,
             body,
             delta: verdict.delta,
         })
@@ -70,8 +78,14 @@ impl Delivery {
 enum Sender {
     /// Verdicts as JSON Lines.
     Stdout(Stdout),
+    /// Verdicts as JSON Lines in a file.
+    File(Lines),
     /// An HTTP receiver.
     Webhook(Box<Webhook>),
+    /// A stream of NATS JetStream.
+    Nats(Box<Nats>),
+    /// A daemon that counts.
+    Statsd(Statsd),
 }
 
 impl Sender {
@@ -82,9 +96,12 @@ impl Sender {
     fn new(target: &config::Target) -> Result<Self, String> {
         match &target.kind {
             TargetKind::Stdout => Ok(Self::Stdout(Stdout)),
+            TargetKind::File(file) => Lines::new(file).map(Self::File),
             TargetKind::Webhook(webhook) => {
                 Webhook::new(webhook).map(|webhook| Self::Webhook(Box::new(webhook)))
             }
+            TargetKind::Nats(nats) => Nats::new(nats).map(|nats| Self::Nats(Box::new(nats))),
+            TargetKind::Statsd(statsd) => Statsd::new(statsd).map(Self::Statsd),
         }
     }
 
@@ -92,7 +109,10 @@ impl Sender {
     async fn send(&self, delivery: &Delivery) -> Attempt {
         match self {
             Self::Stdout(stdout) => stdout.send(delivery).await,
+            Self::File(file) => file.send(delivery).await,
             Self::Webhook(webhook) => webhook.send(delivery).await,
+            Self::Nats(nats) => nats.send(delivery).await,
+            Self::Statsd(statsd) => statsd.send(delivery).await,
         }
     }
 }
@@ -101,7 +121,10 @@ impl Sender {
 fn retry_for(target: &config::Target) -> Duration {
     match &target.kind {
         TargetKind::Stdout => Duration::ZERO,
+        TargetKind::File(file) => file.retry_for,
         TargetKind::Webhook(webhook) => webhook.retry_for,
+        TargetKind::Nats(nats) => nats.retry_for,
+        TargetKind::Statsd(statsd) => statsd.retry_for,
     }
 }
 
@@ -109,7 +132,9 @@ fn retry_for(target: &config::Target) -> Duration {
 fn concurrency(target: &config::Target) -> usize {
     match &target.kind {
         // Lines must not mix, and come in the order of the verdicts.
-        TargetKind::Stdout => 1,
+        TargetKind::Stdout | TargetKind::File(_) => 1,
         TargetKind::Webhook(webhook) => webhook.concurrency,
+        TargetKind::Nats(_) => 64,
+        TargetKind::Statsd(_) => 8,
     }
 }

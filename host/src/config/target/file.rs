@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::lines::LinesFile;
+use super::nats::NatsFile;
+use super::statsd::StatsdFile;
 use crate::document::{Size, Span};
 
 /// Where verdicts go: exactly one kind.
@@ -14,8 +17,14 @@ use crate::document::{Size, Span};
 pub(in crate::config) struct TargetFile {
     /// Verdicts as JSON Lines on stdout.
     pub(in crate::config) stdout: Option<StdoutFile>,
+    /// Verdicts as JSON Lines in a file.
+    pub(in crate::config) file: Option<LinesFile>,
     /// An HTTP receiver.
     pub(in crate::config) webhook: Option<WebhookFile>,
+    /// Verdicts in a stream of NATS JetStream.
+    pub(in crate::config) nats: Option<NatsFile>,
+    /// Counters of verdicts, over UDP: best effort.
+    pub(in crate::config) statsd: Option<StatsdFile>,
     /// What comes in order: deliveries of one rule and key (the default), or nothing.
     #[serde(default)]
     pub(in crate::config) order: Order,

@@ -1,7 +1,11 @@
 //! Where verdicts go, checked.
 
 pub(super) mod file;
+mod lines;
+mod nats;
 mod origin;
+mod statsd;
+mod template;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -10,7 +14,11 @@ use std::time::Duration;
 use super::Secret;
 
 pub use file::{Format, Order, WhenFull};
+pub use lines::Lines;
+pub use nats::{Login, Nats};
 pub use origin::Origin;
+pub use statsd::Statsd;
+pub use template::Template;
 pub(super) use validate::target;
 
 /// Where verdicts go.
@@ -35,8 +43,14 @@ pub struct Target {
 pub enum TargetKind {
     /// Verdicts as JSON Lines.
     Stdout,
+    /// Verdicts as JSON Lines in a file.
+    File(Lines),
     /// An HTTP receiver.
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
+    /// Verdicts in a stream of NATS JetStream.
+    Nats(Box<Nats>),
+    /// Counters of verdicts, over UDP.
+    Statsd(Statsd),
 }
 
 /// An HTTP receiver.
@@ -115,3 +129,6 @@ impl Target {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

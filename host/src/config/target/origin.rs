@@ -26,7 +26,8 @@ impl fmt::Debug for Origin {
 }
 
 impl Origin {
-    pub(in crate::config) fn new(name: &str, written: Value, base: &Path) -> Self {
+    /// A target by its name; the paths in it are relative to `base`.
+    pub fn new(name: &str, written: Value, base: &Path) -> Self {
         Self { name: name.to_owned(), written, base: base.to_owned() }
     }
 

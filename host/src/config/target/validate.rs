@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::file::{Allow, TargetFile, TlsFile, WebhookFile};
-use super::{Origin, Target, TargetKind, Tls, Webhook};
+use super::{Origin, Target, TargetKind, Tls, Webhook, lines, nats, statsd};
 use crate::config::Secret;
 use crate::config::validate::Check;
 use crate::document::escape;
@@ -18,20 +18,11 @@ const CONCURRENCY: u16 = 16;
 pub(in crate::config) fn target(
     check: &mut Check<'_>,
     name: &str,
-    file: TargetFile,
+    mut file: TargetFile,
     origin: Origin,
 ) -> Option<Target> {
     let pointer = format!("/targets/{}", escape(name));
-    let kind = match (file.stdout, file.webhook) {
-        (Some(_), None) => TargetKind::Stdout,
-        (None, Some(one)) => {
-            TargetKind::Webhook(webhook(check, &format!("{pointer}/webhook"), one))
-        }
-        _ => {
-            check.say(pointer, "a target is of exactly one kind; mend: write stdout or webhook");
-            return None;
-        }
-    };
+    let kind = kind(check, &pointer, &mut file)?;
     Some(Target {
         kind,
         order: file.order,
@@ -40,6 +31,34 @@ pub(in crate::config) fn target(
         coalesce: file.coalesce,
         origin,
     })
+}
+
+fn kind(check: &mut Check<'_>, pointer: &str, file: &mut TargetFile) -> Option<TargetKind> {
+    let at = |kind: &str| format!("{pointer}/{kind}");
+    let mut kinds = Vec::new();
+    if file.stdout.take().is_some() {
+        kinds.push(Some(TargetKind::Stdout));
+    }
+    if let Some(one) = file.file.take() {
+        kinds.push(Some(TargetKind::File(lines::check(check, &at("file"), one))));
+    }
+    if let Some(one) = file.webhook.take() {
+        kinds.push(Some(TargetKind::Webhook(Box::new(webhook(check, &at("webhook"), one)))));
+    }
+    if let Some(one) = file.nats.take() {
+        let nats = nats::check(check, &at("nats"), one);
+        kinds.push(nats.map(|nats| TargetKind::Nats(Box::new(nats))));
+    }
+    if let Some(one) = file.statsd.take() {
+        kinds.push(statsd::check(check, &at("statsd"), one).map(TargetKind::Statsd));
+    }
+    if kinds.len() != 1 {
+        check.say(
+            pointer,
+            "a target is of exactly one kind; mend: write stdout, file, webhook, nats or statsd",
+        );
+    }
+    kinds.pop().flatten()
 }
 
 fn webhook(check: &mut Check<'_>, pointer: &str, webhook: WebhookFile) -> Webhook {
@@ -88,7 +107,7 @@ fn webhook(check: &mut Check<'_>, pointer: &str, webhook: WebhookFile) -> Webhoo
     }
 }
 
-fn tls(check: &mut Check<'_>, pointer: &str, file: TlsFile) -> Tls {
+pub(super) fn tls(check: &mut Check<'_>, pointer: &str, file: TlsFile) -> Tls {
     let ca = file.ca.and_then(|path| pem(check, &format!("{pointer}/ca"), &path));
     let identity = match (file.certificate, file.key) {
         (None, None) => None,

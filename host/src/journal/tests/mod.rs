@@ -109,7 +109,7 @@ fn verdict(number: u64) -> Verdict {
         targets: vec!["out".to_owned()],
         gap: false,
         delta: None,
-        event: Arc::new(event),
+        event: Some(Arc::new(event)),
     }
 }
 

@@ -1,0 +1,50 @@
+//! Verdicts as JSON Lines in a file.
+//!
+//! A line is on disk before it counts as delivered. A crash between the two leaves a line that comes
+//! again, with the same id: whoever reads the file takes each id once. A crash in the middle of a
+//! write can leave a part of a line; when the file is opened next it is ended, so that it stands alone
+//! and the next line is whole. So a reader skips what is no JSON.
+
+mod rotate;
+mod writer;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Attempt, Delivery, Trouble};
+use crate::config;
+use crate::model::Verdict;
+use writer::Writer;
+
+/// A file, ready to be appended to.
+pub(super) struct Lines {
+    writer: Arc<Mutex<Writer>>,
+}
+
+/// What is written for a verdict.
+pub(super) fn body(verdict: &Verdict) -> Result<Vec<u8>, serde_json::Error> {
+    let mut line = verdict.to_line()?;
+    line.push('\n');
+    Ok(line.into_bytes())
+}
+
+impl Lines {
+    /// Opens nothing yet: a folder that is not there is told with the first delivery, which waits.
+    pub(super) fn new(settings: &config::Lines) -> Result<Self, String> {
+        let writer = Writer::new(settings.path.clone(), settings.max_size, settings.keep);
+        Ok(Self { writer: Arc::new(Mutex::new(writer)) })
+    }
+
+    pub(super) async fn send(&self, delivery: &Delivery) -> Attempt {
+        let writer = self.writer.clone();
+        let line = delivery.body.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            // A writer that panicked has dropped its file, so nothing of it is half done.
+            writer.lock().unwrap_or_else(PoisonError::into_inner).append(&line)
+        });
+        match written.await {
+            Ok(Ok(())) => Attempt::Delivered,
+            Ok(Err(why)) => Attempt::Retry(Trouble::of_receiver(why)),
+            Err(fault) => Attempt::Retry(Trouble::of_receiver(fault.to_string())),
+        }
+    }
+}

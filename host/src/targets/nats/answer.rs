@@ -1,0 +1,41 @@
+//! What an answer, or none, means for a delivery.
+
+use std::error::Error;
+
+use async_nats::jetstream;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+
+use super::{Attempt, Trouble};
+
+/// Only what grows with the message is refused for good; all else an operator can mend meanwhile.
+pub(super) fn judge(fault: &PublishError, subject: &str, servers: &str) -> Attempt {
+    let why = match fault.kind() {
+        PublishErrorKind::StreamNotFound => format!(
+            "no stream captures subject {subject}; mend: `nats stream add` with a stream that does, \
+             and see that JetStream is enabled for our account"
+        ),
+        PublishErrorKind::MaxPayloadExceeded => {
+            let why = format!("{fault}; mend: raise max_payload of the server");
+            return Attempt::Refused { why };
+        }
+        PublishErrorKind::BrokenPipe => {
+            format!("the connection to {servers} was lost before {subject} was acknowledged")
+        }
+        _ if is_too_large_for_stream(fault) => {
+            let why = format!("{subject}: {fault}; mend: raise the stream's maximum message size");
+            return Attempt::Refused { why };
+        }
+        _ => format!("{subject}: {fault}"),
+    };
+    Attempt::Retry(Trouble::of_receiver(why))
+}
+
+fn is_too_large_for_stream(fault: &PublishError) -> bool {
+    let said = fault.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+    let code = said.map(jetstream::Error::error_code);
+    matches!(
+        code,
+        Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM)
+    )
+}

@@ -1,0 +1,180 @@
+//! A connection to the servers of a cluster.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::{ContextBuilder, PublishError};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::config::{self, Login, Tls};
+
+/// How often a lost connection is made again before it is given up: about four seconds where nothing
+/// listens. After that the secrets may be others, and an error has to be told.
+const RECONNECTS: usize = 12;
+/// One server of several that hangs must not use up the time for the others.
+const LONGEST_CONNECT: Duration = Duration::from_secs(5);
+
+/// Makes connections.
+pub(super) struct Connector {
+    servers: Vec<ServerAddr>,
+    shown: String,
+    options: ConnectOptions,
+    /// What to look at when a server does not let us in.
+    login: &'static str,
+    timeout: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(settings: &config::Nats) -> Result<Self, String> {
+        let servers = settings.servers.iter().map(|server| server.parse());
+        let servers: Vec<ServerAddr> =
+            servers.collect::<Result<_, _>>().map_err(|fault| format!("url: {fault}"))?;
+        // Another part of the process may have installed it already; both are the same.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let options = ConnectOptions::new()
+            .name("klaxon")
+            .connection_timeout(settings.timeout.min(LONGEST_CONNECT))
+            // The list of servers is gone through once at least.
+            .max_reconnects(RECONNECTS.max(servers.len()));
+        let options = match &settings.tls {
+            None => options,
+            Some(tls) => options.require_tls(true).tls_client_config(tls_config(tls)?),
+        };
+        let (options, login) = match &settings.login {
+            Login::None => (options, "user and password, token, or credentials"),
+            Login::User(user, password) => {
+                (options.user_and_password(user.clone(), password.clone()), "user and password")
+            }
+            Login::Token(token) => (options.token(token.clone()), "token"),
+            Login::Credentials(text) => {
+                let options = options.credentials(text);
+                // The error says which part is missing, without the content.
+                (options.map_err(|fault| format!("credentials: {fault}"))?, "credentials")
+            }
+        };
+        Ok(Self {
+            servers,
+            shown: settings.servers.join(", "),
+            options,
+            login,
+            timeout: settings.timeout,
+        })
+    }
+
+    /// The servers, for errors.
+    pub(super) fn servers(&self) -> &str {
+        &self.shown
+    }
+
+    pub(super) async fn connect(&self) -> Result<Connection, String> {
+        let said = Said::default();
+        let hears = said.clone();
+        let options = self.options.clone().event_callback(move |event| {
+            hears.hear(&event);
+            std::future::ready(())
+        });
+        match options.connect(self.servers.as_slice()).await {
+            Ok(client) => {
+                // The caller's time is up before this.
+                let timeout = self.timeout.saturating_add(LONGEST_CONNECT);
+                let context = ContextBuilder::new().timeout(timeout).build(client.clone());
+                Ok(Connection { client, context, said })
+            }
+            Err(fault) => Err(match fault.kind() {
+                ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                    format!(
+                        "{} does not let us in ({fault}); mend: check {} of the target",
+                        self.shown, self.login
+                    )
+                }
+                _ => format!("no connection to {}: {fault}", self.shown),
+            }),
+        }
+    }
+}
+
+/// A connection, which makes itself again when it is lost.
+pub(super) struct Connection {
+    client: Client,
+    context: Context,
+    said: Said,
+}
+
+impl Connection {
+    /// Waits until it is there; false where it was lost and given up.
+    pub(super) async fn is_there(&self) -> bool {
+        // What is asked to be flushed waits for the connection, and fails when there will be none.
+        self.client.connection_state() == State::Connected || self.client.flush().await.is_ok()
+    }
+
+    /// Publishes, and waits until a stream has it. The caller says for how long.
+    pub(super) async fn publish(
+        &self,
+        subject: String,
+        message: PublishMessage,
+    ) -> Result<(), PublishError> {
+        // A duplicate is acknowledged as what it repeats.
+        self.context.send_publish(subject, message).await?.await.map(drop)
+    }
+
+    /// What the server said of late, as the end of an error.
+    pub(super) fn said(&self) -> String {
+        let said = self.said.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.as_ref().map(|said| format!("; last heard: {said}")).unwrap_or_default()
+    }
+}
+
+/// The last thing that went wrong: a missing right is said besides, not as an answer.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Option<String>>>);
+
+impl Said {
+    fn hear(&self, event: &Event) {
+        let said = match event {
+            Event::Connected => None,
+            Event::ServerError(_) | Event::ClientError(_) | Event::Disconnected => {
+                Some(event.to_string())
+            }
+            _ => return,
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = said;
+    }
+}
+
+/// Trusts what the target says, else what the system trusts.
+fn tls_config(tls: &Tls) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    let builder = match &tls.ca {
+        Some(pem) => {
+            for certificate in certificates(pem, "ca")? {
+                roots.add(certificate).map_err(|fault| format!("tls.ca: {fault}"))?;
+            }
+            ClientConfig::builder().with_root_certificates(roots)
+        }
+        None => {
+            // Where there are none, no server is trusted, which a connection will say.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            ClientConfig::builder().with_root_certificates(roots)
+        }
+    };
+    let Some(pem) = &tls.identity else { return Ok(builder.with_no_client_auth()) };
+    let chain = certificates(pem, "certificate")?;
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|fault| format!("tls.key: {fault}"))?;
+    builder.with_client_auth_cert(chain, key).map_err(|fault| format!("tls.certificate: {fault}"))
+}
+
+fn certificates(pem: &[u8], name: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|fault| format!("tls.{name}: {fault}"))?;
+    if found.is_empty() {
+        return Err(format!("tls.{name}: there is no certificate; mend: name a PEM file with one"));
+    }
+    Ok(found)
+}

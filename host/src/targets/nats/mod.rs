@@ -1,0 +1,131 @@
+//! Verdicts in a stream of NATS JetStream: each is published with the id of its delivery, and counts
+//! as delivered when the stream acknowledges that it has it. One that comes again within the stream's
+//! window of duplicates is acknowledged too, and stored once.
+
+mod answer;
+mod connection;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream::message::PublishMessage;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Attempt, Delivery, Trouble};
+use crate::config;
+use crate::model::Verdict;
+use connection::{Connection, Connector};
+
+/// By how much the count of a Kubernetes Event grew.
+const DELTA_HEADER: &str = "klaxon-delta";
+/// A server closes the connection, to the harm of all that is under way on it, where a subject makes
+/// its command longer than 4096 bytes.
+const LONGEST_SUBJECT: usize = 2048;
+
+/// A stream, ready to be published to.
+pub(super) struct Nats {
+    connector: Connector,
+    timeout: Duration,
+    held: Mutex<Option<Arc<Connection>>>,
+}
+
+/// What is published for a verdict.
+pub(super) fn body(verdict: &Verdict) -> Result<Vec<u8>, serde_json::Error> {
+    Ok(verdict.to_line()?.into_bytes())
+}
+
+impl Nats {
+    /// Connects to nothing yet.
+    pub(super) fn new(settings: &config::Nats) -> Result<Self, String> {
+        Ok(Self {
+            connector: Connector::new(settings)?,
+            timeout: settings.timeout,
+
+            held: Mutex::new(None),
+        })
+    }
+
+    pub(super) async fn send(&self, delivery: &Delivery) -> Attempt {
+        let Some(subject) = &delivery.address else {
+            return Attempt::Refused { why: "the delivery has no subject".to_owned() };
+        };
+        if subject.len() > LONGEST_SUBJECT {
+            let why = format!("the subject has {} bytes, not {LONGEST_SUBJECT}", subject.len());
+            return Attempt::Refused { why };
+        }
+        let by = Instant::now() + self.timeout;
+        let connection = match timeout_at(by, self.connection()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(why)) => return Attempt::Retry(Trouble::of_receiver(why)),
+            Err(_) => {
+                let said = self.said().await;
+                let why =
+                    format!("no connection to {} in {:?}{said}", self.servers(), self.timeout);
+                return Attempt::Retry(Trouble::of_receiver(why));
+            }
+        };
+        match timeout_at(by, connection.publish(subject.clone(), message(delivery))).await {
+            Ok(Ok(())) => Attempt::Delivered,
+            Ok(Err(fault)) => answer::judge(&fault, subject, self.servers()),
+            Err(_) => {
+                // The server may hang, or the network between: the next attempt finds out anew.
+                self.forget(&connection).await;
+                let said = connection.said();
+                let why = format!(
+                    "{} did not acknowledge {subject} within {:?}{said}",
+                    self.servers(),
+                    self.timeout
+                );
+                Attempt::Retry(Trouble::of_receiver(why))
+            }
+        }
+    }
+
+    fn servers(&self) -> &str {
+        self.connector.servers()
+    }
+
+    /// The connection that is held, or a new one. One that was lost makes itself again for some
+    /// seconds; when it has given up, a new one says why.
+    async fn connection(&self) -> Result<Arc<Connection>, String> {
+        let held = self.held.lock().await.clone();
+        if let Some(connection) = held {
+            if connection.is_there().await {
+                return Ok(connection);
+            }
+            self.forget(&connection).await;
+        }
+        let mut held = self.held.lock().await;
+        if let Some(connection) = &*held {
+            // Somebody else has made it meanwhile.
+            return Ok(connection.clone());
+        }
+        let connection = Arc::new(self.connector.connect().await?);
+        *held = Some(connection.clone());
+        Ok(connection)
+    }
+
+    async fn forget(&self, connection: &Arc<Connection>) {
+        let mut held = self.held.lock().await;
+        held.take_if(|held| Arc::ptr_eq(held, connection));
+    }
+
+    /// What the connection that is held heard last. Whoever makes one holds the lock: then there is
+    /// nothing to say yet.
+    async fn said(&self) -> String {
+        self.held.try_lock().ok().and_then(|held| Some(held.as_ref()?.said())).unwrap_or_default()
+    }
+}
+
+fn message(delivery: &Delivery) -> PublishMessage {
+    let message = PublishMessage::build()
+        .payload(delivery.body.clone().into())
+        .header(NATS_MESSAGE_ID, delivery.id.as_str())
+        .header("content-type", "application/json");
+    match delivery.delta {
+        Some(delta) => message.header(DELTA_HEADER, delta.to_string().as_str()),
+        None => message,
+    }
+}

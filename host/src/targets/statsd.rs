@@ -1,0 +1,136 @@
+//! Counters over UDP: best effort. A datagram that was sent counts as delivered, whether or not
+//! anybody got it. Where that can be known, as when nothing listens on this machine, it is tried again
+//! for some seconds and is then a dead letter; of a server elsewhere only the next delivery hears that
+//! an earlier one was refused.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use tokio::net::{UdpSocket, lookup_host};
+use tokio::sync::Mutex;
+
+use super::{Attempt, Delivery, Trouble};
+use crate::config;
+use crate::model::Verdict;
+use crate::model::clock::Stopwatch;
+
+/// How long a name may take to be resolved.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A name may point elsewhere by then.
+const RESOLVE_AGAIN: Duration = Duration::from_secs(60);
+
+/// A statsd server, ready to be sent to.
+pub(super) struct Statsd {
+    address: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    held: Option<Held>,
+    /// Which of the addresses of the name is next: localhost may be ::1 too, where nothing listens.
+    turn: usize,
+}
+
+/// A socket for one resolved address.
+struct Held {
+    socket: UdpSocket,
+    since: Stopwatch,
+}
+
+/// What is sent for a verdict: a counter, which grows by as much as the count of a Kubernetes Event
+/// did, else by one. Nothing where its status is not counted.
+pub(super) fn body(settings: &config::Statsd, verdict: &Verdict) -> Vec<u8> {
+    let Some(name) = settings.name(verdict) else { return Vec::new() };
+    format!("{name}:{}|c", verdict.delta.unwrap_or(1)).into_bytes()
+}
+
+impl Statsd {
+    /// Resolves nothing yet.
+    pub(super) fn new(settings: &config::Statsd) -> Result<Self, String> {
+        let address = settings.address.clone();
+        Ok(Self { address, state: Mutex::default() })
+    }
+
+    pub(super) async fn send(&self, delivery: &Delivery) -> Attempt {
+        if delivery.body.is_empty() {
+            return Attempt::Delivered;
+        }
+        let address = &self.address;
+        let fault = match tokio::time::timeout(PATIENCE, self.write(&delivery.body)).await {
+            Ok(Ok(())) => return Attempt::Delivered,
+            Ok(Err(fault)) => fault,
+            Err(_) => {
+                let why = format!("{address} was not resolved within {PATIENCE:?}");
+                return Attempt::Retry(Trouble::of_receiver(why));
+            }
+        };
+        if fault.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) {
+            let why = format!("{} bytes do not fit into a datagram", delivery.body.len());
+            return Attempt::Refused { why };
+        }
+        let mend = match fault.kind() {
+            io::ErrorKind::ConnectionRefused => "; mend: start the statsd server there",
+            _ => "",
+        };
+        Attempt::Retry(Trouble::of_receiver(format!("{address}: {fault}{mend}")))
+    }
+
+    /// Sends one datagram. After an error the next one has a new socket, for the next address.
+    async fn write(&self, datagram: &[u8]) -> io::Result<()> {
+        let mut state = self.state.lock().await;
+        let fresh = state.held.take().filter(|held| held.since.elapsed() < RESOLVE_AGAIN);
+        let held = match fresh {
+            Some(held) => held,
+            None => connect(&self.address, state.turn).await?,
+        };
+        match held.write(datagram).await {
+            Ok(()) => state.held = Some(held),
+            Err(fault) => {
+                state.turn = state.turn.wrapping_add(1);
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Held {
+    async fn write(&self, datagram: &[u8]) -> io::Result<()> {
+        // An earlier datagram was refused meanwhile; that is told with this one, which is not sent.
+        pending_error(&self.socket)?;
+        self.socket.send(datagram).await?;
+        // On this machine the refusal is there at once.
+        pending_error(&self.socket)
+    }
+}
+
+fn pending_error(socket: &UdpSocket) -> io::Result<()> {
+    socket.take_error()?.map_or(Ok(()), Err)
+}
+
+/// To the first of its addresses, from the one whose turn it is, to which there is a route.
+async fn connect(address: &str, turn: usize) -> io::Result<Held> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut addresses: Vec<SocketAddr> = lookup_host(address).await?.collect();
+    let first = turn.checked_rem(addresses.len()).unwrap_or(0);
+    addresses.rotate_left(first);
+    for to in addresses {
+        let from: SocketAddr = match to {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let connected = async {
+            let socket = UdpSocket::bind(from).await?;
+            socket.connect(to).await?;
+            Ok(socket)
+        };
+        match connected.await {
+            Ok(socket) => return Ok(Held { socket, since: Stopwatch::start() }),
+            Err(fault) => last = fault,
+        }
+    }
+    Err(last)
+}

@@ -1,0 +1,89 @@
+//! Targets by themselves, without a service.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use klaxon::config::{Target, TargetOrigin};
+use klaxon::model::{Id, ObjectName, Severity, Status, Verdict};
+use klaxon::targets::{Attempt, Delivery, Endpoint};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// An id that ends with a number.
+pub(crate) fn id(number: u64) -> Id {
+    format!("{number:032x}").parse().unwrap()
+}
+
+/// A verdict of the rule `akkeris` on a pod.
+pub(crate) fn verdict(code: &str) -> Verdict {
+    Verdict {
+        id: id(7),
+        time: "2026-11-20T10:00:00.123Z".parse().unwrap(),
+        cluster: "prod".into(),
+        rule: "akkeris".into(),
+        rule_version: "1.0.0".into(),
+        code: code.to_owned(),
+        severity: Severity::Error,
+        status: Status::Firing,
+        title: "out of memory".to_owned(),
+        key: "a/web-1".to_owned(),
+        object: ObjectName {
+            api_version: "v1".to_owned(),
+            kind: "Pod".to_owned(),
+            namespace: "a".to_owned(),
+            name: "web-1".to_owned(),
+            uid: "u".to_owned(),
+        },
+        payload: RawValue::from_string("{\n  \"action\": \"crashed\"\n}".to_owned()).unwrap(),
+        targets: vec!["t".to_owned()],
+        gap: false,
+        delta: None,
+        event: None,
+    }
+}
+
+/// A target from the configuration as it is written.
+#[track_caller]
+pub(crate) fn target(base: &Path, written: Value) -> Target {
+    TargetOrigin::new("t", written, base).read_again().unwrap()
+}
+
+/// Ready to be sent to.
+#[track_caller]
+pub(crate) fn endpoint(target: &Target) -> Arc<Endpoint> {
+    Arc::new(Endpoint::new("t", target).unwrap())
+}
+
+/// What a verdict is for a target.
+pub(crate) fn delivery(number: u64, target: &Target, verdict: &Verdict) -> Delivery {
+    Delivery { id: id(number), ..Delivery::new("t", target, verdict).unwrap() }
+}
+
+/// A delivery with just these bytes.
+pub(crate) fn bytes(number: u64, body: &[u8]) -> Delivery {
+    Delivery {
+        id: id(number),
+        target: "t".to_owned(),
+        order: (String::new(), String::new()),
+        code: String::new(),
+        body: body.to_vec(),
+        delta: None,
+        address: None,
+    }
+}
+
+#[track_caller]
+pub(crate) fn retried(attempt: Attempt) -> String {
+    match attempt {
+        Attempt::Retry(trouble) => trouble.why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+pub(crate) fn refused(attempt: Attempt) -> String {
+    match attempt {
+        Attempt::Refused { why } => why,
+        other => panic!("{other:?}"),
+    }
+}

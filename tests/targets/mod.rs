@@ -1,0 +1,5 @@
+//! The targets by themselves, on real files and sockets.
+
+mod lines;
+mod statsd;
+mod subject;
