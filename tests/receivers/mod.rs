@@ -1,5 +1,6 @@
 //! Receivers that misbehave, and how they and the service know each other.
 
+mod again;
 mod secrets;
 mod sick;
 mod tls;

@@ -170,8 +170,48 @@ impl Outgoing<'_, '_> {
             "INSERT INTO refusals (verdict, target, time, reason) \
              SELECT n, ?2, ?3, ?4 FROM verdicts WHERE id = ?1 AND NOT EXISTS \
              (SELECT 1 FROM refusals r WHERE r.verdict = verdicts.n AND r.target = ?2)",
-            params![refusal.verdict.as_str(), refusal.target, self.now.as_millis(), refusal.why],
+            params![
+                refusal.verdict.as_str(),
+                refusal.name.as_ref().unwrap_or(&refusal.target),
+                self.now.as_millis(),
+                refusal.why
+            ],
         )
+    }
+
+    /// Makes deliveries of what was refused and is asked for again, where its target exists by now.
+    pub(super) fn asked_again(&mut self) -> Result<(), JournalError> {
+        let mut select = self.to.prepare_cached(
+            "SELECT r.n, r.target, v.n, v.body FROM refusals r JOIN verdicts v ON v.n = r.verdict \
+             WHERE r.retry = 1 LIMIT 1000",
+        )?;
+        let rows =
+            select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        let rows: Vec<(i64, String, i64, String)> = rows.collect::<Result<_, _>>()?;
+        for (number, name, verdict, body) in rows {
+            match self.delivery_of(&name, verdict, &body) {
+                Ok(()) => run(self.to, "DELETE FROM refusals WHERE n = ?1", [number])?,
+                Err(Unmade::Why(why)) => run(
+                    self.to,
+                    "UPDATE refusals SET retry = 0, reason = ?2 WHERE n = ?1",
+                    params![number, why],
+                )?,
+                Err(Unmade::Journal(fault)) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    fn delivery_of(&mut self, name: &str, number: i64, body: &str) -> Result<(), Unmade> {
+        let Some(target) = self.targets.get(name) else {
+            return Err(Unmade::Why(format!(
+                "there is still no target {name:?}; mend: configure it under `targets`"
+            )));
+        };
+        let cannot = |fault: serde_json::Error| Unmade::Why(format!("it cannot be made: {fault}"));
+        let verdict: Verdict = serde_json::from_str(body).map_err(cannot)?;
+        let delivery = Delivery::new(name, target, &verdict).map_err(cannot)?;
+        self.delivery(number, target, &delivery).map_err(Unmade::Journal)
     }
 
     /// Records what came of a delivery.
@@ -242,6 +282,12 @@ impl Outgoing<'_, '_> {
         }
         Ok(sizes.len() as u64)
     }
+}
+
+/// Why there is no delivery.
+enum Unmade {
+    Why(String),
+    Journal(JournalError),
 }
 
 fn bytes(length: usize) -> i64 {

@@ -28,6 +28,8 @@ const OUTCOMES: usize = 1024;
 const TOGETHER: usize = 256;
 /// How long a full disk is left alone before the next attempt.
 const FULL_WAIT: Duration = Duration::from_secs(1);
+/// How often it is looked whether somebody else has written.
+const LOOK: Duration = Duration::from_secs(1);
 /// How often what is settled and old is removed.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -50,6 +52,8 @@ struct Writer {
 struct Batch {
     commits: Vec<Commit>,
     outcomes: Vec<Outcome>,
+    /// Somebody may have asked for what was refused.
+    is_look: bool,
 }
 
 /// What a transaction has done.
@@ -98,7 +102,8 @@ pub(super) fn start(
     };
     let ended = |fault: std::io::Error| JournalError::Ended(fault.to_string());
     // Only to wait for whichever order comes first.
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(ended)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(ended)?;
     let thread = std::thread::Builder::new()
         .name("klaxon-journal".to_owned())
         .spawn(move || writer.run(&runtime))
@@ -125,7 +130,7 @@ impl Writer {
     fn run(&mut self, runtime: &tokio::runtime::Runtime) {
         let mut swept: Option<Stopwatch> = None;
         while let Some(batch) = self.gather(runtime) {
-            if let Err(fault) = self.write(batch) {
+            if let Err(fault) = self.look().and_then(|()| self.write(batch)) {
                 error!(%fault, "the journal cannot be written: nothing more is taken in");
                 *self.state.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
                 // Waiters see that their senders are gone.
@@ -143,17 +148,37 @@ impl Writer {
         }
     }
 
-    /// Waits for an order and takes what else is there; none when nobody can give orders any longer.
+    /// Looks whether somebody else has written: an operator, with `klaxon journal`.
+    fn look(&mut self) -> Result<(), JournalError> {
+        let version = data_version(&self.connection)?;
+        if version == self.version {
+            return Ok(());
+        }
+        self.version = version;
+        self.state.rooms.count(&self.connection)?;
+        self.write(Batch { is_look: true, ..Batch::default() })
+    }
+
+    /// Waits for an order, or until it is time to look, and takes what else is there; none when nobody
+    /// can give orders any longer.
     fn gather(&mut self, runtime: &tokio::runtime::Runtime) -> Option<Batch> {
         let mut batch = Batch::default();
-        runtime.block_on(async {
+        let is_over = runtime.block_on(async {
             tokio::select! {
-                Some(commit) = self.commits.recv() => batch.commits.push(commit),
+                commit = self.commits.recv() => match commit {
+                    Some(commit) => batch.commits.push(commit),
+                    // Nothing more is decided; what came of deliveries may still be on its way.
+                    None => match self.outcomes.recv().await {
+                        Some(outcome) => batch.outcomes.push(outcome),
+                        None => return true,
+                    },
+                },
                 Some(outcome) = self.outcomes.recv() => batch.outcomes.push(outcome),
-                else => {}
+                () = tokio::time::sleep(LOOK) => {}
             }
+            false
         });
-        if batch.is_empty() {
+        if is_over {
             return None;
         }
         while batch.commits.len() < QUEUE
@@ -205,7 +230,8 @@ impl Writer {
     /// Looks for room: what came of deliveries is written by itself, and what was sent goes.
     fn find_room(&mut self, batch: &mut Batch) -> Result<(), JournalError> {
         self.gather_outcomes(batch);
-        let alone = Batch { commits: Vec::new(), outcomes: std::mem::take(&mut batch.outcomes) };
+        let outcomes = std::mem::take(&mut batch.outcomes);
+        let alone = Batch { outcomes, ..Batch::default() };
         let has_settled = alone.outcomes.iter().any(Outcome::frees);
         match self.transaction(&alone) {
             Ok(written) => self.done(alone, &written),
@@ -256,6 +282,9 @@ impl Writer {
         for commit in &batch.commits {
             rows::write(&mut out, &commit.group)?;
         }
+        if batch.is_look {
+            out.asked_again()?;
+        }
         transaction.commit()?;
         self.metrics.commit(batch.len(), began.elapsed().as_secs_f64());
         Ok(written)
@@ -296,7 +325,7 @@ impl Writer {
         }
     }
 
-    /// Removes what is settled and old, and counts anew what waits where somebody else has written.
+    /// Removes what is settled and old.
     fn sweep(&mut self) -> Result<(), JournalError> {
         let too_many = sweep(&mut self.connection, self.retention, clock::now())?;
         if too_many > 0 {
@@ -305,11 +334,6 @@ impl Writer {
                 most = self.retention.dead_letters,
                 "the oldest dead letters were removed, for there are more than journal.max_dead_letters"
             );
-        }
-        let version = data_version(&self.connection)?;
-        if version != self.version {
-            self.version = version;
-            self.state.rooms.count(&self.connection)?;
         }
         let pages: i64 =
             self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
@@ -331,7 +355,7 @@ impl Batch {
     }
 
     fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len() == 0 && !self.is_look
     }
 }
 

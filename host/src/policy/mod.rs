@@ -53,6 +53,9 @@ pub struct Refusal {
     pub code: String,
     /// The kind of target, as grants name it.
     pub target: String,
+    /// The name that the rule gave, where it gave one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Why, and how to mend it.
     pub why: String,
 }
@@ -139,12 +142,13 @@ impl RulePolicy {
             return self.routed.clone();
         }
         let mut names: Vec<String> = Vec::new();
-        let mut refuse = |target: &str, why: String| {
+        let mut refuse = |target: &str, name: Option<&String>, why: String| {
             refusals.push(Refusal {
                 verdict: id,
                 rule: self.rule.clone(),
                 code: said.code.clone(),
                 target: target.to_owned(),
+                name: name.cloned(),
                 why,
             });
         };
@@ -154,10 +158,12 @@ impl RulePolicy {
                 RuleTarget::Named(name) if self.targets.has(name) => names.push(name.clone()),
                 RuleTarget::Named(name) => refuse(
                     target.kind(),
+                    Some(name),
                     format!("there is no target {name:?}; mend: configure it under `targets`"),
                 ),
                 other => refuse(
                     other.kind(),
+                    None,
                     format!("this host has no grant for targets of the kind {:?}", other.kind()),
                 ),
             }

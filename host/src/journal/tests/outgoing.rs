@@ -6,7 +6,8 @@ use super::{group, outbox, settings, start, start_with, targets, verdict};
 use crate::config::{self, Target, WhenFull};
 use crate::journal::{Handle, Settled, SettledAs};
 use crate::model::clock::Stopwatch;
-use crate::model::{Timestamp, Verdict};
+use crate::model::{Id, Timestamp, Verdict};
+use crate::policy::Refusal;
 
 fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
@@ -135,6 +136,45 @@ fn where_only_the_newest_matters_it_takes_the_place_of_those_that_wait() {
     settle(&handle, first, SettledAs::Sent);
     handle.close().unwrap();
     assert_eq!(states(folder.path()), ["sent", "pending", "pending"]);
+}
+
+#[test]
+fn what_was_refused_is_kept_and_made_when_it_is_asked_for_and_its_target_exists() {
+    let folder = tempfile::tempdir().unwrap();
+    let refusal = |target: &str| Refusal {
+        verdict: verdict(1).id,
+        rule: "rule".into(),
+        code: "CODE".to_owned(),
+        target: "named".to_owned(),
+        name: Some(target.to_owned()),
+        why: "there is no such target".to_owned(),
+    };
+    let quiet = Verdict { targets: Vec::new(), ..verdict(1) };
+    let mut refused = group(vec![], vec![quiet], vec![]);
+    refused.step.refusals = vec![refusal("later"), refusal("never")];
+    let handle = start(folder.path());
+    handle.commit_and_wait(refused).unwrap();
+    handle.close().unwrap();
+    assert!(states(folder.path()).is_empty());
+
+    // The operator configures one of them, and asks for both while the service runs.
+    let mut both = targets();
+    both.insert("later".to_owned(), Target::stdout());
+    let handle = start_with(folder.path(), both, &settings());
+    let other = rusqlite::Connection::open(folder.path().join(super::super::FILE)).unwrap();
+    other.execute("UPDATE refusals SET retry = 1", []).unwrap();
+    let since = Stopwatch::start();
+    while states(folder.path()).is_empty() {
+        assert!(since.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    handle.close().unwrap();
+    let row = |select: &str| -> String { other.query_row(select, [], |row| row.get(0)).unwrap() };
+    assert_eq!(row("SELECT target FROM deliveries"), "later");
+    let id = Id::of("delivery", &[&verdict(1).id, &"later"]);
+    assert_eq!(row("SELECT id FROM deliveries"), id.as_str());
+    let left = row("SELECT target || retry || reason FROM refusals");
+    assert!(left.starts_with("never0there is still no target"), "{left}");
 }
 
 fn with_room(most: u64, when_full: WhenFull) -> std::collections::BTreeMap<String, Target> {
