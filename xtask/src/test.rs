@@ -11,6 +11,7 @@ use crate::{rules, tools};
 pub(crate) fn run() -> Result<()> {
     rules::build_all()?;
     tools::webhook_verifier()?;
+    tools::system_call_tracer()?;
     // Snapshots are reviewed, never written by a test run that someone may trust.
     run_command(cargo().args(["test", "--workspace"]).env("INSTA_UPDATE", "no"))?;
     let klaxon = target_dir().join("debug/klaxon");

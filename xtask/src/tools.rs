@@ -24,7 +24,7 @@ pub(crate) fn webhook_verifier() -> Result<()> {
     if current {
         return Ok(());
     }
-    need("npm", &["nodejs", "npm"])?;
+    need("npm", "--version", &["nodejs", "npm"])?;
     run_command(
         Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--prefix"]).arg(&tool),
     )?;
@@ -32,9 +32,14 @@ pub(crate) fn webhook_verifier() -> Result<()> {
     Ok(())
 }
 
+/// strace: the tests of what is on disk, and when, watch system calls and make them fail.
+pub(crate) fn system_call_tracer() -> Result<()> {
+    need("strace", "-V", &["strace"])
+}
+
 /// Makes sure that a program can be run; on Debian, as root, it is installed.
-fn need(program: &str, packages: &[&str]) -> Result<()> {
-    if !install(program, "--version", packages) {
+fn need(program: &str, version: &str, packages: &[&str]) -> Result<()> {
+    if !install(program, version, packages) {
         bail!("{program} is needed; mend: install {}", packages.join(" and "));
     }
     Ok(())
