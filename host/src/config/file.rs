@@ -8,6 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::policy::PolicyFile;
 use super::target::file::TargetFile;
 use crate::document::{Size, Span, without_null};
 
@@ -146,6 +147,9 @@ pub(super) struct RuleFile {
     /// Names of targets.
     #[serde(default)]
     pub(super) targets: Vec<String>,
+    /// What is held back of its verdicts. Without it: nothing.
+    #[serde(default)]
+    pub(super) policy: PolicyFile,
     /// Narrows interests of the rule, by their names.
     #[serde(default)]
     pub(super) interests: BTreeMap<String, InterestFile>,

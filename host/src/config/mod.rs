@@ -3,6 +3,7 @@
 //! key, or has a value of the wrong form, the meaning is not looked at.
 
 mod file;
+mod policy;
 mod secret;
 mod substitute;
 mod target;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use crate::document::Faults;
 use crate::model::{Limits, Narrowing};
 
+pub use policy::{Equal, Inhibitor, Policy, Throttle};
 pub use secret::Secret;
 pub use target::{
     Format, Lines, Login, Nats, Order, Origin as TargetOrigin, Statsd, Target, TargetKind,
@@ -110,6 +112,8 @@ pub struct Rule {
     pub settings: Value,
     /// Where its verdicts go.
     pub targets: Vec<String>,
+    /// What is held back of its verdicts.
+    pub policy: Policy,
     /// The operator's narrowing of interests.
     pub narrowing: Narrowing,
     /// What it may use.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::file::{
     AdminFile, JournalFile, KubernetesFile, ReplayFile, RuleFile, SourceFile, Speed, schema,
 };
+use super::policy::{Policy, cycles};
 use super::target;
 use super::{
     Config, Journal, Kubernetes, Replay, Rule, Source, SourceKind, TargetOrigin, substitute,
@@ -112,11 +113,17 @@ impl<'a> Check<'a> {
             self.source(place, source)
         });
         let sources = sources.collect();
+        let names: Vec<&str> = names.into_iter().collect();
         let rules = rules.iter().enumerate().filter_map(|(place, one)| {
             let rule = self.read_part(&format!("/rules/{place}"), one)?;
-            Some(self.rule(place, rule))
+            Some(self.rule(place, rule, &names))
         });
-        let rules = rules.collect();
+        let rules: Vec<Rule> = rules.collect();
+        let policies: Vec<(&str, &Policy)> =
+            rules.iter().map(|rule| (rule.name.as_str(), &rule.policy)).collect();
+        for (place, why) in cycles(&policies) {
+            self.say(format!("/rules/{place}/policy/inhibited_by"), why);
+        }
         let targets = targets.into_iter().filter_map(|(name, one)| {
             let pointer = format!("/targets/{}", escape(name));
             let target = self.read_part(&pointer, one)?;
@@ -263,7 +270,7 @@ impl<'a> Check<'a> {
         Replay { streams, speed, advance_ms }
     }
 
-    fn rule(&mut self, place: usize, rule: RuleFile) -> Rule {
+    fn rule(&mut self, place: usize, rule: RuleFile, names: &[&str]) -> Rule {
         let module = self.base.join(&rule.module);
         if !module.is_file() {
             self.say(
@@ -283,6 +290,10 @@ impl<'a> Check<'a> {
                 );
             }
         }
+        let policy = rule.policy.read(names);
+        for (pointer, why) in policy.found {
+            self.say(format!("/rules/{place}/policy{pointer}"), why);
+        }
         let defaults = Limits::default();
         let state = rule.grants.state.map_or(defaults.state, |size| size.0);
         Rule {
@@ -290,6 +301,7 @@ impl<'a> Check<'a> {
             module,
             settings: Value::Object(rule.settings),
             targets: rule.targets,
+            policy: policy.policy,
             narrowing: rule
                 .interests
                 .into_iter()

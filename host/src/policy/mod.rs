@@ -1,175 +1,35 @@
-//! From what a rule says to what is delivered: ids, defaults of the manifest, and grants.
+//! From what a rule says to what is delivered: ids, defaults of the manifest and grants (`grants`), and
+//! what is held back between a rule's verdicts and their delivery (all else), which is opt-in for each
+//! rule: by default every verdict passes.
 //!
-//! By default every verdict passes; only what the operator did not grant is refused, recorded and
-//! shown, and stops nothing else.
+//! [`Incidents`] is a pure function of the verdicts it is given, in event order, and of what it
+//! remembers: event time is its only clock, and what it remembers is kept with what it decides, so
+//! that a restart changes nothing. The stages of a firing, in this order:
+//!
+//! 1. `repeat`: is it news? (`repeat`, `pair`)
+//! 2. `inhibit`: does something inhibit it? Then it waits.
+//! 3. `throttle`: may the rule deliver any more in this window?
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+mod budget;
+mod codes;
+mod grants;
+mod hold;
+mod incidents;
+mod inhibit;
+mod keep;
+mod open;
+mod passed;
+mod repeat;
+mod rule;
+mod stages;
+mod throttle;
+mod waiting;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
+#[cfg(test)]
+mod tests;
 
-use crate::model::{Event, Id, Manifest, RuleTarget, RuleVerdict, Status, Subject, Verdict};
-
-/// What one rule may do with its verdicts.
-#[derive(Debug, Clone)]
-pub struct RulePolicy {
-    /// The rule's configured name.
-    pub rule: Arc<str>,
-    /// The version of its manifest.
-    pub version: Arc<str>,
-    /// Where the operator routed it.
-    pub routed: Vec<String>,
-    /// Targets that a verdict may name.
-    pub targets: Targets,
-}
-
-/// Targets that a verdict may name.
-#[derive(Debug, Clone)]
-pub enum Targets {
-    /// Those of the configuration.
-    Configured(Arc<BTreeSet<String>>),
-    /// Any: there is no configuration, and nothing is sent.
-    Any,
-}
-
-impl Targets {
-    fn has(&self, name: &str) -> bool {
-        match self {
-            Self::Configured(names) => names.contains(name),
-            Self::Any => true,
-        }
-    }
-}
-
-/// A target that a verdict does not go to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refusal {
-    /// The verdict.
-    pub verdict: Id,
-    /// The rule's configured name.
-    pub rule: Arc<str>,
-    /// The verdict's code.
-    pub code: String,
-    /// The kind of target, as grants name it.
-    pub target: String,
-    /// The name that the rule gave, where it gave one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Why, and how to mend it.
-    pub why: String,
-}
-
-/// What one event's verdicts become.
-#[derive(Debug, Default)]
-pub struct Decided {
-    /// In the order of the answer.
-    pub verdicts: Vec<Verdict>,
-    /// What was not granted.
-    pub refusals: Vec<Refusal>,
-}
-
-impl RulePolicy {
-    /// Decides on the verdicts of one answer, which was checked against the manifest.
-    pub fn decide(
-        &self,
-        manifest: &Manifest,
-        event: &Arc<Event>,
-        said: Vec<RuleVerdict>,
-    ) -> Decided {
-        let mut decided = Decided::default();
-        // The same verdict twice in one answer is two: each has its number.
-        let mut numbers: HashMap<(String, String, Status), u64> = HashMap::new();
-        for verdict in said {
-            let alike = (verdict.code.clone(), verdict.key.clone(), verdict.status);
-            let number = numbers.entry(alike).or_default();
-            let id = Id::of(
-                "verdict",
-                &[
-                    &event.id,
-                    &&*self.rule,
-                    &verdict.code,
-                    &verdict.key,
-                    &verdict.status.as_str(),
-                    number,
-                ],
-            );
-            *number += 1;
-            let targets = self.resolve(id, &verdict, &mut decided.refusals);
-            if let Some(verdict) = self.complete(id, manifest, event, verdict, targets) {
-                decided.verdicts.push(verdict);
-            }
-        }
-        decided
-    }
-
-    /// Fills in what the rule left to its manifest. None for an undeclared code or a payload that
-    /// is no JSON, which the engine has turned into a failure before.
-    fn complete(
-        &self,
-        id: Id,
-        manifest: &Manifest,
-        event: &Arc<Event>,
-        said: RuleVerdict,
-        targets: Vec<String>,
-    ) -> Option<Verdict> {
-        let code = manifest.code(&said.code)?;
-        let is_notice = matches!(event.object.subject, Subject::Notice(_));
-        let payload = if said.payload.is_empty() { "{}".to_owned() } else { said.payload };
-        Some(Verdict {
-            id,
-            time: event.time,
-            cluster: event.origin.cluster.as_str().into(),
-            rule: self.rule.clone(),
-            rule_version: self.version.clone(),
-            severity: said.severity.unwrap_or(code.severity),
-            status: said.status,
-            title: if said.title.is_empty() { code.title.clone() } else { said.title },
-            code: said.code,
-            key: said.key,
-            object: (&event.object.meta.identity).into(),
-            payload: RawValue::from_string(payload).ok()?,
-            targets,
-            gap: event.gap,
-            delta: is_notice.then_some(event.delta),
-            event: Some(event.clone()),
-        })
-    }
-
-    /// Names of the targets, each once, in the order in which the rule named them.
-    fn resolve(&self, id: Id, said: &RuleVerdict, refusals: &mut Vec<Refusal>) -> Vec<String> {
-        if said.targets.is_empty() {
-            return self.routed.clone();
-        }
-        let mut names: Vec<String> = Vec::new();
-        let mut refuse = |target: &str, name: Option<&String>, why: String| {
-            refusals.push(Refusal {
-                verdict: id,
-                rule: self.rule.clone(),
-                code: said.code.clone(),
-                target: target.to_owned(),
-                name: name.cloned(),
-                why,
-            });
-        };
-        for target in &said.targets {
-            match target {
-                RuleTarget::Routed => names.extend(self.routed.iter().cloned()),
-                RuleTarget::Named(name) if self.targets.has(name) => names.push(name.clone()),
-                RuleTarget::Named(name) => refuse(
-                    target.kind(),
-                    Some(name),
-                    format!("there is no target {name:?}; mend: configure it under `targets`"),
-                ),
-                other => refuse(
-                    other.kind(),
-                    None,
-                    format!("this host has no grant for targets of the kind {:?}", other.kind()),
-                ),
-            }
-        }
-        let mut seen = BTreeSet::new();
-        names.retain(|name| seen.insert(name.clone()));
-        names
-    }
-}
+pub use budget::{Budget, Budgets};
+pub use codes::{UnknownCode, check_codes};
+pub use grants::{Decided, Refusal, RulePolicy, Targets};
+pub use incidents::Incidents;
+pub use passed::{HeldBack, Passed, Reason, Tally};

@@ -1,0 +1,232 @@
+//! A rule's policy as it is written, and the checks that the schema cannot make.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Inhibitor, Policy, Throttle};
+use crate::document::{Found, Span, nearest};
+
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Timers are no finer: the pipeline evaluates events of less than a second together.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// What is held back between a rule's verdicts and their delivery. Without it: nothing.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct PolicyFile {
+    /// how long a firing that was delivered is not delivered again, such as 30m; another severity is
+    /// delivered at once.
+    repeat: Option<Span>,
+    /// Deliver a firing once, and a resolved only after a firing (false).
+    pair: bool,
+    /// What holds this rule's firings while it fires itself.
+    inhibited_by: Vec<InhibitorFile>,
+    /// At most so many deliveries in a time.
+    throttle: Option<ThrottleFile>,
+    /// how long after its last verdict an open incident is taken as over, such as 7d (the default).
+    forget: Option<Span>,
+}
+
+/// What holds a rule's firings: `rule/code`, or in full.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum InhibitorFile {
+    /// rule/code
+    Short(String),
+    /// In full.
+    Full(FullInhibitorFile),
+}
+
+/// What holds a rule's firings, in full.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FullInhibitorFile {
+    /// The other rule's name.
+    rule: String,
+    /// Its code.
+    code: String,
+    /// What the two have in common.
+    #[serde(default)]
+    equal: Equal,
+    /// the longest time that one incident is held, such as 1h (the default).
+    r#for: Option<Span>,
+}
+
+/// What an inhibiting incident has in common with what it holds.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Equal {
+    /// The object; an incident of a node holds what is on the node as well.
+    #[default]
+    Object,
+    /// The node that both are on.
+    Node,
+    /// The namespace.
+    Namespace,
+    /// The key.
+    Key,
+    /// Nothing: it holds everything in the cluster.
+    Cluster,
+}
+
+/// At most so many deliveries in a time.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ThrottleFile {
+    /// So many deliveries …
+    count: u32,
+    /// the time, from the first delivery on, such as 1m.
+    per: Span,
+    /// Tell the receivers at its end what was held back (true).
+    #[serde(default = "yes")]
+    digest: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A policy that was read, with what is wrong with it; places are relative to it.
+#[derive(Debug, Default)]
+pub(in crate::config) struct Read {
+    /// What it means.
+    pub(in crate::config) policy: Policy,
+    /// What is wrong.
+    pub(in crate::config) found: Found,
+}
+
+impl PolicyFile {
+    /// Checks all that needs no manifest. `rules` are the names of all rules.
+    pub(in crate::config) fn read(self, rules: &[&str]) -> Read {
+        let mut read = Read::default();
+        let repeat = self.repeat.map(|span| span.0);
+        let forget = self.forget.map_or(WEEK.max(repeat.unwrap_or_default()), |span| span.0);
+        read.at_least("/forget", forget, LEAST, "a second");
+        if let Some(repeat) = repeat {
+            read.repeat(repeat, forget);
+        }
+        let throttle = self.throttle.map(|file| read.throttle(&file));
+        let inhibited_by = self.inhibited_by.into_iter().enumerate();
+        let inhibited_by = inhibited_by
+            .filter_map(|(place, file)| read.inhibitor(place, file, rules, forget))
+            .collect();
+        read.policy = Policy { repeat, pair: self.pair, inhibited_by, throttle, forget };
+        read
+    }
+}
+
+impl Read {
+    fn say(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.found.push((pointer.into(), message.into()));
+    }
+
+    fn at_least(&mut self, pointer: &str, span: Duration, least: Duration, name: &str) {
+        if span < least {
+            self.say(pointer, format!("this is shorter than {name}; mend: write a longer time"));
+        }
+    }
+
+    fn repeat(&mut self, repeat: Duration, forget: Duration) {
+        if repeat.is_zero() {
+            self.say("/repeat", "this holds nothing back; mend: write a time such as 30m");
+        }
+        self.at_least("/forget", forget, repeat, "`repeat`, so that it would be cut short");
+    }
+
+    fn throttle(&mut self, file: &ThrottleFile) -> Throttle {
+        if file.count == 0 {
+            self.say(
+                "/throttle/count",
+                "this would hold back everything; mend: write at least 1, or leave the rule out",
+            );
+        }
+        self.at_least("/throttle/per", file.per.0, LEAST, "a second");
+        Throttle { count: file.count, per: file.per.0, digest: file.digest }
+    }
+
+    fn at_most(&mut self, pointer: String, at_most: Duration, forget: Duration) {
+        self.at_least(&pointer, at_most, LEAST, "a second");
+        if at_most > forget {
+            let mend = "mend: write a shorter time, or a longer `forget`";
+            self.say(pointer, format!("what is held would be forgotten before; {mend}"));
+        }
+    }
+
+    fn inhibitor(
+        &mut self,
+        place: usize,
+        file: InhibitorFile,
+        rules: &[&str],
+        forget: Duration,
+    ) -> Option<Inhibitor> {
+        let pointer = format!("/inhibited_by/{place}");
+        let (file, at) = match file {
+            InhibitorFile::Full(file) => (file, format!("{pointer}/rule")),
+            InhibitorFile::Short(text) => match short(&text) {
+                Some(file) => (file, pointer.clone()),
+                None => {
+                    let mend = "mend: write rule/code, such as nodes/NotReady";
+                    self.say(pointer, format!("{text:?} names no rule and code; {mend}"));
+                    return None;
+                }
+            },
+        };
+        if !rules.contains(&file.rule.as_str()) {
+            self.say(
+                at,
+                format!("there is no rule {:?}; {}", file.rule, nearest(&file.rule, rules)),
+            );
+        }
+        let at_most = file.r#for.map_or(HOUR.min(forget), |span| span.0);
+        self.at_most(format!("{pointer}/for"), at_most, forget);
+        Some(Inhibitor { rule: file.rule, code: file.code, equal: file.equal, at_most })
+    }
+}
+
+/// A rule may have a slash in its name, a code more likely not.
+fn short(text: &str) -> Option<FullInhibitorFile> {
+    let (rule, code) = text.rsplit_once('/')?;
+    let (rule, code) = (rule.to_owned(), code.to_owned());
+    let file = FullInhibitorFile { rule, code, equal: Equal::default(), r#for: None };
+    (!file.rule.is_empty() && !file.code.is_empty()).then_some(file)
+}
+
+/// Rules that hold each other, each at its place in the list with a message: what both hold would
+/// wait for ever. (Codes of one rule may well hold its others.)
+pub(in crate::config) fn cycles(policies: &[(&str, &Policy)]) -> Vec<(usize, String)> {
+    let mut by: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, policy) in policies {
+        let others = policy.inhibited_by.iter().map(|one| one.rule.as_str());
+        by.entry(name).or_default().extend(others.filter(|other| other != name));
+    }
+    let faults = policies.iter().enumerate().filter_map(|(place, (name, _))| {
+        let other = by.get(name)?.iter().find(|other| reaches(&by, other, name))?;
+        Some((
+            place,
+            format!(
+                "{name:?} and {other:?} hold each other; mend: take one out of the other's list"
+            ),
+        ))
+    });
+    faults.collect()
+}
+
+fn reaches<'a>(by: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &'a str, to: &str) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut next = vec![from];
+    while let Some(name) = next.pop() {
+        if name == to {
+            return true;
+        }
+        if seen.insert(name) {
+            next.extend(by.get(name).into_iter().flatten().copied());
+        }
+    }
+    false
+}

@@ -1,0 +1,152 @@
+//! Firings that wait while something inhibits them, and what lets them go.
+
+use std::sync::Arc;
+
+use super::incidents::Incidents;
+use super::open::Spot;
+use super::passed::Passed;
+use super::waiting::bytes;
+use crate::model::{Held, Incident, Timestamp, Verdict};
+
+impl Incidents {
+    /// `order` is that of the one that it takes the place of.
+    pub(super) fn hold_or_pass(
+        &mut self,
+        spot: &Arc<Spot>,
+        verdict: Verdict,
+        order: Option<u64>,
+        out: &mut Passed,
+    ) {
+        let now = verdict.time;
+        let until = self.inhibited_until(spot, now);
+        if until.is_none()
+            && let Some(incident) = self.open.change(spot)
+        {
+            incident.inhibited_since = None;
+        }
+        let Some(until) = until.filter(|until| *until > now) else {
+            return self.pass(spot, verdict, now, out);
+        };
+        if self.has_room(spot.rule, &verdict) {
+            let order = order.unwrap_or_else(|| self.waiting.next_order());
+            self.hold(spot, Held { order, until, verdict: Box::new(verdict) }, now);
+        } else {
+            *self.tally.no_room.entry(verdict.rule.clone()).or_default() += 1;
+            self.pass(spot, verdict, now, out);
+        }
+    }
+
+    /// Until when an incident may be held; none where nothing inhibits it. The time counts from when
+    /// it first was.
+    pub(super) fn inhibited_until(&self, spot: &Spot, now: Timestamp) -> Option<Timestamp> {
+        let incident = self.open.get(spot)?;
+        let since = incident.inhibited_since.unwrap_or(now);
+        let entries = self.rules.get(spot.rule)?.held_by(&spot.code);
+        let held = entries.filter(|entry| {
+            self.inhibitors.holds(entry.inhibitor, entry.equal, &spot.key, &incident.place)
+        });
+        held.map(|entry| since.plus_millis(entry.at_most)).max()
+    }
+
+    fn has_room(&self, rule: usize, verdict: &Verdict) -> bool {
+        let (held, held_bytes) = self.waiting.size(rule);
+        held < self.bounds.held && held_bytes + bytes(verdict) <= self.bounds.held_bytes
+    }
+
+    fn hold(&mut self, spot: &Arc<Spot>, held: Held, now: Timestamp) {
+        self.waiting.add(held.order, spot.clone(), held.until, bytes(&held.verdict));
+        if let Some(incident) = self.open.change(spot) {
+            incident.inhibited_since.get_or_insert(now);
+            incident.held = Some(held);
+        }
+    }
+
+    pub(super) fn take_held(&mut self, spot: &Arc<Spot>) -> Option<Held> {
+        self.open.get(spot)?.held.as_ref()?;
+        let held = self.open.change(spot)?.held.take()?;
+        self.waiting.remove(held.order);
+        Some(held)
+    }
+
+    /// A verdict that waits: does it still have to?
+    pub(super) fn look_again(&mut self, order: u64, now: Timestamp, out: &mut Passed) {
+        let Some(spot) = self.waiting.spot(order) else { return };
+        match self.inhibited_until(&spot, now) {
+            Some(until) if until > now => self.wait_until(&spot, order, until),
+            found => {
+                let Some(held) = self.take_held(&spot) else { return };
+                let incident = self.open.touch(&spot, now);
+                if found.is_none() {
+                    incident.inhibited_since = None;
+                }
+                self.pass(&spot, *held.verdict, now, out);
+                self.close_untracked(&spot);
+            }
+        }
+    }
+
+    fn wait_until(&mut self, spot: &Arc<Spot>, order: u64, until: Timestamp) {
+        self.waiting.move_end(order, until);
+        let held = self.open.get(spot).and_then(|incident| incident.held.as_ref());
+        if held.is_some_and(|held| held.until != until)
+            && let Some(held) = self.open.change(spot).and_then(|incident| incident.held.as_mut())
+        {
+            held.until = until;
+        }
+    }
+
+    /// What a closed incident inhibited is free, unless something else inhibits it.
+    pub(super) fn closed(
+        &mut self,
+        spot: &Spot,
+        incident: Option<Incident>,
+        now: Timestamp,
+        out: &mut Passed,
+    ) {
+        if let (Some(number), Some(incident)) = (self.inhibitor(spot), incident) {
+            self.inhibitors.close(number, &spot.key, &incident.place);
+            self.let_go(spot, now, out);
+        }
+    }
+
+    pub(super) fn let_go(&mut self, spot: &Spot, now: Timestamp, out: &mut Passed) {
+        let number = self.inhibitor(spot);
+        let rules = number.and_then(|number| self.inhibitors.holds.get(number));
+        let orders = rules.map(|rules| self.waiting.of(rules)).unwrap_or_default();
+        for order in orders {
+            self.look_again(order, now, out);
+        }
+    }
+
+    /// No verdict touched it for long: it is taken as over, but a verdict that still waits is not lost.
+    pub(super) fn forget(&mut self, spot: &Arc<Spot>, now: Timestamp, out: &mut Passed) {
+        if let Some(held) = self.take_held(spot) {
+            self.open.touch(spot, now);
+            self.pass(spot, *held.verdict, now, out);
+            return;
+        }
+        let incident = self.open.close(spot);
+        if let Some(rule) = self.rules.get(spot.rule) {
+            *self.tally.forgotten.entry(rule.name.clone()).or_default() += 1;
+        }
+        self.closed(spot, incident, now, out);
+    }
+
+    /// The incident that was touched first gives way to a new one.
+    pub(super) fn make_room(&mut self, rule: usize, now: Timestamp, out: &mut Passed) {
+        while self.open.len(rule) > self.bounds.open {
+            let Some((_, spot)) = self.open.oldest(rule).cloned() else { return };
+            if let Some(held) = self.take_held(&spot) {
+                self.deliver(rule, *held.verdict, now, out);
+            }
+            self.forget(&spot, now, out);
+        }
+    }
+
+    /// Restored, but of no concern to the policy of today.
+    fn close_untracked(&mut self, spot: &Arc<Spot>) {
+        if !self.rules.get(spot.rule).is_some_and(|rule| rule.tracks(&spot.code)) {
+            self.open.close(spot);
+        }
+    }
+}

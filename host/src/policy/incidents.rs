@@ -1,0 +1,165 @@
+//! Open incidents of all rules: what is delivered of their verdicts, and when.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::inhibit::{Inhibitors, Register};
+use super::open::{Open, Spot};
+use super::passed::{Passed, Tally};
+use super::rule::Rule;
+use super::throttle;
+use super::waiting::Waiting;
+use crate::config::Policy;
+use crate::model::{Status, Timestamp, Verdict};
+
+/// What is remembered of each rule is bounded, whatever it says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Open incidents.
+    pub(super) open: usize,
+    /// Verdicts that wait …
+    pub(super) held: usize,
+    /// … and their bytes.
+    pub(super) held_bytes: usize,
+}
+
+const BOUNDS: Bounds = Bounds { open: 100_000, held: 1000, held_bytes: 16 << 20 };
+
+/// Something that is due; at one time in this order.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    /// A rule's window is over.
+    Window(usize),
+    /// A verdict has waited long enough.
+    Held(u64),
+    /// An incident is forgotten.
+    Age(Arc<Spot>),
+}
+
+/// The policy of all rules. Verdicts are given to it in event order.
+#[derive(Debug)]
+pub struct Incidents {
+    pub(super) rules: Vec<Rule>,
+    pub(super) numbers: BTreeMap<Arc<str>, usize>,
+    pub(super) open: Open,
+    pub(super) waiting: Waiting,
+    pub(super) inhibitors: Inhibitors,
+    /// Rules whose windows are to be written, while anything is kept.
+    pub(super) windows_changed: Option<Vec<usize>>,
+    pub(super) bounds: Bounds,
+    pub(super) tally: Tally,
+}
+
+impl Incidents {
+    /// For all rules, in the order of the configuration: one without a policy may inhibit others.
+    pub fn new(policies: &[(Arc<str>, Policy)]) -> Self {
+        let mut register = Register::default();
+        let mut rules: Vec<Rule> = Vec::new();
+        for (place, (name, policy)) in policies.iter().enumerate() {
+            rules.push(Rule::new(name.clone(), policy, |rule, code| {
+                register.number(rule, code, place)
+            }));
+        }
+        let named = rules.iter().enumerate().map(|(place, rule)| (rule.name.clone(), place));
+        let numbers: BTreeMap<Arc<str>, usize> = named.collect();
+        for (number, (rule, code)) in register.names.into_iter().enumerate() {
+            let place = numbers.get(rule.as_str());
+            if let Some(rule) = place.and_then(|place| rules.get_mut(*place)) {
+                rule.inhibits.insert(code, number);
+            }
+        }
+        Self {
+            open: Open::new(rules.iter().map(|rule| rule.settings.forget)),
+            rules,
+            numbers,
+            waiting: Waiting::default(),
+            inhibitors: Inhibitors::new(register.holds),
+            windows_changed: None,
+            bounds: BOUNDS,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Decides on the next verdict. What is due by its time comes first.
+    pub fn decide(&mut self, verdict: Verdict) -> Passed {
+        let mut out = Passed::default();
+        self.fire_due(verdict.time, &mut out);
+        let rule = self.numbers.get(&verdict.rule).copied();
+        let tracking = rule
+            .filter(|rule| self.rules.get(*rule).is_some_and(|rule| rule.tracks(&verdict.code)));
+        match tracking {
+            None => out.verdicts.push(verdict),
+            Some(rule) => {
+                let (code, key) = (verdict.code.clone(), verdict.key.clone());
+                let spot = Arc::new(Spot { rule, code, key });
+                match verdict.status {
+                    Status::Firing => self.firing(&spot, verdict, &mut out),
+                    Status::Resolved => self.resolved(&spot, verdict, &mut out),
+                }
+            }
+        }
+        self.tally.count(&out);
+        out
+    }
+
+    /// Moves the clock: does what is due by this time, as verdicts of the time would.
+    pub fn advance_to(&mut self, time: Timestamp) -> Passed {
+        let mut out = Passed::default();
+        self.fire_due(time, &mut out);
+        self.tally.count(&out);
+        out
+    }
+
+    /// When [`Incidents::advance_to`] has something to do.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.first_due().map(|(time, _)| time)
+    }
+
+    /// What was counted since the start.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Of each rule that has any: its name, how many incidents are open, and how many verdicts wait.
+    pub fn sizes(&self) -> impl Iterator<Item = (&Arc<str>, usize, usize)> {
+        let rules = self.rules.iter().enumerate();
+        let sizes = rules
+            .map(|(place, rule)| (&rule.name, self.open.len(place), self.waiting.size(place).0));
+        sizes.filter(|(_, open, waiting)| open + waiting > 0)
+    }
+
+    fn first_due(&self) -> Option<(Timestamp, Due)> {
+        let rules = self.rules.iter().enumerate();
+        let window = rules.filter_map(|(place, rule)| Some((rule.window_end()?, place))).min();
+        let oldest = (0..self.rules.len()).filter_map(|rule| self.open.oldest(rule)).min();
+        let held = self.waiting.first_end().map(|(time, order)| (time, Due::Held(order)));
+        let window = window.map(|(time, rule)| (time, Due::Window(rule)));
+        let age = oldest.map(|(time, spot)| (*time, Due::Age(spot.clone())));
+        window.into_iter().chain(held).chain(age).min()
+    }
+
+    fn fire_due(&mut self, time: Timestamp, out: &mut Passed) {
+        while let Some((at, due)) = self.first_due().filter(|(at, _)| *at <= time) {
+            match due {
+                Due::Window(rule) => self.close_window(rule, at, out),
+                Due::Held(order) => self.look_again(order, at, out),
+                Due::Age(spot) => self.forget(&spot, at, out),
+            }
+        }
+    }
+
+    fn close_window(&mut self, rule: usize, at: Timestamp, out: &mut Passed) {
+        self.mark_window(rule);
+        if let Some(rule) = self.rules.get_mut(rule) {
+            out.verdicts.extend(throttle::close(rule, at));
+        }
+    }
+
+    pub(super) fn mark_window(&mut self, rule: usize) {
+        if let Some(changed) = &mut self.windows_changed
+            && !changed.contains(&rule)
+        {
+            changed.push(rule);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What the policy remembers over a restart: a row for each open incident, and one for each rule whose
+//! window is open.
+
+use std::sync::Arc;
+
+use super::incidents::Incidents;
+use super::open::Spot;
+use super::waiting::bytes;
+use crate::model::{Incident, IncidentRecord, Keep, KeptIncident, Window};
+
+impl Incidents {
+    /// From now on [`Incidents::take_changes`] says what a restart must know.
+    pub fn keep_in_journal(&mut self) {
+        self.open.keep();
+        self.windows_changed.get_or_insert_default();
+    }
+
+    /// What has changed since this was last asked.
+    pub fn take_changes(&mut self) -> Vec<Keep> {
+        let spots = self.open.take_changed();
+        let windows = self.windows_changed.as_mut().map(std::mem::take).unwrap_or_default();
+        let incidents = spots.iter().filter_map(|spot| self.incident_row(spot));
+        incidents.chain(windows.into_iter().filter_map(|rule| self.window_row(rule))).collect()
+    }
+
+    fn incident_row(&self, spot: &Spot) -> Option<Keep> {
+        let rule = self.rules.get(spot.rule)?.name.clone();
+        let (code, key) = (spot.code.clone(), spot.key.clone());
+        Some(match self.open.get(spot) {
+            None => Keep::NoIncident(rule, code, key),
+            Some(incident) => {
+                let record = IncidentRecord::Incident(incident.clone());
+                Keep::Incident(Box::new(KeptIncident { rule, code, key, record }))
+            }
+        })
+    }
+
+    fn window_row(&self, rule: usize) -> Option<Keep> {
+        let rule = self.rules.get(rule)?;
+        let (name, code, key) = (rule.name.clone(), String::new(), String::new());
+        Some(match &rule.window {
+            None => Keep::NoIncident(name, code, key),
+            Some(window) => {
+                let record = IncidentRecord::Window(window.clone());
+                Keep::Incident(Box::new(KeptIncident { rule: name, code, key, record }))
+            }
+        })
+    }
+
+    /// Goes on where the last run stopped. The settings may have changed: what they let through today is
+    /// due at once. Rows of rules that are not configured stay in the journal.
+    pub fn restore(&mut self, rows: Vec<KeptIncident>) {
+        for row in rows {
+            let Some(rule) = self.numbers.get(&row.rule).copied() else { continue };
+            match row.record {
+                IncidentRecord::Window(window) => self.restore_window(rule, window),
+                IncidentRecord::Incident(incident) => {
+                    let spot = Arc::new(Spot { rule, code: row.code, key: row.key });
+                    self.restore_incident(spot, incident);
+                }
+            }
+        }
+        self.hurry_free();
+    }
+
+    fn restore_window(&mut self, rule: usize, window: Window) {
+        if let Some(rule) = self.rules.get_mut(rule) {
+            rule.window = Some(window);
+        }
+    }
+
+    fn restore_incident(&mut self, spot: Arc<Spot>, mut incident: Incident) {
+        let tracks = self.rules.get(spot.rule).is_some_and(|rule| rule.tracks(&spot.code));
+        if !tracks && incident.held.is_none() {
+            self.open.mark(&spot);
+            return;
+        }
+        if let Some(held) = &mut incident.held {
+            // Somebody may have written to the table: two in one place would be one too few.
+            if self.waiting.spot(held.order).is_some() {
+                held.order = self.waiting.next_order();
+            }
+            self.waiting.add(held.order, spot.clone(), held.until, bytes(&held.verdict));
+        }
+        if let Some(number) = self.inhibitor(&spot) {
+            self.inhibitors.open(number, &spot.key, &incident.place);
+        }
+        self.open.restore(spot, incident);
+    }
+
+    /// What waits, but is inhibited by nothing that the settings of today name, is due: by the last
+    /// time that is known of it.
+    fn hurry_free(&mut self) {
+        let all: Vec<usize> = (0..self.rules.len()).collect();
+        for order in self.waiting.of(&all) {
+            let Some(spot) = self.waiting.spot(order) else { continue };
+            let Some(touched) = self.open.get(&spot).map(|incident| incident.touched) else {
+                continue;
+            };
+            if self.inhibited_until(&spot, touched).is_none() {
+                self.waiting.move_end(order, touched);
+            }
+        }
+    }
+}

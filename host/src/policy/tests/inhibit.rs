@@ -1,0 +1,171 @@
+//! `inhibited_by`.
+
+use super::*;
+
+fn nodes() -> Vec<Inhibitor> {
+    vec![inhibitor("nodes/NotReady", Equal::Object)]
+}
+
+fn play(policy: Policy) -> Play {
+    Play::new(&[("nodes", Policy::default()), ("web", policy)])
+}
+
+impl Play {
+    fn node(&mut self, at: i64, node: &str, status: Status, name: &'static str, comes: &[&str]) {
+        let verdict = verdict(name, &format!("nodes/NotReady {node}"), status, second(at));
+        self.say(about(verdict, &format!("Node/{node}")), name, comes);
+    }
+}
+
+#[test]
+fn pods_of_a_node_wait_for_it_and_those_still_firing_come_in_order() {
+    let mut play = play(inhibited_by(nodes()));
+    play.node(0, "n1", Status::Firing, "down", &["down"]);
+    play.fires(1, "web/R14 b", "first", &[]);
+    play.fires(2, "web/R14 a", "second", &[]);
+    play.fires(3, "web/R14 c", "third", &[]);
+    let elsewhere = verdict("elsewhere", "web/R14 d", Status::Firing, second(3));
+    play.say(about(elsewhere, "Pod/d on n2"), "elsewhere", &["elsewhere"]);
+    assert_eq!(play.waiting(), 3);
+    play.ends(4, "web/R14 a", "over", &["-second inhibited", "-over inhibited"]);
+    play.node(5, "n1", Status::Resolved, "up", &["up", "first", "third"]);
+    assert_eq!(play.waiting(), 0);
+    play.ends(6, "web/R14 b", "end", &["end"]);
+}
+
+#[test]
+fn of_one_incident_the_last_firing_waits_in_the_place_of_the_first() {
+    let mut play = play(inhibited_by(nodes()));
+    play.node(0, "n1", Status::Firing, "down", &["down"]);
+    play.fires(1, "web/R14 a", "a", &[]);
+    play.fires(2, "web/R14 b", "b", &[]);
+    play.fires(3, "web/R14 a", "a2", &["-a inhibited"]);
+    play.node(5, "n1", Status::Resolved, "up", &["up", "a2", "b"]);
+}
+
+#[test]
+fn what_was_said_before_is_resolved_while_the_inhibitor_fires() {
+    let mut play = play(inhibited_by(nodes()));
+    play.fires(0, "web/R14 a", "a", &["a"]);
+    play.node(1, "n1", Status::Firing, "down", &["down"]);
+    play.fires(2, "web/R14 a", "a2", &[]);
+    play.ends(3, "web/R14 a", "over", &["over", "-a2 inhibited"]);
+    play.node(4, "n1", Status::Resolved, "up", &["up"]);
+}
+
+#[test]
+fn what_is_no_news_does_not_wait() {
+    let mut play = play(Policy { inhibited_by: nodes(), ..pair() });
+    play.fires(0, "web/R14 a", "a", &["a"]);
+    play.node(1, "n1", Status::Firing, "down", &["down"]);
+    play.fires(2, "web/R14 a", "a2", &["-a2 pair"]);
+    play.node(4, "n1", Status::Resolved, "up", &["up"]);
+}
+
+#[test]
+fn it_waits_no_longer_than_for() {
+    let mut entry = nodes();
+    entry[0].at_most = seconds(60);
+    let mut play = play(inhibited_by(entry));
+    play.node(0, "n1", Status::Firing, "down", &["down"]);
+    play.fires(10, "web/R14 a", "a", &[]);
+    play.fires(40, "web/R14 a", "a2", &["-a inhibited"]);
+    assert_eq!(play.incidents.next_due(), Some(second(70)));
+    play.passes_until(69, &[]);
+    play.passes_until(70, &["a2"]);
+    play.fires(80, "web/R14 a", "it has waited", &["it has waited"]);
+    play.ends(90, "web/R14 a", "over", &["over"]);
+    play.fires(91, "web/R14 a", "anew", &[]);
+    play.fires(95, "web/R14 b", "b", &[]);
+    play.passes_until(154, &["anew"]);
+    play.passes_until(155, &["b"]);
+}
+
+#[test]
+fn several_inhibitors_must_all_be_over() {
+    let mut play = play(inhibited_by(vec![
+        inhibitor("nodes/NotReady", Equal::Object),
+        inhibitor("web/Frozen", Equal::Namespace),
+    ]));
+    play.fires(0, "web/Frozen z", "frozen", &["frozen"]);
+    play.node(0, "n1", Status::Firing, "down", &["down"]);
+    play.fires(1, "web/R14 a", "a", &[]);
+    play.fires(1, "web/Frozen y", "the node holds it", &[]);
+    play.node(2, "n1", Status::Resolved, "up", &["up", "the node holds it"]);
+    play.ends(3, "web/Frozen z", "thawed", &["thawed"]);
+    play.ends(4, "web/Frozen y", "thawed too", &["thawed too", "a"]);
+}
+
+#[test]
+fn an_inhibitor_that_is_forgotten_lets_go() {
+    let watched = Policy { forget: seconds(1000), ..Policy::default() };
+    let mut play = Play::new(&[("nodes", watched), ("web", inhibited_by(nodes()))]);
+    play.node(0, "n1", Status::Firing, "down", &["down"]);
+    play.fires(1, "web/R14 a", "a", &[]);
+    play.passes_until(1000, &["a"]);
+}
+
+#[test]
+fn an_inhibitor_that_came_later_holds_what_comes_after_it() {
+    let mut play = play(inhibited_by(nodes()));
+    play.fires(0, "web/R14 a", "a", &["a"]);
+    play.node(1, "n1", Status::Firing, "down", &["down"]);
+    play.fires(1, "web/R14 b", "b", &[]);
+}
+
+#[test]
+fn a_chain_of_inhibitors_holds_to_its_end() {
+    let chain = vec![inhibitor("cluster/Down", Equal::Cluster)];
+    let mut play = Play::new(&[
+        ("cluster", Policy::default()),
+        ("nodes", inhibited_by(chain)),
+        ("web", inhibited_by(nodes())),
+    ]);
+    play.fires(0, "cluster/Down c", "all", &["all"]);
+    play.node(1, "n1", Status::Firing, "down", &[]);
+    play.fires(2, "web/R14 a", "a", &[]);
+    play.ends(3, "cluster/Down c", "back", &["back", "down"]);
+    play.node(4, "n1", Status::Resolved, "up", &["up", "a"]);
+}
+
+#[test]
+fn what_is_let_go_meets_the_throttle() {
+    let policy = Policy { inhibited_by: nodes(), ..throttle(1, 60, false) };
+    let mut play = play(policy);
+    play.node(0, "n1", Status::Firing, "down", &["down"]);
+    play.fires(1, "web/R14 a", "a", &[]);
+    play.fires(1, "web/R14 b", "b", &[]);
+    play.node(2, "n1", Status::Resolved, "up", &["up", "a", "-b throttled"]);
+}
+
+fn a_minute() -> Vec<Inhibitor> {
+    vec![Inhibitor { at_most: seconds(60), ..inhibitor("nodes/NotReady", Equal::Object) }]
+}
+
+#[test]
+fn what_was_let_go_may_be_held_anew_for_as_long() {
+    let mut play = play(inhibited_by(a_minute()));
+    play.node(0, "n1", Status::Firing, "down", &["down"]);
+    play.fires(10, "web/R14 a", "a", &[]);
+    play.node(20, "n1", Status::Resolved, "up", &["up", "a"]);
+    play.node(30, "n1", Status::Firing, "down again", &["down again"]);
+    play.fires(40, "web/R14 a", "a2", &[]);
+    play.passes_until(99, &[]);
+    play.passes_until(100, &["a2"]);
+}
+
+#[test]
+fn what_was_replaced_by_no_news_waits_no_longer() {
+    let mut play = play(Policy { inhibited_by: a_minute(), ..pair() });
+    let fires = |play: &mut Play, at, severity, name: &'static str, comes: &[&str]| {
+        let verdict = verdict(name, "web/R14 a", Status::Firing, second(at));
+        play.say(Verdict { severity, ..verdict }, name, comes);
+    };
+    fires(&mut play, 0, Severity::Warning, "a", &["a"]);
+    play.node(1, "n1", Status::Firing, "down", &["down"]);
+    fires(&mut play, 10, Severity::Critical, "worse", &[]);
+    fires(&mut play, 20, Severity::Warning, "as before", &["-worse inhibited", "-as before pair"]);
+    fires(&mut play, 40, Severity::Critical, "worse again", &[]);
+    play.passes_until(99, &[]);
+    play.passes_until(100, &["worse again"]);
+}

@@ -1,0 +1,101 @@
+//! So many deliveries of a rule in a time, and the digest of what was held back.
+//!
+//! A window begins with a delivery and has a fixed length: with the next delivery after its end another
+//! begins. So its two ends can be said in the digest, and what is remembered does not grow with what is
+//! delivered.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::rule::Rule;
+use crate::model::{Digest, Id, ObjectName, Status, Timestamp, Verdict, Window};
+
+/// So many keys are named in a digest.
+const KEYS: usize = 10;
+
+/// Takes one delivery of a rule's window. Windows that are over have been closed.
+///
+/// Returns false where there is none left.
+pub(super) fn take(rule: &mut Rule, now: Timestamp) -> bool {
+    let Some(throttle) = &rule.settings.throttle else { return true };
+    let new = || Window { since: now, delivered: 0, digest: None };
+    let window = rule.window.get_or_insert_with(new);
+    if window.delivered >= throttle.count {
+        return false;
+    }
+    window.delivered += 1;
+    true
+}
+
+/// Counts a verdict that is held back.
+pub(super) fn hold_back(rule: &mut Rule, verdict: &Verdict) {
+    let Some(window) = &mut rule.window else { return };
+    let digest = window.digest.get_or_insert_with(|| Digest {
+        held_back: 0,
+        severity: verdict.severity,
+        codes: BTreeMap::new(),
+        keys: Vec::new(),
+        targets: Vec::new(),
+        cluster: verdict.cluster.clone(),
+        rule_version: verdict.rule_version.clone(),
+    });
+    digest.held_back += 1;
+    digest.severity = digest.severity.max(verdict.severity);
+    digest.rule_version.clone_from(&verdict.rule_version);
+    *digest.codes.entry(verdict.code.clone()).or_default() += 1;
+    if digest.keys.len() < KEYS && !digest.keys.contains(&verdict.key) {
+        digest.keys.push(verdict.key.clone());
+    }
+    for target in &verdict.targets {
+        if !digest.targets.contains(target) {
+            digest.targets.push(target.clone());
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    held_back: u64,
+    codes: &'a BTreeMap<String, u64>,
+    keys: &'a [String],
+    since: Timestamp,
+    until: Timestamp,
+}
+
+/// Closes a rule's window; what was held back becomes one verdict where the receivers are to know.
+pub(super) fn close(rule: &mut Rule, until: Timestamp) -> Option<Verdict> {
+    let Window { since, digest, .. } = rule.window.take()?;
+    // Who takes the throttle away wants to be told the rest.
+    let is_told = rule.settings.throttle.as_ref().is_none_or(|throttle| throttle.has_digest);
+    let digest = digest.filter(|_| is_told)?;
+    let (held_back, codes, keys) = (digest.held_back, &digest.codes, &*digest.keys);
+    let body = Body { held_back, codes, keys, since, until };
+    let id =
+        Id::of("digest", &[&&*digest.cluster, &&*rule.name, &since.as_millis().cast_unsigned()]);
+    Some(Verdict {
+        id,
+        time: until,
+        rule: rule.name.clone(),
+        code: "digest".to_owned(),
+        severity: digest.severity,
+        status: Status::Firing,
+        title: title(held_back),
+        key: "digest".to_owned(),
+        object: ObjectName::default(),
+        payload: serde_json::value::to_raw_value(&body).unwrap_or_default(),
+        targets: digest.targets,
+        cluster: digest.cluster,
+        rule_version: digest.rule_version,
+        gap: false,
+        delta: None,
+        event: None,
+    })
+}
+
+fn title(held_back: u64) -> String {
+    match held_back {
+        1 => "1 verdict was held back".to_owned(),
+        many => format!("{many} verdicts were held back"),
+    }
+}

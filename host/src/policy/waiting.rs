@@ -1,0 +1,71 @@
+//! Verdicts that wait until nothing inhibits them, in the order in which they began to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::open::Spot;
+use crate::model::{Timestamp, Verdict};
+
+/// Which incidents have a verdict that waits; the verdict is with the incident.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    by_order: BTreeMap<u64, (Arc<Spot>, Timestamp, usize)>,
+    by_end: BTreeSet<(Timestamp, u64)>,
+    /// How many of each rule, and their bytes.
+    sizes: BTreeMap<usize, (usize, usize)>,
+}
+
+impl Waiting {
+    /// The number of the next. It follows from what waits, so that it is the same after a restart.
+    pub(super) fn next_order(&self) -> u64 {
+        self.by_order.last_key_value().map_or(0, |(order, _)| order.saturating_add(1))
+    }
+
+    pub(super) fn add(&mut self, order: u64, spot: Arc<Spot>, until: Timestamp, size: usize) {
+        let (count, bytes) = self.sizes.entry(spot.rule).or_default();
+        (*count, *bytes) = (*count + 1, *bytes + size);
+        self.by_end.insert((until, order));
+        self.by_order.insert(order, (spot, until, size));
+    }
+
+    pub(super) fn remove(&mut self, order: u64) {
+        let Some((spot, until, size)) = self.by_order.remove(&order) else { return };
+        self.by_end.remove(&(until, order));
+        if let Some((count, bytes)) = self.sizes.get_mut(&spot.rule) {
+            (*count, *bytes) = (count.saturating_sub(1), bytes.saturating_sub(size));
+        }
+    }
+
+    /// Moves the time at which one waits no longer.
+    pub(super) fn move_end(&mut self, order: u64, until: Timestamp) {
+        if let Some((_, before, _)) = self.by_order.get_mut(&order) {
+            self.by_end.remove(&(*before, order));
+            self.by_end.insert((until, order));
+            *before = until;
+        }
+    }
+
+    pub(super) fn first_end(&self) -> Option<(Timestamp, u64)> {
+        self.by_end.first().copied()
+    }
+
+    pub(super) fn spot(&self, order: u64) -> Option<Arc<Spot>> {
+        self.by_order.get(&order).map(|(spot, ..)| spot.clone())
+    }
+
+    /// Those of some rules, in order.
+    pub(super) fn of(&self, rules: &[usize]) -> Vec<u64> {
+        let of = self.by_order.iter().filter(|(_, (spot, ..))| rules.contains(&spot.rule));
+        of.map(|(order, _)| *order).collect()
+    }
+
+    /// How many of a rule wait, and how many bytes they hold.
+    pub(super) fn size(&self, rule: usize) -> (usize, usize) {
+        self.sizes.get(&rule).copied().unwrap_or_default()
+    }
+}
+
+/// What a verdict that waits takes up.
+pub(super) fn bytes(verdict: &Verdict) -> usize {
+    verdict.payload.get().len() + verdict.title.len() + verdict.key.len()
+}
