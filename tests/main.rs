@@ -12,5 +12,6 @@ mod gaps;
 mod harness;
 mod invariants;
 mod isolation;
+mod parked;
 mod record;
 mod support;

@@ -8,6 +8,7 @@ mod introductions;
 mod notices;
 mod operate;
 mod outbox;
+mod parked;
 mod random;
 mod resume;
 mod selection;

@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use super::file::{
     AdminFile, Allow, JournalFile, KubernetesFile, ReplayFile, RuleFile, SourceFile, Speed,
-    TargetFile, WebhookFile, schema,
+    TargetFile, WebhookFile, WhenFullFile, schema,
 };
 use super::{
     Config, Journal, Kubernetes, Replay, Rule, Secret, Source, SourceKind, Target, Webhook,
     substitute,
 };
 use crate::document::{Document, Faults, Found, against_schema, escape, nearest};
-use crate::model::Limits;
+use crate::model::{Limits, WhenFull};
 use crate::stream;
 
 pub(super) fn read(path: &Path) -> Result<Config, Faults> {
@@ -281,6 +281,11 @@ impl Check<'_> {
                 cpu: rule.limits.cpu.map_or(defaults.cpu, |span| span.0),
                 memory: rule.limits.memory.map_or(defaults.memory, |size| size.0),
                 state,
+                parked: rule.limits.parked.map_or(defaults.parked, |size| size.0),
+                when_parked_full: match rule.limits.when_parked_full {
+                    WhenFullFile::Block => WhenFull::Block,
+                    WhenFullFile::Skip => WhenFull::Skip,
+                },
                 ..defaults
             },
             state_granted: state > 0,

@@ -61,6 +61,13 @@ pub(super) struct Compiled {
     manifest: Manifest,
 }
 
+impl LoadedRule {
+    /// What it may use.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
 impl std::fmt::Debug for LoadedRule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LoadedRule").field("name", &self.name).finish_non_exhaustive()

@@ -18,8 +18,8 @@ mod verdict;
 pub use event::{Change, Event, Origin, Timer, Value};
 pub use failure::{Failure, FailureKind};
 pub use id::{Id, IdPart, IdWriter, NoId};
-pub use kept::{Introduction, Keep, KeptMembership, KeptObject, KeptWake};
-pub use limits::Limits;
+pub use kept::{Introduction, Keep, KeptMembership, KeptObject, KeptState, KeptWake, Parked};
+pub use limits::{Limits, WhenFull};
 pub use manifest::{
     Capability, Changes, Code, Interest, Manifest, Narrowing, PartitionBy, Parts, Schedule,
     Severity,

@@ -30,6 +30,13 @@ pub struct Metrics {
     objects_known: Gauge,
     verdicts: Counters<2>,
     failures: Counters<2>,
+    parked_events: Counts<1>,
+    parked_bytes: Counts<1>,
+    parked_skipped: Counters<1>,
+    rule_behind: Seconds<1>,
+    rule_out_of_service: Counts<1>,
+    pending_wakes: Gauge,
+    held_wakes: Gauge,
 }
 
 impl fmt::Debug for Metrics {
@@ -56,9 +63,17 @@ impl Metrics {
             objects_known: Gauge::default(),
             verdicts: Family::default(),
             failures: Family::default(),
+            parked_events: Family::default(),
+            parked_bytes: Family::default(),
+            parked_skipped: Family::default(),
+            rule_behind: Family::default(),
+            rule_out_of_service: Family::default(),
+            pending_wakes: Gauge::default(),
+            held_wakes: Gauge::default(),
         };
         metrics.register_watches();
         metrics.register_work();
+        metrics.register_waiting();
         metrics
     }
 
@@ -99,6 +114,32 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register("verdicts", "Verdicts of a rule", self.verdicts.clone());
         registry.register("failures", "Calls of a rule that failed", self.failures.clone());
+    }
+
+    fn register_waiting(&mut self) {
+        let registry = &mut self.registry;
+        let events = self.parked_events.clone();
+        registry.register("parked_events", "Events that wait for a rule that is behind", events);
+        let bytes = self.parked_bytes.clone();
+        registry.register("parked_bytes", "Bytes of what waits for a rule that is behind", bytes);
+        let skipped = self.parked_skipped.clone();
+        registry.register("parked_skipped", "Events that a rule was not asked about", skipped);
+        registry.register(
+            "rule_behind_seconds",
+            "Age of the oldest event that waits for a rule, 0 where none does",
+            self.rule_behind.clone(),
+        );
+        registry.register(
+            "rule_out_of_service",
+            "1 while a rule that failed too often is not asked, else 0",
+            self.rule_out_of_service.clone(),
+        );
+        registry.register("pending_wakes", "Timers that are set", self.pending_wakes.clone());
+        registry.register(
+            "held_wakes",
+            "Timers that do not fire: a watch is not in sync, or their rule is behind",
+            self.held_wakes.clone(),
+        );
     }
 
     /// Counts watch events that were received.
@@ -161,6 +202,31 @@ impl Metrics {
     /// Counts a call of a rule that failed.
     pub fn failure(&self, rule: &str, kind: &str) {
         self.failures.get_or_create(&[label("rule", rule), label("kind", kind)]).inc();
+    }
+
+    /// Says what waits for a rule, and since how many seconds.
+    pub fn parked(&self, rule: &str, events: usize, bytes: usize, seconds: f64) {
+        let labels = [label("rule", rule)];
+        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.parked_events.get_or_create(&labels).set(whole(events));
+        self.parked_bytes.get_or_create(&labels).set(whole(bytes));
+        self.rule_behind.get_or_create(&labels).set(seconds);
+    }
+
+    /// Counts an event that a rule was not asked about.
+    pub fn parked_skipped(&self, rule: &str) {
+        self.parked_skipped.get_or_create(&[label("rule", rule)]).inc();
+    }
+
+    /// Says whether a rule is out of service.
+    pub fn rule_out_of_service(&self, rule: &str, is_out: bool) {
+        self.rule_out_of_service.get_or_create(&[label("rule", rule)]).set(i64::from(is_out));
+    }
+
+    /// Says how many timers are set, and how many of them do not fire.
+    pub fn wakes(&self, pending: usize, held: usize) {
+        self.pending_wakes.set(i64::try_from(pending).unwrap_or(i64::MAX));
+        self.held_wakes.set(i64::try_from(held).unwrap_or(i64::MAX));
     }
 
     /// All of it as OpenMetrics text.

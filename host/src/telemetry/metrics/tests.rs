@@ -15,6 +15,10 @@ fn every_metric_has_its_name_labels_and_kind() {
     metrics.objects_known(12);
     metrics.verdicts("akkeris", "R14", 1);
     metrics.failure("a \"b\"\n", "trap");
+    metrics.parked("akkeris", 3, 900, 1.5);
+    metrics.parked_skipped("akkeris");
+    metrics.rule_out_of_service("akkeris", true);
+    metrics.wakes(4, 1);
     let expected = r#"# HELP klaxon_build The version that runs.
 # TYPE klaxon_build info
 klaxon_build_info{version="1.2.3"} 1
@@ -48,6 +52,27 @@ klaxon_verdicts_total{rule="akkeris",code="R14"} 1
 # HELP klaxon_failures Calls of a rule that failed.
 # TYPE klaxon_failures counter
 klaxon_failures_total{rule="a \"b\"\n",kind="trap"} 1
+# HELP klaxon_parked_events Events that wait for a rule that is behind.
+# TYPE klaxon_parked_events gauge
+klaxon_parked_events{rule="akkeris"} 3
+# HELP klaxon_parked_bytes Bytes of what waits for a rule that is behind.
+# TYPE klaxon_parked_bytes gauge
+klaxon_parked_bytes{rule="akkeris"} 900
+# HELP klaxon_parked_skipped Events that a rule was not asked about.
+# TYPE klaxon_parked_skipped counter
+klaxon_parked_skipped_total{rule="akkeris"} 1
+# HELP klaxon_rule_behind_seconds Age of the oldest event that waits for a rule, 0 where none does.
+# TYPE klaxon_rule_behind_seconds gauge
+klaxon_rule_behind_seconds{rule="akkeris"} 1.5
+# HELP klaxon_rule_out_of_service 1 while a rule that failed too often is not asked, else 0.
+# TYPE klaxon_rule_out_of_service gauge
+klaxon_rule_out_of_service{rule="akkeris"} 1
+# HELP klaxon_pending_wakes Timers that are set.
+# TYPE klaxon_pending_wakes gauge
+klaxon_pending_wakes 4
+# HELP klaxon_held_wakes Timers that do not fire: a watch is not in sync, or their rule is behind.
+# TYPE klaxon_held_wakes gauge
+klaxon_held_wakes 1
 # EOF
 "#;
     assert_eq!(metrics.encode().unwrap(), expected);
