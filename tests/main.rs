@@ -13,6 +13,7 @@ mod gaps;
 mod harness;
 mod invariants;
 mod isolation;
+mod parked;
 mod receivers;
 mod record;
 mod support;

@@ -8,6 +8,8 @@ mod introductions;
 mod notices;
 mod operate;
 mod outbox;
+mod parked;
+mod policy;
 mod random;
 mod resume;
 mod selection;

@@ -16,6 +16,8 @@ use super::{module, options};
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const PAUSE: Duration = Duration::from_secs(60);
+
 /// A folder with a configuration, a kubeconfig and a journal.
 pub(crate) struct Site {
     pub(crate) folder: tempfile::TempDir,
@@ -24,6 +26,8 @@ pub(crate) struct Site {
     admin: Value,
     targets: Value,
     pub(crate) timing: Timing,
+    /// How long a rule that fails too often is out of service at first.
+    pub(crate) pause: Duration,
 }
 
 /// The service, running.
@@ -52,7 +56,15 @@ impl Site {
         let kubeconfig = kubeconfig(folder.path());
         let rules = vec![json!({"name": "witness", "module": module("witness")})];
         let kubernetes = json!({ "kubeconfig": kubeconfig });
-        Self { folder, rules, kubernetes, admin: json!({}), targets: json!({}), timing: timing() }
+        Self {
+            folder,
+            rules,
+            kubernetes,
+            admin: json!({}),
+            targets: json!({}),
+            timing: timing(),
+            pause: PAUSE,
+        }
     }
 
     pub(crate) fn rules(mut self, rules: Vec<Value>) -> Self {
@@ -98,6 +110,7 @@ impl Site {
         let config = Config::read(&self.config()).unwrap();
         let mut service = Service::new(Duration::from_secs(5));
         service.timing = self.timing.clone();
+        service.pause = self.pause;
         let stop = service.stop.clone();
         let thread = std::thread::spawn(move || app::run(config, options(), &service));
         Running { stop, thread: Some(thread) }

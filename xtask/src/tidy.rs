@@ -24,7 +24,7 @@ const EDGES: [(&str, &[&str]); 22] = [
     ("normalize", &["model"]),
     ("route", &["model", "normalize"]),
     ("engine", &["model"]),
-    ("policy", &["model"]),
+    ("policy", &["model", "config", "document"]),
     ("pipeline", &["model", "config", "normalize", "route", "engine", "policy"]),
     ("scaffold", &[]),
     ("source", &["model", "config", "telemetry", "stream", "route", "pipeline", "backoff"]),

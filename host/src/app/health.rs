@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::admin::Health;
-use crate::model::{Timestamp, clock};
-use crate::pipeline::Step;
+use crate::model::{FailureKind, Timestamp, clock};
+use crate::pipeline::{ParkedRule, Pipeline, Step};
 use crate::source::kubernetes::{WatchState, WatchStatus};
 use crate::telemetry::metrics::Metrics;
 
@@ -22,6 +22,8 @@ pub(super) struct Vitals {
     has_cluster: bool,
     /// What the metrics say of each watch so far: counters only grow.
     told: Mutex<BTreeMap<String, WatchState>>,
+    /// What waits for each rule.
+    parked: Mutex<Vec<ParkedRule>>,
 }
 
 impl Vitals {
@@ -32,6 +34,7 @@ impl Vitals {
             metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))),
             watches: Mutex::default(),
             told: Mutex::default(),
+            parked: Mutex::default(),
         }
     }
 
@@ -46,17 +49,38 @@ impl Vitals {
     }
 
     /// Counts what was decided.
-    pub(super) fn count(&self, step: &Step, known_objects: usize) {
+    pub(super) fn count(&self, step: &Step, pipeline: &Pipeline) {
         for verdict in &step.verdicts {
             self.metrics.verdicts(&verdict.rule, &verdict.code, 1);
         }
         for failed in &step.failures {
             self.metrics.failure(&failed.rule, failed.failure.kind.as_str());
+            if failed.failure.kind == FailureKind::Skipped {
+                self.metrics.parked_skipped(&failed.rule);
+            }
+        }
+        for held in &step.held_back {
+            self.metrics.held_back(&held.rule, held.reason.as_str());
+        }
+        for (rule, open, waiting) in pipeline.incidents().sizes() {
+            self.metrics.incidents(rule, open, waiting);
         }
         for refusal in &step.refusals {
             self.metrics.refusal(&refusal.rule, &refusal.target);
         }
-        self.metrics.objects_known(known_objects);
+        self.metrics.objects_known(pipeline.known_objects());
+        let (pending, held) = pipeline.wakes();
+        self.metrics.wakes(pending, held);
+        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = pipeline.parked();
+    }
+
+    fn refresh_parked(&self) {
+        let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        for rule in parked.iter() {
+            let age = rule.oldest.map_or(0, |oldest| clock::now().millis_since(oldest).max(0));
+            self.metrics.parked(&rule.rule, rule.events, rule.bytes, age as f64 / 1000.0);
+            self.metrics.rule_out_of_service(&rule.rule, rule.is_out_of_service);
+        }
     }
 
     fn states(&self) -> Vec<(String, WatchState)> {
@@ -106,6 +130,7 @@ impl Health for Vitals {
 
     fn metrics(&self) -> String {
         self.refresh();
+        self.refresh_parked();
         self.metrics.encode().unwrap_or_default()
     }
 }

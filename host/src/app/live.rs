@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tracing::{info, warn};
 
 use super::middle::Middle;
 use super::{RunError, Stop};
@@ -39,6 +40,10 @@ pub(super) struct Live {
     places: Vec<Place>,
     /// Watches whose progress is not in the journal.
     moved: BTreeSet<usize>,
+    /// Rung when a rule that is behind has answered.
+    pub(super) bell: Arc<Notify>,
+    /// There is no room to park more for some rule.
+    is_blocked: bool,
 }
 
 /// Prepares a pipeline to go on where the last run stopped. Returns where each watch begins.
@@ -85,7 +90,7 @@ pub(super) fn prepare(
     // What the Lease told is in the journal before the Lease tells something else.
     let moved =
         if is_new && lost.is_some() { (0..places.len()).collect() } else { BTreeSet::new() };
-    (Live { places, moved }, resumes)
+    (Live { places, moved, bell: Arc::default(), is_blocked: false }, resumes)
 }
 
 /// Where a watch begins; `known_until` says until when objects of its are known though it has no
@@ -141,9 +146,12 @@ impl Live {
         // Nobody waits for it where no Lease is kept.
         begun.send(()).unwrap_or_default();
         while !stop.is_told() {
+            let is_blocked = self.is_blocked(middle);
             let first = runtime.block_on(async {
                 tokio::select! {
-                    first = tokio::time::timeout(IDLE, items.recv()) => first.ok(),
+                    first = items.recv(), if !is_blocked => Some(first),
+                    () = self.bell.notified() => None,
+                    () = tokio::time::sleep(IDLE) => None,
                     () = stop.told() => None,
                 }
             });
@@ -160,10 +168,26 @@ impl Live {
                 middle.pipeline.advance_to(clock::now());
             }
             middle.pipeline.flush();
+            // The clock of a pause: while intake waits the event clock stands still.
+            middle.pipeline.pump(clock::now());
             let progress = self.progress();
             middle.commit(progress)?;
         }
         self.settle(middle)
+    }
+
+    /// Whether intake must wait until a rule has made room.
+    fn is_blocked(&mut self, middle: &Middle) -> bool {
+        let is_blocked = middle.pipeline.is_full();
+        match (self.is_blocked, is_blocked) {
+            (false, true) => warn!(
+                "there is no room to park more for a rule (`limits.parked`): intake waits for it"
+            ),
+            (true, false) => info!("there is room to park again: intake goes on"),
+            _ => {}
+        }
+        self.is_blocked = is_blocked;
+        is_blocked
     }
 
     /// Takes what comes within a short time, so that it is decided and committed together.
@@ -176,7 +200,7 @@ impl Live {
         for _ in 0..TOGETHER {
             let Ok(item) = items.try_recv() else { return Ok(()) };
             self.take(middle, item)?;
-            if since.elapsed() >= GATHER {
+            if since.elapsed() >= GATHER || middle.pipeline.is_full() {
                 return Ok(());
             }
         }

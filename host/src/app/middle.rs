@@ -43,7 +43,7 @@ impl Middle {
             let code = format!("{}/{}", verdict.rule, verdict.code);
             *self.summary.codes.entry(code).or_default() += 1;
         }
-        self.vitals.count(&step, self.pipeline.known_objects());
+        self.vitals.count(&step, &self.pipeline);
         self.summary.gaps += step.gaps.len() as u64;
         Some(Group { step, progress, clock: Some(self.pipeline.now()) })
     }

@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tracing::info;
 
 use crate::admin::{self, AdminError};
@@ -99,12 +100,32 @@ pub struct Service {
     pub timing: Timing,
     /// Tells it to stop.
     pub stop: Stop,
+    /// A rule that keeps a worker for longer than this falls behind: its events are parked.
+    pub patience: Duration,
+    /// How long a rule that fails too often is out of service at first.
+    pub pause: Duration,
 }
 
 impl Service {
     /// With the patience that clusters need.
     pub fn new(drain: Duration) -> Self {
-        Self { drain, timing: Timing::default(), stop: Stop::default() }
+        Self {
+            drain,
+            timing: Timing::default(),
+            stop: Stop::default(),
+            patience: Duration::from_millis(250),
+            pause: Duration::from_secs(60),
+        }
+    }
+
+    /// From now on rules fall behind rather than hold up others. Returns what is rung when one of them
+    /// has answered.
+    fn let_fall_behind(&self, pipeline: &mut Pipeline) -> Arc<Notify> {
+        let bell = Arc::new(Notify::new());
+        let ring = bell.clone();
+        pipeline.first_pause(self.pause);
+        pipeline.serve(self.patience, Arc::new(move || ring.notify_one()));
+        bell
     }
 }
 
@@ -193,6 +214,7 @@ impl Parts {
         }
         let live = match &source.kind {
             SourceKind::Kubernetes(settings) => {
+                let bell = service.let_fall_behind(&mut pipeline);
                 let joining = cluster::join(
                     settings,
                     &config.cluster,
@@ -201,10 +223,11 @@ impl Parts {
                     &journal,
                     service.timing.clone(),
                 );
-                let joined = tokio::select! {
+                let mut joined = tokio::select! {
                     joined = joining => joined?,
                     () = service.stop.told() => return Ok(RunSummary::default()),
                 };
+                joined.live.bell = bell;
                 vitals.watches(joined.statuses.clone());
                 Some(joined)
             }

@@ -169,7 +169,7 @@ pub(super) struct InterestFile {
     pub(super) namespaces: Vec<String>,
 }
 
-/// Bounds of one call and one instance.
+/// Bounds of one call and one instance, and of what waits for the rule.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitsFile {
@@ -177,6 +177,21 @@ pub(super) struct LimitsFile {
     pub(super) cpu: Option<Span>,
     /// the memory of one instance, such as 32MiB.
     pub(super) memory: Option<Size>,
+    /// the events that may wait while the rule is slow or out of service, such as 64MiB.
+    pub(super) parked: Option<Size>,
+    /// What happens when there is no more room for them.
+    pub(super) when_parked_full: WhenFullFile,
+}
+
+/// What happens when there is no more room for what waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum WhenFullFile {
+    /// Nothing more is taken in, for any rule, until there is room.
+    #[default]
+    Block,
+    /// The rule is not asked about further events; each is counted and recorded.
+    Skip,
 }
 
 /// What a rule may do beyond answering.

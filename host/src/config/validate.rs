@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::file::{
-    AdminFile, JournalFile, KubernetesFile, ReplayFile, RuleFile, SourceFile, Speed, schema,
+    AdminFile, JournalFile, KubernetesFile, ReplayFile, RuleFile, SourceFile, Speed, WhenFullFile,
+    schema,
 };
 use super::policy::{Policy, cycles};
 use super::target;
@@ -16,7 +17,7 @@ use super::{
     Config, Journal, Kubernetes, Replay, Rule, Source, SourceKind, TargetOrigin, substitute,
 };
 use crate::document::{Document, Faults, Found, against_schema, escape, nearest};
-use crate::model::Limits;
+use crate::model::{Limits, WhenFull};
 use crate::stream;
 
 pub(super) fn read(path: &Path) -> Result<Config, Faults> {
@@ -311,6 +312,11 @@ impl<'a> Check<'a> {
                 cpu: rule.limits.cpu.map_or(defaults.cpu, |span| span.0),
                 memory: rule.limits.memory.map_or(defaults.memory, |size| size.0),
                 state,
+                parked: rule.limits.parked.map_or(defaults.parked, |size| size.0),
+                when_parked_full: match rule.limits.when_parked_full {
+                    WhenFullFile::Block => WhenFull::Block,
+                    WhenFullFile::Skip => WhenFull::Skip,
+                },
                 ..defaults
             },
             state_granted: state > 0,

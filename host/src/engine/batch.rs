@@ -6,16 +6,21 @@
 //! after it had written state, for later events of the batch may have read what must now be lost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::answer::check;
 use super::host::Call;
 use super::imports::state::{Overlay, StateCall};
 use super::instance::{Called, Instance};
 use super::{Answer, LoadedRule};
+use crate::model::clock::Stopwatch;
 use crate::model::{Event, Failure, FailureKind, Outcome, StateView};
 
 /// A time-out may be the machine's fault: an event is tried so often before it is set aside.
 const TRIES: u32 = 3;
+
+/// Events of the first call where time matters: nobody knows yet how long they take.
+const FIRST_BATCH: usize = 8;
 
 /// One rule on one worker.
 pub(super) struct Runner {
@@ -25,6 +30,8 @@ pub(super) struct Runner {
     measure: bool,
     /// Whether the instance of the last call had served another one before.
     was_used: bool,
+    /// Events of the next call where time matters.
+    next_batch: usize,
 }
 
 /// What came of one call.
@@ -36,19 +43,38 @@ enum Attempt {
 
 impl Runner {
     pub(super) fn new(rule: Arc<LoadedRule>, fresh_instances: bool, measure: bool) -> Self {
-        Self { rule, instance: None, fresh_instances, measure, was_used: false }
+        Self {
+            rule,
+            instance: None,
+            fresh_instances,
+            measure,
+            was_used: false,
+            next_batch: FIRST_BATCH,
+        }
     }
 
-    /// Answers all events, in order, in batches of at most so many.
+    /// Answers events, in order, in batches of at most so many. Once they took longer than `patience`
+    /// no further call is made: then the last events have no answer, but the first always has. As a
+    /// call cannot be left before its end, those of a rule that takes its time have few events.
     pub(super) fn run(
         &mut self,
         events: &[Arc<Event>],
         batch: usize,
         state: &Arc<dyn StateView>,
+        patience: Option<Duration>,
     ) -> Vec<Answer> {
         let mut answers = Vec::with_capacity(events.len());
         let mut overlay = Overlay::default();
-        for batch in events.chunks(batch) {
+        let since = Stopwatch::start();
+        let is_over = |answers: &Vec<Answer>| {
+            !answers.is_empty() && patience.is_some_and(|most| since.elapsed() >= most)
+        };
+        let mut rest = events;
+        while !rest.is_empty() && !is_over(&answers) {
+            let most = if patience.is_some() { batch.min(self.next_batch) } else { batch };
+            let (batch, later) = rest.split_at(most.min(rest.len()));
+            rest = later;
+            let call = Stopwatch::start();
             match self.call(batch, state, &mut overlay) {
                 Attempt::Answered(all) => answers.extend(all),
                 Attempt::Undone(failure) if batch.len() == 1 => {
@@ -56,6 +82,10 @@ impl Runner {
                 }
                 Attempt::Undone(_) => {
                     for event in batch {
+                        if is_over(&answers) {
+                            self.next_batch = 1;
+                            return answers;
+                        }
                         answers.extend(self.single(
                             std::slice::from_ref(event),
                             state,
@@ -63,6 +93,11 @@ impl Runner {
                         ));
                     }
                 }
+            }
+            if let Some(patience) = patience {
+                let is_quick = call.elapsed() < patience / 8;
+                self.next_batch =
+                    if is_quick { self.next_batch * 2 } else { self.next_batch / 2 }.clamp(1, 4096);
             }
         }
         answers

@@ -1,5 +1,6 @@
 //! Takes a rule that keeps failing out of service. It counts answers in event order, so what it
-//! decides does not depend on the number of workers or the size of batches.
+//! decides does not depend on the number of workers or the size of batches. While it is open nobody
+//! asks the rule: its events wait, and the first of them is the trial.
 
 use crate::model::Timestamp;
 
@@ -20,8 +21,6 @@ pub enum Ruling {
         /// When the rule is tried again.
         until: Timestamp,
     },
-    /// The rule is out of service: the event has no answer.
-    Refuse,
 }
 
 /// The breaker of one rule.
@@ -31,24 +30,28 @@ pub struct Breaker {
     failures: u32,
     open_until: Option<Timestamp>,
     pause: i64,
+    /// In milliseconds; none: a minute.
+    first_pause: Option<i64>,
 }
 
 impl Breaker {
-    /// Whether an event at this time need not even be evaluated.
-    pub fn is_open(&self, time: Timestamp) -> bool {
-        self.open_until.is_some_and(|until| time < until)
+    /// A breaker whose first pause has so many milliseconds.
+    pub fn with_pause(first: i64) -> Self {
+        Self { first_pause: Some(first), ..Self::default() }
     }
 
-    /// Rules on the next answer in event order.
+    /// When the rule is tried again; none: it is in service.
+    pub fn open_until(&self) -> Option<Timestamp> {
+        self.open_until
+    }
+
+    /// Rules on the next answer in event order. After a pause that is the trial, whose event may have
+    /// waited: it is held against the end of the pause.
     pub fn rule(&mut self, time: Timestamp, failed: bool) -> Ruling {
-        if self.is_open(time) {
-            return Ruling::Refuse;
-        }
-        let on_trial = self.open_until.take().is_some();
-        if on_trial {
+        if let Some(until) = self.open_until.take() {
             // The first event after a pause decides: back in service, or out for twice as long.
             if failed {
-                return self.open(time);
+                return self.open(time.max(until));
             }
             self.pause = 0;
         }
@@ -61,7 +64,8 @@ impl Breaker {
     }
 
     fn open(&mut self, time: Timestamp) -> Ruling {
-        self.pause = (self.pause * 2).clamp(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+        let first = self.first_pause.unwrap_or(FIRST_PAUSE_MS);
+        self.pause = (self.pause * 2).clamp(first, LONGEST_PAUSE_MS.max(first));
         (self.answers, self.failures) = (0, 0);
         let until = time.plus_millis(self.pause);
         self.open_until = Some(until);
@@ -85,21 +89,23 @@ mod tests {
         }
         let until = at(FIRST_PAUSE_MS);
         assert_eq!(breaker.rule(at(0), true), Ruling::AcceptAndOpen { until });
-        assert_eq!(breaker.rule(at(1), false), Ruling::Refuse);
-        assert!(breaker.is_open(at(FIRST_PAUSE_MS - 1)));
-        assert_eq!(breaker.rule(until, false), Ruling::Accept);
-        assert_eq!(breaker.rule(until, true), Ruling::Accept);
+        assert_eq!(breaker.open_until(), Some(until));
+        // The trial may be an event that waited.
+        assert_eq!(breaker.rule(at(1), false), Ruling::Accept);
+        assert_eq!(breaker.open_until(), None);
+        assert_eq!(breaker.rule(at(2), true), Ruling::Accept);
     }
 
     #[test]
     fn a_failed_trial_doubles_the_pause_up_to_an_hour() {
         let mut breaker = Breaker::default();
-        let mut now = at(0);
+        let mut opened = at(0);
         let mut pauses = Vec::new();
         for _ in 0..40 {
-            if let Ruling::AcceptAndOpen { until } = breaker.rule(now, true) {
-                pauses.push(until.millis_since(now) / 60_000);
-                now = until;
+            // All of them came in the first moment.
+            if let Ruling::AcceptAndOpen { until } = breaker.rule(at(0), true) {
+                pauses.push(until.millis_since(opened) / 60_000);
+                opened = until;
             }
         }
         assert_eq!(pauses.get(..8), Some([1, 2, 4, 8, 16, 32, 60, 60].as_slice()));

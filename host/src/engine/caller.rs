@@ -20,6 +20,6 @@ impl Caller {
 
     /// Answers events, in order, in one call.
     pub fn call(&mut self, events: &[Arc<Event>], state: &Arc<dyn StateView>) -> Vec<Answer> {
-        self.runner.run(events, events.len().max(1), state)
+        self.runner.run(events, events.len().max(1), state, None)
     }
 }

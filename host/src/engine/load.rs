@@ -61,6 +61,13 @@ pub(super) struct Compiled {
     manifest: Manifest,
 }
 
+impl LoadedRule {
+    /// What it may use.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
 impl std::fmt::Debug for LoadedRule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LoadedRule").field("name", &self.name).finish_non_exhaustive()
@@ -242,6 +249,9 @@ fn check_manifest(manifest: &Manifest) -> Result<(), String> {
             None => Ok(()),
         }
     };
+    if manifest.codes.iter().any(|code| code.name.is_empty()) {
+        return Err("a code has no name".to_owned());
+    }
     unique("code", manifest.codes.iter().map(|code| code.name.as_str()).collect())?;
     unique("interest", manifest.interests.iter().map(|interest| interest.name.as_str()).collect())?;
     for interest in &manifest.interests {

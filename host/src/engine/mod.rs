@@ -6,6 +6,7 @@
 
 mod abi;
 mod answer;
+mod apart;
 mod batch;
 mod breaker;
 mod cache;
@@ -27,16 +28,19 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use crate::model::{Event, Failure, Outcome, StateView, Write};
 
 pub use answer::MAX_WAKES;
+pub use apart::Apart;
 pub use breaker::{Breaker, Ruling};
 pub use cache::default_directory as default_cache_directory;
 pub use caller::Caller;
 pub use imports::log::{Level, Line};
 pub use load::{LoadError, LoadFault, LoadedRule, RuleIndex, RuleSpec};
 pub use sandbox::Sandbox;
+pub use worker::Bell;
 use worker::{Job, Worker};
 
 /// How an engine runs.
@@ -122,6 +126,7 @@ pub struct Cost {
 pub struct Engine {
     options: Options,
     workers: Vec<Worker>,
+    patience: Option<Duration>,
     // Dropped last: calls under way need its clock to end.
     sandbox: Arc<Sandbox>,
 }
@@ -142,10 +147,10 @@ impl Engine {
     /// Where a thread cannot be started.
     pub fn on(sandbox: Arc<Sandbox>, options: Options) -> Result<Self, EngineError> {
         let workers = (0..options.workers.get())
-            .map(|number| Worker::start(number, &options))
+            .map(|number| Worker::start(&format!("klaxon-rules-{number}"), &options))
             .collect::<Result<_, _>>()
             .map_err(EngineError::Thread)?;
-        Ok(Self { options, workers, sandbox })
+        Ok(Self { options, workers, patience: None, sandbox })
     }
 
     /// Loads a rule into the sandbox; see [`Sandbox::load`].
@@ -156,12 +161,27 @@ impl Engine {
         self.sandbox.load(index, spec)
     }
 
+    /// From now on a rule that keeps a worker longer than this gets no further call in the round.
+    pub fn be_patient_for(&mut self, patience: Duration) {
+        self.patience = Some(patience);
+    }
+
+    /// A thread for one rule, beside the workers: what it does holds up nobody.
+    ///
+    /// # Errors
+    /// Where the thread cannot be started.
+    pub fn apart(&self, rule: &Arc<LoadedRule>, bell: Option<Bell>) -> Result<Apart, EngineError> {
+        Apart::start(rule, &self.options, self.patience, bell).map_err(EngineError::Thread)
+    }
+
     /// Evaluates events and returns their answers in the same order. Each rule reads the committed
     /// state and what earlier events of the call wrote.
     ///
     /// Events of one (rule, partition) are evaluated in the order given; how many workers there are
-    /// and how events fall into batches changes no answer.
-    pub fn evaluate(&self, state: &Arc<dyn StateView>, tasks: &[Task]) -> Vec<Answer> {
+    /// and how events fall into batches changes no answer. There is none where the engine lost its patience
+    /// with the rule ([`Engine::be_patient_for`]); then there may be answers to later events of other
+    /// partitions of the rule.
+    pub fn evaluate(&self, state: &Arc<dyn StateView>, tasks: &[Task]) -> Vec<Option<Answer>> {
         let mut jobs: Vec<Vec<Job>> = self.workers.iter().map(|_| Vec::new()).collect();
         for (position, task) in tasks.iter().enumerate() {
             let Some(jobs) = jobs.get_mut(self.worker_of(task)) else {
@@ -170,7 +190,8 @@ impl Engine {
             let job = match jobs.iter_mut().position(|job| job.rule.index == task.rule.index) {
                 Some(at) => jobs.get_mut(at),
                 None => {
-                    jobs.push(Job::new(task.rule.clone(), state.clone()));
+                    let rule = task.rule.clone();
+                    jobs.push(Job::new(rule, state.clone(), self.patience, None));
                     jobs.last_mut()
                 }
             };
@@ -186,13 +207,13 @@ impl Engine {
             }
         }
         drop(reply);
-        let mut answers: Vec<Option<Answer>> = tasks.iter().map(|_| None).collect();
+        let mut answers: Vec<Option<Answer>> = tasks.iter().map(|_| Some(Answer::lost())).collect();
         for (position, answer) in replies.into_iter().flatten() {
             if let Some(place) = answers.get_mut(position) {
-                *place = Some(answer);
+                *place = answer;
             }
         }
-        answers.into_iter().map(|answer| answer.unwrap_or_else(Answer::lost)).collect()
+        answers
     }
 
     fn worker_of(&self, task: &Task) -> usize {

@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 
 use super::{JournalError, time};
 use crate::model::{
-    Introduction, KeptMembership, KeptObject, KeptWake, Meta, Object, Slot, Subject, Timestamp,
+    Introduction, KeptIncident, KeptMembership, KeptObject, KeptState, KeptWake, Meta, Object,
+    Parked, Slot, Subject, Timestamp,
 };
 use crate::pipeline::Kept;
 
@@ -37,11 +38,25 @@ pub struct Loaded {
 pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
     let objects = all(connection, "SELECT * FROM objects", object)?;
     let wakes = wakes(connection)?;
-    let state =
-        all(connection, "SELECT rule, partition, key, value, expires_at FROM state", |row| {
-            let expires_at: Option<i64> = row.get(4)?;
-            Ok((slot(row)?, row.get(2)?, row.get(3)?, expires_at.map(time)))
-        })?;
+    let select = "SELECT rule, partition, version, key, value, expires_at FROM state";
+    let state = all(connection, select, |row| {
+        let expires_at: Option<i64> = row.get(5)?;
+        Ok(KeptState {
+            slot: slot(row)?,
+            version: row.get(2)?,
+            key: row.get(3)?,
+            value: row.get(4)?,
+            expires_at: expires_at.map(time),
+        })
+    })?;
+    let parked = all(connection, "SELECT n, rule, time, event FROM parked ORDER BY n", |row| {
+        Ok(Parked {
+            number: row.get(0)?,
+            rule: text(row, 1)?,
+            time: time(row.get(2)?),
+            entry: row.get(3)?,
+        })
+    })?;
     let expiries = all(connection, "SELECT rule, partition, at FROM expiries", |row| {
         Ok((slot(row)?, time(row.get(2)?)))
     })?;
@@ -65,11 +80,30 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
         };
         Ok((row.get(0)?, watch))
     })?;
+    let select = "SELECT rule, code, key, record FROM incidents";
+    let incidents = all(connection, select, |row| {
+        Ok(KeptIncident {
+            rule: text(row, 0)?,
+            code: row.get(1)?,
+            key: row.get(2)?,
+            record: json(row, 3)?,
+        })
+    })?;
     let history = meta(connection, "history")?.and_then(|text| text.parse().ok()).unwrap_or(0);
     let clock = meta(connection, "clock")?.and_then(|text| text.parse().ok());
     let now = clock.map(time);
     Ok(Loaded {
-        kept: Kept { objects, wakes, state, expiries, introductions, history, now },
+        kept: Kept {
+            objects,
+            wakes,
+            state,
+            expiries,
+            parked,
+            incidents,
+            introductions,
+            history,
+            now,
+        },
         watches: watches.into_iter().collect(),
     })
 }

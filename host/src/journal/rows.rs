@@ -84,14 +84,20 @@ fn keep(to: &Transaction<'_>, change: &Keep) -> Result<(), JournalError> {
     match change {
         Keep::Object(object) => keep_object(to, object),
         Keep::NoObject(uid) => run(to, "DELETE FROM objects WHERE uid = ?1", [&**uid]),
-        Keep::State(slot, writes, time) => {
-            writes.iter().try_for_each(|one| state(to, slot, one))?;
+        Keep::State(slot, version, writes, time) => {
+            writes.iter().try_for_each(|one| state(to, slot, *version, one))?;
             run(
                 to,
                 "DELETE FROM state WHERE rule = ?1 AND partition = ?2 AND expires_at <= ?3",
                 params![&*slot.rule, &*slot.partition, time.as_millis()],
             )
         }
+        Keep::Parked(parked) => run(
+            to,
+            "INSERT OR REPLACE INTO parked (n, rule, time, event) VALUES (?1, ?2, ?3, ?4)",
+            params![parked.number, &*parked.rule, parked.time.as_millis(), parked.entry],
+        ),
+        Keep::Unparked(number) => run(to, "DELETE FROM parked WHERE n = ?1", [number]),
         Keep::NoState(slot) => run(
             to,
             "DELETE FROM state WHERE rule = ?1 AND partition = ?2",
@@ -180,19 +186,24 @@ pub(super) fn json(what: &str, value: &impl Serialize) -> Result<String, Journal
         .map_err(|fault| JournalError::Unwritable { what: what.to_owned(), why: fault.to_string() })
 }
 
-fn state(to: &Transaction<'_>, slot: &Slot, write: &Write) -> Result<(), JournalError> {
+fn state(
+    to: &Transaction<'_>,
+    slot: &Slot,
+    version: u32,
+    write: &Write,
+) -> Result<(), JournalError> {
     let (rule, partition) = (&*slot.rule, &*slot.partition);
     match write {
         Write::Put { key, value, expires_at } => run(
             to,
             "INSERT OR REPLACE INTO state (rule, version, partition, key, value, expires_at) \
-             VALUES (?1, 0, ?2, ?3, ?4, ?5)",
-            params![rule, partition, key, value, expires_at.map(Timestamp::as_millis)],
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![rule, version, partition, key, value, expires_at.map(Timestamp::as_millis)],
         ),
         Write::Remove { key } => run(
             to,
-            "DELETE FROM state WHERE rule = ?1 AND partition = ?2 AND key = ?3",
-            [rule, partition, key.as_str()],
+            "DELETE FROM state WHERE rule = ?1 AND version = ?2 AND partition = ?3 AND key = ?4",
+            params![rule, version, partition, key],
         ),
     }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Id, Object, Timestamp};
 
 /// Why a rule is called. The contract documents each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
 pub enum Change {
     Added,
@@ -33,7 +35,7 @@ impl Change {
 }
 
 /// The timer behind a wake or a tick.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timer {
     /// The wake's key, or the schedule's name.
     pub key: String,

@@ -29,8 +29,11 @@ pub enum FailureKind {
     AnswerTooLarge,
     /// The rule went over the budget of its partition or the number of its host calls.
     OverBudget,
-    /// The rule was out of service when the event's turn came.
+    /// The rule was still out of service at the end of a replay.
     OutOfService,
+    /// The rule was not asked, for there was no room to park the event, or an older version of the rule
+    /// had been waiting for it.
+    Skipped,
 }
 
 impl FailureKind {
@@ -45,6 +48,7 @@ impl FailureKind {
             Self::AnswerTooLarge => "answer too large",
             Self::OverBudget => "over budget",
             Self::OutOfService => "out of service",
+            Self::Skipped => "skipped",
         }
     }
 

@@ -75,6 +75,34 @@ pub struct Introduction {
     pub complete: bool,
 }
 
+/// One key of a rule's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptState {
+    /// Whose it is.
+    pub slot: Slot,
+    /// The state version of the rule that wrote it.
+    pub version: u32,
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: String,
+    /// From then on the key is gone.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What waits for a rule that is behind: an event, or something else that it has not come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// Its number: what waits for a rule is in this order.
+    pub number: i64,
+    /// The rule's configured name.
+    pub rule: Arc<str>,
+    /// When it happened.
+    pub time: Timestamp,
+    /// All of it, packed.
+    pub entry: Vec<u8>,
+}
+
 /// One change of what is kept, in the order of the changes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Keep {
@@ -82,9 +110,9 @@ pub enum Keep {
     Object(Box<KeptObject>),
     /// An object is not known any longer.
     NoObject(Arc<str>),
-    /// An event wrote to its partition's state, at a time.
-    State(Slot, Vec<Write>, Timestamp),
-    /// A partition has no state any longer.
+    /// An event wrote to its partition's state, at a time; the rule has this state version.
+    State(Slot, u32, Vec<Write>, Timestamp),
+    /// A partition has no state any longer, in any version.
     NoState(Slot),
     /// A timer is set or moved.
     Wake(Box<KeptWake>),
@@ -105,4 +133,8 @@ pub enum Keep {
     Incident(Box<KeptIncident>),
     /// It must remember nothing any longer of an incident: rule, code and key.
     NoIncident(Arc<str>, String, String),
+    /// Something waits for a rule.
+    Parked(Box<Parked>),
+    /// It does not any longer, by its number.
+    Unparked(i64),
 }

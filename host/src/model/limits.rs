@@ -17,6 +17,20 @@ pub struct Limits {
     pub host_calls: u32,
     /// Bytes of state of one partition: keys and values.
     pub state: usize,
+    /// Bytes of events that may be parked.
+    pub parked: usize,
+    /// What happens at that bound.
+    pub when_parked_full: WhenFull,
+}
+
+/// What happens to events for which there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenFull {
+    /// Nothing more is taken in until there is room.
+    #[default]
+    Block,
+    /// The rule is not asked about them; each is counted and recorded.
+    Skip,
 }
 
 impl Default for Limits {
@@ -28,6 +42,8 @@ impl Default for Limits {
             answer: 1 << 20,
             host_calls: 1000,
             state: 1 << 20,
+            parked: 64 << 20,
+            when_parked_full: WhenFull::Block,
         }
     }
 }

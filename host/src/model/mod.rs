@@ -22,8 +22,8 @@ pub use id::{Id, IdPart, IdWriter, NoId};
 pub use incident::{
     Delivered, Digest, Held, Incident, IncidentRecord, KeptIncident, Place, Window,
 };
-pub use kept::{Introduction, Keep, KeptMembership, KeptObject, KeptWake};
-pub use limits::Limits;
+pub use kept::{Introduction, Keep, KeptMembership, KeptObject, KeptState, KeptWake, Parked};
+pub use limits::{Limits, WhenFull};
 pub use manifest::{
     Capability, Changes, Code, Interest, Manifest, Narrowing, PartitionBy, Parts, Schedule,
     Severity,

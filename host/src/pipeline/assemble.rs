@@ -8,7 +8,7 @@ use super::{MemoryState, Pipeline};
 use crate::config;
 use crate::engine::{Engine, EngineError, LoadError, Options, RuleIndex, RuleSpec};
 use crate::model::{Capability, Origin};
-use crate::policy::{RulePolicy, Targets};
+use crate::policy::{RulePolicy, Targets, UnknownCode, check_codes};
 use crate::route::InterestError;
 
 /// Why a pipeline cannot be put together.
@@ -30,6 +30,9 @@ pub enum AssembleError {
     /// A rule cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// A policy names a code that there is not.
+    #[error(transparent)]
+    Code(#[from] UnknownCode),
     /// An interest of a rule cannot be used.
     #[error("rule {rule}: {source}")]
     Interest {
@@ -95,5 +98,11 @@ pub fn assemble_with(
             .add_rule(loaded, policy, &rule.narrowing)
             .map_err(|source| AssembleError::Interest { rule: rule.name.clone(), source })?;
     }
+    for rule in rules {
+        check_codes(&rule.name, &rule.policy, |name| pipeline.codes(name))?;
+    }
+    let policies: Vec<(Arc<str>, config::Policy)> =
+        rules.iter().map(|rule| (rule.name.as_str().into(), rule.policy.clone())).collect();
+    pipeline.set_policies(&policies);
     Ok(pipeline)
 }

@@ -1,6 +1,7 @@
 //! Gaps: from the moment at which a source lost its place to the end of the list that is compared.
 
 use super::Pipeline;
+use super::entry::Entry;
 use super::watching::Watching;
 use crate::model::Timestamp;
 use crate::route::{Coverage, Gap, GapEnd, Telling};
@@ -63,12 +64,21 @@ impl Pipeline {
         let time = self.advance_to(time);
         let watching = &mut self.watching;
         let end = self.router.end_gap(scope, time, &mut |uid| watching.form(uid));
-        let GapEnd { routed, gone, left, covers } = end;
-        self.gone.extend(gone.into_iter().map(|partition| (partition, time)));
-        for partition in left {
-            self.unfollow(&partition, time);
-        }
+        let GapEnd { routed, gone, left, covers, vanished } = end;
         self.enqueue(routed);
+        for (object, before) in vanished {
+            self.happen(Entry::Known { object, exists: false, before, time });
+        }
+        for partition in gone {
+            if !self.router.knows_partition(&partition) {
+                self.happen(Entry::Went(partition, time));
+            }
+        }
+        for partition in left {
+            if !self.router.knows_partition(&partition) {
+                self.happen(Entry::Unfollowed(partition, time));
+            }
+        }
         if let Some(at) = self.open_gaps.iter().position(|gap| gap.scope == scope) {
             let open = self.open_gaps.swap_remove(at);
             self.close(open, covers, time);

@@ -7,27 +7,39 @@
 //! the same round, but by its partition's state, which the engine keeps in order.
 
 mod assemble;
+mod behind;
+mod catching_up;
+mod coming_back;
+mod ends;
+mod entry;
+mod expiries;
 mod gaps;
 mod memory;
+mod parking;
+mod round;
 mod step;
 mod wakes;
 mod watching;
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::engine::{Answer, Breaker, Engine, LoadedRule, MAX_WAKES, Ruling, Task};
+use crate::config::Policy;
+use crate::engine::{Bell, Breaker, Engine, LoadedRule};
 use crate::model::{
-    Change, Event, FailureKind, Id, Keep, KeptWake, Meta, Narrowing, Object, Observation, Origin,
-    Outcome, Seen, Slot, StateKeeper, StateView, Subject, Timer, Timestamp,
+    Event, Narrowing, Object, Observation, Origin, Seen, StateKeeper, StateView, Subject, Timestamp,
 };
 use crate::normalize::{self, Wanted};
-use crate::policy::RulePolicy;
+use crate::policy::{Incidents, RulePolicy};
 use crate::route::{InterestError, Router, Routing, own_partition};
 
 pub use assemble::{AssembleError, assemble, assemble_with};
+use behind::Behind;
+use entry::Entry;
+use expiries::Expiries;
 use gaps::{OpenGap, is_held};
 pub use memory::MemoryState;
+pub use parking::ParkedRule;
 pub use step::{Counts, EventCost, FailedEvent, LogLine, OutOfService, QuarantinedObject, Step};
 use wakes::Wakes;
 use watching::Watching;
@@ -35,9 +47,9 @@ pub use watching::{Kept, ListStart, ReadForm};
 
 /// Event time that a round may span: the least distance of a wake.
 const ROUND_MS: i64 = 1000;
-/// Most events of a round: few enough that their objects are still in the cache when they are asked
-/// about.
-const ROUND_EVENTS: usize = 512;
+/// Most entries of a round, events among them: few enough that their objects are still in the cache
+/// when they are asked about.
+const ROUND_ENTRIES: usize = 1024;
 /// How long the state of a by-object partition outlives its object, for stragglers.
 const AFTER_DELETION_MS: i64 = 600_000;
 /// How long state about an object that the host does not know is kept.
@@ -52,25 +64,36 @@ pub struct Pipeline {
     state: Arc<dyn StateKeeper>,
     view: Arc<dyn StateView>,
     wakes: Wakes,
-    /// Slots whose state goes at a time, by that time and by slot.
-    expiries: BTreeSet<(Timestamp, Slot)>,
-    expiry_of: HashMap<Slot, Timestamp>,
-    /// Partitions whose object went during the round.
-    gone: Vec<(Arc<str>, Timestamp)>,
+    expiries: Expiries,
     origin: Arc<Origin>,
-    round: Vec<Task>,
+    round: Vec<Happening>,
     round_began: Timestamp,
     now: Timestamp,
     open_gaps: Vec<OpenGap>,
     watching: Watching,
+    incidents: Incidents,
     step: Step,
     counts: Counts,
+    /// Rules that are behind go on on threads of their own, which ring it; none: they go on with the
+    /// event clock.
+    bell: Option<Bell>,
+    /// The next row of what is parked.
+    next_row: i64,
 }
 
 struct Rule {
     loaded: Arc<LoadedRule>,
     policy: RulePolicy,
     breaker: Breaker,
+    /// Whether its wakes were held when the clock last moved.
+    is_held: bool,
+    behind: Option<Box<Behind>>,
+}
+
+/// Something that happens in a round to one rule or, without one, to all.
+struct Happening {
+    rule: Option<usize>,
+    entry: Entry,
 }
 
 impl Pipeline {
@@ -84,17 +107,34 @@ impl Pipeline {
             state: keeper.clone(),
             view: keeper,
             wakes: Wakes::default(),
-            expiries: BTreeSet::new(),
-            expiry_of: HashMap::new(),
-            gone: Vec::new(),
+            expiries: Expiries::default(),
             origin: Arc::new(origin),
             round: Vec::new(),
             round_began: Timestamp::default(),
             now: Timestamp::from_millis(i64::MIN),
             open_gaps: Vec::new(),
             watching: Watching::default(),
+            incidents: Incidents::new(&[]),
             step: Step::default(),
             counts: Counts::default(),
+            bell: None,
+            next_row: 1,
+        }
+    }
+
+    /// From now on rules that are slow or out of service hold up nobody: they go on on threads of
+    /// their own, which ring the bell when [`Pipeline::pump`] has something to do. A rule is slow that
+    /// keeps a worker for longer than `patience`.
+    pub fn serve(&mut self, patience: Duration, bell: Bell) {
+        self.engine.be_patient_for(patience);
+        self.bell = Some(bell);
+    }
+
+    /// Rules that fail too often are out of service for so long at first.
+    pub fn first_pause(&mut self, pause: Duration) {
+        let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        for rule in &mut self.rules {
+            rule.breaker = Breaker::with_pause(pause);
         }
     }
 
@@ -115,7 +155,8 @@ impl Pipeline {
     ) -> Result<(), InterestError> {
         self.router.add_rule(loaded.name.clone(), &loaded.manifest, narrowing)?;
         self.wanted = self.router.wanted();
-        self.rules.push(Rule { loaded, policy, breaker: Breaker::default() });
+        let breaker = Breaker::default();
+        self.rules.push(Rule { loaded, policy, breaker, is_held: false, behind: None });
         Ok(())
     }
 
@@ -124,19 +165,31 @@ impl Pipeline {
     pub fn observe(&mut self, scope: &str, time: Timestamp, seen: Seen, json: &str) {
         let time = self.advance_to(time);
         let Some(observation) = self.decode(scope, time, seen, json, true) else { return };
-        let object = &observation.object;
+        let object = observation.object.clone();
         self.watching.hear_of(scope, &object.meta.identity.uid);
-        let partition = own_partition(object);
+        let partition = own_partition(&object);
+        // What rules in step have no use for.
+        let (before, came) = match &partition {
+            _ if !self.is_any_behind() => (None, false),
+            None => (self.router.last_known(&object.meta.identity), false),
+            Some(partition) => {
+                let came = !self.router.knows_partition(partition);
+                (self.router.last_known(&object.meta.identity), came)
+            }
+        };
         match self.router.route(scope, observation) {
             Routing::News(events) => {
-                if let Some(partition) = partition {
-                    match seen {
-                        Seen::Deleted => self.gone.push((partition, time)),
-                        Seen::Outside => self.unfollow(&partition, time),
-                        Seen::Present | Seen::Snapshot => {}
-                    }
-                }
+                let exists = self.router.last_known(&object.meta.identity).is_some();
                 self.enqueue(events);
+                self.happen(Entry::Known { object, exists, before, time });
+                let Some(partition) = partition else { return };
+                // A node may have come back under its name.
+                match (seen, self.router.knows_partition(&partition)) {
+                    (_, true) if came => self.happen(Entry::Came(partition, time)),
+                    (Seen::Deleted, false) => self.happen(Entry::Went(partition, time)),
+                    (Seen::Outside, false) => self.happen(Entry::Unfollowed(partition, time)),
+                    _ => {}
+                }
             }
             Routing::Repeated => self.counts.repeated += 1,
             Routing::Unknown => self.counts.unknown += 1,
@@ -198,9 +251,15 @@ impl Pipeline {
     pub fn advance_to(&mut self, time: Timestamp) -> Timestamp {
         let time = time.max(self.now);
         let next_wake = self.next_wake().is_some_and(|due| due < time);
-        let next_expiry = self.expiries.first().is_some_and(|(due, _)| *due <= time);
-        if time.millis_since(self.round_began) >= ROUND_MS || next_wake || next_expiry {
+        let has_lapsed = !self.lapsed(time).is_empty();
+        let is_round_over = time.millis_since(self.round_began) >= ROUND_MS;
+        let has_due = self.incidents.next_due().is_some_and(|due| due <= time);
+        if is_round_over || next_wake || has_lapsed || has_due || self.has_news_for_behind(time) {
             self.flush();
+        }
+        self.note_holds();
+        if self.bell.is_none() {
+            self.catch_up(time);
         }
         while let Some(due) = self.next_wake().filter(|due| *due < time) {
             let at = due.max(self.now);
@@ -209,13 +268,22 @@ impl Pipeline {
             self.now = at;
         }
         self.expire(time);
+        if has_due {
+            let passed = self.incidents.advance_to(time);
+            self.pass_on(passed);
+        }
         self.now = time;
         time
     }
 
     /// When the next wake is due that may fire.
     fn next_wake(&self) -> Option<Timestamp> {
-        self.wakes.next_due(|rule| is_held(&self.watching, &self.open_gaps, rule))
+        self.wakes.next_due(|rule| self.waits(rule))
+    }
+
+    /// Whether a rule's wakes do not fire with the clock: they are held, or it is behind.
+    fn waits(&self, rule: usize) -> bool {
+        self.is_behind(rule) || is_held(&self.watching, &self.open_gaps, rule)
     }
 
     /// Ends a run: evaluates what waits, fires what is due up to `until` or, without it, up to the
@@ -234,10 +302,12 @@ impl Pipeline {
         if !holds_wakes {
             self.advance_to(end.plus_millis(1));
         }
+        self.give_up_parked(end);
     }
 
     /// What was decided since this was last asked.
     pub fn take_step(&mut self) -> Option<Step> {
+        self.step.keep.extend(self.incidents.take_changes());
         if self.round.is_empty() && self.router.keeps_in_journal() {
             let wakes = &self.wakes;
             self.step.keep.extend(self.router.take_changes(|uid| wakes.concern(uid)));
@@ -247,245 +317,50 @@ impl Pipeline {
 
     /// What happened so far, in numbers.
     pub fn counts(&self) -> Counts {
-        Counts { pending_wakes: self.wakes.len() as u64, ..self.counts.clone() }
+        let waiting = self.incidents.sizes().map(|(_, _, waiting)| waiting as u64).sum();
+        Counts { pending_wakes: self.wakes.len() as u64, waiting, ..self.counts.clone() }
     }
 
-    /// Evaluates what waits.
-    pub fn flush(&mut self) {
-        let tasks = std::mem::take(&mut self.round);
-        if !tasks.is_empty() {
-            self.evaluate(&tasks);
-        }
-        for (partition, time) in std::mem::take(&mut self.gone) {
-            self.clean_up(&partition, time);
-        }
+    /// The codes that a rule declares; none where there is no such rule.
+    fn codes(&self, rule: &str) -> Option<Vec<&str>> {
+        let rule = self.rules.iter().find(|one| *one.loaded.name == *rule)?;
+        Some(rule.loaded.manifest.codes.iter().map(|code| code.name.as_str()).collect())
     }
 
-    /// With an object go its wakes, for every rule, whether or not it heard of the end; and, after a
-    /// while, its state.
-    fn clean_up(&mut self, partition: &Arc<str>, time: Timestamp) {
-        // A node may have come back under its name.
-        if self.router.knows_partition(partition) {
-            return;
-        }
-        for rule in 0..self.rules.len() {
-            let Some(name) = self.rules.get(rule).map(|rule| rule.loaded.name.clone()) else {
-                continue;
-            };
-            let slot = Slot { rule: name, partition: partition.clone() };
-            for wake in self.wakes.cancel_all(rule, &slot) {
-                self.forget_wake(wake);
-            }
-            self.expire_at(time.plus_millis(AFTER_DELETION_MS), slot);
-        }
+    /// What is held back of the rules' verdicts: by default nothing. For all rules, in their order.
+    pub(super) fn set_policies(&mut self, policies: &[(Arc<str>, Policy)]) {
+        self.incidents = Incidents::new(policies);
     }
 
-    /// An object is not followed any longer, so its end will not be seen: its state lasts as long as
-    /// that of any object that the host does not know.
-    fn unfollow(&mut self, partition: &Arc<str>, time: Timestamp) {
-        if self.router.knows_partition(partition) {
-            return;
-        }
-        let names: Vec<Arc<str>> = self.rules.iter().map(|rule| rule.loaded.name.clone()).collect();
-        for rule in names {
-            let slot = Slot { rule, partition: partition.clone() };
-            if !self.view.sizes(&slot, time).is_empty() {
-                self.expire_at(time.plus_millis(UNKNOWN_OBJECT_MS), slot);
-            }
-        }
+    /// Open incidents, and what waits of them.
+    pub fn incidents(&self) -> &Incidents {
+        &self.incidents
     }
 
-    fn expire_at(&mut self, time: Timestamp, slot: Slot) {
-        if let Some(before) = self.expiry_of.insert(slot.clone(), time) {
-            self.expiries.remove(&(before, slot.clone()));
-        }
-        self.keep(|| Keep::Expiry(slot.clone(), Some(time)));
-        self.expiries.insert((time, slot));
+    /// How many wakes are set, and how many of them do not fire with the clock: something that feeds
+    /// their rules is not in sync, or their rules are behind.
+    pub fn wakes(&self) -> (usize, usize) {
+        (self.wakes.len(), self.wakes.held(|rule| self.waits(rule)))
     }
 
     fn enqueue(&mut self, events: Vec<(usize, Arc<Event>)>) {
         for (rule, event) in events {
-            if self.round.is_empty() {
-                self.round_began = event.time;
-            }
-            if let Some(rule) = self.rules.get(rule) {
-                self.round.push(Task { rule: rule.loaded.clone(), event });
-            }
+            self.add_to_round(Happening { rule: Some(rule), entry: Entry::Ask(event) });
         }
-        if self.round.len() >= ROUND_EVENTS {
+        if self.round.len() >= ROUND_ENTRIES {
             self.flush();
         }
     }
 
-    /// Fires what is due at one time; `at` is later where it was held.
-    fn fire(&mut self, due: Timestamp, at: Timestamp) {
-        let (watching, open_gaps) = (&self.watching, &self.open_gaps);
-        let taken = self.wakes.take(due, |rule| is_held(watching, open_gaps, rule));
-        let mut tasks = Vec::with_capacity(taken.len());
-        for (rule, wake) in taken {
-            let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else {
-                continue;
-            };
-            let event = Arc::new(self.wake_event(rule, at, &wake));
-            tasks.push(Task { rule: loaded, event });
-            self.forget_wake(wake);
-        }
-        self.counts.wakes += tasks.len() as u64;
-        self.evaluate(&tasks);
+    /// Something happens that concerns all rules.
+    fn happen(&mut self, entry: Entry) {
+        self.add_to_round(Happening { rule: None, entry });
     }
 
-    /// A wake carries the object of the event that last set it, as last known; once that is gone,
-    /// its identity.
-    fn wake_event(&self, rule: usize, at: Timestamp, wake: &KeptWake) -> Event {
-        let KeptWake { slot, key, due, payload, set_by, interest, object } = wake.clone();
-        let interest = self.router.interest_place(rule, &interest);
-        let identity = &object.meta.identity;
-        let object = self.router.last_known(identity).unwrap_or_else(|| {
-            let meta = Meta { identity: identity.clone(), ..Meta::default() };
-            Arc::new(Object { meta, subject: Subject::Other, document: None })
-        });
-        let cluster = self.origin.cluster.as_str();
-        Event {
-            id: Id::of("w", &[&cluster, &&*slot.rule, &&*slot.partition, &key, &set_by]),
-            origin: self.origin.clone(),
-            time: at,
-            change: Change::Wake,
-            gap: false,
-            interest,
-            fields: self.router.fields(rule, interest, &object),
-            object,
-            delta: 0,
-            partition: slot.partition,
-            timer: Some(Timer { key, due, payload }),
+    fn add_to_round(&mut self, happening: Happening) {
+        if self.round.is_empty() {
+            self.round_began = happening.entry.time();
         }
+        self.round.push(happening);
     }
-
-    fn evaluate(&mut self, tasks: &[Task]) {
-        let is_open = |task: &Task| {
-            let rule = self.rules.get(task.rule.index.0);
-            rule.is_some_and(|rule| rule.breaker.is_open(task.event.time))
-        };
-        let open: Vec<bool> = tasks.iter().map(is_open).collect();
-        let live = tasks.iter().zip(&open).filter(|(_, open)| !**open);
-        let live: Vec<Task> = live.map(|(task, _)| task.clone()).collect();
-        let mut answers = self.engine.evaluate(&self.view, &live).into_iter();
-        self.counts.events += tasks.len() as u64;
-        for (task, open) in tasks.iter().zip(open) {
-            let answer = if open { None } else { answers.next() };
-            self.settle(task, answer.unwrap_or_else(Answer::out_of_service));
-        }
-    }
-
-    /// Takes one answer, in event order.
-    fn settle(&mut self, task: &Task, answer: Answer) {
-        let Task { rule: loaded, event } = task;
-        let Some(rule) = self.rules.get_mut(loaded.index.0) else { return };
-        let failed = answer.outcome.as_ref().is_err_and(|failure| failure.kind.quarantines());
-        let answer = match rule.breaker.rule(event.time, failed) {
-            Ruling::Accept => answer,
-            Ruling::AcceptAndOpen { until } => {
-                self.step.out_of_service.push(OutOfService {
-                    rule: loaded.name.clone(),
-                    since: event.time,
-                    until,
-                });
-                answer
-            }
-            Ruling::Refuse => Answer::out_of_service(),
-        };
-        let slot = Slot { rule: loaded.name.clone(), partition: event.partition.clone() };
-        for line in answer.log {
-            self.step.log.push(LogLine { rule: loaded.name.clone(), event: event.id, line });
-        }
-        if let Some(cost) = answer.cost {
-            self.step.costs.push(EventCost { event: event.clone(), cost });
-        }
-        match answer.outcome {
-            Ok(outcome) => {
-                if !answer.writes.is_empty() {
-                    let writes = &answer.writes;
-                    self.keep(|| Keep::State(slot.clone(), writes.clone(), event.time));
-                    self.state.commit(&slot, answer.writes, event.time);
-                    self.expire_if_unknown(&slot, event);
-                }
-                self.accept(task, &slot, outcome);
-            }
-            Err(failure) => {
-                self.counts.failures += 1;
-                self.step.failures.push(FailedEvent::new(loaded, event, failure));
-            }
-        }
-    }
-
-    fn accept(&mut self, task: &Task, slot: &Slot, outcome: Outcome) {
-        let Task { rule: loaded, event } = task;
-        for key in &outcome.cancels {
-            if let Some(wake) = self.wakes.cancel(loaded.index.0, slot, key) {
-                self.forget_wake(wake);
-            }
-        }
-        for wake in outcome.wakes {
-            let wake = KeptWake {
-                slot: slot.clone(),
-                key: wake.key,
-                due: wake.at.max(event.time.plus_millis(ROUND_MS)),
-                payload: wake.payload,
-                set_by: event.id,
-                interest: self.router.interest_name(loaded.index.0, event.interest),
-                object: event.object.clone(),
-            };
-            self.router.touch(&event.object);
-            self.keep(|| Keep::Wake(Box::new(wake.clone())));
-            let refused = match self.wakes.set(loaded.index.0, wake) {
-                Ok(moved) => {
-                    // Another object's form may be needed no longer.
-                    if let Some(moved) = moved {
-                        self.router.touch(&moved.object);
-                    }
-                    continue;
-                }
-                Err(refused) => refused,
-            };
-            self.unkeep();
-            self.counts.failures += 1;
-            let message = format!(
-                "wake {refused:?} was not set: partition {:?} has {MAX_WAKES} already; mend: cancel what is no longer needed",
-                slot.partition
-            );
-            let failure = crate::model::Failure { kind: FailureKind::OverBudget, message };
-            self.step.failures.push(FailedEvent::new(loaded, event, failure));
-        }
-        let Some(rule) = self.rules.get(loaded.index.0) else { return };
-        let decided = rule.policy.decide(&loaded.manifest, event, outcome.verdicts);
-        self.counts.verdicts += decided.verdicts.len() as u64;
-        self.step.verdicts.extend(decided.verdicts);
-        self.step.refusals.extend(decided.refusals);
-    }
-
-    /// State about an object that the host does not watch would stay for ever.
-    fn expire_if_unknown(&mut self, slot: &Slot, event: &Event) {
-        let about_another = matches!(event.object.subject, Subject::Notice(_));
-        if about_another && is_by_object(event) && !self.router.knows_partition(&slot.partition) {
-            self.expire_at(event.time.plus_millis(UNKNOWN_OBJECT_MS), slot.clone());
-        }
-    }
-
-    /// Forgets state whose time is over.
-    fn expire(&mut self, now: Timestamp) {
-        while self.expiries.first().is_some_and(|(due, _)| *due <= now)
-            && let Some((_, slot)) = self.expiries.pop_first()
-        {
-            self.expiry_of.remove(&slot);
-            self.keep(|| Keep::Expiry(slot.clone(), None));
-            if !self.router.knows_partition(&slot.partition) {
-                self.keep(|| Keep::NoState(slot.clone()));
-                self.state.forget(&slot);
-            }
-        }
-    }
-}
-
-/// Whether the event's partition is the object's own.
-fn is_by_object(event: &Event) -> bool {
-    *event.partition == *event.object.about().partition()
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::engine::{Cost, Line, LoadedRule};
 use crate::model::{Event, Failure, Id, Keep, ObjectName, Timestamp, Verdict};
-use crate::policy::Refusal;
+use crate::policy::{HeldBack, Refusal};
 use crate::route::Gap;
 
 /// What is to be kept and delivered.
@@ -18,6 +18,8 @@ pub struct Step {
     pub failures: Vec<FailedEvent>,
     /// Targets that were not granted.
     pub refusals: Vec<Refusal>,
+    /// Verdicts that are not delivered, by the policy.
+    pub held_back: Vec<HeldBack>,
     /// Objects that could not be decoded.
     pub quarantine: Vec<QuarantinedObject>,
     /// Periods in which changes may have been missed.
@@ -38,6 +40,7 @@ impl Step {
         self.verdicts.extend(later.verdicts);
         self.failures.extend(later.failures);
         self.refusals.extend(later.refusals);
+        self.held_back.extend(later.held_back);
         self.quarantine.extend(later.quarantine);
         self.gaps.extend(later.gaps);
         self.out_of_service.extend(later.out_of_service);
@@ -51,6 +54,7 @@ impl Step {
         self.verdicts.is_empty()
             && self.failures.is_empty()
             && self.refusals.is_empty()
+            && self.held_back.is_empty()
             && self.quarantine.is_empty()
             && self.gaps.is_empty()
             && self.out_of_service.is_empty()
@@ -157,10 +161,21 @@ pub struct Counts {
     pub events: u64,
     /// Of those: wakes.
     pub wakes: u64,
-    /// Verdicts.
+    /// Verdicts, without those that the policy holds back.
     pub verdicts: u64,
+    /// Verdicts that the policy held back.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub held_back: u64,
+    /// Verdicts that wait, for something inhibits them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub waiting: u64,
     /// Events that a rule did not answer.
     pub failures: u64,
     /// Wakes that are set and not due yet.
     pub pending_wakes: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

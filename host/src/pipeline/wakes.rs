@@ -105,6 +105,22 @@ impl Wakes {
         taken
     }
 
+    /// When the next timer of a rule is due.
+    pub(super) fn next_of(&self, rule: usize) -> Option<Timestamp> {
+        self.queues.get(rule)?.first_key_value().map(|((due, ..), _)| *due)
+    }
+
+    /// Whether a timer is set.
+    pub(super) fn has(&self, slot: &Slot, key: &str) -> bool {
+        self.due.get(slot).is_some_and(|keys| keys.contains_key(key))
+    }
+
+    /// How many timers of rules there are that are held.
+    pub(super) fn held(&self, is_held: impl Fn(usize) -> bool) -> usize {
+        let queues = self.queues.iter().enumerate().filter(|(rule, _)| is_held(*rule));
+        queues.map(|(_, queue)| queue.len()).sum()
+    }
+
     fn drop_one(&mut self, rule: usize, place: &Place) -> Option<KeptWake> {
         let wake = self.queues.get_mut(rule)?.remove(place)?;
         self.len -= 1;

@@ -4,8 +4,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::entry::Entry;
 use super::{MemoryState, Pipeline, UNKNOWN_OBJECT_MS};
-use crate::model::{Id, Introduction, Keep, KeptObject, KeptWake, Object, Seen, Slot, Timestamp};
+use crate::model::{
+    Id, Introduction, Keep, KeptIncident, KeptObject, KeptState, KeptWake, Object, Parked, Seen,
+    Slot, Timestamp,
+};
 use crate::route::{Coverage, Need, Telling, own_partition};
 
 /// Reads an object's last known form from the journal.
@@ -76,10 +80,14 @@ pub struct Kept {
     pub objects: Vec<KeptObject>,
     /// Timers.
     pub wakes: Vec<KeptWake>,
-    /// Rules' state: slot, key, value, and when it ends.
-    pub state: Vec<(Slot, String, String, Option<Timestamp>)>,
+    /// Rules' state, of all its versions.
+    pub state: Vec<KeptState>,
     /// When partitions' state goes.
     pub expiries: Vec<(Slot, Timestamp)>,
+    /// What waits for rules that were behind.
+    pub parked: Vec<Parked>,
+    /// What the policy remembers.
+    pub incidents: Vec<KeptIncident>,
     /// Introductions, complete or not.
     pub introductions: Vec<Introduction>,
     /// The number of the history.
@@ -92,6 +100,7 @@ impl Pipeline {
     /// From now on steps say what a restart must know; `forms` reads what they said.
     pub fn keep_in_journal(&mut self, forms: ReadForm) {
         self.router.keep_in_journal();
+        self.incidents.keep_in_journal();
         self.watching.forms = Some(forms);
     }
 
@@ -158,10 +167,11 @@ impl Pipeline {
             self.restore_object(object);
         }
         for (slot, time) in kept.expiries {
-            self.expiry_of.insert(slot.clone(), time);
-            self.expiries.insert((time, slot));
+            self.expiries.set(time, &slot);
         }
         self.restore_state(kept.state, state);
+        self.restore_parked(kept.parked);
+        self.incidents.restore(kept.incidents);
         for wake in kept.wakes {
             self.restore_wake(wake);
         }
@@ -182,21 +192,21 @@ impl Pipeline {
         self.router.restore(object, |rule| !renewed.iter().any(|name| **name == *rule));
     }
 
-    fn restore_state(
-        &mut self,
-        kept: Vec<(Slot, String, String, Option<Timestamp>)>,
-        state: &MemoryState,
-    ) {
+    fn restore_state(&mut self, kept: Vec<KeptState>, state: &MemoryState) {
         let end = self.now.plus_millis(UNKNOWN_OBJECT_MS);
-        for (slot, key, value, expires_at) in kept {
+        for KeptState { slot, version, key, value, expires_at } in kept {
             // Its object's end was not seen, or it is not followed any longer.
             let is_orphan = is_of_object(&slot.partition)
                 && !self.router.knows_partition(&slot.partition)
-                && !self.expiry_of.contains_key(&slot);
+                && !self.expiries.has(&slot);
             if is_orphan {
-                self.expire_at(end, slot.clone());
+                self.expire_at(end, &slot);
             }
-            state.restore(slot, key, value, expires_at);
+            // Another version of the rule finds its own when it is back.
+            let rule = self.rules.iter().find(|rule| rule.loaded.name == slot.rule);
+            if rule.is_some_and(|rule| rule.loaded.manifest.state_version == version) {
+                state.restore(slot, key, value, expires_at);
+            }
         }
     }
 
@@ -208,8 +218,16 @@ impl Pipeline {
         match rule {
             // A wake of a rule that is not configured stays in the journal.
             None => {}
-            Some(_) if is_over => self.keep(|| Keep::NoWake(wake.slot, wake.key)),
+            Some(rule) if is_over && !self.is_behind(rule) => {
+                self.keep(|| Keep::NoWake(wake.slot, wake.key));
+            }
             Some(rule) => {
+                // It may fire before the rule comes to its end, which it may be about to hear of.
+                let partition = &wake.slot.partition;
+                let hears = self.behind(rule).is_some_and(|one| one.knows(partition).is_some());
+                if is_over && !hears {
+                    self.park(rule, Entry::Went(partition.clone(), self.now));
+                }
                 self.router.touch(&wake.object);
                 // There was room when it was set.
                 drop(self.wakes.set(rule, wake));
@@ -347,7 +365,7 @@ impl Pipeline {
 }
 
 /// Whether a partition is an object's own: its uid, or a node's name.
-fn is_of_object(partition: &str) -> bool {
+pub(super) fn is_of_object(partition: &str) -> bool {
     let is_uid = partition.len() == 36
         && partition.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     is_uid || partition.starts_with("Node/")

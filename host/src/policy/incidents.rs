@@ -120,12 +120,10 @@ impl Incidents {
         &self.tally
     }
 
-    /// Of each rule that has any: its name, how many incidents are open, and how many verdicts wait.
+    /// Of each rule: its name, how many incidents are open, and how many verdicts wait.
     pub fn sizes(&self) -> impl Iterator<Item = (&Arc<str>, usize, usize)> {
         let rules = self.rules.iter().enumerate();
-        let sizes = rules
-            .map(|(place, rule)| (&rule.name, self.open.len(place), self.waiting.size(place).0));
-        sizes.filter(|(_, open, waiting)| open + waiting > 0)
+        rules.map(|(place, rule)| (&rule.name, self.open.len(place), self.waiting.size(place).0))
     }
 
     fn first_due(&self) -> Option<(Timestamp, Due)> {

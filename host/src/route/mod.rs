@@ -97,6 +97,9 @@ pub struct GapEnd {
     pub left: Vec<Arc<str>>,
     /// What the list was about.
     pub covers: Vec<Coverage>,
+    /// The objects that have vanished or are not followed any longer, and their forms as far as they
+    /// were in memory.
+    pub vanished: Vec<(Arc<Object>, Option<Arc<Object>>)>,
 }
 
 /// Reads last known forms that are not in memory.
@@ -166,9 +169,13 @@ impl Router {
 
     /// The place of a rule's interest; the first where there is none of the name.
     pub fn interest_place(&self, rule: usize, name: &str) -> u32 {
-        let interests = self.rules.get(rule).map(|rule| &rule.interests);
-        let place = interests.and_then(|all| all.iter().position(|one| one.name == name));
-        u32::try_from(place.unwrap_or(0)).unwrap_or(0)
+        self.find_interest(rule, name).unwrap_or(0)
+    }
+
+    /// The place of a rule's interest, if it has one of the name.
+    pub fn find_interest(&self, rule: usize, name: &str) -> Option<u32> {
+        let mut interests = self.rules.get(rule)?.interests.iter();
+        u32::try_from(interests.position(|one| one.name == name)?).ok()
     }
 
     /// Whether the host knows that the partition's object exists.
@@ -235,9 +242,10 @@ impl Router {
             let is_notice = known.is_notice();
             let outside = comparison.outside.contains(&*uid);
             let identity = known.identity(&uid);
+            let object = form.unwrap_or_else(|| events::bare(&identity, &known.version));
+            end.vanished.push((object.clone(), known.form.clone()));
             if !is_notice {
                 let gap = comparison.telling == Telling::Gap;
-                let object = form.unwrap_or_else(|| events::bare(&identity, &known.version));
                 end.routed.extend(self.vanished(&known, &object, outside, gap, time));
                 let partition = identity.partition().into();
                 if outside { &mut end.left } else { &mut end.gone }.push(partition);

@@ -10,8 +10,9 @@ use std::time::Duration;
 use super::{Cursor, Group, Handle, Journal, JournalError, Outbox, Progress};
 use crate::config::{self, Target};
 use crate::model::{
-    Change, Event, Id, Identity, Introduction, Keep, KeptMembership, KeptObject, KeptWake, Meta,
-    Object, Origin, Severity, Slot, Status, Subject, Timestamp, Verdict, Write,
+    Change, Event, Id, Identity, Introduction, Keep, KeptMembership, KeptObject, KeptState,
+    KeptWake, Meta, Object, Origin, Parked, Severity, Slot, Status, Subject, Timestamp, Verdict,
+    Write,
 };
 use crate::pipeline::Step;
 use crate::telemetry::metrics::Metrics;
@@ -155,10 +156,11 @@ fn what_was_committed_is_there_after_a_restart() {
         Keep::NoObject("gone".into()),
         Keep::State(
             slot(),
+            1,
             vec![put("a", None), put("b", Some(Timestamp::from_millis(7)))],
             Timestamp::default(),
         ),
-        Keep::State(slot(), vec![Write::Remove { key: "a".to_owned() }], Timestamp::default()),
+        Keep::State(slot(), 1, vec![Write::Remove { key: "a".to_owned() }], Timestamp::default()),
         Keep::Wake(Box::new(wake.clone())),
         Keep::Expiry(slot(), Some(Timestamp::from_millis(8))),
         Keep::Introduced(introduction.clone()),
@@ -179,7 +181,13 @@ fn what_was_committed_is_there_after_a_restart() {
     assert_eq!(forms("u"), Some((*object("u")).clone()));
     assert_eq!((forms("w"), forms("nobody")), (None, None));
     assert_eq!(loaded.kept.wakes, [wake]);
-    let state = (slot(), "b".to_owned(), "v".to_owned(), Some(Timestamp::from_millis(7)));
+    let state = KeptState {
+        slot: slot(),
+        version: 1,
+        key: "b".to_owned(),
+        value: "v".to_owned(),
+        expires_at: Some(Timestamp::from_millis(7)),
+    };
     assert_eq!(loaded.kept.state, [state]);
     assert_eq!(loaded.kept.expiries, [(slot(), Timestamp::from_millis(8))]);
     assert_eq!(loaded.kept.introductions, [introduction]);
@@ -220,4 +228,50 @@ fn a_second_process_a_newer_file_and_a_damaged_one_are_refused() {
     std::fs::write(&file, bytes).unwrap();
     let damaged = Journal::open(folder.path()).err();
     assert!(matches!(damaged, Some(JournalError::Damaged(_))), "{damaged:?}");
+}
+
+#[test]
+fn state_is_kept_for_each_version_and_goes_for_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |version: u32, value: &str| {
+        let (key, value) = ("k".to_owned(), value.to_owned());
+        let write = Write::Put { key, value, expires_at: None };
+        Keep::State(slot(), version, vec![write], Timestamp::default())
+    };
+    let kept = || -> Vec<(u32, String)> {
+        let state = Journal::open(folder.path()).unwrap().load().unwrap().kept.state;
+        state.into_iter().map(|one| (one.version, one.value)).collect()
+    };
+    let run = |keep: Vec<Keep>| {
+        let handle = start(folder.path());
+        handle.commit_and_wait(group(keep, vec![], vec![])).unwrap();
+        handle.close().unwrap();
+        kept()
+    };
+    let entry = |version: u32, value: &str| (version, value.to_owned());
+    assert_eq!(run(vec![put(1, "old")]), [entry(1, "old")]);
+    assert_eq!(run(vec![put(2, "new")]), [entry(1, "old"), entry(2, "new")]);
+    let remove = Write::Remove { key: "k".to_owned() };
+    let remove = Keep::State(slot(), 2, vec![remove], Timestamp::default());
+    assert_eq!(run(vec![remove]), [entry(1, "old")]);
+    assert_eq!(run(vec![put(2, "new"), Keep::NoState(slot())]), []);
+}
+
+#[test]
+fn what_is_parked_comes_back_in_order_until_it_is_not_parked_any_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let parked = |number: i64, entry: &[u8]| Parked {
+        number,
+        rule: "rule".into(),
+        time: Timestamp::from_millis(5),
+        entry: entry.to_vec(),
+    };
+    let keep = |number, entry| Keep::Parked(Box::new(parked(number, entry)));
+    let handle = start(folder.path());
+    let changes = vec![keep(3, b"c"), keep(1, b"a"), keep(2, b"b"), keep(1, b"A")];
+    handle.commit_and_wait(group(changes, vec![], vec![])).unwrap();
+    handle.commit_and_wait(group(vec![Keep::Unparked(2)], vec![], vec![])).unwrap();
+    handle.close().unwrap();
+    let loaded = Journal::open(folder.path()).unwrap().load().unwrap();
+    assert_eq!(loaded.kept.parked, [parked(1, b"A"), parked(3, b"c")]);
 }

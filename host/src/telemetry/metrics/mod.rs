@@ -33,7 +33,17 @@ pub struct Metrics {
     verdicts: Counters<2>,
     failures: Counters<2>,
     refusals: Counters<2>,
+    held_back: Counters<2>,
+    waiting: Counts<1>,
+    incidents: Counts<1>,
     delivery: delivery::Delivery,
+    parked_events: Counts<1>,
+    parked_bytes: Counts<1>,
+    parked_skipped: Counters<1>,
+    rule_behind: Seconds<1>,
+    rule_out_of_service: Counts<1>,
+    pending_wakes: Gauge,
+    held_wakes: Gauge,
 }
 
 impl fmt::Debug for Metrics {
@@ -61,10 +71,21 @@ impl Metrics {
             verdicts: Family::default(),
             failures: Family::default(),
             refusals: Family::default(),
+            held_back: Family::default(),
+            waiting: Family::default(),
+            incidents: Family::default(),
             delivery: delivery::Delivery::default(),
+            parked_events: Family::default(),
+            parked_bytes: Family::default(),
+            parked_skipped: Family::default(),
+            rule_behind: Family::default(),
+            rule_out_of_service: Family::default(),
+            pending_wakes: Gauge::default(),
+            held_wakes: Gauge::default(),
         };
         metrics.register_watches();
         metrics.register_work();
+        metrics.register_waiting();
         metrics.delivery.register(&mut metrics.registry);
         metrics
     }
@@ -108,6 +129,45 @@ impl Metrics {
         registry.register("failures", "Calls of a rule that failed", self.failures.clone());
         let refusals = self.refusals.clone();
         registry.register("refusals", "Verdicts that lack a grant for a target", refusals);
+        let held_back = self.held_back.clone();
+        registry.register("verdicts_held_back", "Verdicts that the policy held back", held_back);
+        let waiting = self.waiting.clone();
+        registry.register(
+            "verdicts_waiting",
+            "Verdicts that wait, for something inhibits them",
+            waiting,
+        );
+        registry.register(
+            "incidents_open",
+            "Incidents that are not resolved",
+            self.incidents.clone(),
+        );
+    }
+
+    fn register_waiting(&mut self) {
+        let registry = &mut self.registry;
+        let events = self.parked_events.clone();
+        registry.register("parked_events", "Events that wait for a rule that is behind", events);
+        let bytes = self.parked_bytes.clone();
+        registry.register("parked_bytes", "Bytes of what waits for a rule that is behind", bytes);
+        let skipped = self.parked_skipped.clone();
+        registry.register("parked_skipped", "Events that a rule was not asked about", skipped);
+        registry.register(
+            "rule_behind_seconds",
+            "Age of the oldest event that waits for a rule, 0 where none does",
+            self.rule_behind.clone(),
+        );
+        registry.register(
+            "rule_out_of_service",
+            "1 while a rule that failed too often is not asked, else 0",
+            self.rule_out_of_service.clone(),
+        );
+        registry.register("pending_wakes", "Timers that are set", self.pending_wakes.clone());
+        registry.register(
+            "held_wakes",
+            "Timers that do not fire: a watch is not in sync, or their rule is behind",
+            self.held_wakes.clone(),
+        );
     }
 
     /// Counts watch events that were received.
@@ -172,10 +232,49 @@ impl Metrics {
         self.failures.get_or_create(&[label("rule", rule), label("kind", kind)]).inc();
     }
 
+    /// Counts a verdict that the policy held back.
+    pub fn held_back(&self, rule: &str, reason: &str) {
+        let labels = [label("rule", rule), label("reason", reason)];
+        self.held_back.get_or_create(&labels).inc();
+    }
+
+    /// Says how many incidents of a rule are open, and how many of its verdicts wait.
+    pub fn incidents(&self, rule: &str, open: usize, waiting: usize) {
+        let labels = [label("rule", rule)];
+        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.incidents.get_or_create(&labels).set(whole(open));
+        self.waiting.get_or_create(&labels).set(whole(waiting));
+    }
+
     /// Counts a verdict that lacks a grant for a kind of target.
     pub fn refusal(&self, rule: &str, target: &str) {
         let labels = [label("rule", rule), label("target", target)];
         self.refusals.get_or_create(&labels).inc();
+    }
+
+    /// Says what waits for a rule, and since how many seconds.
+    pub fn parked(&self, rule: &str, events: usize, bytes: usize, seconds: f64) {
+        let labels = [label("rule", rule)];
+        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.parked_events.get_or_create(&labels).set(whole(events));
+        self.parked_bytes.get_or_create(&labels).set(whole(bytes));
+        self.rule_behind.get_or_create(&labels).set(seconds);
+    }
+
+    /// Counts an event that a rule was not asked about.
+    pub fn parked_skipped(&self, rule: &str) {
+        self.parked_skipped.get_or_create(&[label("rule", rule)]).inc();
+    }
+
+    /// Says whether a rule is out of service.
+    pub fn rule_out_of_service(&self, rule: &str, is_out: bool) {
+        self.rule_out_of_service.get_or_create(&[label("rule", rule)]).set(i64::from(is_out));
+    }
+
+    /// Says how many timers are set, and how many of them do not fire.
+    pub fn wakes(&self, pending: usize, held: usize) {
+        self.pending_wakes.set(i64::try_from(pending).unwrap_or(i64::MAX));
+        self.held_wakes.set(i64::try_from(held).unwrap_or(i64::MAX));
     }
 
     /// All of it as OpenMetrics text.

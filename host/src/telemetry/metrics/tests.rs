@@ -15,7 +15,13 @@ fn every_metric_has_its_name_labels_and_kind() {
     metrics.objects_known(12);
     metrics.verdicts("akkeris", "R14", 1);
     metrics.failure("a \"b\"\n", "trap");
+    metrics.parked("akkeris", 3, 900, 1.5);
+    metrics.parked_skipped("akkeris");
+    metrics.rule_out_of_service("akkeris", true);
+    metrics.wakes(4, 1);
     metrics.refusal("akkeris", "apply");
+    metrics.held_back("akkeris", "repeat");
+    metrics.incidents("akkeris", 5, 2);
     metrics.delivery("notify", "sent", 2);
     metrics.attempt("notify", "delivered", 0.003);
     metrics.target_queue("notify", 4, 4096);

@@ -16,6 +16,9 @@ pub struct Settings {
     /// Name of the object on whose events to do it; empty: on all.
     #[serde(default)]
     pub on: String,
+    /// Millions of turns of a busy loop on each event.
+    #[serde(default)]
+    pub spins: u32,
 }
 
 /// Ways to misbehave.
@@ -45,6 +48,8 @@ pub enum Behaviour {
     SetTooManyWakes,
     /// One answer fewer than there are events.
     AnswerTooFew,
+    /// Keeps and moves timers and state, and says all that it is told and all that it kept.
+    Remember,
 }
 
 /// The rule.
@@ -70,6 +75,9 @@ impl Rule for Hostile {
     }
 
     fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+        for turn in 0..u64::from(self.settings.spins) * 1_000_000 {
+            std::hint::black_box(turn);
+        }
         if self.settings.on.is_empty() || self.settings.on == event.object.name {
             self.misbehave(cx, event, out)?;
         }
@@ -142,6 +150,7 @@ impl Hostile {
             }
             Behaviour::LeakMemory => std::mem::forget(std::hint::black_box(vec![1u8; 1 << 20])),
             Behaviour::AnswerTooFew => FORGET_ONE.set(true),
+            Behaviour::Remember => remember(cx, event, out)?,
             Behaviour::SetTooManyWakes => {
                 for number in 0..101 {
                     out.wake(&format!("wake/{number}"), event.time + 60_000);
@@ -150,6 +159,32 @@ impl Hostile {
         }
         Ok(())
     }
+}
+
+/// What a rule does that lives on its timers and its state: any change of their order shows.
+fn remember(cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+    let object = &event.object;
+    let version: i64 = object.resource_version.parse().unwrap_or(0);
+    let seen: u32 = cx.state().get_json("seen")?.unwrap_or(0);
+    let timer = event.timer.as_ref().map_or("", |timer| timer.key.as_str());
+    let told = format!("{:?} {timer} {}@{version} at {}", event.change, object.name, event.time);
+    let kept = cx.state().keys("");
+    out.say(Verdict::firing("SEEN", "told").payload(&(told.as_str(), kept))?);
+    cx.state().put("told", &told);
+    if event.change == Change::Wake {
+        if timer == "a" && seen.is_multiple_of(2) {
+            out.wake("b", event.time + 1500);
+        }
+        return Ok(());
+    }
+    match version % 5 {
+        0 => out.wake("a", event.time + 1000 + version % 7 * 500),
+        1 => out.wake("b", event.time + 1000),
+        2 => out.cancel("a"),
+        3 => out.wake("long", event.time + 900_000),
+        _ => cx.state().put_for("brief", "x", 2),
+    }
+    Ok(())
 }
 
 #[expect(clippy::disallowed_types, reason = "that is the point")]

@@ -1,0 +1,61 @@
+//! A thread for one rule that is behind: what it does holds up nobody.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::time::Duration;
+
+use super::worker::{Bell, Job, Reply, Worker};
+use super::{Answer, LoadedRule, Options};
+use crate::model::{Event, StateView};
+
+/// A rule on a thread of its own. Dropping it ends the thread after the call that it is in.
+pub struct Apart {
+    rule: Arc<LoadedRule>,
+    patience: Option<Duration>,
+    bell: Option<Bell>,
+    worker: Worker,
+    asked: Option<(usize, Receiver<Reply>)>,
+}
+
+impl Apart {
+    pub(super) fn start(
+        rule: &Arc<LoadedRule>,
+        options: &Options,
+        patience: Option<Duration>,
+        bell: Option<Bell>,
+    ) -> std::io::Result<Self> {
+        let worker = Worker::start("klaxon-behind", options)?;
+        Ok(Self { rule: rule.clone(), patience, bell, worker, asked: None })
+    }
+
+    /// Whether it was asked something and has not answered.
+    pub fn is_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Asks about events, in order; to be done when it is not asked anything else.
+    pub fn ask(&mut self, state: &Arc<dyn StateView>, events: Vec<Arc<Event>>) {
+        let (reply, replies) = sync_channel(1);
+        self.asked = Some((events.len(), replies));
+        let mut job = Job::new(self.rule.clone(), state.clone(), self.patience, self.bell.clone());
+        for (position, event) in events.into_iter().enumerate() {
+            job.push(position, event);
+        }
+        self.worker.send(job, reply);
+    }
+
+    /// The answers, in order, once they are there; the last events may have none, the first has one.
+    pub fn answers(&mut self) -> Option<Vec<Option<Answer>>> {
+        let (count, replies) = self.asked.take()?;
+        match replies.try_recv() {
+            Ok(reply) => Some(reply.into_iter().map(|(_, answer)| answer).collect()),
+            Err(TryRecvError::Empty) => {
+                self.asked = Some((count, replies));
+                None
+            }
+            Err(TryRecvError::Disconnected) => {
+                Some((0..count).map(|_| Some(Answer::lost())).collect())
+            }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! How a rule that is behind goes on: what waits for it is taken in its order, and the rule's timers
+//! fire between, exactly where they would have fired.
+//!
+//! In the service it is asked on a thread of its own ([`Pipeline::pump`]); a replay has no other time
+//! than that of the events, so a rule that is out of service goes on when their clock has come so far.
+
+use std::sync::Arc;
+
+use super::behind::unique;
+use super::entry::{Entry, Stored};
+use super::step::FailedEvent;
+use super::{Pipeline, Rule};
+use crate::engine::{Answer, Task};
+use crate::model::{Change, Event, Failure, FailureKind, Keep, Object, Timestamp};
+
+/// Most events that a rule which is behind is asked about at once.
+const TOGETHER: usize = 256;
+
+impl Rule {
+    /// Whether the rule is behind and may be asked at this time.
+    fn may_go_on(&self, now: Timestamp) -> bool {
+        let stays = self.behind.as_ref().is_none_or(|behind| behind.stays);
+        !stays && self.breaker.open_until().is_none_or(|until| until <= now)
+    }
+
+    /// After a pause one event is the trial.
+    fn most_events(&self) -> usize {
+        if self.breaker.open_until().is_some() { 1 } else { TOGETHER }
+    }
+}
+
+impl Pipeline {
+    /// Whether a replay's clock lets a rule go on.
+    pub(super) fn goes_on_by(&self, rule: usize, now: Timestamp) -> bool {
+        self.bell.is_none() && self.rules.get(rule).is_some_and(|rule| rule.may_go_on(now))
+    }
+
+    /// Takes the answers that are there of rules that are behind, and asks them on. `now` is the time by
+    /// the clock, at which those that are out of service may be tried again.
+    pub fn pump(&mut self, now: Timestamp) {
+        self.flush();
+        for rule in 0..self.rules.len() {
+            let apart = self.behind_mut(rule).and_then(|behind| behind.apart.as_mut());
+            let answers = apart.and_then(|apart| apart.answers());
+            if let Some(answers) = answers {
+                self.settle_late(rule, answers);
+            }
+            let is_asked = self
+                .behind(rule)
+                .is_some_and(|behind| behind.apart.as_ref().is_some_and(|apart| apart.is_asked()));
+            let may = self.rules.get(rule).is_some_and(|rule| rule.may_go_on(now));
+            if !is_asked && may {
+                self.go_on(rule);
+            }
+        }
+    }
+
+    fn go_on(&mut self, rule: usize) {
+        let Some(owner) = self.rules.get(rule) else { return };
+        let (loaded, most) = (owner.loaded.clone(), owner.most_events());
+        let Some(events) = self.take_up(rule, most) else {
+            self.fall_in(rule);
+            return;
+        };
+        let (view, bell) = (self.view.clone(), self.bell.clone());
+        let has_thread = self.behind(rule).is_some_and(|behind| behind.apart.is_some());
+        let started = if has_thread { None } else { Some(self.engine.apart(&loaded, bell)) };
+        let Some(behind) = self.behind_mut(rule) else { return };
+        match started {
+            Some(Ok(apart)) => behind.apart = Some(apart),
+            Some(Err(fault)) => {
+                tracing::error!(rule = %loaded.name, %fault, "a rule that is behind waits for a thread");
+                return;
+            }
+            None => {}
+        }
+        if let Some(apart) = &mut behind.apart {
+            apart.ask(&view, events);
+        }
+    }
+
+    /// Lets rules go on whose time has come, on the shared workers.
+    pub(super) fn catch_up(&mut self, now: Timestamp) {
+        for rule in 0..self.rules.len() {
+            while self.goes_on_by(rule, now) && self.is_behind(rule) {
+                self.catch_up_some(rule, usize::MAX);
+            }
+        }
+    }
+
+    /// Asks a rule that is behind about the next events.
+    fn catch_up_some(&mut self, rule: usize, most: usize) {
+        let Some(owner) = self.rules.get(rule) else { return };
+        let (loaded, most) = (owner.loaded.clone(), owner.most_events().min(most));
+        let Some(events) = self.take_up(rule, most) else {
+            self.fall_in(rule);
+            return;
+        };
+        let tasks: Vec<Task> =
+            events.into_iter().map(|event| Task { rule: loaded.clone(), event }).collect();
+        let answers = self.engine.evaluate(&self.view, &tasks);
+        self.settle_late(rule, answers);
+    }
+
+    /// Takes what waits for a rule up to the next events that it must be asked about; none: it is in
+    /// step again.
+    fn take_up(&mut self, rule: usize, most: usize) -> Option<Vec<Arc<Event>>> {
+        let name = self.rules.get(rule)?.loaded.name.clone();
+        loop {
+            let behind = self.behind(rule)?;
+            let end = behind.front().map_or(self.now, Entry::time);
+            let fires = behind.front().is_some_and(Entry::is_wake);
+            let due = self.wakes.next_of(rule).filter(|_| !behind.is_held);
+            if let Some(due) = due.filter(|due| !fires && *due < end) {
+                let at = due.max(behind.now);
+                self.expire_late(rule, &name, at);
+                self.fire_late(rule, due, at);
+                continue;
+            }
+            self.expire_late(rule, &name, end);
+            let behind = self.behind(rule)?;
+            match behind.front() {
+                None => return None,
+                Some(Entry::Ask(_)) => {
+                    let expiry = self.expiries.next_of(&name);
+                    return Some(behind.batch(due, expiry, most.max(1)));
+                }
+                Some(_) => self.pass(rule),
+            }
+        }
+    }
+
+    /// State goes relative to where the rule is: what is known of its objects by now may be later.
+    fn expire_late(&mut self, rule: usize, name: &str, now: Timestamp) {
+        let behind = self.rules.get_mut(rule).and_then(|rule| rule.behind.take());
+        self.expire_of(name, now, |partition| behind.as_ref()?.knows(partition));
+        if let Some(rule) = self.rules.get_mut(rule) {
+            rule.behind = behind;
+        }
+    }
+
+    /// Fires a rule's timers that are due at one time.
+    fn fire_late(&mut self, rule: usize, due: Timestamp, at: Timestamp) {
+        let taken = self.wakes.take(due, |other| other != rule);
+        let events = taken.iter().map(|(_, wake)| Arc::new(self.wake_event(rule, at, wake)));
+        let events = events.collect();
+        if let Some(behind) = self.behind_mut(rule) {
+            behind.now = at;
+            behind.push_wakes(events);
+        }
+    }
+
+    /// Takes answers to the first events that wait, in order, up to the first that is none or the one
+    /// that takes the rule out of service: what comes after is asked again.
+    fn settle_late(&mut self, rule: usize, answers: Vec<Option<Answer>>) {
+        for answer in answers {
+            while self.behind(rule).and_then(|behind| behind.front()).is_some_and(is_passed) {
+                self.pass(rule);
+            }
+            let Some(answer) = answer else { return };
+            let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else { return };
+            let waiting = self.behind_mut(rule).and_then(|behind| behind.pop());
+            let Some(waiting) = waiting else { return };
+            if let Some(row) = waiting.row {
+                self.keep(|| Keep::Unparked(row));
+            }
+            let Entry::Ask(event) = waiting.entry else { return };
+            let task = Task { rule: loaded, event };
+            let is_out = self.settle(&task, answer);
+            let event = task.event;
+            if let Some(behind) = self.behind_mut(rule) {
+                behind.now = behind.now.max(event.time);
+            }
+            // While a timer is being answered no other may concern its object, so that changes of it
+            // were not noted; it says itself what the object was like.
+            let (object, is_wake) = (&event.object, event.change == Change::Wake);
+            let is_noted = is_wake
+                && self
+                    .behind(rule)
+                    .is_some_and(|behind| behind.forms.contains_key(&unique(object)));
+            if !is_noted {
+                let exists = !is_wake || !object.meta.resource_version.is_empty();
+                self.see_form(rule, object, exists, event.time);
+            }
+            if is_out {
+                return;
+            }
+        }
+    }
+
+    /// The rule has come to a form of an object; what no timer carries is forgotten.
+    fn see_form(&mut self, rule: usize, object: &Arc<Object>, exists: bool, time: Timestamp) {
+        let uid = unique(object);
+        if self.wakes.concern(&uid) {
+            // The timer may be set only now, and outlast what was parked.
+            if exists {
+                self.router.touch(object);
+            }
+            self.set_form(rule, uid, object, exists, time);
+        } else if let Some((row, _)) =
+            self.behind_mut(rule).and_then(|behind| behind.forms.remove(&uid))
+        {
+            self.keep(|| Keep::Unparked(row));
+        }
+    }
+
+    /// Takes the first of what waits, which is no question.
+    fn pass(&mut self, rule: usize) {
+        let Some(waiting) = self.behind_mut(rule).and_then(|behind| behind.pop()) else { return };
+        if let Some(row) = waiting.row {
+            self.keep(|| Keep::Unparked(row));
+        }
+        let time = waiting.entry.time();
+        if let Some(behind) = self.behind_mut(rule) {
+            behind.now = behind.now.max(time);
+        }
+        match &waiting.entry {
+            Entry::Ask(_) | Entry::Came(..) => {}
+            Entry::Known { object, exists, .. } => self.see_form(rule, object, *exists, time),
+            Entry::Went(partition, _) => self.went(rule, partition, time),
+            Entry::Unfollowed(partition, _) => self.unfollowed(rule, partition, time),
+            Entry::Held(is_held, _) => {
+                let is_held = *is_held;
+                let Some(behind) = self.behind_mut(rule) else { return };
+                behind.is_held = is_held;
+                let row = behind.held_row;
+                self.write_row(rule, row, &Stored::Held { is_held, time, is_so: true });
+            }
+        }
+    }
+
+    /// At the end of a replay rules may still be out of service: what waits for them has no answer.
+    pub(super) fn give_up_parked(&mut self, end: Timestamp) {
+        self.catch_up(end);
+        for rule in 0..self.rules.len() {
+            let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else {
+                continue;
+            };
+            while let Some(waiting) = self.behind_mut(rule).and_then(|behind| behind.pop()) {
+                let Entry::Ask(event) = waiting.entry else { continue };
+                self.counts.events += 1;
+                self.counts.failures += 1;
+                let failure = Failure {
+                    kind: FailureKind::OutOfService,
+                    message: "the rule failed too often and was out of service at the end"
+                        .to_owned(),
+                };
+                self.step.failures.push(FailedEvent::new(&loaded, &event, failure));
+            }
+        }
+    }
+
+    /// Parks what is for a rule from now on until [`Pipeline::let_go_on`]: for tests and measurements.
+    pub fn hold_back(&mut self, rule: usize) {
+        self.flush();
+        self.fall_behind(rule, self.now);
+        if let Some(behind) = self.behind_mut(rule) {
+            behind.stays = true;
+        }
+    }
+
+    /// Asks a rule that is held back about so many events at most, on the shared workers; or lets it go
+    /// on by itself.
+    pub fn let_go_on(&mut self, rule: usize, events: Option<usize>) {
+        self.flush();
+        match events {
+            Some(most) => {
+                let mut left = most;
+                while left > 0 && self.is_behind(rule) {
+                    let before = self.counts.events;
+                    self.catch_up_some(rule, left);
+                    let asked = usize::try_from(self.counts.events - before).unwrap_or(0);
+                    left = left.saturating_sub(asked.max(1));
+                }
+            }
+            None => {
+                if let Some(behind) = self.behind_mut(rule) {
+                    behind.stays = false;
+                }
+            }
+        }
+    }
+}
+
+fn is_passed(entry: &Entry) -> bool {
+    !matches!(entry, Entry::Ask(_))
+}

@@ -1,0 +1,131 @@
+//! What happens to a rule, in its order: what it is asked, and what else its timers and its state
+//! depend on. For a rule that is behind these wait, in memory and in the journal.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Change, Event, Id, Object, Timer, Timestamp};
+
+/// One thing that happens to a rule.
+#[derive(Debug, Clone)]
+pub(super) enum Entry {
+    /// It is asked about an event.
+    Ask(Arc<Event>),
+    /// An object has another form, or does not exist any longer: timers carry it as last known.
+    Known { object: Arc<Object>, exists: bool, before: Option<Arc<Object>>, time: Timestamp },
+    /// The object of a partition is known.
+    Came(Arc<str>, Timestamp),
+    /// The object of a partition has gone.
+    Went(Arc<str>, Timestamp),
+    /// The object of a partition is not followed any longer.
+    Unfollowed(Arc<str>, Timestamp),
+    /// From then on its timers are held, or are not any longer.
+    Held(bool, Timestamp),
+}
+
+impl Entry {
+    pub(super) fn time(&self) -> Timestamp {
+        match self {
+            Self::Ask(event) => event.time,
+            Self::Known { time, .. }
+            | Self::Came(_, time)
+            | Self::Went(_, time)
+            | Self::Unfollowed(_, time)
+            | Self::Held(_, time) => *time,
+        }
+    }
+
+    /// Whether it is a timer that fired: that waits in the journal as the timer that it is.
+    pub(super) fn is_wake(&self) -> bool {
+        matches!(self, Self::Ask(event) if event.change == Change::Wake)
+    }
+}
+
+/// An entry as the journal has it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Stored {
+    Ask {
+        id: Id,
+        time: Timestamp,
+        change: Change,
+        gap: bool,
+        /// By name: a new version of the rule may have it at another place.
+        interest: String,
+        timer: Option<Timer>,
+        object: Arc<Object>,
+        delta: u32,
+        partition: Arc<str>,
+    },
+    Known {
+        object: Arc<Object>,
+        exists: bool,
+        time: Timestamp,
+        /// It is not waiting: it is so already for the rule.
+        is_so: bool,
+    },
+    Came(Arc<str>, Timestamp),
+    Went(Arc<str>, Timestamp),
+    Unfollowed(Arc<str>, Timestamp),
+    Held {
+        is_held: bool,
+        time: Timestamp,
+        /// As above.
+        is_so: bool,
+    },
+}
+
+impl Stored {
+    /// What of an entry is kept; `interest_name` names an interest of the rule.
+    pub(super) fn of(entry: &Entry, interest_name: impl FnOnce(u32) -> String) -> Self {
+        match entry {
+            Entry::Ask(event) => {
+                let event = &**event;
+                Self::Ask {
+                    id: event.id,
+                    time: event.time,
+                    change: event.change,
+                    gap: event.gap,
+                    interest: interest_name(event.interest),
+                    timer: event.timer.clone(),
+                    object: event.object.clone(),
+                    delta: event.delta,
+                    partition: event.partition.clone(),
+                }
+            }
+            Entry::Known { object, exists, time, .. } => {
+                Self::Known { object: object.clone(), exists: *exists, time: *time, is_so: false }
+            }
+            Entry::Came(partition, time) => Self::Came(partition.clone(), *time),
+            Entry::Went(partition, time) => Self::Went(partition.clone(), *time),
+            Entry::Unfollowed(partition, time) => Self::Unfollowed(partition.clone(), *time),
+            Entry::Held(is_held, time) => {
+                Self::Held { is_held: *is_held, time: *time, is_so: false }
+            }
+        }
+    }
+
+    pub(super) fn time(&self) -> Timestamp {
+        match self {
+            Self::Ask { time, .. }
+            | Self::Known { time, .. }
+            | Self::Came(_, time)
+            | Self::Went(_, time)
+            | Self::Unfollowed(_, time)
+            | Self::Held { time, .. } => *time,
+        }
+    }
+
+    /// As bytes, and how many they were before they were compressed.
+    pub(super) fn pack(&self) -> Result<(Vec<u8>, usize), String> {
+        let json = serde_json::to_vec(self).map_err(|fault| fault.to_string())?;
+        let packed = zstd::encode_all(json.as_slice(), 1).map_err(|fault| fault.to_string())?;
+        Ok((packed, json.len()))
+    }
+
+    pub(super) fn unpack(packed: &[u8]) -> Result<(Self, usize), String> {
+        let json = zstd::decode_all(packed).map_err(|fault| fault.to_string())?;
+        let stored = serde_json::from_slice(&json).map_err(|fault| fault.to_string())?;
+        Ok((stored, json.len()))
+    }
+}

@@ -1,0 +1,251 @@
+//! Parking: what is for a rule that is behind waits, in memory and in the journal, until the rule comes
+//! to it.
+
+use std::sync::Arc;
+
+use super::behind::{Behind, Waiting, unique};
+use super::entry::{Entry, Stored};
+use super::gaps::is_held;
+use super::step::FailedEvent;
+use super::{Pipeline, Rule};
+use crate::model::{
+    Event, Failure, FailureKind, Identity, Keep, Object, Parked, Timestamp, WhenFull,
+};
+
+/// How a rule is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedRule {
+    /// The rule's configured name.
+    pub rule: Arc<str>,
+    /// Events that wait for it.
+    pub events: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// The time of the first of them.
+    pub oldest: Option<Timestamp>,
+    /// Whether it is out of service.
+    pub is_out_of_service: bool,
+}
+
+impl Rule {
+    pub(super) fn is_full(&self) -> bool {
+        let bytes = self.behind.as_ref().map_or(0, |behind| behind.bytes());
+        bytes >= self.loaded.limits().parked
+    }
+}
+
+impl Pipeline {
+    pub(super) fn is_behind(&self, rule: usize) -> bool {
+        self.rules.get(rule).is_some_and(|rule| rule.behind.is_some())
+    }
+
+    pub(super) fn is_any_behind(&self) -> bool {
+        self.rules.iter().any(|rule| rule.behind.is_some())
+    }
+
+    pub(super) fn behind(&self, rule: usize) -> Option<&Behind> {
+        self.rules.get(rule)?.behind.as_deref()
+    }
+
+    pub(super) fn behind_mut(&mut self, rule: usize) -> Option<&mut Behind> {
+        self.rules.get_mut(rule)?.behind.as_deref_mut()
+    }
+
+    /// What waits for each rule.
+    pub fn parked(&self) -> Vec<ParkedRule> {
+        let parked = self.rules.iter().map(|rule| {
+            let behind = rule.behind.as_deref();
+            ParkedRule {
+                rule: rule.loaded.name.clone(),
+                events: behind.map_or(0, Behind::events),
+                bytes: behind.map_or(0, Behind::bytes),
+                oldest: behind.and_then(Behind::oldest),
+                is_out_of_service: rule.breaker.open_until().is_some(),
+            }
+        });
+        parked.collect()
+    }
+
+    /// Whether there is no more room for what is parked of a rule whose events must not be skipped.
+    pub fn is_full(&self) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| rule.loaded.limits().when_parked_full == WhenFull::Block && rule.is_full())
+    }
+
+    /// From here on what is for the rule waits.
+    pub(super) fn fall_behind(&mut self, rule: usize, time: Timestamp) {
+        if self.is_behind(rule) {
+            return;
+        }
+        // What happened since the clock last moved comes after what falls behind.
+        let is_held = self.rules.get(rule).is_some_and(|rule| rule.is_held);
+        let row = self.new_row();
+        self.write_row(rule, row, &Stored::Held { is_held, time, is_so: true });
+        if let Some(rule) = self.rules.get_mut(rule) {
+            rule.behind = Some(Box::new(Behind::new(time, is_held, row)));
+        }
+    }
+
+    /// The rule has come to all that was parked for it.
+    pub(super) fn fall_in(&mut self, rule: usize) {
+        let behind = self.rules.get_mut(rule).and_then(|rule| rule.behind.take());
+        for row in behind.map(|behind| behind.rows()).unwrap_or_default() {
+            self.keep(|| Keep::Unparked(row));
+        }
+    }
+
+    pub(super) fn new_row(&mut self) -> i64 {
+        let row = self.next_row;
+        self.next_row += 1;
+        row
+    }
+
+    /// Keeps what waits in the journal; returns its size.
+    pub(super) fn write_row(&mut self, rule: usize, number: i64, stored: &Stored) -> usize {
+        let Some(name) = self.rules.get(rule).map(|rule| rule.loaded.name.clone()) else {
+            return 0;
+        };
+        if !self.router.keeps_in_journal() {
+            return 0;
+        }
+        match stored.pack() {
+            Ok((entry, bytes)) => {
+                let time = stored.time();
+                let parked = Parked { number, rule: name, time, entry };
+                self.keep(|| Keep::Parked(Box::new(parked)));
+                bytes
+            }
+            Err(fault) => {
+                tracing::error!(rule = %name, %fault, "an event is parked in memory only: it is lost with the process");
+                0
+            }
+        }
+    }
+
+    /// Puts an entry at the end of what waits for a rule.
+    pub(super) fn park(&mut self, rule: usize, entry: Entry) {
+        let Some(owner) = self.rules.get(rule) else { return };
+        let is_skipped = owner.loaded.limits().when_parked_full == WhenFull::Skip
+            && owner.is_full()
+            && self.router.keeps_in_journal();
+        let mut waiting = Waiting { row: None, bytes: 0, entry };
+        match &waiting.entry {
+            // In the journal it is a timer, which is taken from there once it is answered.
+            entry if entry.is_wake() => {}
+            Entry::Ask(event) if is_skipped => {
+                let event = event.clone();
+                let message = "there is no room to park it (`limits.parked`), and `limits.when_parked_full` says skip";
+                self.skip(rule, &event, message.to_owned());
+                return;
+            }
+            Entry::Known { object, before, exists, time } => {
+                let (object, before, time) = (object.clone(), before.clone(), *time);
+                if !self.needs_form(rule, &object, *exists, before, time) {
+                    return;
+                }
+                self.write(rule, &mut waiting);
+            }
+            _ => self.write(rule, &mut waiting),
+        }
+        if let Some(behind) = self.behind_mut(rule) {
+            behind.push(waiting);
+        }
+    }
+
+    fn write(&mut self, rule: usize, waiting: &mut Waiting) {
+        let row = self.new_row();
+        let router = &self.router;
+        let stored = Stored::of(&waiting.entry, |place| router.interest_name(rule, place));
+        waiting.bytes = self.write_row(rule, row, &stored);
+        waiting.row = Some(row);
+    }
+
+    /// An event that the rule is not asked about.
+    pub(super) fn skip(&mut self, rule: usize, event: &Arc<Event>, message: String) {
+        let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else { return };
+        self.counts.failures += 1;
+        let failure = Failure { kind: FailureKind::Skipped, message };
+        self.step.failures.push(FailedEvent::new(&loaded, event, failure));
+    }
+
+    /// Whether a timer of a rule that is behind may carry another form of the object than before; what
+    /// it was before is remembered.
+    fn needs_form(
+        &mut self,
+        rule: usize,
+        object: &Arc<Object>,
+        exists: bool,
+        before: Option<Arc<Object>>,
+        time: Timestamp,
+    ) -> bool {
+        let uid = unique(object);
+        let has_timer = self.wakes.concern(&uid);
+        let Some(behind) = self.behind(rule) else { return false };
+        if !has_timer && !behind.is_about(&uid) {
+            return false;
+        }
+        if has_timer && !behind.forms.contains_key(&uid) {
+            let known = before.clone().unwrap_or_else(|| object.clone());
+            self.set_form(rule, uid, &known, before.is_some(), time);
+        }
+        // The event before it says the same.
+        let said = self.behind(rule).and_then(Behind::back).is_some_and(
+            |entry| matches!(entry, Entry::Ask(event) if exists && Arc::ptr_eq(&event.object, object)),
+        );
+        !said
+    }
+
+    /// What an object is like where the rule is.
+    pub(super) fn set_form(
+        &mut self,
+        rule: usize,
+        uid: String,
+        object: &Arc<Object>,
+        exists: bool,
+        time: Timestamp,
+    ) {
+        let known = self.behind(rule).and_then(|behind| behind.forms.get(&uid)).map(|form| form.0);
+        let row = known.unwrap_or_else(|| self.new_row());
+        let stored = Stored::Known { object: object.clone(), exists, time, is_so: true };
+        self.write_row(rule, row, &stored);
+        if let Some(behind) = self.behind_mut(rule) {
+            behind.forms.insert(uid, (row, exists.then(|| object.clone())));
+        }
+    }
+
+    /// The form of an object where a rule is, if that is another matter than what is known now.
+    pub(super) fn form_where_it_is(
+        &self,
+        rule: usize,
+        identity: &Identity,
+    ) -> Option<Option<Arc<Object>>> {
+        let (_, form) = self.behind(rule)?.forms.get(&*identity.unique())?;
+        Some(form.clone())
+    }
+
+    /// Whether something has happened that rules which are behind must hear of before the clock moves.
+    pub(super) fn has_news_for_behind(&self, time: Timestamp) -> bool {
+        (0..self.rules.len())
+            .any(|rule| self.is_held_anew(rule).is_some() || self.goes_on_by(rule, time))
+    }
+
+    fn is_held_anew(&self, rule: usize) -> Option<bool> {
+        let behind = self.behind(rule)?;
+        let is_held = is_held(&self.watching, &self.open_gaps, rule);
+        (behind.will_be_held != is_held).then_some(is_held)
+    }
+
+    /// The clock moves: tells rules that are behind whether their timers are held from here on.
+    pub(super) fn note_holds(&mut self) {
+        for rule in 0..self.rules.len() {
+            let is_held = is_held(&self.watching, &self.open_gaps, rule);
+            if let Some(rule) = self.rules.get_mut(rule) {
+                rule.is_held = is_held;
+            }
+            if let Some(is_held) = self.is_held_anew(rule) {
+                self.park(rule, Entry::Held(is_held, self.now));
+            }
+        }
+    }
+}

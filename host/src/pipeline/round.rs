@@ -1,0 +1,224 @@
+//! Rounds: events are evaluated together, on all workers, and their answers taken in event order.
+
+use std::sync::Arc;
+
+use super::entry::Entry;
+use super::step::{EventCost, FailedEvent, LogLine, OutOfService};
+use super::{Happening, Pipeline, ROUND_MS};
+use crate::engine::{Answer, MAX_WAKES, Ruling, Task};
+use crate::model::{
+    Change, Event, Failure, FailureKind, Id, Keep, KeptWake, Meta, Object, Outcome, Slot, Subject,
+    Timer, Timestamp,
+};
+use crate::policy::Passed;
+
+impl Pipeline {
+    /// Evaluates what waits.
+    pub fn flush(&mut self) {
+        let round = std::mem::take(&mut self.round);
+        self.evaluate(round);
+    }
+
+    /// Asks rules that are in step, and parks what is for others. A rule falls behind with the first
+    /// event to which it has no answer, or with the one after that which took it out of service:
+    /// whatever else it answered is asked again.
+    fn evaluate(&mut self, round: Vec<Happening>) {
+        let in_step = |happening: &Happening| -> Option<Task> {
+            let Entry::Ask(event) = &happening.entry else { return None };
+            let rule = self.rules.get(happening.rule?)?;
+            let is_asked = rule.behind.is_none();
+            is_asked.then(|| Task { rule: rule.loaded.clone(), event: event.clone() })
+        };
+        let tasks: Vec<Option<Task>> = round.iter().map(in_step).collect();
+        let asked: Vec<Task> = tasks.iter().flatten().cloned().collect();
+        let mut answers = if asked.is_empty() {
+            Vec::new().into_iter()
+        } else {
+            self.engine.evaluate(&self.view, &asked).into_iter()
+        };
+        for (Happening { rule, entry }, task) in round.into_iter().zip(tasks) {
+            let answer = task.as_ref().and_then(|_| answers.next()).flatten();
+            match rule {
+                None => (0..self.rules.len()).for_each(|rule| self.happen_to(rule, &entry)),
+                Some(rule) if self.is_behind(rule) => self.park(rule, entry),
+                Some(rule) => match (task, answer) {
+                    (Some(task), Some(answer)) => {
+                        if self.settle(&task, answer) {
+                            self.fall_behind(rule, entry.time());
+                        }
+                    }
+                    (Some(_), None) => {
+                        self.fall_behind(rule, entry.time());
+                        self.park(rule, entry);
+                    }
+                    (None, _) => self.happen_to(rule, &entry),
+                },
+            }
+        }
+    }
+
+    fn happen_to(&mut self, rule: usize, entry: &Entry) {
+        if self.is_behind(rule) {
+            self.park(rule, entry.clone());
+            return;
+        }
+        match entry {
+            Entry::Went(partition, time) => self.went(rule, partition, *time),
+            Entry::Unfollowed(partition, time) => self.unfollowed(rule, partition, *time),
+            // A rule in step is asked, and sees the rest as it is.
+            Entry::Ask(_) | Entry::Known { .. } | Entry::Came(..) | Entry::Held(..) => {}
+        }
+    }
+
+    /// Fires what is due at one time; `at` is later where it was held.
+    pub(super) fn fire(&mut self, due: Timestamp, at: Timestamp) {
+        let waits: Vec<bool> = (0..self.rules.len()).map(|rule| self.waits(rule)).collect();
+        let is_held = |rule: usize| waits.get(rule).copied().unwrap_or(true);
+        let taken = self.wakes.take(due, is_held);
+        let fired = taken.into_iter().map(|(rule, wake)| {
+            let event = Arc::new(self.wake_event(rule, at, &wake));
+            Happening { rule: Some(rule), entry: Entry::Ask(event) }
+        });
+        let fired = fired.collect();
+        self.evaluate(fired);
+    }
+
+    /// A wake carries the object of the event that last set it, as last known; once that is gone,
+    /// its identity.
+    pub(super) fn wake_event(&self, rule: usize, at: Timestamp, wake: &KeptWake) -> Event {
+        let KeptWake { slot, key, due, payload, set_by, interest, object } = wake.clone();
+        let interest = self.router.interest_place(rule, &interest);
+        let identity = &object.meta.identity;
+        let form = match self.form_where_it_is(rule, identity) {
+            Some(form) => form,
+            None => self.router.last_known(identity),
+        };
+        let object = form.unwrap_or_else(|| {
+            let meta = Meta { identity: identity.clone(), ..Meta::default() };
+            Arc::new(Object { meta, subject: Subject::Other, document: None })
+        });
+        let cluster = self.origin.cluster.as_str();
+        Event {
+            id: Id::of("w", &[&cluster, &&*slot.rule, &&*slot.partition, &key, &set_by]),
+            origin: self.origin.clone(),
+            time: at,
+            change: Change::Wake,
+            gap: false,
+            interest,
+            fields: self.router.fields(rule, interest, &object),
+            object,
+            delta: 0,
+            partition: slot.partition,
+            timer: Some(Timer { key, due, payload }),
+        }
+    }
+
+    /// Takes one answer, in event order. Returns whether it took the rule out of service.
+    pub(super) fn settle(&mut self, task: &Task, answer: Answer) -> bool {
+        let Task { rule: loaded, event } = task;
+        let Some(rule) = self.rules.get_mut(loaded.index.0) else { return false };
+        let failed = answer.outcome.as_ref().is_err_and(|failure| failure.kind.quarantines());
+        let ruling = rule.breaker.rule(event.time, failed);
+        if let Ruling::AcceptAndOpen { until } = ruling {
+            self.step.out_of_service.push(OutOfService {
+                rule: loaded.name.clone(),
+                since: event.time,
+                until,
+            });
+        }
+        self.counts.events += 1;
+        let slot = Slot { rule: loaded.name.clone(), partition: event.partition.clone() };
+        self.end_wake(event, &slot);
+        for line in answer.log {
+            self.step.log.push(LogLine { rule: loaded.name.clone(), event: event.id, line });
+        }
+        if let Some(cost) = answer.cost {
+            self.step.costs.push(EventCost { event: event.clone(), cost });
+        }
+        match answer.outcome {
+            Ok(outcome) => {
+                if !answer.writes.is_empty() {
+                    let writes = &answer.writes;
+                    let version = loaded.manifest.state_version;
+                    self.keep(|| Keep::State(slot.clone(), version, writes.clone(), event.time));
+                    self.state.commit(&slot, answer.writes, event.time);
+                    self.expire_if_unknown(&slot, event);
+                }
+                self.accept(task, &slot, outcome);
+            }
+            Err(failure) => {
+                self.counts.failures += 1;
+                self.step.failures.push(FailedEvent::new(loaded, event, failure));
+            }
+        }
+        ruling != Ruling::Accept
+    }
+
+    /// A timer that fired stays in the journal until it is answered, for its rule may be behind.
+    fn end_wake(&mut self, event: &Event, slot: &Slot) {
+        let Some(timer) = event.timer.as_ref().filter(|_| event.change == Change::Wake) else {
+            return;
+        };
+        self.counts.wakes += 1;
+        self.router.touch(&event.object);
+        // An earlier answer to timers of the same moment may have set it anew.
+        if !self.wakes.has(slot, &timer.key) {
+            self.keep(|| Keep::NoWake(slot.clone(), timer.key.clone()));
+        }
+    }
+
+    /// Takes what the policy lets through, now or after a while.
+    pub(super) fn pass_on(&mut self, passed: Passed) {
+        self.counts.verdicts += passed.verdicts.len() as u64;
+        self.counts.held_back += passed.held_back.len() as u64;
+        self.step.verdicts.extend(passed.verdicts);
+        self.step.held_back.extend(passed.held_back);
+    }
+
+    fn accept(&mut self, task: &Task, slot: &Slot, outcome: Outcome) {
+        let Task { rule: loaded, event } = task;
+        for key in &outcome.cancels {
+            if let Some(wake) = self.wakes.cancel(loaded.index.0, slot, key) {
+                self.forget_wake(wake);
+            }
+        }
+        for wake in outcome.wakes {
+            let wake = KeptWake {
+                slot: slot.clone(),
+                key: wake.key,
+                due: wake.at.max(event.time.plus_millis(ROUND_MS)),
+                payload: wake.payload,
+                set_by: event.id,
+                interest: self.router.interest_name(loaded.index.0, event.interest),
+                object: event.object.clone(),
+            };
+            self.router.touch(&event.object);
+            self.keep(|| Keep::Wake(Box::new(wake.clone())));
+            let refused = match self.wakes.set(loaded.index.0, wake) {
+                Ok(moved) => {
+                    // Another object's form may be needed no longer.
+                    if let Some(moved) = moved {
+                        self.router.touch(&moved.object);
+                    }
+                    continue;
+                }
+                Err(refused) => refused,
+            };
+            self.unkeep();
+            self.counts.failures += 1;
+            let message = format!(
+                "wake {refused:?} was not set: partition {:?} has {MAX_WAKES} already; mend: cancel what is no longer needed",
+                slot.partition
+            );
+            let failure = Failure { kind: FailureKind::OverBudget, message };
+            self.step.failures.push(FailedEvent::new(loaded, event, failure));
+        }
+        let Some(rule) = self.rules.get(loaded.index.0) else { return };
+        let decided = rule.policy.decide(&loaded.manifest, event, outcome.verdicts);
+        self.step.refusals.extend(decided.refusals);
+        for verdict in decided.verdicts {
+            let passed = self.incidents.decide(verdict);
+            self.pass_on(passed);
+        }
+    }
+}

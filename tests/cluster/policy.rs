@@ -1,0 +1,68 @@
+//! What the operator wants held back is held back, also over a restart, and counted.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{WATCHES, pod, site};
+use crate::fake_api::FakeApi;
+use crate::support::live::Site;
+use crate::support::module;
+
+fn witness(api: &FakeApi, policy: serde_json::Value) -> Site {
+    let rule = json!({"name": "witness", "module": module("witness"), "policy": policy});
+    site(api).rules(vec![rule])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_is_told_once_also_over_a_restart() {
+    let api = FakeApi::start().await;
+    let site = witness(&api, json!({"repeat": "1h"}));
+    let running = site.start();
+    site.wait_until_following(&WATCHES);
+    for tier in ["web", "db", "web"] {
+        api.put(pod("one", tier));
+    }
+    api.put(pod("two", "web"));
+    site.wait_for(&["added Pod/one", "added Pod/two"]);
+    let open = "SELECT count(*) FROM incidents";
+    site.wait_for_rows(open, &["2"]);
+    let summary = running.stop();
+    assert_eq!((summary.counts.verdicts, summary.counts.held_back), (2, 2));
+
+    let running = site.start();
+    site.wait_until_following(&WATCHES);
+    api.put(pod("two", "db"));
+    api.put(pod("three", "db"));
+    site.wait_for(&["added Pod/one", "added Pod/two", "added Pod/three"]);
+    let summary = running.stop();
+    assert_eq!((summary.counts.verdicts, summary.counts.held_back), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_much_is_one_digest_when_the_window_ends() {
+    let api = FakeApi::start().await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut site = witness(&api, json!({"throttle": {"count": 2, "per": "2s", "digest": true}}));
+    site.admin(&format!("127.0.0.1:{port}"));
+    let running = site.start();
+    site.wait_until_following(&WATCHES);
+    for number in 0..7 {
+        api.put(pod(&format!("pod-{number}"), "web"));
+    }
+    let digest = "SELECT body FROM verdicts WHERE code = 'digest'";
+    let since = klaxon::model::clock::Stopwatch::start();
+    while site.rows(digest).is_empty() {
+        assert!(since.elapsed() < Duration::from_secs(20), "no digest");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let metrics = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let held = "klaxon_verdicts_held_back_total{rule=\"witness\",reason=\"throttled\"} 5";
+    assert!(metrics.contains(held), "{metrics}");
+    running.stop();
+    let body: serde_json::Value = serde_json::from_str(&site.rows(digest)[0]).unwrap();
+    assert_eq!(body["payload"]["held_back"], 5);
+    assert_eq!(body["payload"]["codes"], json!({"SAW": 5}));
+    assert_eq!(site.rows("SELECT count(*) FROM verdicts WHERE code = 'SAW'"), ["2"]);
+}
