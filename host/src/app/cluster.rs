@@ -11,6 +11,7 @@ use super::live::{Live, prepare};
 use crate::config;
 use crate::journal::Journal;
 use crate::model::Timestamp;
+use crate::model::clock;
 use crate::pipeline::{MemoryState, Pipeline};
 use crate::route::Need;
 use crate::source::kubernetes::rights::Right;
@@ -150,6 +151,9 @@ pub(super) async fn join(
         Arc::new(Cluster::new(signed.client.clone(), renewal(&signed), timing, settings.event_ttl));
     let mut watches = Vec::new();
     let loaded = journal.load()?;
+    if let Some(last) = loaded.kept.now {
+        clock::not_before(last);
+    }
     let (begun, has_begun) = oneshot::channel();
     let mut lost = None;
     if settings.lease {

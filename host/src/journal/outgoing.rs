@@ -8,6 +8,7 @@ use super::JournalError;
 use super::room::{Changes, Rooms};
 use super::rows::{json, run};
 use crate::config::Target;
+use crate::model::clock::ClockStep;
 use crate::model::{Timestamp, Verdict};
 use crate::policy::Refusal;
 use crate::targets::Delivery;
@@ -145,9 +146,17 @@ impl Outgoing<'_, '_> {
         Ok(lacks.then(|| "the target's queue is full (max_queue)".to_owned()))
     }
 
-    /// Takes back what waits of the same rule and key.
+    /// Takes back what waits of the same rule and key, and what died: sent again it would come after
+    /// something newer.
     fn supersede(&mut self, delivery: &Delivery) -> Result<(), JournalError> {
         let (rule, key) = &delivery.order;
+        run(
+            self.to,
+            "UPDATE deliveries SET state = 'superseded' \
+             WHERE target = ?1 AND key = ?2 AND state = 'dead' AND \
+             (SELECT rule FROM verdicts v WHERE v.n = verdict) = ?3",
+            params![delivery.target, key, rule],
+        )?;
         let sizes: Vec<i64> = self
             .to
             .prepare_cached(
@@ -212,6 +221,15 @@ impl Outgoing<'_, '_> {
         let verdict: Verdict = serde_json::from_str(body).map_err(cannot)?;
         let delivery = Delivery::new(name, target, &verdict).map_err(cannot)?;
         self.delivery(number, target, &delivery).map_err(Unmade::Journal)
+    }
+
+    /// Records that the machine's clock was set.
+    pub(super) fn clock_step(&mut self, step: &ClockStep) -> Result<(), JournalError> {
+        run(
+            self.to,
+            "INSERT INTO clock_steps (expected, wall) VALUES (?1, ?2)",
+            [step.expected.as_millis(), step.wall.as_millis()],
+        )
     }
 
     /// Records what came of a delivery.

@@ -144,6 +144,7 @@ CREATE INDEX deliveries_key ON deliveries (target, key, n) WHERE state = 'pendin
 -- Who counts deliveries by target and state reads this index and no body.
 CREATE INDEX deliveries_settled ON deliveries (settled_at, target, state) WHERE state <> 'pending';
 CREATE INDEX deliveries_dead ON deliveries (n) WHERE state = 'dead';
+CREATE INDEX deliveries_dead_key ON deliveries (target, key) WHERE state = 'dead';
 CREATE INDEX deliveries_verdict ON deliveries (verdict);
 
 CREATE TABLE targets (
@@ -183,6 +184,12 @@ CREATE TABLE parked (
   event BLOB NOT NULL             -- JSON, zstd
 ) STRICT;
 CREATE INDEX parked_rule ON parked (rule, n);
+
+CREATE TABLE clock_steps (
+  n INTEGER PRIMARY KEY,
+  expected INTEGER NOT NULL,      -- what time it would have been
+  wall INTEGER NOT NULL           -- what the machine said
+) STRICT;
 
 CREATE TABLE incidents (
   rule TEXT NOT NULL,

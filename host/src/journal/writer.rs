@@ -17,7 +17,7 @@ use super::room::{Changes, Rooms};
 use super::sweep::{Retention, make_room, sweep};
 use super::{Journal, JournalError, rows};
 use crate::config::{self, Target};
-use crate::model::clock::{self, Stopwatch};
+use crate::model::clock::{self, ClockStep, Stopwatch};
 use crate::telemetry::metrics::Metrics;
 
 /// Groups that wait for the writer; beyond that whoever decides waits.
@@ -54,6 +54,8 @@ struct Batch {
     outcomes: Vec<Outcome>,
     /// Somebody may have asked for what was refused.
     is_look: bool,
+    /// The machine's clock was set.
+    clock_steps: Vec<ClockStep>,
 }
 
 /// What a transaction has done.
@@ -181,6 +183,13 @@ impl Writer {
         if is_over {
             return None;
         }
+        batch.clock_steps = clock::take_steps();
+        for step in &batch.clock_steps {
+            warn!(
+                expected = %step.expected, clock = %step.wall,
+                "the machine's clock was set by more than an hour: time goes on evenly here; mend: when the clock is right, start again"
+            );
+        }
         while batch.commits.len() < QUEUE
             && let Ok(commit) = self.commits.try_recv()
         {
@@ -285,6 +294,9 @@ impl Writer {
         if batch.is_look {
             out.asked_again()?;
         }
+        for step in &batch.clock_steps {
+            out.clock_step(step)?;
+        }
         transaction.commit()?;
         self.metrics.commit(batch.len(), began.elapsed().as_secs_f64());
         Ok(written)
@@ -355,7 +367,7 @@ impl Batch {
     }
 
     fn is_empty(&self) -> bool {
-        self.len() == 0 && !self.is_look
+        self.len() == 0 && !self.is_look && self.clock_steps.is_empty()
     }
 }
 

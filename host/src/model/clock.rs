@@ -2,17 +2,65 @@
 //! streams.
 #![expect(clippy::disallowed_methods, reason = "this is where the clocks are read")]
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Timestamp;
+pub use super::steady::ClockStep;
+use super::steady::Steady;
 
-/// The wall clock.
+static STEADY: Mutex<Option<Steady>> = Mutex::new(None);
+/// Steps of the machine's clock that nobody has recorded.
+static STEPS: Mutex<Vec<ClockStep>> = Mutex::new(Vec::new());
+
+/// What time it is. It never goes back while the process runs, and after [`not_before`] not behind the
+/// time of an earlier one; a step of the machine's clock by more than an hour is not followed.
 pub fn now() -> Timestamp {
-    let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
-    };
-    Timestamp::from_millis(millis)
+    let mut steady = STEADY.lock().unwrap_or_else(PoisonError::into_inner);
+    let (wall, at) = (wall_nanos(), since_boot());
+    let steady = steady.get_or_insert_with(|| Steady::new(wall, at));
+    let (now, step) = steady.now(wall, at);
+    if let Some(step) = step {
+        STEPS.lock().unwrap_or_else(PoisonError::into_inner).push(step);
+    }
+    now
+}
+
+/// Time goes on from there, if the machine's clock is behind it.
+pub fn not_before(last: Timestamp) {
+    let (wall, at) = (wall_nanos(), since_boot());
+    let mut steady = STEADY.lock().unwrap_or_else(PoisonError::into_inner);
+    steady.get_or_insert_with(|| Steady::new(wall, at)).not_before(last);
+}
+
+/// Steps of the machine's clock since this was last asked.
+pub fn take_steps() -> Vec<ClockStep> {
+    std::mem::take(&mut *STEPS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// What the machine's clock says, for those who compare it with theirs.
+pub fn wall() -> Timestamp {
+    let millis = wall_nanos().div_euclid(1_000_000);
+    Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+}
+
+/// Nanoseconds since the Unix epoch.
+fn wall_nanos() -> i128 {
+    let nanos = |duration: Duration| i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX);
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => nanos(since),
+        Err(before) => -nanos(before.duration()),
+    }
+}
+
+/// On a clock that nobody sets, and that goes on while the machine sleeps.
+fn since_boot() -> Duration {
+    duration(rustix::time::clock_gettime(rustix::time::ClockId::Boottime))
+}
+
+fn duration(time: rustix::time::Timespec) -> Duration {
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Measures how long something takes, on the monotonic clock.
@@ -38,7 +86,5 @@ impl Stopwatch {
 
 /// CPU time that the calling thread has used so far.
 pub fn thread_cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+    duration(rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime))
 }

@@ -12,6 +12,7 @@ mod object;
 mod observation;
 mod outcome;
 mod state;
+mod steady;
 mod subject;
 mod timestamp;
 mod verdict;

@@ -109,7 +109,7 @@ impl Webhook {
         let id = delivery.id.as_str();
         let value = |text: &str| HeaderValue::from_str(text).map_err(|fault| fault.to_string());
         headers.insert("webhook-id", value(id)?);
-        let timestamp = clock::now().as_millis().div_euclid(1000);
+        let timestamp = clock::wall().as_millis().div_euclid(1000);
         headers.insert("webhook-timestamp", value(&timestamp.to_string())?);
         if let Some(delta) = delivery.delta {
             headers.insert(DELTA_HEADER, HeaderValue::from(delta));
@@ -212,7 +212,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
             let at = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-            let millis = at.as_millisecond().saturating_sub(clock::now().as_millis());
+            let millis = at.as_millisecond().saturating_sub(clock::wall().as_millis());
             Duration::from_millis(u64::try_from(millis).unwrap_or(0))
         }
     };

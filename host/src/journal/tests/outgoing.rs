@@ -131,11 +131,17 @@ fn where_only_the_newest_matters_it_takes_the_place_of_those_that_wait() {
     let verdicts = vec![about(1, "a"), about(2, "b"), about(3, "a")];
     handle.commit_and_wait(group(vec![], verdicts, vec![])).unwrap();
     assert_eq!(states(folder.path()), ["superseded", "pending", "pending"]);
+    // Of the other key the first one dies: once there is a newer one nobody can send it again.
+    let second = outbox(folder.path()).next(0, 1).unwrap()[0].number;
+    let dead = SettledAs::Dead { why: "status 400".to_owned(), response: None };
+    settle(&handle, second, dead);
+    handle.commit_and_wait(group(vec![], vec![about(4, "b")], vec![])).unwrap();
+    let died = "superseded status 400";
+    assert_eq!(states(folder.path()), ["superseded", died, "pending", "pending"]);
     // It was under way when its place was taken: what is sent is sent.
-    let first = outbox(folder.path()).next(0, 1).unwrap()[0].number - 1;
-    settle(&handle, first, SettledAs::Sent);
+    settle(&handle, second - 1, SettledAs::Sent);
     handle.close().unwrap();
-    assert_eq!(states(folder.path()), ["sent", "pending", "pending"]);
+    assert_eq!(states(folder.path()), ["sent", died, "pending", "pending"]);
 }
 
 #[test]

@@ -115,7 +115,7 @@ impl Lease {
 
     async fn renew(&self, client: &kube::Client) -> Result<(), Fault> {
         // A MicroTime has six digits, no fewer.
-        let now = clock::now().to_string().replace('Z', "000Z");
+        let now = clock::wall().to_string().replace('Z', "000Z");
         let spec = json!({"holderIdentity": self.holder, "renewTime": now});
         let patch = json!({ "spec": spec });
         match api::send(client, Method::PATCH, &self.path(), &patch, WITHIN).await {
