@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{WATCHES, pod, site};
 use crate::fake_api::FakeApi;
 use crate::support::live::Site;
-use crate::support::module;
+use crate::support::{KLAXON, module};
 
 fn witness(api: &FakeApi, policy: serde_json::Value) -> Site {
     let rule = json!({"name": "witness", "module": module("witness"), "policy": policy});
@@ -27,6 +27,15 @@ async fn an_incident_is_told_once_also_over_a_restart() {
     site.wait_for(&["added Pod/one", "added Pod/two"]);
     let open = "SELECT count(*) FROM incidents";
     site.wait_for_rows(open, &["2"]);
+    let listed = std::process::Command::new(KLAXON)
+        .args(["journal", "--path"])
+        .arg(site.folder.path().join("journal"))
+        .args(["ls", "incidents"])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    assert!(listed.starts_with("RULE     CODE  KEY"), "{listed}");
     let summary = running.stop();
     assert_eq!((summary.counts.verdicts, summary.counts.held_back), (2, 2));
 

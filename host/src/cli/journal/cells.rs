@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::table::{cut, short, size};
 use crate::journal::inspect::{
-    DeliveryRow, GapRow, Listed, ParkedRow, QuarantineRow, RefusalRow, State, StateRow, VerdictRow,
-    WakeRow, WatchRow,
+    DeliveryRow, GapRow, IncidentRow, Listed, ParkedRow, QuarantineRow, RefusalRow, State,
+    StateRow, VerdictRow, WakeRow, WatchRow,
 };
 use crate::model::Timestamp;
 
@@ -154,6 +154,23 @@ impl Cells for RefusalRow {
             self.target.clone(),
             optional(self.retry.then(|| "asked".to_owned())),
             self.reason.clone(),
+        ]
+    }
+}
+
+impl Cells for IncidentRow {
+    const HEADS: &'static [&'static str] =
+        &["RULE", "CODE", "KEY", "SINCE", "LAST", "DELIVERED", "WAITS UNTIL"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.rule.clone(),
+            self.code.clone(),
+            self.key.clone(),
+            self.since.clone(),
+            self.touched.clone(),
+            optional(self.delivered_at.clone()),
+            optional(self.waits_until.clone()),
         ]
     }
 }

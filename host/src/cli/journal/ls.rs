@@ -9,8 +9,8 @@ use super::place::Place;
 use super::table::{some, table};
 use super::{Exit, Fault, Output, line, say};
 use crate::journal::inspect::{
-    self, DeliveryRow, Filter, GapRow, ParkedRow, QuarantineRow, Reader, RefusalRow, State,
-    StateRow, VerdictRow, WakeRow, WatchRow,
+    self, DeliveryRow, Filter, GapRow, IncidentRow, ParkedRow, QuarantineRow, Reader, RefusalRow,
+    State, StateRow, VerdictRow, WakeRow, WatchRow,
 };
 use crate::model::clock;
 
@@ -51,6 +51,8 @@ enum What {
     Watches,
     /// Verdicts that could not be made deliveries.
     Refusals,
+    /// What the policies of rules know to be open, and what waits of it.
+    Incidents,
     /// Timers of rules.
     Wakes,
     /// What rules remember.
@@ -79,6 +81,7 @@ pub(super) fn ls(place: &Place, arguments: &LsArguments) -> Result<Exit, Fault> 
         What::Parked => list::<ParkedRow>(&reader, &filter, arguments),
         What::Watches => list::<WatchRow>(&reader, &filter, arguments),
         What::Refusals => list::<RefusalRow>(&reader, &filter, arguments),
+        What::Incidents => list::<IncidentRow>(&reader, &filter, arguments),
         What::Wakes => list::<WakeRow>(&reader, &filter, arguments),
         What::State => list::<StateRow>(&reader, &filter, arguments),
     }

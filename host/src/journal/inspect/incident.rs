@@ -1,0 +1,59 @@
+//! Open incidents as they are shown.
+
+use rusqlite::Row;
+use serde::Serialize;
+
+use super::filter::Fields;
+use super::list::{Listed, Table};
+
+/// An open incident of a rule that has a policy, or that inhibits others.
+#[derive(Debug, Clone, Serialize)]
+pub struct IncidentRow {
+    /// The rule.
+    pub rule: String,
+    /// The code.
+    pub code: String,
+    /// What it is about.
+    pub key: String,
+    /// Its first verdict.
+    pub since: String,
+    /// Its last.
+    pub touched: String,
+    /// When receivers heard of it last; none: never.
+    pub delivered_at: Option<String>,
+    /// Its newest firing waits, for something inhibits it, at most until then.
+    pub waits_until: Option<String>,
+}
+
+impl Listed for IncidentRow {
+    const TABLE: Table = Table {
+        what: "incidents",
+        columns: "i.rule, i.code, i.key, i.record ->> '$.incident.since', \
+                  i.record ->> '$.incident.touched', i.record ->> '$.incident.delivered.at', \
+                  i.record ->> '$.incident.held.until'",
+        // A rule's own row, of its throttle, has no code.
+        from: "(SELECT * FROM incidents WHERE code <> '') i",
+        order: "i.rule, i.code, i.key",
+        fields: Fields {
+            rule: Some("i.rule = ?"),
+            code: Some("i.code = ?"),
+            target: None,
+            key: Some("i.key = ?"),
+            state: None,
+            since: None,
+            until: None,
+        },
+    };
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            rule: row.get(0)?,
+            code: row.get(1)?,
+            key: row.get(2)?,
+            since: row.get(3)?,
+            touched: row.get(4)?,
+            delivered_at: row.get(5)?,
+            waits_until: row.get(6)?,
+        })
+    }
+}
