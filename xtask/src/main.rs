@@ -11,6 +11,7 @@ mod rules;
 mod test;
 mod tidy;
 mod tools;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ enum Command {
         #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
         kubeconfig: Option<std::path::PathBuf>,
     },
+    /// Kill the service again and again in a changing cluster, and judge what was promised
+    Torture(torture::Torture),
     /// Build every rule to <target dir>/rules/<name>.wasm
     Rules,
     /// Measure, as ratios in one run
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Test => test::run(),
         Command::E2e { filter, kubeconfig } => e2e::run(filter.as_deref(), kubeconfig.as_deref()),
+        Command::Torture(torture) => torture::run(&torture),
         Command::Rules => rules::build_all().map(|_| ()),
         Command::Bench { filter } => bench::run(filter.as_deref()),
         Command::Tidy => tidy::run(),

@@ -1,0 +1,170 @@
+//! A receiver that remembers each delivery by its id, and sometimes misbehaves.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A receiver, which ends with the test.
+pub(crate) struct Receiver {
+    port: u16,
+    taken: Arc<Mutex<Taken>>,
+}
+
+/// What was taken.
+pub(crate) struct Taken {
+    random: StdRng,
+    /// How many of a thousand requests go wrong.
+    troubles: u32,
+    /// By id.
+    pub(crate) receipts: HashMap<String, Receipt>,
+    /// Requests that were taken, first and again, by path.
+    pub(crate) counts: HashMap<String, usize>,
+    received: u64,
+    /// Requests that were answered with an error, or not at all.
+    pub(crate) failed: u64,
+    /// Ids that came again with another body.
+    pub(crate) differing: Vec<String>,
+}
+
+/// A delivery that was taken at least once.
+pub(crate) struct Receipt {
+    pub(crate) path: String,
+    pub(crate) body: Bytes,
+    /// When it came first, among all that were taken.
+    pub(crate) first: u64,
+}
+
+/// What is done with a request.
+#[derive(Clone, Copy)]
+enum Manner {
+    Take,
+    Fail(StatusCode),
+    HangUp,
+    /// The sender does not learn that it was taken.
+    TakeAndHangUp,
+}
+
+impl Receiver {
+    /// Of a thousand requests so many go wrong, in ways that follow from the seed.
+    pub(crate) async fn start(seed: u64, troubles: u32) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let taken = Arc::new(Mutex::new(Taken {
+            random: StdRng::seed_from_u64(seed),
+            troubles,
+            receipts: HashMap::new(),
+            counts: HashMap::new(),
+            received: 0,
+            failed: 0,
+            differing: Vec::new(),
+        }));
+        let all = taken.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, all.clone()));
+            }
+        });
+        Self { port, taken }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where what is for a path goes.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}/{path}", self.port)
+    }
+
+    pub(crate) fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap()
+    }
+}
+
+impl Taken {
+    /// Requests that brought what had been taken before.
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.received - self.receipts.len() as u64
+    }
+
+    /// What came to a path, in the order in which it came first.
+    pub(crate) fn at(&self, path: &str) -> Vec<&Receipt> {
+        let mut found: Vec<&Receipt> =
+            self.receipts.values().filter(|receipt| receipt.path == path).collect();
+        found.sort_by_key(|receipt| receipt.first);
+        found
+    }
+
+    fn manner(&mut self) -> Manner {
+        if self.random.random_range(0..1000) >= self.troubles {
+            return Manner::Take;
+        }
+        match self.random.random_range(0..4) {
+            0 => Manner::Fail(StatusCode::INTERNAL_SERVER_ERROR),
+            1 => Manner::Fail(StatusCode::TOO_MANY_REQUESTS),
+            2 => Manner::HangUp,
+            _ => Manner::TakeAndHangUp,
+        }
+    }
+
+    fn take(&mut self, id: String, path: String, body: Bytes) {
+        self.received += 1;
+        *self.counts.entry(path.clone()).or_default() += 1;
+        let first = self.received;
+        match self.receipts.get(&id) {
+            Some(before) if before.body != body || before.path != path => self.differing.push(id),
+            Some(_) => {}
+            None => {
+                self.receipts.insert(id, Receipt { path, body, first });
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, taken: Arc<Mutex<Taken>>) {
+    let service = service_fn(|request| answer(request, taken.clone()));
+    let connection =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    // Senders are killed, and hung up on.
+    connection.await.unwrap_or_default();
+}
+
+/// An error is a connection that ends without an answer.
+async fn answer(
+    request: Request<Incoming>,
+    taken: Arc<Mutex<Taken>>,
+) -> io::Result<Response<Empty<Bytes>>> {
+    let id = request.headers().get("webhook-id").and_then(|id| id.to_str().ok());
+    let id = id.expect("an id").to_owned();
+    let path = request.uri().path().trim_start_matches('/').to_owned();
+    // Of a sender that was killed while it sent nothing is taken.
+    let body = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
+    let mut taken = taken.lock().unwrap();
+    let manner = taken.manner();
+    if !matches!(manner, Manner::Take) {
+        taken.failed += 1;
+    }
+    if matches!(manner, Manner::Take | Manner::TakeAndHangUp) {
+        taken.take(id, path, body);
+    }
+    match manner {
+        Manner::Take => Ok(empty(StatusCode::NO_CONTENT)),
+        Manner::Fail(status) => Ok(empty(status)),
+        Manner::HangUp | Manner::TakeAndHangUp => Err(io::Error::other("hung up")),
+    }
+}
+
+fn empty(status: StatusCode) -> Response<Empty<Bytes>> {
+    let mut response = Response::new(Empty::<Bytes>::new());
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,85 @@
+//! An exporter of Kubernetes Events of the usual kind, to compare with: it keeps nothing, so at each start
+//! it lists them all, and sends those that are not too old.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::Event;
+use klaxon::model::clock;
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::{Api, Client};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+/// How to run one.
+#[derive(Clone)]
+pub(crate) struct Relister {
+    pub(crate) client: Client,
+    /// Of the receiver, and where what it sends is counted.
+    pub(crate) port: u16,
+    pub(crate) path: &'static str,
+    /// What is older is passed over.
+    pub(crate) max_age: Duration,
+}
+
+impl Relister {
+    /// Starts it; it is killed by aborting the task.
+    pub(crate) fn start(&self) -> JoinHandle<()> {
+        let relister = self.clone();
+        tokio::spawn(async move {
+            loop {
+                // Whatever went wrong, it begins anew.
+                relister.list_and_watch().await.unwrap_or_default();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        })
+    }
+
+    async fn list_and_watch(&self) -> Result<(), kube::Error> {
+        let events: Api<Event> = Api::all(self.client.clone());
+        let list = events.list(&ListParams::default()).await?;
+        for event in &list {
+            self.handle(event).await;
+        }
+        let version = list.metadata.resource_version.unwrap_or_default();
+        let mut watch = events.watch(&WatchParams::default(), &version).await?.boxed();
+        while let Some(change) = watch.next().await {
+            match change? {
+                WatchEvent::Added(event) | WatchEvent::Modified(event) => self.handle(&event).await,
+                WatchEvent::Error(_) => return Ok(()),
+                WatchEvent::Deleted(_) | WatchEvent::Bookmark(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle(&self, event: &Event) {
+        let Some(seen) = &event.last_timestamp else { return };
+        let age = clock::now().as_millis() - seen.0.as_millisecond();
+        if age > i64::try_from(self.max_age.as_millis()).unwrap() {
+            return;
+        }
+        let uid = event.metadata.uid.as_deref().unwrap_or_default();
+        // Whoever sends sees to it that it arrives, as long as it lives.
+        while self.post(uid).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn post(&self, uid: &str) -> std::io::Result<()> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        let request = format!(
+            "POST /{} HTTP/1.1\r\nhost: localhost\r\nwebhook-id: {}/{uid}\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{uid}",
+            self.path,
+            self.path,
+            uid.len()
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let is_taken = answer.starts_with("HTTP/1.1 204");
+        if is_taken { Ok(()) } else { Err(std::io::ErrorKind::ConnectionReset.into()) }
+    }
+}

@@ -1,0 +1,221 @@
+//! Changes of a cluster, by several writers at once, as many as are allowed.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kube::Client;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use crate::account::{Confirmed, change, insist};
+use crate::objects::{PODS, event, must, pod};
+
+const WRITERS: u64 = 8;
+/// Each writer's own, so that the changes of an object come one after the other.
+const PODS_EACH: u64 = 12;
+/// Partitions of the rules that count.
+const LANES: u64 = 16;
+
+/// Several writers at work.
+pub(super) struct Generator {
+    client: Client,
+    allowed: Arc<Semaphore>,
+    total: AtomicU64,
+    made: Arc<AtomicU64>,
+    /// Those that burn and are to be cut.
+    fuses: Arc<Mutex<Vec<Fuse>>>,
+    writers: Vec<JoinHandle<Made>>,
+}
+
+/// A pod with a fuse.
+struct Fuse {
+    name: String,
+    uid: String,
+}
+
+/// What was made in the end.
+#[derive(Default)]
+pub(super) struct Made {
+    pub(super) confirmed: Vec<Confirmed>,
+    /// Pods whose fuse burns down, for nobody cuts it.
+    pub(super) left_burning: Vec<String>,
+}
+
+struct Writer {
+    number: u64,
+    client: Client,
+    random: StdRng,
+    counts: BTreeMap<u64, u64>,
+    steps: u64,
+    fuses: Arc<Mutex<Vec<Fuse>>>,
+    made: Made,
+}
+
+/// The pods that the writers change.
+pub(super) async fn first_pods(client: &Client) {
+    for number in 0..WRITERS * PODS_EACH {
+        must(client, "POST", PODS, labelled(&format!("pod-{number}"), number, 0)).await;
+    }
+}
+
+fn labelled(name: &str, number: u64, step: u64) -> Value {
+    let mut pod = pod(name, step);
+    pod["metadata"]["labels"] = json!({ "lane": format!("lane-{}", number % LANES) });
+    pod
+}
+
+impl Generator {
+    pub(super) fn start(client: &Client, seed: u64) -> Self {
+        let allowed = Arc::new(Semaphore::new(0));
+        let (made, fuses) = (Arc::default(), Arc::default());
+        let writers = (0..WRITERS)
+            .map(|number| {
+                let writer = Writer {
+                    number,
+                    client: client.clone(),
+                    random: StdRng::seed_from_u64(seed.wrapping_add(number)),
+                    counts: BTreeMap::new(),
+                    steps: 0,
+                    fuses: Arc::clone(&fuses),
+                    made: Made::default(),
+                };
+                tokio::spawn(writer.run(allowed.clone(), Arc::clone(&made)))
+            })
+            .collect();
+        Self { client: client.clone(), allowed, total: AtomicU64::new(0), made, fuses, writers }
+    }
+
+    /// Lets so many more changes be made.
+    pub(super) fn allow(&self, changes: u64) {
+        self.total.fetch_add(changes, Ordering::Relaxed);
+        self.allowed.add_permits(usize::try_from(changes).unwrap());
+    }
+
+    /// Waits until no more than so many that are allowed are left to be made.
+    pub(super) async fn caught_up(&self, left: u64) {
+        while self.allowed.available_permits() as u64 > left {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until all that is allowed is made.
+    pub(super) async fn idle(&self) {
+        while self.made() < self.total.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(super) fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// Deletes the pods whose fuses burn, but for those that are left to burn down. Returns their uids
+    /// when they are gone.
+    pub(super) async fn cut_fuses(&self) -> Vec<String> {
+        let fuses = std::mem::take(&mut *self.fuses.lock().unwrap());
+        let mut cut = Vec::new();
+        for fuse in fuses {
+            delete(&self.client, &fuse.name).await;
+            cut.push(fuse.uid);
+        }
+        cut
+    }
+
+    /// When all that is allowed is made: what was made.
+    pub(super) async fn end(self) -> Made {
+        self.idle().await;
+        self.allowed.close();
+        let mut all = Made::default();
+        for writer in self.writers {
+            let made = writer.await.unwrap();
+            all.confirmed.extend(made.confirmed);
+            all.left_burning.extend(made.left_burning);
+        }
+        // Those that were lit after the last kill burn down too.
+        let fuses = std::mem::take(&mut *self.fuses.lock().unwrap());
+        all.left_burning.extend(fuses.into_iter().map(|fuse| fuse.uid));
+        all
+    }
+}
+
+impl Writer {
+    async fn run(mut self, allowed: Arc<Semaphore>, made: Arc<AtomicU64>) -> Made {
+        while let Ok(permit) = allowed.acquire().await {
+            permit.forget();
+            self.steps += 1;
+            match self.random.random_range(0..100) {
+                0..60 => self.step().await,
+                60..85 => self.event().await,
+                85..96 => self.replace().await,
+                _ => self.fuse().await,
+            }
+            made.fetch_add(1, Ordering::Relaxed);
+        }
+        self.made
+    }
+
+    /// One of the writer's own pods: its name and number.
+    fn pod(&mut self) -> (String, u64) {
+        let number = self.number * PODS_EACH + self.random.random_range(0..PODS_EACH);
+        (format!("pod-{number}"), number)
+    }
+
+    async fn step(&mut self) {
+        let (name, _) = self.pod();
+        let step = json!({"metadata": {"annotations": {"step": self.steps.to_string()}}});
+        let made = change(&self.client, "Pod", &name, "PATCH", &step).await;
+        self.made.confirmed.extend(made);
+    }
+
+    /// A Kubernetes Event, new or counted up.
+    async fn event(&mut self) {
+        let known = self.counts.len() as u64;
+        let is_new = known == 0 || self.random.random_ratio(1, 4);
+        let number = if is_new { known } else { self.random.random_range(0..known) };
+        let count = self.counts.entry(number).or_default();
+        *count += self.random.random_range(1..=3);
+        let name = format!("event-{}-{number}", self.number);
+        let (method, body) = match is_new {
+            true => ("POST", event(&name, *count)),
+            false => ("PATCH", json!({ "count": *count })),
+        };
+        let made = change(&self.client, "Event", &name, method, &body).await;
+        self.made.confirmed.extend(made);
+    }
+
+    /// Another pod under the same name.
+    async fn replace(&mut self) {
+        let (name, number) = self.pod();
+        delete(&self.client, &name).await;
+        let pod = labelled(&name, number, self.steps);
+        let made = change(&self.client, "Pod", &name, "POST", &pod).await;
+        self.made.confirmed.extend(made);
+    }
+
+    async fn fuse(&mut self) {
+        let name = format!("fuse-{}-{}", self.number, self.steps);
+        let mut pod = labelled(&name, self.steps, 0);
+        pod["metadata"]["labels"]["fuse"] = json!("lit");
+        let made = change(&self.client, "Pod", &name, "POST", &pod).await;
+        self.made.confirmed.extend(made);
+        let path = format!("{PODS}/{name}");
+        let found = insist(&self.client, "GET", &path, &json!(null)).await;
+        let uid = found.unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+        if self.random.random_ratio(1, 8) {
+            self.made.left_burning.push(uid);
+        } else {
+            self.fuses.lock().unwrap().push(Fuse { name, uid });
+        }
+    }
+}
+
+/// It was not scheduled, so it is gone when that is confirmed.
+async fn delete(client: &Client, name: &str) {
+    let now = json!({"gracePeriodSeconds": 0});
+    insist(client, "DELETE", &format!("{PODS}/{name}"), &now).await;
+}

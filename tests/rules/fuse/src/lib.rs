@@ -1,0 +1,56 @@
+//! Lights a fuse on each new pod that asks for one, and says when it has burnt down. It never puts one
+//! out: that a pod which is gone takes its wakes with it is the host's promise.
+
+use klaxon_sdk::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The rule.
+pub struct Fuse {
+    settings: Settings,
+}
+
+/// What a test asks of it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// How long a fuse burns, in milliseconds.
+    pub burns_ms: i64,
+}
+
+#[derive(Serialize)]
+struct Burnt<'a> {
+    uid: &'a str,
+    name: &'a str,
+    event: &'a str,
+}
+
+impl Rule for Fuse {
+    type Settings = Settings;
+
+    fn manifest() -> Manifest {
+        Manifest::new("fuse", "1.0.0", "Says when a new pod's fuse has burnt down")
+            .code("BURNT", "Burnt down", Severity::Info, "A fuse has burnt down")
+            .interest(Interest::new("fuses", "v1", "Pod").labels("fuse"))
+    }
+
+    fn configure(settings: Settings) -> Result<Self, Problem> {
+        Ok(Self { settings })
+    }
+
+    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+        let object = &event.object;
+        match event.change {
+            Change::Added => out.wake("fuse", event.time + self.settings.burns_ms),
+            Change::Wake => {
+                let burnt = Burnt { uid: &object.uid, name: &object.name, event: &event.id };
+                out.say(Verdict::firing("BURNT", object.uid.as_str()).payload(&burnt)?);
+            }
+            Change::Modified | Change::Deleted | Change::Left | Change::Snapshot | Change::Tick => {
+            }
+        }
+        Ok(())
+    }
+}
+
+klaxon_sdk::export!(Fuse);
