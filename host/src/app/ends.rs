@@ -1,5 +1,7 @@
 //! The end of a run, from left to right: what is decided, then what is delivered.
 
+use std::collections::BTreeMap;
+
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -32,11 +34,17 @@ impl Ends {
         let ended =
             |what: &str, fault: JoinError| RunError::System(format!("{what} ended: {fault}"));
         let mut early = None;
+        let mut ended_before = BTreeMap::new();
         let (mut summary, fault) = loop {
             tokio::select! {
                 decided = &mut middle => break decided.map_err(|fault| ended("the middle", fault))?,
                 Some(done) = deliveries.join_next() => {
                     let fault = match done {
+                        // The time is over, and what decides has not noticed yet.
+                        Ok((name, Ok(delivered))) if self.abandon.is_cancelled() => {
+                            ended_before.insert(name, delivered);
+                            continue;
+                        }
                         Ok((name, Ok(_))) => RunError::System(format!("target {name} ended")),
                         Ok((_, Err(fault))) => fault.into(),
                         Err(fault) => ended("a target", fault),
@@ -47,6 +55,7 @@ impl Ends {
                 }
             }
         };
+        summary.targets.extend(ended_before);
         let fault = early.or(fault);
         self.closed.cancel();
         if fault.is_some() && self.keeps {

@@ -16,6 +16,8 @@ pub(super) struct Breaker {
     failures: u32,
     state: State,
     pauses: Backoff,
+    /// It wants to be left alone until then.
+    asked: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +26,10 @@ enum State {
     Open {
         until: Instant,
     },
-    /// One delivery is under way to find out.
-    HalfOpen,
+    /// One delivery is under way to find out, since then.
+    HalfOpen {
+        since: Instant,
+    },
 }
 
 /// How many deliveries may begin.
@@ -41,7 +45,8 @@ pub(super) enum Leave {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { failures: 0, state: State::Closed, pauses: Backoff::new(PAUSES.0, PAUSES.1) }
+        let pauses = Backoff::new(PAUSES.0, PAUSES.1);
+        Self { failures: 0, state: State::Closed, pauses, asked: None }
     }
 }
 
@@ -52,41 +57,48 @@ impl Breaker {
             State::Closed => Leave::Any,
             State::Open { until } if now < until => Leave::None(Some(until)),
             State::Open { .. } => Leave::Probe,
-            State::HalfOpen => Leave::None(None),
+            State::HalfOpen { .. } => Leave::None(None),
         }
     }
 
     /// A delivery has begun to find out whether it is back.
-    pub(super) fn probing(&mut self) {
-        self.state = State::HalfOpen;
+    pub(super) fn probing(&mut self, now: Instant) {
+        self.state = State::HalfOpen { since: now };
     }
 
     /// What was to find out could not begin after all.
     pub(super) fn not_probed(&mut self, now: Instant) {
-        if self.state == State::HalfOpen {
+        if matches!(self.state, State::HalfOpen { .. }) {
             self.state = State::Open { until: now };
         }
     }
 
-    /// A delivery has arrived. Returns whether the receiver is back.
-    pub(super) fn succeeded(&mut self) -> bool {
+    /// A delivery has arrived. Returns whether the receiver is back. One that was under way when the
+    /// receiver asked to be left alone does not change that.
+    pub(super) fn succeeded(&mut self, now: Instant) -> bool {
         self.failures = 0;
+        if self.asked.is_some_and(|until| now < until) {
+            return false;
+        }
+        self.asked = None;
         self.pauses.reset();
         std::mem::replace(&mut self.state, State::Closed) != State::Closed
     }
 
-    /// A delivery has failed; the receiver may want to be left alone for so long. Returns whether it
-    /// is left alone from now on.
-    pub(super) fn failed(&mut self, now: Instant, asked: Option<Duration>) -> bool {
+    /// A delivery has failed that began then; the receiver may want to be left alone for so long. Returns
+    /// whether it is left alone from now on.
+    pub(super) fn failed(&mut self, began: Instant, now: Instant, asked: Option<Duration>) -> bool {
         self.failures = self.failures.saturating_add(1);
+        let asked_until = asked.map(|asked| now + asked);
+        self.asked = self.asked.max(asked_until);
         match self.state {
+            // What began before it was left alone says nothing new, but how long.
             State::Open { until } => {
-                // Began before it was left alone.
-                if let Some(asked) = asked {
-                    self.state = State::Open { until: until.max(now + asked) };
-                }
+                self.state =
+                    State::Open { until: asked_until.map_or(until, |asked| asked.max(until)) };
                 false
             }
+            State::HalfOpen { since } if began < since && asked.is_none() => false,
             State::Closed if self.failures < FAILURES && asked.is_none() => false,
             before => {
                 let pause = self.pauses.next(asked);
@@ -112,23 +124,25 @@ mod tests {
         let start = Stopwatch::instant();
         let mut breaker = Breaker::default();
         for _ in 0..4 {
-            assert!(!breaker.failed(start, None));
+            assert!(!breaker.failed(start, start, None));
         }
         assert_eq!(breaker.leave(start), Leave::Any);
-        assert!(!breaker.succeeded(), "it was never away");
+        assert!(!breaker.succeeded(start), "it was never away");
         for _ in 0..4 {
-            assert!(!breaker.failed(start, None), "a success begins the count anew");
+            assert!(!breaker.failed(start, start, None), "a success begins the count anew");
         }
-        assert!(breaker.failed(start, None));
+        assert!(breaker.failed(start, start, None));
         assert!(matches!(breaker.leave(start), Leave::None(Some(until)) if until > start));
         let later = start + PAUSES.0;
         assert_eq!(breaker.leave(later), Leave::Probe);
-        breaker.probing();
+        breaker.probing(later);
         assert_eq!(breaker.leave(later), Leave::None(None), "one at a time");
-        assert!(!breaker.failed(later, None), "it was open before");
+        assert!(!breaker.failed(later, later, None), "it was open before");
         assert!(matches!(breaker.leave(later), Leave::None(Some(_))));
-        breaker.probing();
-        assert!(breaker.succeeded(), "it is back");
+        breaker.probing(later);
+        assert!(!breaker.failed(start, later, None), "it began before the probe");
+        assert_eq!(breaker.leave(later), Leave::None(None));
+        assert!(breaker.succeeded(later), "it is back");
         assert_eq!(breaker.leave(later), Leave::Any);
     }
 
@@ -137,21 +151,27 @@ mod tests {
         let mut now = Stopwatch::instant();
         let mut breaker = Breaker::default();
         for _ in 0..5 {
-            breaker.failed(now, None);
+            breaker.failed(now, now, None);
         }
         for _ in 0..30 {
             let Leave::None(Some(until)) = breaker.leave(now) else { panic!("it is open") };
             assert!(until <= now + PAUSES.1);
             now = until;
-            breaker.probing();
-            breaker.failed(now, None);
+            breaker.probing(now);
+            breaker.failed(now, now, None);
         }
         let Leave::None(Some(until)) = breaker.leave(now) else { panic!("it is open") };
         assert!(until >= now + PAUSES.1 / 2);
 
         let mut asked = Breaker::default();
-        assert!(asked.failed(now, Some(Duration::from_secs(7))), "once is enough when it is asked");
+        assert!(
+            asked.failed(now, now, Some(Duration::from_secs(7))),
+            "once is enough when it is asked"
+        );
         let Leave::None(Some(until)) = asked.leave(now) else { panic!("it is open") };
         assert!(until >= now + Duration::from_secs(7));
+        assert!(!asked.succeeded(now), "what was under way does not change that");
+        assert!(matches!(asked.leave(now), Leave::None(Some(_))));
+        assert!(asked.succeeded(now + Duration::from_secs(8)));
     }
 }

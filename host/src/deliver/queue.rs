@@ -17,6 +17,8 @@ use crate::targets::{Attempt, Blame, Delivery, Trouble};
 
 /// Most deliveries that are read at once.
 const READ: usize = 256;
+/// How often it is read at once.
+const READS: usize = 16;
 
 /// Of a delivery that is not what was decided any longer.
 const DAMAGED: &str = "its body in the journal is damaged";
@@ -40,6 +42,8 @@ struct Work {
     total: Delivered,
     /// There may be more in the journal.
     has_more: bool,
+    /// What was at hand is gone, or there is much to read: there is no waiting before the next look.
+    is_hurried: bool,
     is_open: bool,
     is_leaving: bool,
     is_abandoned: bool,
@@ -60,6 +64,7 @@ impl Queue {
             under_way: JoinSet::new(),
             total: Delivered::default(),
             has_more: true,
+            is_hurried: false,
             is_open: true,
             is_leaving: false,
             is_abandoned: false,
@@ -87,12 +92,17 @@ impl Work {
                 self.line.push_behind(waiting, behind);
             }
         }
-        while self.has_more && self.line.wants_more() {
+        // One key may have a long tail: whoever waits is not kept waiting by it.
+        for _ in 0..READS {
+            if !self.has_more || !self.line.wants_more() {
+                return Ok(());
+            }
             let after = self.line.read();
             let read = self.ask(move |outbox| outbox.next(after, READ)).await?;
             self.has_more = read.len() == READ;
             read.into_iter().for_each(|waiting| self.line.push(waiting));
         }
+        self.is_hurried = true;
         Ok(())
     }
 
@@ -126,8 +136,9 @@ impl Work {
             return Ok(());
         }
         if is_probe {
-            self.breaker.probing();
+            self.breaker.probing(now);
         }
+        self.is_hurried = true;
         let numbers: Vec<i64> = taken.iter().map(|waiting| waiting.number).collect();
         let mut found = self.ask(move |outbox| outbox.bodies(&numbers)).await?;
         for waiting in taken {
@@ -145,6 +156,7 @@ impl Work {
                     continue;
                 }
             };
+            self.is_hurried = false;
             let endpoint = self.queue.endpoint.clone();
             self.under_way.spawn(async move {
                 let began = Stopwatch::instant();
@@ -175,8 +187,14 @@ impl Work {
     }
 
     async fn wait(&mut self) -> Result<(), JournalError> {
+        if std::mem::take(&mut self.is_hurried) {
+            tokio::task::yield_now().await;
+            self.is_abandoned |= self.queue.abandon.is_cancelled();
+            return Ok(());
+        }
         let now = Stopwatch::instant();
         let until = match self.breaker.leave(now) {
+            _ if self.is_disabled => None,
             Leave::Any if self.under_way.len() < self.pace.limit() => self.line.next_due(),
             Leave::Any | Leave::None(None) => None,
             // With nothing fresh the probe is the first that is due.
@@ -252,7 +270,7 @@ impl Work {
             Attempt::Delivered => {
                 self.pace.succeeded();
                 self.gone.succeeded();
-                if self.breaker.succeeded() {
+                if self.breaker.succeeded(now) {
                     info!(target = self.queue.name, "the receiver is back");
                     self.line.hurry(now);
                 }
@@ -277,7 +295,7 @@ impl Work {
         if trouble.blame == Blame::Receiver {
             self.pace.failed(began, now);
         }
-        if self.breaker.failed(now, trouble.after) {
+        if self.breaker.failed(began, now, trouble.after) {
             warn!(
                 target = self.queue.name,
                 why = trouble.why,

@@ -9,9 +9,12 @@ use super::room::{Changes, Rooms};
 use super::rows::{json, run};
 use crate::config::Target;
 use crate::model::clock::ClockStep;
-use crate::model::{Timestamp, Verdict};
+use crate::model::{RuleTarget, Timestamp, Verdict};
 use crate::policy::Refusal;
 use crate::targets::Delivery;
+
+/// Most refusals that are looked at together.
+const ASKED: i64 = 1000;
 
 /// What came of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +102,7 @@ impl Outgoing<'_, '_> {
     ) -> Result<(), JournalError> {
         let name = &delivery.target;
         if target.coalesce {
-            self.supersede(delivery)?;
+            self.supersede(verdict, delivery)?;
         }
         let dead = self.why_dead(delivery)?;
         let state = if dead.is_some() { "dead" } else { "pending" };
@@ -148,23 +151,25 @@ impl Outgoing<'_, '_> {
 
     /// Takes back what waits of the same rule and key, and what died: sent again it would come after
     /// something newer.
-    fn supersede(&mut self, delivery: &Delivery) -> Result<(), JournalError> {
+    fn supersede(&mut self, verdict: i64, delivery: &Delivery) -> Result<(), JournalError> {
         let (rule, key) = &delivery.order;
         run(
             self.to,
             "UPDATE deliveries SET state = 'superseded' \
-             WHERE target = ?1 AND key = ?2 AND state = 'dead' AND \
+             WHERE target = ?1 AND key = ?2 AND state = 'dead' AND verdict < ?4 AND \
              (SELECT rule FROM verdicts v WHERE v.n = verdict) = ?3",
-            params![delivery.target, key, rule],
+            params![delivery.target, key, rule, verdict],
         )?;
         let sizes: Vec<i64> = self
             .to
             .prepare_cached(
                 "UPDATE deliveries SET state = 'superseded', settled_at = ?4 \
-                 WHERE target = ?1 AND key = ?2 AND state = 'pending' AND \
+                 WHERE target = ?1 AND key = ?2 AND state = 'pending' AND verdict < ?5 AND \
                  (SELECT rule FROM verdicts v WHERE v.n = verdict) = ?3 RETURNING length(body)",
             )?
-            .query_map(params![delivery.target, key, rule, self.now.as_millis()], |row| row.get(0))?
+            .query_map(params![delivery.target, key, rule, self.now.as_millis(), verdict], |row| {
+                row.get(0)
+            })?
             .collect::<Result<_, _>>()?;
         for size in sizes {
             self.changes.settled(&delivery.target, size);
@@ -189,14 +194,16 @@ impl Outgoing<'_, '_> {
     }
 
     /// Makes deliveries of what was refused and is asked for again, where its target exists by now.
-    pub(super) fn asked_again(&mut self) -> Result<(), JournalError> {
+    /// Returns whether there are more of them.
+    pub(super) fn asked_again(&mut self) -> Result<bool, JournalError> {
         let mut select = self.to.prepare_cached(
             "SELECT r.n, r.target, v.n, v.body FROM refusals r JOIN verdicts v ON v.n = r.verdict \
-             WHERE r.retry = 1 LIMIT 1000",
+             WHERE r.retry = 1 LIMIT ?1",
         )?;
-        let rows =
-            select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        let rows = select
+            .query_map([ASKED], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
         let rows: Vec<(i64, String, i64, String)> = rows.collect::<Result<_, _>>()?;
+        let has_more = rows.len() >= usize::try_from(ASKED).unwrap_or(usize::MAX);
         for (number, name, verdict, body) in rows {
             match self.delivery_of(&name, verdict, &body) {
                 Ok(()) => run(self.to, "DELETE FROM refusals WHERE n = ?1", [number])?,
@@ -208,11 +215,13 @@ impl Outgoing<'_, '_> {
                 Err(Unmade::Journal(fault)) => return Err(fault),
             }
         }
-        Ok(())
+        Ok(has_more)
     }
 
     fn delivery_of(&mut self, name: &str, number: i64, body: &str) -> Result<(), Unmade> {
-        let Some(target) = self.targets.get(name) else {
+        // A kind of target that is not granted is kept under the kind's name.
+        let target = self.targets.get(name).filter(|_| !RuleTarget::KINDS.contains(&name));
+        let Some(target) = target else {
             return Err(Unmade::Why(format!(
                 "there is still no target {name:?}; mend: configure it under `targets`"
             )));
@@ -220,7 +229,19 @@ impl Outgoing<'_, '_> {
         let cannot = |fault: serde_json::Error| Unmade::Why(format!("it cannot be made: {fault}"));
         let verdict: Verdict = serde_json::from_str(body).map_err(cannot)?;
         let delivery = Delivery::new(name, target, &verdict).map_err(cannot)?;
+        if target.coalesce && self.has_newer(number, &delivery).map_err(Unmade::Journal)? {
+            return Err(Unmade::Why("something newer of its key was delivered since".to_owned()));
+        }
         self.delivery(number, target, &delivery).map_err(Unmade::Journal)
+    }
+
+    fn has_newer(&self, verdict: i64, delivery: &Delivery) -> Result<bool, JournalError> {
+        let (rule, key) = &delivery.order;
+        let mut select = self.to.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM deliveries d JOIN verdicts v ON v.n = d.verdict \
+             WHERE d.verdict > ?1 AND d.target = ?2 AND d.key = ?3 AND v.rule = ?4)",
+        )?;
+        Ok(select.query_row(params![verdict, delivery.target, key, rule], |row| row.get(0))?)
     }
 
     /// Records that the machine's clock was set.

@@ -9,9 +9,13 @@ use tracing::{error, info};
 
 use super::JournalError;
 use crate::config::{Target, WhenFull};
+use crate::model::clock::Stopwatch;
 
 /// How long intake waits before it looks again whether there is room.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// A wait that is shorter is not worth a line.
+const TELL: Duration = Duration::from_secs(1);
 
 /// A target's share.
 #[derive(Debug)]
@@ -37,10 +41,11 @@ impl Room {
         }
     }
 
-    /// Whether a delivery must become a dead letter, behind so many bytes that are not on disk yet. One
+    /// Whether a delivery must become a dead letter, after a change by so many bytes that is not on disk
+    /// yet. One
     /// always finds room in an empty queue, however large it is.
-    pub(super) fn lacks(&self, before: u64, bytes: usize) -> bool {
-        let waiting = self.bytes.load(Ordering::Relaxed).saturating_add(before);
+    pub(super) fn lacks(&self, before: i64, bytes: usize) -> bool {
+        let waiting = self.bytes.load(Ordering::Relaxed).saturating_add_signed(before);
         self.when_full == WhenFull::DeadLetter
             && waiting > 0
             && waiting.saturating_add(bytes as u64) > self.most
@@ -77,8 +82,12 @@ impl Rooms {
         self.0.iter().map(|(name, room)| (name.as_str(), room))
     }
 
-    /// Counts what waits in the file.
-    pub(super) fn count(&self, connection: &Connection) -> Result<(), JournalError> {
+    /// Counts what waits in the file. Returns the targets that nobody knows any longer, with how many
+    /// deliveries wait for each.
+    pub(super) fn count(
+        &self,
+        connection: &Connection,
+    ) -> Result<Vec<(String, i64)>, JournalError> {
         let mut select = connection.prepare_cached(
             "SELECT target, count(*), sum(length(body)) FROM deliveries WHERE state = 'pending' \
              GROUP BY target",
@@ -91,7 +100,7 @@ impl Rooms {
             room.count.store(count.unsigned_abs(), Ordering::Relaxed);
             room.bytes.store(bytes.unsigned_abs(), Ordering::Relaxed);
         }
-        Ok(())
+        Ok(found.into_iter().map(|(name, (count, _))| (name, count)).collect())
     }
 
     /// Takes in what a transaction that is on disk has changed.
@@ -108,12 +117,20 @@ impl Rooms {
     /// Waits while a target is full that the operator told to block; not when there is no time.
     pub(super) fn wait(&self, gives_up: &AtomicBool) {
         let full = || self.0.iter().find(|(_, room)| room.blocks()).map(|(name, _)| name);
-        let Some(target) = full() else { return };
-        error!(target, "the target's queue is full: intake waits until there is room");
-        while full().is_some() && !gives_up.load(Ordering::Relaxed) {
+        let since = Stopwatch::start();
+        let mut is_told = false;
+        while let Some(target) = full()
+            && !gives_up.load(Ordering::Relaxed)
+        {
+            if !is_told && since.elapsed() >= TELL {
+                error!(target, "the target's queue is full: intake waits until there is room");
+                is_told = true;
+            }
             std::thread::sleep(LOOK);
         }
-        info!(target, "the target's queue has room again: intake goes on");
+        if is_told {
+            info!("the targets' queues have room again: intake goes on");
+        }
     }
 }
 
@@ -163,10 +180,9 @@ impl Changes {
         self.of(target).refused += 1;
     }
 
-    /// Bytes that were added for a target and are not on disk yet.
-    pub(super) fn bytes(&self, target: &str) -> u64 {
-        let bytes = self.0.get(target).map_or(0, |change| change.bytes);
-        u64::try_from(bytes).unwrap_or(0)
+    /// Bytes that were added for a target, and are not on disk yet; below 0 where more were taken back.
+    pub(super) fn bytes(&self, target: &str) -> i64 {
+        self.0.get(target).map_or(0, |change| change.bytes)
     }
 
     /// Targets of which something has changed, with what was refused.

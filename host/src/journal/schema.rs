@@ -128,7 +128,7 @@ CREATE TABLE deliveries_2 (
   made_at INTEGER NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0,
   since INTEGER,                  -- the first attempt: retries end so long after it
-  next_at INTEGER,                -- not to be tried before
+  next_at INTEGER,                -- when it will be tried next, for people: a restart tries at once
   settled_at INTEGER,
   reason TEXT,                    -- of the last failure
   response TEXT,                  -- the beginning of what the receiver said last
@@ -146,6 +146,8 @@ CREATE INDEX deliveries_settled ON deliveries (settled_at, target, state) WHERE 
 CREATE INDEX deliveries_dead ON deliveries (n) WHERE state = 'dead';
 CREATE INDEX deliveries_dead_key ON deliveries (target, key) WHERE state = 'dead';
 CREATE INDEX deliveries_verdict ON deliveries (verdict);
+
+CREATE INDEX verdicts_time ON verdicts (time);
 
 CREATE TABLE targets (
   name TEXT PRIMARY KEY,

@@ -7,6 +7,8 @@ use crate::model::Timestamp;
 
 /// Most rows of a table that one sweep removes, so that it holds nobody up.
 const ROWS: i64 = 10_000;
+/// Most rows that go at once of what somebody may still want.
+const FEW: i64 = 500;
 
 /// What is kept.
 #[derive(Debug, Clone, Copy)]
@@ -17,16 +19,24 @@ pub(super) struct Retention {
     pub(super) dead_letters: u32,
 }
 
-/// Removes what is older than it is kept for. Returns how many dead letters went because there were
-/// too many.
+/// What a sweep has done.
+#[derive(Debug)]
+pub(super) struct Swept {
+    /// How many dead letters went because there were too many.
+    pub(super) too_many: usize,
+    /// There is more to be removed.
+    pub(super) has_more: bool,
+}
+
+/// Removes what is older than it is kept for.
 pub(super) fn sweep(
     connection: &mut Connection,
     retention: Retention,
     now: Timestamp,
-) -> Result<usize, JournalError> {
+) -> Result<Swept, JournalError> {
     let end = now.as_millis().saturating_sub(retention.millis);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute(
+    let old = transaction.execute(
         "DELETE FROM deliveries WHERE n IN (SELECT n FROM deliveries \
          WHERE state <> 'pending' AND settled_at < ?1 LIMIT ?2)",
         params![end, ROWS],
@@ -36,42 +46,61 @@ pub(super) fn sweep(
          ORDER BY n DESC LIMIT ?2 OFFSET ?1)",
         params![retention.dead_letters, ROWS],
     )?;
-    remove_bare_verdicts(&transaction, end)?;
-    transaction.execute("DELETE FROM quarantine WHERE time < ?1", [end])?;
-    transaction.execute("DELETE FROM gaps WHERE until < ?1", [end])?;
-    transaction.commit()?;
-    Ok(too_many)
-}
-
-/// Makes room where there is none: what was sent goes, however young, the oldest first. Returns how many
-/// rows went.
-pub(super) fn make_room(connection: &mut Connection) -> Result<usize, JournalError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let removed = transaction.execute(
-        "DELETE FROM deliveries WHERE n IN (SELECT n FROM deliveries \
-         WHERE state IN ('sent', 'superseded') ORDER BY n LIMIT ?1)",
-        [ROWS],
-    )?;
-    // Of what was seen just now the ids should stay: it may be seen once more.
-    let bare = transaction.execute(
-        "DELETE FROM verdicts WHERE n IN (SELECT n FROM verdicts v \
-         WHERE v.n <= (SELECT max(n) - (max(n) - min(n)) / 4 FROM verdicts) \
-         AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.verdict = v.n) \
-         AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.verdict = v.n) ORDER BY n LIMIT ?1)",
-        [ROWS],
-    )?;
-    transaction.commit()?;
-    Ok(removed + bare)
-}
-
-/// Verdicts go when nothing is left of their deliveries; what was refused goes with them.
-fn remove_bare_verdicts(transaction: &Transaction<'_>, end: i64) -> Result<(), JournalError> {
     transaction.execute("DELETE FROM refusals WHERE time < ?1", [end])?;
-    transaction.execute(
+    let bare = transaction.execute(
         "DELETE FROM verdicts WHERE n IN (SELECT n FROM verdicts v WHERE v.time < ?1 \
          AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.verdict = v.n) \
          AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.verdict = v.n) LIMIT ?2)",
         params![end, ROWS],
     )?;
-    Ok(())
+    transaction.execute("DELETE FROM quarantine WHERE time < ?1", [end])?;
+    transaction.execute("DELETE FROM gaps WHERE until < ?1", [end])?;
+    transaction.commit()?;
+    let most = usize::try_from(ROWS).unwrap_or(usize::MAX);
+    Ok(Swept { too_many, has_more: old.max(too_many).max(bare) >= most })
+}
+
+/// What went to make room.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Removed {
+    /// Deliveries that were sent, and verdicts of which nothing is left.
+    pub(super) sent: usize,
+    /// Dead letters, and what was set aside.
+    pub(super) dead: usize,
+}
+
+/// Makes room where there is none: what was sent goes, however young, the oldest first; and where that is
+/// not enough, the oldest of what was given up or set aside.
+pub(super) fn make_room(connection: &mut Connection) -> Result<Removed, JournalError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let removed = transaction.execute(
+        "DELETE FROM deliveries WHERE n IN (SELECT n FROM deliveries \
+         WHERE state <> 'pending' AND state IN ('sent', 'superseded') ORDER BY settled_at LIMIT ?1)",
+        [ROWS],
+    )?;
+    // Of what was seen just now the ids should stay: it may be seen once more.
+    let bare = transaction.execute(
+        "DELETE FROM verdicts WHERE n IN (SELECT n FROM verdicts v WHERE v.n <= (SELECT \
+         (SELECT max(n) FROM verdicts) - ((SELECT max(n) FROM verdicts) - (SELECT min(n) FROM verdicts)) / 4) \
+         AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.verdict = v.n) \
+         AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.verdict = v.n) ORDER BY n LIMIT ?1)",
+        [ROWS],
+    )?;
+    let sent = removed + bare;
+    let dead = if sent > 0 { 0 } else { remove_dead(&transaction)? };
+    transaction.commit()?;
+    Ok(Removed { sent, dead })
+}
+
+fn remove_dead(transaction: &Transaction<'_>) -> Result<usize, JournalError> {
+    let dead = transaction.execute(
+        "DELETE FROM deliveries WHERE n IN (SELECT n FROM deliveries WHERE state = 'dead' \
+         ORDER BY n LIMIT ?1)",
+        [FEW],
+    )?;
+    let aside = transaction.execute(
+        "DELETE FROM quarantine WHERE n IN (SELECT n FROM quarantine ORDER BY n LIMIT ?1)",
+        [FEW],
+    )?;
+    Ok(dead + aside)
 }

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::handle::{Commit, Handle, Outcome, State};
 use super::outgoing::Outgoing;
 use super::room::{Changes, Rooms};
-use super::sweep::{Retention, make_room, sweep};
+use super::sweep::{Removed, Retention, Swept, make_room, sweep};
 use super::{Journal, JournalError, rows};
 use crate::config::{self, Target};
 use crate::model::clock::{self, ClockStep, Stopwatch};
@@ -26,10 +26,14 @@ const QUEUE: usize = 64;
 const OUTCOMES: usize = 1024;
 /// Most orders of one transaction.
 const TOGETHER: usize = 256;
+/// Pages that are there for outcomes and removals alone, at least.
+const RESERVE: u64 = 256;
 /// How long a full disk is left alone before the next attempt.
 const FULL_WAIT: Duration = Duration::from_secs(1);
 /// How often it is looked whether somebody else has written.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often what waits is counted at most, for that reads every row of it.
+const COUNT: Duration = Duration::from_secs(5);
 /// How often what is settled and old is removed.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -44,6 +48,13 @@ struct Writer {
     metrics: Arc<Metrics>,
     /// Grows when another process has written.
     version: i64,
+    /// Refusals may be asked for again.
+    looks_again: bool,
+    /// What waits must be counted anew, and when it was last.
+    needs_count: bool,
+    counted: Stopwatch,
+    /// Most pages of the file.
+    pages: u64,
     _lock: File,
 }
 
@@ -64,6 +75,8 @@ struct Written {
     changes: Changes,
     /// How many deliveries waited for each target that was disabled.
     disabled: Vec<u64>,
+    /// There were more refusals than are looked at together.
+    has_more_asked: bool,
 }
 
 pub(super) fn start(
@@ -76,9 +89,16 @@ pub(super) fn start(
     let (commits, commits_in) = mpsc::channel(QUEUE);
     let (outcomes, outcomes_in) = mpsc::channel(OUTCOMES);
     let Journal { connection, lock, .. } = journal;
-    limit(&connection, settings.max_size)?;
+    let pages = pages_of(&connection, settings.max_size)?;
+    limit(&connection, pages)?;
     let rooms = Rooms::of(&targets);
-    rooms.count(&connection)?;
+    for (target, deliveries) in rooms.count(&connection)? {
+        warn!(
+            target,
+            deliveries,
+            "deliveries wait for a target that is not configured any longer; mend: configure it, or `klaxon journal drop --pending --target {target}`"
+        );
+    }
     let state = Arc::new(State {
         fault: Mutex::new(None),
         thread: Mutex::new(None),
@@ -100,6 +120,10 @@ pub(super) fn start(
         state: state.clone(),
         metrics,
         version,
+        looks_again: true,
+        needs_count: false,
+        counted: Stopwatch::start(),
+        pages,
         _lock: lock,
     };
     let ended = |fault: std::io::Error| JournalError::Ended(fault.to_string());
@@ -114,10 +138,14 @@ pub(super) fn start(
     Ok(Handle { commits, outcomes, state })
 }
 
-/// Sets how large the file may grow; beyond that it is as with a full disk.
-fn limit(connection: &Connection, max_size: u64) -> Result<(), JournalError> {
+/// How many pages a size is.
+fn pages_of(connection: &Connection, max_size: u64) -> Result<u64, JournalError> {
     let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-    let pages = max_size / page.unsigned_abs().max(1);
+    Ok(max_size / page.unsigned_abs().max(1))
+}
+
+/// Sets how large the file may grow; beyond that it is as with a full disk.
+fn limit(connection: &Connection, pages: u64) -> Result<(), JournalError> {
     // SQLite takes no more, and answers with what it took.
     let pages = pages.clamp(1, u64::from(u32::MAX) - 2);
     connection.pragma_update_and_check(None, "max_page_count", pages.cast_signed(), |_| Ok(()))?;
@@ -130,19 +158,23 @@ fn data_version(connection: &Connection) -> Result<i64, JournalError> {
 
 impl Writer {
     fn run(&mut self, runtime: &tokio::runtime::Runtime) {
-        let mut swept: Option<Stopwatch> = None;
+        let mut swept: Option<(Stopwatch, Duration)> = None;
         while let Some(batch) = self.gather(runtime) {
             if let Err(fault) = self.look().and_then(|()| self.write(batch)) {
-                error!(%fault, "the journal cannot be written: nothing more is taken in");
-                *self.state.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
-                // Waiters see that their senders are gone.
-                return;
+                return self.end(fault);
             }
-            if swept.is_none_or(|last| last.elapsed() >= SWEEP) {
-                if let Err(fault) = self.sweep() {
-                    warn!(%fault, "old rows of the journal could not be removed");
+            if swept.is_none_or(|(last, pause)| last.elapsed() >= pause) {
+                match self.sweep() {
+                    Ok(has_more) => {
+                        let pause = if has_more { LOOK } else { SWEEP };
+                        swept = Some((Stopwatch::start(), pause));
+                    }
+                    Err(fault) if is_waited_for(&fault) => {
+                        warn!(%fault, "old rows of the journal could not be removed yet");
+                        swept = Some((Stopwatch::start(), SWEEP));
+                    }
+                    Err(fault) => return self.end(fault),
                 }
-                swept = Some(Stopwatch::start());
             }
         }
         if let Err(fault) = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
@@ -150,14 +182,28 @@ impl Writer {
         }
     }
 
+    /// Says why it ends. Waiters see that their senders are gone.
+    fn end(&self, fault: JournalError) {
+        error!(%fault, "the journal cannot be written: nothing more is taken in");
+        *self.state.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    }
+
     /// Looks whether somebody else has written: an operator, with `klaxon journal`.
     fn look(&mut self) -> Result<(), JournalError> {
         let version = data_version(&self.connection)?;
-        if version == self.version {
+        if version != self.version {
+            self.version = version;
+            self.needs_count = true;
+            self.looks_again = true;
+        }
+        if self.needs_count && self.counted.elapsed() >= COUNT {
+            self.state.rooms.count(&self.connection)?;
+            self.needs_count = false;
+            self.counted = Stopwatch::start();
+        }
+        if !std::mem::take(&mut self.looks_again) {
             return Ok(());
         }
-        self.version = version;
-        self.state.rooms.count(&self.connection)?;
         self.write(Batch { is_look: true, ..Batch::default() })
     }
 
@@ -219,13 +265,15 @@ impl Writer {
                 }
                 Err(fault) => fault,
             };
-            if !is_disk_full(&fault) || self.state.gives_up.load(Ordering::Relaxed) {
+            if !is_waited_for(&fault) || self.state.gives_up.load(Ordering::Relaxed) {
                 return Err(fault);
             }
-            if !is_full {
+            if !is_full && is_disk_full(&fault) {
                 error!(
                     "the journal has no room, by journal.max_size or on its disk: intake waits until there is"
                 );
+            } else if !is_full {
+                error!(%fault, "another program writes to the journal and does not end: intake waits for it");
             }
             is_full = true;
             self.find_room(&mut batch)?;
@@ -236,31 +284,58 @@ impl Writer {
         Ok(())
     }
 
-    /// Looks for room: what came of deliveries is written by itself, and what was sent goes.
+    /// Looks for room: what came of deliveries is written by itself, then what was sent goes, and at
+    /// last the oldest of what was given up. For that there are some pages more than for the rest.
     fn find_room(&mut self, batch: &mut Batch) -> Result<(), JournalError> {
         self.gather_outcomes(batch);
-        let outcomes = std::mem::take(&mut batch.outcomes);
-        let alone = Batch { outcomes, ..Batch::default() };
-        let has_settled = alone.outcomes.iter().any(Outcome::frees);
-        match self.transaction(&alone) {
-            Ok(written) => self.done(alone, &written),
-            Err(fault) if is_disk_full(&fault) => batch.outcomes = alone.outcomes,
-            Err(fault) => return Err(fault),
-        }
+        limit(&self.connection, self.pages.saturating_add((self.pages / 100).max(RESERVE)))?;
+        let mut outcomes = std::mem::take(&mut batch.outcomes);
+        // Those that free something come first.
+        outcomes.sort_by_key(|outcome| !outcome.frees());
+        let before = outcomes.len();
+        batch.outcomes = self.write_what_fits(outcomes)?;
+        let has_settled = batch.outcomes.len() < before;
         let removed = match make_room(&mut self.connection) {
             Ok(removed) => removed,
-            Err(fault) if is_disk_full(&fault) => 0,
+            Err(fault) if is_waited_for(&fault) => Removed::default(),
             Err(fault) => return Err(fault),
         };
-        if removed > 0 {
+        limit(&self.connection, self.pages)?;
+        if removed.sent > 0 {
             warn!(
-                removed,
+                rows = removed.sent,
                 "the journal has no room: what was sent is not kept as long as it should be"
             );
-        } else if !has_settled {
+        }
+        if removed.dead > 0 {
+            error!(
+                rows = removed.dead,
+                "the journal has no room: the oldest dead letters and quarantined events are removed"
+            );
+        }
+        if !has_settled && removed == Removed::default() {
             std::thread::sleep(FULL_WAIT);
         }
         Ok(())
+    }
+
+    /// Writes outcomes, as many together as there is room for. Returns those that found none.
+    fn write_what_fits(&mut self, outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, JournalError> {
+        let mut parts = vec![outcomes];
+        let mut left = Vec::new();
+        while let Some(outcomes) = parts.pop() {
+            let mut alone = Batch { outcomes, ..Batch::default() };
+            match self.transaction(&alone) {
+                Ok(written) => self.done(alone, &written),
+                Err(fault) if !is_waited_for(&fault) => return Err(fault),
+                Err(_) if alone.outcomes.len() <= 1 => left.append(&mut alone.outcomes),
+                Err(_) => {
+                    let later = alone.outcomes.split_off(alone.outcomes.len() / 2);
+                    parts.extend([later, alone.outcomes]);
+                }
+            }
+        }
+        Ok(left)
     }
 
     fn transaction(&mut self, batch: &Batch) -> Result<Written, JournalError> {
@@ -292,7 +367,7 @@ impl Writer {
             rows::write(&mut out, &commit.group)?;
         }
         if batch.is_look {
-            out.asked_again()?;
+            written.has_more_asked = out.asked_again()?;
         }
         for step in &batch.clock_steps {
             out.clock_step(step)?;
@@ -303,8 +378,9 @@ impl Writer {
     }
 
     /// Tells whoever waits that it is on disk.
-    fn done(&self, batch: Batch, written: &Written) {
+    fn done(&mut self, batch: Batch, written: &Written) {
         self.state.rooms.apply(&written.changes);
+        self.looks_again |= written.has_more_asked;
         for commit in batch.commits {
             if let Some(done) = commit.done {
                 // Whoever waited may have been told to stop.
@@ -337,9 +413,10 @@ impl Writer {
         }
     }
 
-    /// Removes what is settled and old.
-    fn sweep(&mut self) -> Result<(), JournalError> {
-        let too_many = sweep(&mut self.connection, self.retention, clock::now())?;
+    /// Removes what is settled and old. Returns whether there is more of it.
+    fn sweep(&mut self) -> Result<bool, JournalError> {
+        let Swept { too_many, has_more } =
+            sweep(&mut self.connection, self.retention, clock::now())?;
         if too_many > 0 {
             error!(
                 removed = too_many,
@@ -357,7 +434,7 @@ impl Writer {
             let (bytes, count) = room.waiting();
             self.metrics.target_queue(name, count, bytes);
         }
-        Ok(())
+        Ok(has_more)
     }
 }
 
@@ -369,6 +446,13 @@ impl Batch {
     fn is_empty(&self) -> bool {
         self.len() == 0 && !self.is_look && self.clock_steps.is_empty()
     }
+}
+
+/// Whether it may end by itself: a full disk, or another program that writes.
+fn is_waited_for(fault: &JournalError) -> bool {
+    let JournalError::Sqlite(sqlite) = fault else { return is_disk_full(fault) };
+    let code = sqlite.sqlite_error_code();
+    is_disk_full(fault) || matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn is_disk_full(fault: &JournalError) -> bool {

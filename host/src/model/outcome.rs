@@ -62,6 +62,10 @@ pub enum RuleTarget {
 }
 
 impl RuleTarget {
+    /// Kinds of targets that have no names.
+    pub const KINDS: [&'static str; 5] =
+        ["kubernetes-event", "apply", "condition", "gate", "metric"];
+
     /// The kind of target, as grants name it.
     pub fn kind(&self) -> &str {
         match self {

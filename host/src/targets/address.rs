@@ -167,6 +167,8 @@ mod tests {
             Box::pin(async move { Ok(vec![SocketAddr::from((address, 0))]) })
         };
         let allowed = Allowed { loopback: false, link_local: false };
+        // Another test may have installed it already; both are the same.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let client = reqwest::Client::builder()
             .dns_resolver(Resolver { allowed, lookup: Arc::new(lookup) })
             .connect_timeout(std::time::Duration::from_millis(200))

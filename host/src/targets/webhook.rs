@@ -134,7 +134,9 @@ impl Webhook {
             return Attempt::Delivered;
         }
         let redirect = if status.is_redirection() { " (redirects are not followed)" } else { "" };
-        let response = Some(self.mask.hide(text.trim())).filter(|text| !text.is_empty());
+        // Masked as a whole, then cut: else the cut could go through a secret.
+        let text = beginning(self.mask.hide(text.trim()));
+        let response = Some(text).filter(|text| !text.is_empty());
         let why = format!("status {status}{redirect}");
         Attempt::Retry(Trouble { why, response, after, blame: blame(status) })
     }
@@ -191,8 +193,12 @@ fn headers(settings: &config::Webhook) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// Reads a response up to the cap, and returns its beginning; what is beyond the cap is dropped with
-/// the connection.
+fn beginning(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MOST_KEPT));
+    text
+}
+
+/// Reads a response up to the cap; what is beyond it is dropped with the connection.
 async fn read_some(mut response: Response) -> String {
     let mut read = Vec::new();
     while read.len() < MOST_RESPONSE {
@@ -201,7 +207,6 @@ async fn read_some(mut response: Response) -> String {
             Ok(None) | Err(_) => break,
         }
     }
-    read.truncate(MOST_KEPT);
     String::from_utf8_lossy(&read).into_owned()
 }
 

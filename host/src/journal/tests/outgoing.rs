@@ -163,12 +163,15 @@ fn what_was_refused_is_kept_and_made_when_it_is_asked_for_and_its_target_exists(
     handle.close().unwrap();
     assert!(states(folder.path()).is_empty());
 
-    // The operator configures one of them, and asks for both while the service runs.
+    // The operator asks for one while the service is down, configures the other, and asks for that
+    // while it runs.
+    let other = rusqlite::Connection::open(folder.path().join(super::super::FILE)).unwrap();
+    let ask = "UPDATE refusals SET retry = 1 WHERE target = ?1";
+    other.execute(ask, ["never"]).unwrap();
     let mut both = targets();
     both.insert("later".to_owned(), Target::stdout());
     let handle = start_with(folder.path(), both, &settings());
-    let other = rusqlite::Connection::open(folder.path().join(super::super::FILE)).unwrap();
-    other.execute("UPDATE refusals SET retry = 1", []).unwrap();
+    other.execute(ask, ["later"]).unwrap();
     let since = Stopwatch::start();
     while states(folder.path()).is_empty() {
         assert!(since.elapsed() < Duration::from_secs(10));
@@ -204,6 +207,67 @@ fn what_finds_no_room_in_the_queue_is_a_dead_letter() {
     handle.commit_and_wait(group(vec![], vec![verdict(3)], vec![])).unwrap();
     handle.close().unwrap();
     assert_eq!(states(folder.path()), ["sent", dead, "pending"]);
+}
+
+#[test]
+fn in_a_full_queue_the_newest_of_a_key_takes_the_place_of_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut newest = with_room(10, WhenFull::DeadLetter);
+    newest.get_mut("out").unwrap().coalesce = true;
+    let handle = start_with(folder.path(), newest, &settings());
+    handle.commit_and_wait(group(vec![], vec![about(1, "a")], vec![])).unwrap();
+    handle.commit_and_wait(group(vec![], vec![about(2, "a")], vec![])).unwrap();
+    handle.close().unwrap();
+    assert_eq!(states(folder.path()), ["superseded", "pending"]);
+}
+
+#[test]
+fn a_receiver_that_is_gone_stops_nobody_however_much_it_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = config::Journal { max_size: 500 << 10, ..settings() };
+    let handle = start_with(folder.path(), targets(), &small);
+    run(handle.disable("out".to_owned(), "410".to_owned())).unwrap();
+    let long = |n: u64| Verdict { title: "x".repeat(500), ..verdict(n) };
+    let since = Stopwatch::start();
+    for n in 0..1000 {
+        handle.commit_and_wait(group(vec![], vec![long(n)], vec![])).unwrap();
+    }
+    assert!(since.elapsed() < Duration::from_secs(30), "the dead letters held it up");
+    handle.close().unwrap();
+    assert!(!states(folder.path()).is_empty());
+}
+
+#[test]
+fn what_fails_at_the_last_page_holds_up_no_other_outcome() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = config::Journal { max_size: 400 << 10, ..settings() };
+    let handle = start_with(folder.path(), targets(), &small);
+    let long = |n: u64| Verdict { title: "x".repeat(500), ..verdict(n) };
+    let second = handle.clone();
+    let filling = std::thread::spawn(move || {
+        (0..600).try_for_each(|n| second.commit_and_wait(group(vec![], vec![long(n)], vec![])))
+    });
+    let (outbox, since) = (outbox(folder.path()), Stopwatch::start());
+    let mut last = 0;
+    while !filling.is_finished() || outbox.count().unwrap() > 0 {
+        for (place, waiting) in outbox.next(last, 64).unwrap().iter().enumerate() {
+            let failed = SettledAs::Failed {
+                since: Timestamp::from_millis(5),
+                next_at: Timestamp::from_millis(9),
+                why: "y".repeat(900),
+                response: Some("z".repeat(1000)),
+            };
+            if place % 2 == 0 {
+                settle(&handle, waiting.number, failed);
+            }
+            settle(&handle, waiting.number, SettledAs::Sent);
+            last = waiting.number;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "it is stuck");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    filling.join().unwrap().unwrap();
+    handle.close().unwrap();
 }
 
 #[test]
