@@ -144,3 +144,18 @@ async fn without_room_events_can_be_skipped_which_is_recorded() {
     assert!(answered > 0 && !skipped.is_empty());
     assert_eq!(answered + skipped.len(), PODS);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_is_behind_and_loops_for_ever_does_not_keep_the_service_from_ending() {
+    let api = FakeApi::start().await;
+    put_pods(&api);
+    let mut rules = slow(&json!({"cpu": "3s"}));
+    rules[1]["settings"] = json!({"behaviour": "loop-for-ever", "on": "pod-39", "spins": 60});
+    let site = site_with(&api, rules);
+    let running = site.start();
+    site.wait("the list", |seen| seen.len() == PODS);
+    until("the loop", || answered(&site, "slow").len() == PODS - 1);
+    let stopping = std::thread::spawn(move || running.stop());
+    until("the end of the service", || stopping.is_finished());
+    stopping.join().unwrap();
+}

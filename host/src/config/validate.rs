@@ -297,6 +297,12 @@ impl<'a> Check<'a> {
         }
         let defaults = Limits::default();
         let state = rule.grants.state.map_or(defaults.state, |size| size.0);
+        if rule.limits.parked.is_some_and(|size| size.0 == 0) {
+            self.say(
+                format!("/rules/{place}/limits/parked"),
+                "with no room at all a rule that is slow stops intake at once; mend: write a size, such as 64MiB",
+            );
+        }
         Rule {
             name: rule.name,
             module,

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use super::worker::{Bell, Job, Reply, Worker};
-use super::{Answer, LoadedRule, Options};
+use super::{Answer, LoadedRule, Options, Sandbox};
 use crate::model::{Event, StateView};
 
 /// A rule on a thread of its own. Dropping it ends the thread after the call that it is in.
@@ -15,6 +15,8 @@ pub struct Apart {
     bell: Option<Bell>,
     worker: Worker,
     asked: Option<(usize, Receiver<Reply>)>,
+    // Dropped last: the call under way needs its clock to end, for which the worker waits.
+    _sandbox: Arc<Sandbox>,
 }
 
 impl Apart {
@@ -23,9 +25,10 @@ impl Apart {
         options: &Options,
         patience: Option<Duration>,
         bell: Option<Bell>,
+        sandbox: Arc<Sandbox>,
     ) -> std::io::Result<Self> {
         let worker = Worker::start("klaxon-behind", options)?;
-        Ok(Self { rule: rule.clone(), patience, bell, worker, asked: None })
+        Ok(Self { rule: rule.clone(), patience, bell, worker, asked: None, _sandbox: sandbox })
     }
 
     /// Whether it was asked something and has not answered.

@@ -171,7 +171,8 @@ impl Engine {
     /// # Errors
     /// Where the thread cannot be started.
     pub fn apart(&self, rule: &Arc<LoadedRule>, bell: Option<Bell>) -> Result<Apart, EngineError> {
-        Apart::start(rule, &self.options, self.patience, bell).map_err(EngineError::Thread)
+        let sandbox = self.sandbox.clone();
+        Apart::start(rule, &self.options, self.patience, bell, sandbox).map_err(EngineError::Thread)
     }
 
     /// Evaluates events and returns their answers in the same order. Each rule reads the committed

@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use super::JournalError;
 use super::outgoing::Outgoing;
-use crate::model::{Introduction, Keep, KeptObject, KeptWake, Object, Slot, Timestamp, Write};
-use crate::pipeline::Step;
+use crate::model::{
+    FailureKind, Introduction, Keep, KeptObject, KeptWake, Object, Slot, Timestamp, Write,
+};
+use crate::pipeline::{FailedEvent, Step};
 
 /// How far a watch has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -303,9 +305,18 @@ fn trouble(to: &Transaction<'_>, step: &Step) -> Result<(), JournalError> {
             &*failed.rule,
             failed.event.as_str(),
             failed.failure.message,
-            json("an event's object", &*failed.input.object)?
+            input(failed)?
         ];
         run(to, insert, values)?;
     }
     Ok(())
+}
+
+/// Of an event on which the rule failed, the object as it was read; of one that was skipped only which it
+/// is: there may be many, and they tell nothing of the rule.
+fn input(failed: &FailedEvent) -> Result<String, JournalError> {
+    match failed.failure.kind {
+        FailureKind::Skipped => json("an event's object", &failed.object),
+        _ => json("an event's object", &*failed.input.object),
+    }
 }

@@ -233,7 +233,7 @@ impl Writer {
         for step in &batch.clock_steps {
             warn!(
                 expected = %step.expected, clock = %step.wall,
-                "the machine's clock was set by more than an hour: time goes on evenly here; mend: when the clock is right, start again"
+                "the machine's clock was set by more than an hour: time goes on evenly here until both agree; mend: if the clock is right now and was behind before, start again"
             );
         }
         while batch.commits.len() < QUEUE

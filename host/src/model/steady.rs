@@ -57,9 +57,12 @@ impl Steady {
             return None;
         }
         let is_news = (off - self.told).abs() > nanos(STEP);
-        if is_news {
+        // While it catches up the distance becomes less: that is no step.
+        let is_less = off.signum() == self.told.signum() && off.abs() < self.told.abs();
+        if is_news || is_less {
             self.told = off;
         }
+        let is_news = is_news && !is_less;
         let step = ClockStep { expected: timestamp(expected), wall: timestamp(wall) };
         is_news.then_some(step)
     }

@@ -268,10 +268,9 @@ impl Pipeline {
             self.now = at;
         }
         self.expire(time);
-        if has_due {
-            let passed = self.incidents.advance_to(time);
-            self.pass_on(passed);
-        }
+        // What came of the wakes may be due too.
+        let passed = self.incidents.advance_to(time);
+        self.pass_on(passed);
         self.now = time;
         time
     }
@@ -303,6 +302,8 @@ impl Pipeline {
             self.advance_to(end.plus_millis(1));
         }
         self.give_up_parked(end);
+        let passed = self.incidents.advance_to(end);
+        self.pass_on(passed);
     }
 
     /// What was decided since this was last asked.

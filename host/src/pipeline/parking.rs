@@ -29,8 +29,8 @@ pub struct ParkedRule {
 
 impl Rule {
     pub(super) fn is_full(&self) -> bool {
-        let bytes = self.behind.as_ref().map_or(0, |behind| behind.bytes());
-        bytes >= self.loaded.limits().parked
+        let most = self.loaded.limits().parked;
+        self.behind.as_ref().is_some_and(|behind| behind.bytes() >= most)
     }
 }
 

@@ -160,6 +160,7 @@ impl Pipeline {
             return;
         };
         self.counts.wakes += 1;
+        self.wakes.answered(&event.object.meta.identity.unique());
         self.router.touch(&event.object);
         // An earlier answer to timers of the same moment may have set it anew.
         if !self.wakes.has(slot, &timer.key) {

@@ -44,6 +44,12 @@ impl Wakes {
         if keys.len() >= MAX_WAKES && !keys.contains_key(&wake.key) {
             return Err(wake.key);
         }
+        Ok(self.put(rule, wake))
+    }
+
+    /// Sets a timer, however many there are.
+    pub(super) fn put(&mut self, rule: usize, wake: KeptWake) -> Option<KeptWake> {
+        let keys = self.due.entry(wake.slot.clone()).or_default();
         let before = keys.insert(wake.key.clone(), wake.due);
         let moved = before.and_then(|due| self.drop_one(rule, &place(due, &wake.slot, &wake.key)));
         if self.queues.len() <= rule {
@@ -55,7 +61,7 @@ impl Wakes {
         if let Some(queue) = self.queues.get_mut(rule) {
             queue.insert(place(wake.due, &wake.slot, &wake.key), wake);
         }
-        Ok(moved)
+        moved
     }
 
     /// Removes a timer; returns it where there was one.
@@ -78,7 +84,8 @@ impl Wakes {
     }
 
     /// Takes all timers that are due at exactly this time of rules that are not held, in order, each
-    /// with its rule.
+    /// with its rule. Each concerns its object until [`Wakes::answered`]: should that be after a restart,
+    /// it must still be known what the object was like.
     pub(super) fn take(
         &mut self,
         due: Timestamp,
@@ -93,6 +100,8 @@ impl Wakes {
             {
                 let place = place.clone();
                 let Some(wake) = self.drop_one(rule, &place) else { break };
+                let unique = wake.object.meta.identity.unique().into_owned();
+                *self.concerned.entry(unique).or_default() += 1;
                 if let Some(keys) = self.due.get_mut(&wake.slot) {
                     keys.remove(&wake.key);
                     if keys.is_empty() {
@@ -121,16 +130,20 @@ impl Wakes {
         queues.map(|(_, queue)| queue.len()).sum()
     }
 
+    /// A timer that was taken is answered, and concerns its object no longer.
+    pub(super) fn answered(&mut self, uid: &str) {
+        if let Some(count) = self.concerned.get_mut(uid) {
+            *count -= 1;
+            if *count == 0 {
+                self.concerned.remove(uid);
+            }
+        }
+    }
+
     fn drop_one(&mut self, rule: usize, place: &Place) -> Option<KeptWake> {
         let wake = self.queues.get_mut(rule)?.remove(place)?;
         self.len -= 1;
-        let unique = wake.object.meta.identity.unique();
-        if let Some(count) = self.concerned.get_mut(&*unique) {
-            *count -= 1;
-            if *count == 0 {
-                self.concerned.remove(&*unique);
-            }
-        }
+        self.answered(&wake.object.meta.identity.unique());
         Some(wake)
     }
 }

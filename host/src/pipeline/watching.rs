@@ -152,6 +152,7 @@ impl Pipeline {
     pub fn restore(&mut self, kept: Kept, state: &MemoryState) {
         if let Some(now) = kept.now {
             self.now = self.now.max(now);
+            self.incidents.not_before(now);
         }
         self.router.set_history(kept.history);
         for one in kept.introductions {
@@ -229,8 +230,8 @@ impl Pipeline {
                     self.park(rule, Entry::Went(partition.clone(), self.now));
                 }
                 self.router.touch(&wake.object);
-                // There was room when it was set.
-                drop(self.wakes.set(rule, wake));
+                // There was room when it was set, and those that fired since have made more of it.
+                self.wakes.put(rule, wake);
             }
         }
     }

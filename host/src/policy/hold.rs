@@ -17,7 +17,7 @@ impl Incidents {
         order: Option<u64>,
         out: &mut Passed,
     ) {
-        let now = verdict.time;
+        let now = self.now;
         let until = self.inhibited_until(spot, now);
         if until.is_none()
             && let Some(incident) = self.open.change(spot)
@@ -29,7 +29,9 @@ impl Incidents {
         };
         if self.has_room(spot.rule, &verdict) {
             let order = order.unwrap_or_else(|| self.waiting.next_order());
-            self.hold(spot, Held { order, until, verdict: Box::new(verdict) }, now);
+            // Whoever delivers it needs no event, which may be large.
+            let verdict = Box::new(Verdict { event: None, ..verdict });
+            self.hold(spot, Held { order, until, verdict }, now);
         } else {
             *self.tally.no_room.entry(verdict.rule.clone()).or_default() += 1;
             self.pass(spot, verdict, now, out);

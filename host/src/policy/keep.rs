@@ -50,6 +50,7 @@ impl Incidents {
     /// Goes on where the last run stopped. The settings may have changed: what they let through today is
     /// due at once. Rows of rules that are not configured stay in the journal.
     pub fn restore(&mut self, rows: Vec<KeptIncident>) {
+        self.is_idle &= rows.is_empty();
         for row in rows {
             let Some(rule) = self.numbers.get(&row.rule).copied() else { continue };
             match row.record {

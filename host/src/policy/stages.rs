@@ -12,7 +12,7 @@ use crate::model::{Delivered, Timestamp, Verdict};
 
 impl Incidents {
     pub(super) fn firing(&mut self, spot: &Arc<Spot>, verdict: Verdict, out: &mut Passed) {
-        let now = verdict.time;
+        let now = self.now;
         let has_moved = self.touch(spot, &verdict);
         let replaced = self.take_held(spot);
         if let Some(held) = &replaced {
@@ -41,7 +41,7 @@ impl Incidents {
         if let Some(before) = &before {
             fill(&mut place, before);
         }
-        let incident = self.open.touch(spot, verdict.time);
+        let incident = self.open.touch(spot, self.now);
         incident.place.clone_from(&place);
         let Some(number) = self.inhibitor(spot).filter(|_| before.as_ref() != Some(&place)) else {
             return false;
@@ -60,7 +60,7 @@ impl Incidents {
     fn no_news(&self, spot: &Spot, verdict: &Verdict) -> Option<Reason> {
         let delivered = self.open.get(spot)?.delivered;
         let settings = &self.rules.get(spot.rule)?.settings;
-        repeat::no_news(settings, delivered, verdict.severity, verdict.time)
+        repeat::no_news(settings, delivered, verdict.severity, self.now)
     }
 
     /// Nothing but the throttle keeps a firing from being delivered.
@@ -101,7 +101,7 @@ impl Incidents {
     }
 
     pub(super) fn resolved(&mut self, spot: &Arc<Spot>, verdict: Verdict, out: &mut Passed) {
-        let now = verdict.time;
+        let now = self.now;
         let held = self.take_held(spot);
         let incident = self.open.close(spot);
         let heard = incident.as_ref().is_some_and(|incident| incident.delivered.is_some());

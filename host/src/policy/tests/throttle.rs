@@ -85,3 +85,16 @@ fn the_digest_comes_before_the_verdict_that_ends_the_wait_for_it() {
     play.fires(1, "web/R14 b", "b", &["-b throttled"]);
     play.fires(60, "web/R14 c", "c", &["1 verdict was held back", "c"]);
 }
+
+#[test]
+fn a_rule_that_is_behind_delivers_no_more_than_it_may() {
+    let mut play = Play::new(&[("web", throttle(1, 60, false))]);
+    play.passes_until(600, &[]);
+    // It speaks of ten minutes ago; it is delivered now.
+    play.fires(0, "web/R14 a", "a", &["a"]);
+    play.passes_until(630, &[]);
+    play.fires(0, "web/R14 b", "b", &["-b throttled"]);
+    play.fires(70, "web/R14 c", "c", &["-c throttled"]);
+    play.passes_until(660, &[]);
+    play.fires(71, "web/R14 d", "d", &["d"]);
+}
