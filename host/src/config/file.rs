@@ -82,7 +82,7 @@ pub(super) struct JournalFile {
     pub(super) path: Option<PathBuf>,
     /// how long what is settled is kept, such as 7d (the default).
     pub(super) retain: Option<Span>,
-    /// how large it may grow (2GiB): beyond that nothing more is taken in until something is delivered.
+    /// how large it may grow (2GiB): beyond that what is settled goes early, and then intake waits.
     pub(super) max_size: Option<Size>,
     /// How many dead letters are kept (100000); beyond that the oldest are removed.
     pub(super) max_dead_letters: Option<u32>,

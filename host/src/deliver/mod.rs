@@ -36,13 +36,8 @@ pub struct Delivered {
     /// Deliveries that were given up.
     pub dead: u64,
     /// Deliveries that wait in the journal for the next run.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "crate::model::is_zero")]
     pub left: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// A target's queue.

@@ -47,12 +47,7 @@ pub(super) fn sweep(
         params![retention.dead_letters, ROWS],
     )?;
     transaction.execute("DELETE FROM refusals WHERE time < ?1", [end])?;
-    let bare = transaction.execute(
-        "DELETE FROM verdicts WHERE n IN (SELECT n FROM verdicts v WHERE v.time < ?1 \
-         AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.verdict = v.n) \
-         AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.verdict = v.n) LIMIT ?2)",
-        params![end, ROWS],
-    )?;
+    let bare = remove_bare(&transaction, "v.time < ?2", end)?;
     transaction.execute("DELETE FROM quarantine WHERE time < ?1", [end])?;
     transaction.execute("DELETE FROM gaps WHERE until < ?1", [end])?;
     transaction.commit()?;
@@ -79,13 +74,13 @@ pub(super) fn make_room(connection: &mut Connection) -> Result<Removed, JournalE
         [ROWS],
     )?;
     // Of what was seen just now the ids should stay: it may be seen once more.
-    let bare = transaction.execute(
-        "DELETE FROM verdicts WHERE n IN (SELECT n FROM verdicts v WHERE v.n <= (SELECT \
-         (SELECT max(n) FROM verdicts) - ((SELECT max(n) FROM verdicts) - (SELECT min(n) FROM verdicts)) / 4) \
-         AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.verdict = v.n) \
-         AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.verdict = v.n) ORDER BY n LIMIT ?1)",
-        [ROWS],
+    let young: i64 = transaction.query_row(
+        "SELECT coalesce((SELECT max(n) FROM verdicts) - ((SELECT max(n) FROM verdicts) - \
+         (SELECT min(n) FROM verdicts)) / 4, 0)",
+        [],
+        |row| row.get(0),
     )?;
+    let bare = remove_bare(&transaction, "v.n <= ?2", young)?;
     let sent = removed + bare;
     let dead = if sent > 0 { 0 } else { remove_dead(&transaction)? };
     transaction.commit()?;
@@ -103,4 +98,19 @@ fn remove_dead(transaction: &Transaction<'_>) -> Result<usize, JournalError> {
         [FEW],
     )?;
     Ok(dead + aside)
+}
+
+/// Removes verdicts of which nothing is left to be delivered, where `which` holds for `bound`, its `?2`.
+/// In no order: one by number would keep SQLite from the index of their times.
+fn remove_bare(
+    transaction: &Transaction<'_>,
+    which: &str,
+    bound: i64,
+) -> Result<usize, JournalError> {
+    let delete = format!(
+        "DELETE FROM verdicts WHERE n IN (SELECT n FROM verdicts v WHERE {which} \
+         AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.verdict = v.n) \
+         AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.verdict = v.n) LIMIT ?1)"
+    );
+    Ok(transaction.execute(&delete, [ROWS, bound])?)
 }

@@ -45,3 +45,9 @@ pub use subject::{
 };
 pub use timestamp::Timestamp;
 pub use verdict::{ObjectName, Verdict};
+
+/// For counts that are not written where there is nothing to count.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+pub(crate) fn is_zero(number: &u64) -> bool {
+    *number == 0
+}

@@ -164,18 +164,13 @@ pub struct Counts {
     /// Verdicts, without those that the policy holds back.
     pub verdicts: u64,
     /// Verdicts that the policy held back.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "crate::model::is_zero")]
     pub held_back: u64,
     /// Verdicts that wait, for something inhibits them.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "crate::model::is_zero")]
     pub waiting: u64,
     /// Events that a rule did not answer.
     pub failures: u64,
     /// Wakes that are set and not due yet.
     pub pending_wakes: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }

@@ -72,7 +72,7 @@ pub struct Filter {
 }
 
 /// The conditions, each with one `?`, by which the rows of a table can be chosen.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Fields {
     pub(super) rule: Option<&'static str>,
     pub(super) code: Option<&'static str>,
@@ -81,6 +81,19 @@ pub(super) struct Fields {
     pub(super) state: Option<&'static str>,
     pub(super) since: Option<&'static str>,
     pub(super) until: Option<&'static str>,
+}
+
+impl Fields {
+    /// None of them, for tables to say only what they have.
+    pub(super) const NONE: Self = Self {
+        rule: None,
+        code: None,
+        target: None,
+        key: None,
+        state: None,
+        since: None,
+        until: None,
+    };
 }
 
 impl Filter {

@@ -37,11 +37,8 @@ impl Listed for IncidentRow {
         fields: Fields {
             rule: Some("i.rule = ?"),
             code: Some("i.code = ?"),
-            target: None,
             key: Some("i.key = ?"),
-            state: None,
-            since: None,
-            until: None,
+            ..Fields::NONE
         },
     };
 

@@ -35,14 +35,10 @@ impl Listed for GapRow {
         from: "gaps g",
         order: "g.n DESC",
         fields: Fields {
-            rule: None,
-            code: None,
-            target: None,
-            key: None,
-            state: None,
             // A gap is in a period where it touches it.
             since: Some("g.until >= ?"),
             until: Some("g.since < ?"),
+            ..Fields::NONE
         },
     };
 
@@ -91,12 +87,9 @@ const QUARANTINE: Table = Table {
     order: "q.n DESC",
     fields: Fields {
         rule: Some("q.rule = ?"),
-        code: None,
-        target: None,
-        key: None,
-        state: None,
         since: Some("q.time >= ?"),
         until: Some("q.time < ?"),
+        ..Fields::NONE
     },
 };
 
@@ -165,12 +158,9 @@ impl Listed for ParkedRow {
         order: "p.n DESC",
         fields: Fields {
             rule: Some("p.rule = ?"),
-            code: None,
-            target: None,
-            key: None,
-            state: None,
             since: Some("p.time >= ?"),
             until: Some("p.time < ?"),
+            ..Fields::NONE
         },
     };
 

@@ -29,15 +29,7 @@ impl Listed for WatchRow {
         columns: "w.name, w.cursor, w.since, w.listing",
         from: "watches w",
         order: "w.name",
-        fields: Fields {
-            rule: None,
-            code: None,
-            target: None,
-            key: None,
-            state: None,
-            since: Some("w.since >= ?"),
-            until: Some("w.since < ?"),
-        },
+        fields: Fields { since: Some("w.since >= ?"), until: Some("w.since < ?"), ..Fields::NONE },
     };
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -79,12 +71,10 @@ impl Listed for WakeRow {
         order: "w.due, w.rule, w.partition, w.key",
         fields: Fields {
             rule: Some("w.rule = ?"),
-            code: None,
-            target: None,
             key: Some("w.key = ?"),
-            state: None,
             since: Some("w.due >= ?"),
             until: Some("w.due < ?"),
+            ..Fields::NONE
         },
     };
 
@@ -125,15 +115,7 @@ impl Listed for StateRow {
         columns: "s.rule, s.version, s.partition, s.key, s.value, s.expires_at",
         from: "state s",
         order: "s.rule, s.version, s.partition, s.key",
-        fields: Fields {
-            rule: Some("s.rule = ?"),
-            code: None,
-            target: None,
-            key: Some("s.key = ?"),
-            state: None,
-            since: None,
-            until: None,
-        },
+        fields: Fields { rule: Some("s.rule = ?"), key: Some("s.key = ?"), ..Fields::NONE },
     };
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {

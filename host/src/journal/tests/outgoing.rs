@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{group, outbox, settings, start, start_with, targets, verdict};
 use crate::config::{self, Target, WhenFull};
-use crate::journal::{Handle, Settled, SettledAs};
+use crate::journal::{Handle, JournalError, Settled, SettledAs};
 use crate::model::clock::Stopwatch;
 use crate::model::{Id, Timestamp, Verdict};
 use crate::policy::Refusal;
@@ -19,6 +19,18 @@ fn settle(handle: &Handle, number: i64, as_what: SettledAs) {
 
 fn about(number: u64, key: &str) -> Verdict {
     Verdict { key: key.to_owned(), ..verdict(number) }
+}
+
+/// A verdict of a kilobyte and a half, with its delivery.
+fn long(number: u64) -> Verdict {
+    Verdict { title: "x".repeat(500), ..verdict(number) }
+}
+
+/// Commits more than a small journal has room for.
+fn fill(handle: Handle) -> std::thread::JoinHandle<Result<(), JournalError>> {
+    std::thread::spawn(move || {
+        (0..600).try_for_each(|n| handle.commit_and_wait(group(vec![], vec![long(n)], vec![])))
+    })
 }
 
 /// `state reason` of each delivery.
@@ -227,7 +239,6 @@ fn a_receiver_that_is_gone_stops_nobody_however_much_it_leaves() {
     let small = config::Journal { max_size: 500 << 10, ..settings() };
     let handle = start_with(folder.path(), targets(), &small);
     run(handle.disable("out".to_owned(), "410".to_owned())).unwrap();
-    let long = |n: u64| Verdict { title: "x".repeat(500), ..verdict(n) };
     let since = Stopwatch::start();
     for n in 0..1000 {
         handle.commit_and_wait(group(vec![], vec![long(n)], vec![])).unwrap();
@@ -242,11 +253,7 @@ fn what_fails_at_the_last_page_holds_up_no_other_outcome() {
     let folder = tempfile::tempdir().unwrap();
     let small = config::Journal { max_size: 400 << 10, ..settings() };
     let handle = start_with(folder.path(), targets(), &small);
-    let long = |n: u64| Verdict { title: "x".repeat(500), ..verdict(n) };
-    let second = handle.clone();
-    let filling = std::thread::spawn(move || {
-        (0..600).try_for_each(|n| second.commit_and_wait(group(vec![], vec![long(n)], vec![])))
-    });
+    let filling = fill(handle.clone());
     let (outbox, since) = (outbox(folder.path()), Stopwatch::start());
     let mut last = 0;
     while !filling.is_finished() || outbox.count().unwrap() > 0 {
@@ -317,8 +324,7 @@ fn at_its_largest_what_was_sent_goes_and_then_intake_waits() {
     let small = config::Journal { max_size: 400 << 10, ..settings() };
     let handle = start_with(folder.path(), targets(), &small);
     let outbox = outbox(folder.path());
-    // A kilobyte and a half each: far more than there is room for, but they are sent.
-    let long = |n: u64| Verdict { title: "x".repeat(500), ..verdict(n) };
+    // Far more than there is room for, but they are sent.
     let mut last = 0;
     for n in 0..1000 {
         handle.commit_and_wait(group(vec![], vec![long(n)], vec![])).unwrap();
@@ -336,11 +342,7 @@ fn with_no_room_at_all_intake_waits_for_deliveries() {
     let folder = tempfile::tempdir().unwrap();
     let small = config::Journal { max_size: 400 << 10, ..settings() };
     let handle = start_with(folder.path(), targets(), &small);
-    let long = |n: u64| Verdict { title: "x".repeat(500), ..verdict(n) };
-    let second = handle.clone();
-    let filling = std::thread::spawn(move || {
-        (0..600).try_for_each(|n| second.commit_and_wait(group(vec![], vec![long(n)], vec![])))
-    });
+    let filling = fill(handle.clone());
     let outbox = outbox(folder.path());
     let (since, mut before) = (Stopwatch::start(), 0);
     // It is full when nothing has come for a while.
