@@ -49,6 +49,37 @@ async fn an_incident_is_told_once_also_over_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_waited_and_was_over_by_the_time_of_a_restart_is_not_told() {
+    let api = FakeApi::start().await;
+    let guard = json!({"name": "guard", "module": module("witness")});
+    let held = json!({"name": "witness", "module": module("witness"),
+        "settings": {"resolves": true, "names": "later"},
+        "policy": {"inhibited_by": [{"rule": "guard", "code": "SAW", "equal": "object", "for": "2s"}]}});
+    let site = site(&api).rules(vec![guard, held]);
+    let running = site.start();
+    site.wait_until_following(&WATCHES);
+    api.put(pod("one", "web"));
+    let waiting = "SELECT count(*) FROM incidents WHERE rule = 'witness' AND record LIKE '%held%'";
+    site.wait_for_rows(waiting, &["1"]);
+    running.stop();
+
+    // Its time is over, and so is the pod, before anyone looks.
+    api.delete("Pod", "a", "one");
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let running = site.start();
+    site.wait_for_rows(waiting, &["0"]);
+    api.put(pod("two", "web"));
+    site.wait_for_rows(waiting, &["1"]);
+    assert_eq!(site.rows("SELECT count(*) FROM refusals"), ["0"]);
+    site.wait_for(&["added Pod/two"]);
+    let summary = running.stop();
+    assert_eq!(summary.counts.held_back, 2);
+    // What was refused of it is kept now that it is told.
+    let refused = "SELECT v.rule, r.target FROM refusals r JOIN verdicts v ON v.n = r.verdict";
+    assert_eq!(site.rows(refused), ["witness later"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_is_one_digest_when_the_window_ends() {
     let api = FakeApi::start().await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

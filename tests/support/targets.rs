@@ -39,6 +39,7 @@ pub(crate) fn verdict(code: &str) -> Verdict {
         gap: false,
         delta: None,
         event: None,
+        refused: Vec::new(),
     }
 }
 

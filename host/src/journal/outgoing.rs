@@ -1,6 +1,6 @@
 //! Verdicts and their deliveries as rows: what is made with a group, and what comes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -9,8 +9,7 @@ use super::room::{Changes, Rooms};
 use super::rows::{json, run};
 use crate::config::Target;
 use crate::model::clock::ClockStep;
-use crate::model::{RuleTarget, Timestamp, Verdict};
-use crate::policy::Refusal;
+use crate::model::{Refused, RuleTarget, Timestamp, Verdict};
 use crate::targets::Delivery;
 
 /// Most refusals that are looked at together.
@@ -82,6 +81,7 @@ impl Outgoing<'_, '_> {
             return Ok(());
         }
         let number = self.to.last_insert_rowid();
+        self.refused(number, &verdict.refused)?;
         for name in &verdict.targets {
             let Some(target) = self.targets.get(name) else { continue };
             let delivery =
@@ -177,20 +177,17 @@ impl Outgoing<'_, '_> {
         Ok(())
     }
 
-    /// What was not granted is kept with its verdict.
-    pub(super) fn refusal(&mut self, refusal: &Refusal) -> Result<(), JournalError> {
-        run(
-            self.to,
-            "INSERT INTO refusals (verdict, target, time, reason) \
-             SELECT n, ?2, ?3, ?4 FROM verdicts WHERE id = ?1 AND NOT EXISTS \
-             (SELECT 1 FROM refusals r WHERE r.verdict = verdicts.n AND r.target = ?2)",
-            params![
-                refusal.verdict.as_str(),
-                refusal.name.as_ref().unwrap_or(&refusal.target),
-                self.now.as_millis(),
-                refusal.why
-            ],
-        )
+    /// What was not granted is kept with its verdict, each target once.
+    fn refused(&self, verdict: i64, refused: &[Refused]) -> Result<(), JournalError> {
+        let mut seen = BTreeSet::new();
+        for one in refused.iter().filter(|one| seen.insert(&one.target)) {
+            run(
+                self.to,
+                "INSERT INTO refusals (verdict, target, time, reason) VALUES (?1, ?2, ?3, ?4)",
+                params![verdict, one.target, self.now.as_millis(), one.why],
+            )?;
+        }
+        Ok(())
     }
 
     /// Makes deliveries of what was refused and is asked for again, where its target exists by now.

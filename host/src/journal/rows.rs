@@ -56,9 +56,6 @@ pub(super) fn write(out: &mut Outgoing<'_, '_>, group: &Group) -> Result<(), Jou
     for one in &group.step.verdicts {
         out.verdict(one)?;
     }
-    for one in &group.step.refusals {
-        out.refusal(one)?;
-    }
     trouble(to, &group.step)?;
     for one in &group.progress {
         progress(to, one)?;

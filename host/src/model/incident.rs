@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Severity, Timestamp, Verdict};
+use super::{Refused, Severity, Timestamp, Verdict};
 
 /// A row of what the policy remembers.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,8 +67,11 @@ pub struct Held {
     pub order: u64,
     /// It waits no longer than this.
     pub until: Timestamp,
-    /// The whole verdict.
+    /// The whole verdict …
     pub verdict: Box<Verdict>,
+    /// … and what its written form lacks: targets that were refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
 }
 
 impl PartialEq for Held {

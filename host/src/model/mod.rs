@@ -44,7 +44,7 @@ pub use subject::{
     Workload,
 };
 pub use timestamp::Timestamp;
-pub use verdict::{ObjectName, Verdict};
+pub use verdict::{ObjectName, Refused, Verdict};
 
 /// For counts that are not written where there is nothing to count.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]

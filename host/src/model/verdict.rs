@@ -45,6 +45,19 @@ pub struct Verdict {
     /// verdict over a restart, or made it.
     #[serde(skip)]
     pub event: Option<Arc<Event>>,
+    /// Targets that the rule named and that it does not go to. They are kept beside the verdict, and are
+    /// not part of its written form either.
+    #[serde(skip)]
+    pub refused: Vec<Refused>,
+}
+
+/// A target that a verdict does not go to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The name that the rule gave; where it gave none, the kind of target.
+    pub target: String,
+    /// Why, and how to mend it.
+    pub why: String,
 }
 
 impl Verdict {

@@ -253,7 +253,7 @@ impl Pipeline {
         let next_wake = self.next_wake().is_some_and(|due| due < time);
         let has_lapsed = !self.lapsed(time).is_empty();
         let is_round_over = time.millis_since(self.round_began) >= ROUND_MS;
-        let has_due = self.incidents.next_due().is_some_and(|due| due <= time);
+        let has_due = self.incidents.next_due().is_some_and(|due| due <= time) || self.lets_go();
         if is_round_over || next_wake || has_lapsed || has_due || self.has_news_for_behind(time) {
             self.flush();
         }

@@ -236,13 +236,21 @@ impl Pipeline {
         (behind.will_be_held != is_held).then_some(is_held)
     }
 
-    /// The clock moves: tells rules that are behind whether their timers are held from here on.
+    /// Whether a rule is not held any longer: what was seen before comes before what was due.
+    pub(super) fn lets_go(&self) -> bool {
+        let mut rules = self.rules.iter().enumerate();
+        rules
+            .any(|(number, rule)| rule.is_held && !is_held(&self.watching, &self.open_gaps, number))
+    }
+
+    /// The clock moves: tells rules that are behind, and the policy, whether timers are held from here on.
     pub(super) fn note_holds(&mut self) {
         for rule in 0..self.rules.len() {
             let is_held = is_held(&self.watching, &self.open_gaps, rule);
             if let Some(rule) = self.rules.get_mut(rule) {
                 rule.is_held = is_held;
             }
+            self.incidents.set_held(rule, is_held);
             if let Some(is_held) = self.is_held_anew(rule) {
                 self.park(rule, Entry::Held(is_held, self.now));
             }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::model::{Event, Id, Manifest, RuleTarget, RuleVerdict, Status, Subject, Verdict};
+use crate::model::{
+    Event, Id, Manifest, Refused, RuleTarget, RuleVerdict, Status, Subject, Verdict,
+};
 
 /// What one rule may do with its verdicts.
 #[derive(Debug, Clone)]
@@ -60,6 +62,14 @@ pub struct Refusal {
     pub why: String,
 }
 
+impl Refusal {
+    /// What is kept of it with its verdict.
+    fn kept(&self) -> Refused {
+        let target = self.name.as_ref().unwrap_or(&self.target).clone();
+        Refused { target, why: self.why.clone() }
+    }
+}
+
 /// What one event's verdicts become.
 #[derive(Debug, Default)]
 pub struct Decided {
@@ -95,9 +105,11 @@ impl RulePolicy {
                 ],
             );
             *number += 1;
-            let targets = self.resolve(id, &verdict, &mut decided.refusals);
+            let (targets, refusals) = self.resolve(id, &verdict);
+            let refused = refusals.iter().map(Refusal::kept).collect();
+            decided.refusals.extend(refusals);
             if let Some(verdict) = self.complete(id, manifest, event, verdict, targets) {
-                decided.verdicts.push(verdict);
+                decided.verdicts.push(Verdict { refused, ..verdict });
             }
         }
         decided
@@ -133,13 +145,15 @@ impl RulePolicy {
             gap: event.gap,
             delta: is_notice.then_some(event.delta),
             event: Some(event.clone()),
+            refused: Vec::new(),
         })
     }
 
-    /// Names of the targets, each once, in the order in which the rule named them.
-    fn resolve(&self, id: Id, said: &RuleVerdict, refusals: &mut Vec<Refusal>) -> Vec<String> {
+    /// Names of the targets, each once, in the order in which the rule named them; and what is refused.
+    fn resolve(&self, id: Id, said: &RuleVerdict) -> (Vec<String>, Vec<Refusal>) {
+        let mut refusals = Vec::new();
         if said.targets.is_empty() {
-            return self.routed.clone();
+            return (self.routed.clone(), refusals);
         }
         let mut names: Vec<String> = Vec::new();
         let mut refuse = |target: &str, name: Option<&String>, why: String| {
@@ -170,6 +184,6 @@ impl RulePolicy {
         }
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
-        names
+        (names, refusals)
     }
 }

@@ -27,11 +27,12 @@ impl Incidents {
         let Some(until) = until.filter(|until| *until > now) else {
             return self.pass(spot, verdict, now, out);
         };
-        if self.has_room(spot.rule, &verdict) {
+        if self.has_room(spot.rule, bytes(&verdict, &verdict.refused)) {
             let order = order.unwrap_or_else(|| self.waiting.next_order());
             // Whoever delivers it needs no event, which may be large.
-            let verdict = Box::new(Verdict { event: None, ..verdict });
-            self.hold(spot, Held { order, until, verdict }, now);
+            let mut verdict = Box::new(Verdict { event: None, ..verdict });
+            let refused = std::mem::take(&mut verdict.refused);
+            self.hold(spot, Held { order, until, verdict, refused }, now);
         } else {
             *self.tally.no_room.entry(verdict.rule.clone()).or_default() += 1;
             self.pass(spot, verdict, now, out);
@@ -50,13 +51,14 @@ impl Incidents {
         held.map(|entry| since.plus_millis(entry.at_most)).max()
     }
 
-    fn has_room(&self, rule: usize, verdict: &Verdict) -> bool {
+    fn has_room(&self, rule: usize, size: usize) -> bool {
         let (held, held_bytes) = self.waiting.size(rule);
-        held < self.bounds.held && held_bytes + bytes(verdict) <= self.bounds.held_bytes
+        held < self.bounds.held && held_bytes + size <= self.bounds.held_bytes
     }
 
     fn hold(&mut self, spot: &Arc<Spot>, held: Held, now: Timestamp) {
-        self.waiting.add(held.order, spot.clone(), held.until, bytes(&held.verdict));
+        let size = bytes(&held.verdict, &held.refused);
+        self.waiting.add(held.order, spot.clone(), held.until, size);
         if let Some(incident) = self.open.change(spot) {
             incident.inhibited_since.get_or_insert(now);
             incident.held = Some(held);
@@ -65,8 +67,9 @@ impl Incidents {
 
     pub(super) fn take_held(&mut self, spot: &Arc<Spot>) -> Option<Held> {
         self.open.get(spot)?.held.as_ref()?;
-        let held = self.open.change(spot)?.held.take()?;
+        let mut held = self.open.change(spot)?.held.take()?;
         self.waiting.remove(held.order);
+        held.verdict.refused = std::mem::take(&mut held.refused);
         Some(held)
     }
 
@@ -75,6 +78,7 @@ impl Incidents {
         let Some(spot) = self.waiting.spot(order) else { return };
         match self.inhibited_until(&spot, now) {
             Some(until) if until > now => self.wait_until(&spot, order, until),
+            _ if self.is_held(spot.rule) => self.wait_until(&spot, order, now),
             found => {
                 let Some(held) = self.take_held(&spot) else { return };
                 let incident = self.open.touch(&spot, now);

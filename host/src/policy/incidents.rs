@@ -48,6 +48,8 @@ pub struct Incidents {
     pub(super) windows_changed: Option<Vec<usize>>,
     pub(super) bounds: Bounds,
     pub(super) tally: Tally,
+    /// Rules by place of which something that feeds them is not in sync.
+    held: Vec<bool>,
     /// The latest time that it was told.
     pub(super) now: Timestamp,
     /// No rule has a policy: nothing will ever be due.
@@ -81,6 +83,7 @@ impl Incidents {
             windows_changed: None,
             bounds: BOUNDS,
             tally: Tally::default(),
+            held: vec![false; policies.len()],
             now: Timestamp::from_millis(i64::MIN),
             is_idle: policies.iter().all(|(_, policy)| policy.is_empty()),
         }
@@ -89,6 +92,18 @@ impl Incidents {
     /// Time goes on from there.
     pub fn not_before(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
+    }
+
+    /// While something that feeds a rule is not in sync, that an incident of it is over may be known to the
+    /// cluster and not yet to the rule: what waits of it is not let go, and nothing of it is forgotten.
+    pub fn set_held(&mut self, rule: usize, is_held: bool) {
+        if let Some(held) = self.held.get_mut(rule) {
+            *held = is_held;
+        }
+    }
+
+    pub(super) fn is_held(&self, rule: usize) -> bool {
+        self.held.get(rule).copied().unwrap_or(false)
     }
 
     /// Decides on the next verdict. What is due by its time comes first.
@@ -147,16 +162,21 @@ impl Incidents {
     fn first_due(&self) -> Option<(Timestamp, Due)> {
         let rules = self.rules.iter().enumerate();
         let window = rules.filter_map(|(place, rule)| Some((rule.window_end()?, place))).min();
-        let oldest = (0..self.rules.len()).filter_map(|rule| self.open.oldest(rule)).min();
-        let held = self.waiting.first_end().map(|(time, order)| (time, Due::Held(order)));
+        let in_sync = (0..self.rules.len()).filter(|rule| !self.is_held(*rule));
+        let oldest = in_sync.filter_map(|rule| self.open.oldest(rule)).min();
+        let held = self.waiting.first_end(|rule| !self.is_held(rule));
+        let held = held.map(|(time, order)| (time, Due::Held(order)));
         let window = window.map(|(time, rule)| (time, Due::Window(rule)));
         let age = oldest.map(|(time, spot)| (*time, Due::Age(spot.clone())));
         window.into_iter().chain(held).chain(age).min()
     }
 
     fn fire_due(&mut self, time: Timestamp, out: &mut Passed) {
+        let before = self.now;
         self.now = self.now.max(time);
         while let Some((at, due)) = self.first_due().filter(|(at, _)| *at <= time) {
+            // What was held was due long ago, and happens now.
+            let at = at.max(before);
             match due {
                 Due::Window(rule) => self.close_window(rule, at, out),
                 Due::Held(order) => self.look_again(order, at, out),

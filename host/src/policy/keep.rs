@@ -81,7 +81,8 @@ impl Incidents {
             if self.waiting.spot(held.order).is_some() {
                 held.order = self.waiting.next_order();
             }
-            self.waiting.add(held.order, spot.clone(), held.until, bytes(&held.verdict));
+            let size = bytes(&held.verdict, &held.refused);
+            self.waiting.add(held.order, spot.clone(), held.until, size);
         }
         if let Some(number) = self.inhibitor(&spot) {
             self.inhibitors.open(number, &spot.key, &incident.place);
@@ -98,7 +99,8 @@ impl Incidents {
             let Some(touched) = self.open.get(&spot).map(|incident| incident.touched) else {
                 continue;
             };
-            if self.inhibited_until(&spot, touched).is_none() {
+            let is_due = self.waiting.end(order).is_some_and(|until| until <= self.now);
+            if !is_due && self.inhibited_until(&spot, touched).is_none() {
                 self.waiting.move_end(order, touched);
             }
         }

@@ -90,6 +90,7 @@ pub(super) fn close(rule: &mut Rule, until: Timestamp) -> Option<Verdict> {
         gap: false,
         delta: None,
         event: None,
+        refused: Vec::new(),
     })
 }
 

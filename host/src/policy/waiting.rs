@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::open::Spot;
-use crate::model::{Timestamp, Verdict};
+use crate::model::{Refused, Timestamp, Verdict};
 
 /// Which incidents have a verdict that waits; the verdict is with the incident.
 #[derive(Debug, Default)]
@@ -45,8 +45,15 @@ impl Waiting {
         }
     }
 
-    pub(super) fn first_end(&self) -> Option<(Timestamp, u64)> {
-        self.by_end.first().copied()
+    /// The first that waits no longer, of rules for which that counts.
+    pub(super) fn first_end(&self, counts: impl Fn(usize) -> bool) -> Option<(Timestamp, u64)> {
+        let rule = |order: &u64| self.by_order.get(order).map(|(spot, ..)| spot.rule);
+        let mut ends = self.by_end.iter();
+        ends.find(|(_, order)| rule(order).is_some_and(&counts)).copied()
+    }
+
+    pub(super) fn end(&self, order: u64) -> Option<Timestamp> {
+        self.by_order.get(&order).map(|(_, until, _)| *until)
     }
 
     pub(super) fn spot(&self, order: u64) -> Option<Arc<Spot>> {
@@ -65,7 +72,8 @@ impl Waiting {
     }
 }
 
-/// What a verdict that waits takes up.
-pub(super) fn bytes(verdict: &Verdict) -> usize {
-    verdict.payload.get().len() + verdict.title.len() + verdict.key.len()
+/// What a verdict that waits takes up, with what was refused of it.
+pub(super) fn bytes(verdict: &Verdict, refused: &[Refused]) -> usize {
+    let refused = refused.iter().map(|one| one.target.len() + one.why.len()).sum::<usize>();
+    verdict.payload.get().len() + verdict.title.len() + verdict.key.len() + refused
 }

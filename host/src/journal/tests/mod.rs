@@ -111,6 +111,7 @@ fn verdict(number: u64) -> Verdict {
         gap: false,
         delta: None,
         event: Some(Arc::new(event)),
+        refused: Vec::new(),
     }
 }
 

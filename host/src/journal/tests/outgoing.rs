@@ -6,8 +6,7 @@ use super::{group, outbox, settings, start, start_with, targets, verdict};
 use crate::config::{self, Target, WhenFull};
 use crate::journal::{Handle, JournalError, Settled, SettledAs};
 use crate::model::clock::Stopwatch;
-use crate::model::{Id, Timestamp, Verdict};
-use crate::policy::Refusal;
+use crate::model::{Id, Refused, Timestamp, Verdict};
 
 fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
@@ -159,19 +158,14 @@ fn where_only_the_newest_matters_it_takes_the_place_of_those_that_wait() {
 #[test]
 fn what_was_refused_is_kept_and_made_when_it_is_asked_for_and_its_target_exists() {
     let folder = tempfile::tempdir().unwrap();
-    let refusal = |target: &str| Refusal {
-        verdict: verdict(1).id,
-        rule: "rule".into(),
-        code: "CODE".to_owned(),
-        target: "named".to_owned(),
-        name: Some(target.to_owned()),
+    let refusal = |target: &str| Refused {
+        target: target.to_owned(),
         why: "there is no such target".to_owned(),
     };
-    let quiet = Verdict { targets: Vec::new(), ..verdict(1) };
-    let mut refused = group(vec![], vec![quiet], vec![]);
-    refused.step.refusals = vec![refusal("later"), refusal("never")];
+    let refused = vec![refusal("later"), refusal("never"), refusal("later")];
+    let quiet = Verdict { targets: Vec::new(), refused, ..verdict(1) };
     let handle = start(folder.path());
-    handle.commit_and_wait(refused).unwrap();
+    handle.commit_and_wait(group(vec![], vec![quiet], vec![])).unwrap();
     handle.close().unwrap();
     assert!(states(folder.path()).is_empty());
 

@@ -1,5 +1,6 @@
 //! `inhibited_by`.
 
+use super::plan::{Table, incidents};
 use super::*;
 
 fn nodes() -> Vec<Inhibitor> {
@@ -168,4 +169,56 @@ fn what_was_replaced_by_no_news_waits_no_longer() {
     fires(&mut play, 40, Severity::Critical, "worse again", &[]);
     play.passes_until(99, &[]);
     play.passes_until(100, &["worse again"]);
+}
+
+#[test]
+fn while_a_rule_is_not_in_sync_nothing_of_it_is_let_go() {
+    let mut entry = nodes();
+    entry[0].at_most = seconds(60);
+    let settings = Policy { inhibited_by: entry, forget: seconds(500), ..Policy::default() };
+    let mut play = play(settings);
+    play.node(0, "n1", Status::Firing, "down", &["down"]);
+    play.fires(10, "web/R14 a", "a", &[]);
+    play.fires(11, "web/R14 b", "b", &[]);
+    let elsewhere = verdict("c", "web/R14 c", Status::Firing, second(12));
+    play.say(about(elsewhere, "Pod/c on n2"), "c", &["c"]);
+    play.incidents.set_held(1, true);
+    // Neither by its time, nor with what held it, nor by its age.
+    play.passes_until(100, &[]);
+    play.node(110, "n1", Status::Resolved, "up", &["up"]);
+    play.passes_until(1000, &[]);
+    assert_eq!((play.waiting(), play.open()), (2, 3));
+    play.ends(1001, "web/R14 a", "over", &["-a inhibited", "-over inhibited"]);
+    play.ends(1002, "web/R14 c", "c over", &["c over"]);
+    play.incidents.set_held(1, false);
+    play.passes_until(1003, &["b"]);
+    assert_eq!(play.open(), 1);
+    // It was told at the last time before, and is forgotten so long after.
+    play.passes_until(1501, &[]);
+    assert_eq!(play.open(), 1);
+    play.passes_until(1502, &[]);
+    assert_eq!(play.open(), 0);
+}
+
+#[test]
+fn what_was_refused_of_a_verdict_that_waits_comes_with_it_also_after_a_restart() {
+    let refused = vec![Refused { target: "bus".to_owned(), why: "no such target".to_owned() }];
+    for is_restarted in [false, true] {
+        let mut play = play(inhibited_by(nodes()));
+        play.node(0, "n1", Status::Firing, "down", &["down"]);
+        let one = verdict("a", "web/R14 a", Status::Firing, second(1));
+        play.say(Verdict { refused: refused.clone(), ..one }, "a", &[]);
+        if is_restarted {
+            let mut table = Table::default();
+            table.write(play.incidents.take_changes());
+            let policies =
+                [("nodes".into(), Policy::default()), ("web".into(), inhibited_by(nodes()))];
+            play.incidents = incidents(&policies);
+            play.incidents.restore(table.read());
+        }
+        let up = verdict("up", "nodes/NotReady n1", Status::Resolved, second(2));
+        let passed = play.incidents.decide(about(up, "Node/n1"));
+        let told: Vec<_> = passed.verdicts.iter().map(|one| (&*one.title, &one.refused)).collect();
+        assert_eq!(told, [("up", &Vec::new()), ("a", &refused)]);
+    }
 }

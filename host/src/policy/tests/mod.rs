@@ -18,8 +18,8 @@ use serde_json::value::RawValue;
 use super::{Incidents, Passed, Reason};
 use crate::config::{Equal, Inhibitor, Policy, Throttle};
 use crate::model::{
-    Change, Event, Id, Identity, Meta, Object, Origin, Pod, Severity, Status, Subject, Timestamp,
-    Verdict,
+    Change, Event, Id, Identity, Meta, Object, Origin, Pod, Refused, Severity, Status, Subject,
+    Timestamp, Verdict,
 };
 
 fn second(seconds: i64) -> Timestamp {
@@ -82,6 +82,7 @@ fn verdict(title: &str, about: &str, status: Status, at: Timestamp) -> Verdict {
         gap: false,
         delta: None,
         event: Some(Arc::new(event)),
+        refused: Vec::new(),
     }
 }
 

@@ -26,15 +26,26 @@ proptest! {
         policies in any_policies(),
         play in any_play(),
         cuts in proptest::collection::vec(proptest::bool::weighted(0.2), 120),
+        holds in proptest::collection::vec(proptest::option::weighted(0.2, (0usize..3, any::<bool>())), 120),
     ) {
         let mut through = incidents(&policies);
         let mut cut = incidents(&policies);
         let (mut table, mut cut_table) = (Table::default(), Table::default());
-        for (one, is_cut) in verdicts(&play).into_iter().zip(cuts) {
+        let mut held = [false; 3];
+        for ((one, is_cut), hold) in verdicts(&play).into_iter().zip(cuts).zip(holds) {
+            if let Some((rule, is_held)) = hold {
+                held[rule] = is_held;
+            }
             if is_cut {
-                cut = restored(&policies, cut_table.read());
+                cut = incidents(&policies);
+                cut.not_before(through.now);
+                cut.restore(cut_table.read());
                 // With the same settings there is nothing to mend.
                 prop_assert!(cut.take_changes().is_empty());
+            }
+            for (rule, is_held) in held.into_iter().enumerate() {
+                through.set_held(rule, is_held);
+                cut.set_held(rule, is_held);
             }
             prop_assert_eq!(through.next_due(), cut.next_due());
             let passed = through.decide(one.clone());
@@ -43,6 +54,10 @@ proptest! {
             cut_table.write(cut.take_changes());
             prop_assert_eq!(&table, &cut_table);
             prop_assert!(through.sizes().eq(cut.sizes()));
+        }
+        for rule in 0..3 {
+            through.set_held(rule, false);
+            cut.set_held(rule, false);
         }
         let end = second(1_000_000_000);
         prop_assert_eq!(text(&through.advance_to(end)), text(&cut.advance_to(end)));

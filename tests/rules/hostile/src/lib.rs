@@ -177,9 +177,11 @@ fn remember(cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String>
         }
         return Ok(());
     }
+    // Several may be due at one moment.
+    let soon = (event.time + 1999).div_euclid(1000) * 1000;
     match version % 5 {
-        0 => out.wake("a", event.time + 1000 + version % 7 * 500),
-        1 => out.wake("b", event.time + 1000),
+        0 => out.wake("a", soon + version % 7 * 500),
+        1 => out.wake("b", soon),
         2 => out.cancel("a"),
         3 => out.wake("long", event.time + 900_000),
         _ => cx.state().put_for("brief", "x", 2),

@@ -17,6 +17,10 @@ pub struct Settings {
     pub wake_after_ms: i64,
     /// Only makes one configuration differ from another.
     pub label: String,
+    /// Whether what was seen of an object is resolved with its end.
+    pub resolves: bool,
+    /// A target that is named besides the routed ones; empty: none.
+    pub names: String,
 }
 
 /// One thing that was seen.
@@ -67,7 +71,14 @@ impl Rule for Witness {
             size: event.fields.first().map_or(String::new(), |size| format!("{size:?}")),
         };
         let code = if event.change == Change::Wake { "WOKE" } else { "SAW" };
-        out.say(Verdict::firing(code, object.uid.as_str()).payload(&sight)?);
+        let is_over = self.settings.resolves && event.change == Change::Deleted;
+        let verdict = if is_over { Verdict::resolved } else { Verdict::firing };
+        let mut verdict = verdict(code, object.uid.as_str()).payload(&sight)?;
+        if !self.settings.names.is_empty() {
+            let named = Target::Named(self.settings.names.clone());
+            verdict = verdict.to(Target::Routed).to(named);
+        }
+        out.say(verdict);
         let is_new = matches!(event.change, Change::Added | Change::Snapshot);
         if is_new && self.settings.wake_after_ms > 0 {
             out.wake("later", event.time + self.settings.wake_after_ms);
