@@ -1,6 +1,6 @@
 //! Whether and when a rule falls behind changes nothing of what it says, keeps and asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use klaxon::config::Rule;
 use klaxon::engine::Options;
 use klaxon::journal::{Group, Handle, Journal};
-use klaxon::model::{KeptState, Origin, Seen, Slot, Timestamp};
+use klaxon::model::{Change, Id, KeptState, Origin, Seen, Slot, Timestamp, WhenFull};
 use klaxon::pipeline::{Kept, MemoryState, Pipeline, Step, assemble_with};
 use klaxon::policy::Targets;
 use klaxon::route::Coverage;
@@ -124,15 +124,23 @@ fn inputs(history: &[Happens]) -> Vec<(i64, Input)> {
     calls
 }
 
-fn rules() -> Vec<Rule> {
-    RULES.iter().map(|name| rule(name, "hostile", json!({"behaviour": "remember"}))).collect()
+/// With room for so many bytes, after which events are skipped; none: as it is by default.
+fn rules(room: Option<usize>) -> Vec<Rule> {
+    let rules = RULES.iter().map(|name| {
+        let mut rule = rule(name, "hostile", json!({"behaviour": "remember"}));
+        if let Some(room) = room {
+            (rule.limits.parked, rule.limits.when_parked_full) = (room, WhenFull::Skip);
+        }
+        rule
+    });
+    rules.collect()
 }
 
-fn start(state: &Arc<MemoryState>) -> Pipeline {
+fn start(state: &Arc<MemoryState>, room: Option<usize>) -> Pipeline {
     let origin = Origin { cluster: "test".to_owned(), source: "test".to_owned() };
     let number = |n: usize| NonZeroUsize::new(n).unwrap();
     let options = Options { workers: number(2), batch: number(3), ..options() };
-    assemble_with(&rules(), Targets::Any, origin, options, state.clone()).unwrap()
+    assemble_with(&rules(room), Targets::Any, origin, options, state.clone()).unwrap()
 }
 
 /// The pipeline, in memory or with a journal.
@@ -142,14 +150,19 @@ struct Run {
     journal: Option<(tempfile::TempDir, Handle)>,
     came: Step,
     is_live: bool,
+    room: Option<usize>,
 }
 
 impl Run {
     fn new(with_journal: bool) -> Self {
+        Self::with_room(with_journal, None)
+    }
+
+    fn with_room(with_journal: bool, room: Option<usize>) -> Self {
         let state = Arc::new(MemoryState::default());
-        let pipeline = start(&state);
-        let mut run =
-            Self { pipeline, state, journal: None, came: Step::default(), is_live: false };
+        let pipeline = start(&state, room);
+        let (came, is_live) = (Step::default(), false);
+        let mut run = Self { pipeline, state, journal: None, came, is_live, room };
         if with_journal {
             run.join(tempfile::tempdir().unwrap());
         }
@@ -158,10 +171,13 @@ impl Run {
 
     /// Never patient: every rule is behind all the time, on threads.
     fn live() -> Self {
-        let mut run = Self::new(true);
-        run.pipeline.serve(Duration::ZERO, Arc::new(|| {}));
-        run.is_live = true;
-        run
+        Self::new(true).on_threads()
+    }
+
+    fn on_threads(mut self) -> Self {
+        self.pipeline.serve(Duration::ZERO, Arc::new(|| {}));
+        self.is_live = true;
+        self
     }
 
     fn join(&mut self, folder: tempfile::TempDir) {
@@ -204,7 +220,10 @@ impl Run {
         let Some((folder, handle)) = self.journal.take() else { return };
         handle.close().unwrap();
         self.state = Arc::new(MemoryState::default());
-        self.pipeline = start(&self.state);
+        self.pipeline = start(&self.state, self.room);
+        if self.is_live {
+            self.pipeline.serve(Duration::ZERO, Arc::new(|| {}));
+        }
         self.join(folder);
     }
 
@@ -242,6 +261,22 @@ impl Run {
 
     /// What each rule said, what it kept, and what else there is to tell.
     fn end(mut self, last: i64) -> BTreeMap<String, Vec<String>> {
+        self.drain(last);
+        let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for verdict in &self.came.verdicts {
+            said.entry(verdict.rule.to_string()).or_default().push(verdict.to_line().unwrap());
+        }
+        let mut left: Vec<String> =
+            self.state.entries().iter().map(|entry| format!("{entry:?}")).collect();
+        let failures = self.came.failures.iter();
+        left.extend(failures.map(|one| format!("{} {}", one.event, one.failure.message)));
+        left.push(format!("{} timers", self.pipeline.counts().pending_wakes));
+        said.insert("left over".to_owned(), left);
+        said
+    }
+
+    /// Lets all rules go on until there is nothing more to come.
+    fn drain(&mut self, last: i64) {
         for rule in 0..RULES.len() {
             self.pipeline.let_go_on(rule, None);
         }
@@ -264,19 +299,36 @@ impl Run {
             self.pipeline.finish(Some(end));
         }
         self.commit();
-        let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for verdict in &self.came.verdicts {
-            said.entry(verdict.rule.to_string()).or_default().push(verdict.to_line().unwrap());
+    }
+
+    /// Events of the cluster, timers aside, that each rule answered, and that it was not asked about: each
+    /// is one or the other, and once.
+    fn answered_and_skipped(&self) -> (Asked, Asked) {
+        let (mut answered, mut skipped) = (BTreeSet::new(), BTreeSet::new());
+        for verdict in self.came.verdicts.iter().filter(|one| one.key != "told") {
+            let event = verdict.event.as_ref().unwrap();
+            if event.change != Change::Wake {
+                assert!(answered.insert((verdict.rule.to_string(), event.id)));
+            }
         }
-        let mut left: Vec<String> =
-            self.state.entries().iter().map(|entry| format!("{entry:?}")).collect();
-        let failures = self.came.failures.iter();
-        left.extend(failures.map(|one| format!("{} {}", one.event, one.failure.message)));
-        left.push(format!("{} timers", self.pipeline.counts().pending_wakes));
-        said.insert("left over".to_owned(), left);
-        said
+        for one in &self.came.failures {
+            assert!(one.failure.message.contains("no room to park"), "{}", one.failure.message);
+            if one.change != "wake" {
+                assert!(skipped.insert((one.rule.to_string(), one.event)));
+            }
+        }
+        assert!(answered.is_disjoint(&skipped));
+        (answered, skipped)
     }
 }
+
+/// Rules and events.
+type Asked = BTreeSet<(String, Id)>;
+
+/// Room for a few events.
+const ROOM: usize = 2000;
+/// More than one event takes up.
+const ONE_EVENT: usize = 1000;
 
 /// Where two runs differ first, if they do.
 fn first_difference(
@@ -353,12 +405,139 @@ proptest! {
         }
         prop_assert_eq!(first_difference(&expected, &live.end(last)), None, "on threads");
     }
+
+    #[test]
+    fn without_room_each_event_is_answered_or_skipped_and_what_waits_is_bounded(
+        history in proptest::collection::vec(happens(), 1..80),
+        orders in proptest::collection::vec((any::<prop::sample::Index>(), schedule()), 1..20),
+        on_threads in any::<bool>(),
+    ) {
+        let calls = inputs(&history);
+        prop_assume!(!calls.is_empty());
+        let last = calls.last().unwrap().0;
+        let mut in_step = Run::new(false);
+        calls.iter().for_each(|(at, input)| in_step.feed(*at, input));
+        in_step.drain(last);
+        let (all, _) = in_step.answered_and_skipped();
+
+        let mut run = Run::with_room(true, Some(ROOM));
+        if on_threads {
+            run = run.on_threads();
+        }
+        let mut in_gap = false;
+        for (place, (at, input)) in calls.iter().enumerate() {
+            in_gap = matches!(input, Input::Gap) || in_gap && !matches!(input, Input::GapEnd);
+            run.feed(*at, input);
+            for (_, order) in orders.iter().filter(|(at, _)| at.index(calls.len()) == place) {
+                // On a thread it is asked anyway.
+                if !(on_threads && matches!(order, Schedule::Ask(..))) {
+                    run.obey(order, !in_gap);
+                }
+            }
+            run.pipeline.flush();
+            // Intake would wait for what it is being asked about.
+            while on_threads && run.pipeline.is_full() {
+                run.pump();
+                std::thread::yield_now();
+            }
+            for parked in run.pipeline.parked() {
+                // What it is being asked about comes on top.
+                let most = (ROOM + ONE_EVENT) * (1 + usize::from(on_threads));
+                prop_assert!(parked.bytes < most, "{} bytes", parked.bytes);
+            }
+        }
+        run.drain(last);
+        let (answered, skipped) = run.answered_and_skipped();
+        prop_assert_eq!(answered.union(&skipped).cloned().collect::<Asked>(), all);
+        prop_assert_eq!(run.pipeline.counts().pending_wakes, 0);
+        let (folder, handle) = run.journal.take().unwrap();
+        handle.close().unwrap();
+        let journal = rusqlite::Connection::open(folder.path().join("klaxon.db")).unwrap();
+        let left = |table: &str| -> i64 {
+            let count = format!("SELECT count(*) FROM {table}");
+            journal.query_row(&count, [], |row| row.get(0)).unwrap()
+        };
+        prop_assert_eq!((left("parked"), left("wakes")), (0, 0));
+    }
+}
+
+#[test]
+fn what_comes_and_goes_unseen_by_a_rule_takes_no_more_room_than_there_is() {
+    let mut run = Run::with_room(true, Some(ROOM));
+    run.pipeline.hold_back(0);
+    let history: Vec<Happens> = (0..4000)
+        .map(|at| if at % 2 == 0 { Happens::Put(0) } else { Happens::Delete(0) })
+        .collect();
+    let calls = inputs(&history);
+    for (at, input) in &calls {
+        run.feed(*at, input);
+        let parked = run.pipeline.parked();
+        assert!(parked[0].bytes < ROOM + ONE_EVENT, "{} bytes", parked[0].bytes);
+    }
+    run.commit();
+    let (_, skipped) = run.answered_and_skipped();
+    assert!(skipped.len() > calls.len() / 2);
+    run.restart();
+    run.drain(calls.last().unwrap().0);
+    // What is left is the newest, and no state outlives its object.
+    let told = run.came.verdicts.iter().rfind(|one| &*one.rule == "left").unwrap();
+    assert_eq!(told.event.as_ref().unwrap().object.meta.resource_version.to_string(), "4010");
+    assert_eq!(run.state.entries(), []);
+}
+
+#[test]
+fn a_timer_that_was_due_before_its_object_went_is_skipped_with_it_and_not_in_silence() {
+    // Before its end the pod's timer was due, or was not.
+    for (wait, skipped) in [(5000, 1), (0, 0)] {
+        let mut history = vec![Happens::Wait(0); 4];
+        history.extend([Happens::Put(0), Happens::Wait(wait), Happens::Delete(0)]);
+        history.extend((0..20).map(|_| Happens::Put(1)));
+        let calls = inputs(&history);
+        let mut run = Run::with_room(true, Some(ROOM));
+        run.feed(calls[0].0, &calls[0].1);
+        run.pipeline.flush();
+        assert_eq!(run.pipeline.counts().pending_wakes, 2, "one of each rule");
+        run.pipeline.hold_back(0);
+        calls[1..].iter().for_each(|(at, input)| run.feed(*at, input));
+        run.commit();
+        let wakes = run.came.failures.iter().filter(|one| one.change == "wake");
+        assert_eq!(wakes.count(), skipped, "after {wait} ms");
+        assert!(run.came.failures.iter().any(|one| one.change == "deleted"));
+    }
+}
+
+#[test]
+fn a_timer_that_fired_and_is_set_anew_before_its_answer_outlasts_a_restart() {
+    // The pod's timers a and b are due at one moment, and the answer to a sets b anew.
+    let mut history = vec![Happens::Wait(0); 24];
+    history.extend([Happens::Put(0), Happens::Put(0), Happens::Wait(5000), Happens::Put(1)]);
+    let calls = inputs(&history);
+    let last = calls.last().unwrap().0;
+    let mut in_step = Run::new(false);
+    calls.iter().for_each(|(at, input)| in_step.feed(*at, input));
+    let expected = in_step.end(last);
+    let woken = |timer: &str| expected["left"].iter().filter(|line| line.contains(timer)).count();
+    assert_eq!((woken("Wake a pod-0"), woken("Wake b pod-0")), (1, 2), "{expected:#?}");
+
+    for asked in 1..4 {
+        let mut run = Run::new(true);
+        for (at, input) in &calls[..2] {
+            run.feed(*at, input);
+        }
+        run.pipeline.hold_back(0);
+        run.feed(calls[2].0, &calls[2].1);
+        run.pipeline.let_go_on(0, Some(asked));
+        run.restart();
+        // What was not answered is still there after another.
+        run.restart();
+        assert_eq!(first_difference(&expected, &run.end(last)), None, "{asked} asked");
+    }
 }
 
 #[test]
 fn each_state_version_of_a_rule_finds_its_own() {
     let state = Arc::new(MemoryState::default());
-    let mut pipeline = start(&state);
+    let mut pipeline = start(&state, None);
     let slot = Slot { rule: "left".into(), partition: "a".into() };
     let entry = |version: u32, value: &str| KeptState {
         slot: slot.clone(),

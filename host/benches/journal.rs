@@ -189,5 +189,6 @@ fn verdict(number: usize) -> Verdict {
         gap: false,
         delta: None,
         event: Some(Arc::new(event)),
+        refused: Vec::new(),
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Behind {
     existence: HashMap<Arc<str>, VecDeque<bool>>,
     bytes: usize,
     events: usize,
+    /// Of the first events, how many it is being asked about, and the bytes up to the last of them.
+    asked: (usize, usize),
     /// It is not to go on by itself.
     pub(super) stays: bool,
     /// Its own thread, where it has one.
@@ -54,6 +56,7 @@ impl Behind {
             existence: HashMap::new(),
             bytes: 0,
             events: 0,
+            asked: (0, 0),
             stays: false,
             apart: None,
         }
@@ -61,7 +64,6 @@ impl Behind {
 
     pub(super) fn push(&mut self, waiting: Waiting) {
         match &waiting.entry {
-            Entry::Ask(event) => *self.about.entry(unique(&event.object)).or_default() += 1,
             Entry::Came(partition, _) => {
                 self.existence.entry(partition.clone()).or_default().push_back(true);
             }
@@ -69,52 +71,106 @@ impl Behind {
                 self.existence.entry(partition.clone()).or_default().push_back(false);
             }
             Entry::Held(is_held, _) => self.will_be_held = *is_held,
-            Entry::Known { .. } | Entry::Unfollowed(..) => {}
+            Entry::Ask(_) | Entry::Known { .. } | Entry::Unfollowed(..) => {}
         }
-        self.count(&waiting);
-        self.queue.push_back(waiting);
+        self.insert(self.queue.len(), waiting);
     }
 
-    fn count(&mut self, waiting: &Waiting) {
+    /// A timer that fired comes after others that have, and before all else.
+    pub(super) fn push_fired(&mut self, waiting: Waiting) {
+        let place = self.queue.iter().take_while(|one| one.entry.is_wake()).count();
+        self.insert(place, waiting);
+    }
+
+    /// Puts an event, or the form of an object, in a place.
+    pub(super) fn insert(&mut self, place: usize, waiting: Waiting) {
         self.bytes += waiting.bytes;
-        self.events += usize::from(matches!(waiting.entry, Entry::Ask(_)));
-    }
-
-    /// Timers fired: they come before all that waits.
-    pub(super) fn push_wakes(&mut self, events: Vec<Arc<Event>>) {
-        for event in events.into_iter().rev() {
+        if let Entry::Ask(event) = &waiting.entry {
+            self.events += 1;
             *self.about.entry(unique(&event.object)).or_default() += 1;
-            let waiting = Waiting { row: None, bytes: 0, entry: Entry::Ask(event) };
-            self.count(&waiting);
-            self.queue.push_front(waiting);
         }
+        self.queue.insert(place, waiting);
     }
 
     pub(super) fn pop(&mut self) -> Option<Waiting> {
-        let waiting = self.queue.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(waiting.bytes);
-        match &waiting.entry {
-            Entry::Ask(event) => {
-                self.events = self.events.saturating_sub(1);
-                let uid = unique(&event.object);
-                if let Some(count) = self.about.get_mut(&uid) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.about.remove(&uid);
-                    }
-                }
+        let waiting = self.take(0)?;
+        if let Entry::Came(partition, _) | Entry::Went(partition, _) = &waiting.entry
+            && let Some(later) = self.existence.get_mut(partition)
+        {
+            later.pop_front();
+            if later.is_empty() {
+                self.existence.remove(partition);
             }
-            Entry::Came(partition, _) | Entry::Went(partition, _) => {
-                if let Some(later) = self.existence.get_mut(partition) {
-                    later.pop_front();
-                    if later.is_empty() {
-                        self.existence.remove(partition);
-                    }
-                }
-            }
-            Entry::Known { .. } | Entry::Unfollowed(..) | Entry::Held(..) => {}
         }
         Some(waiting)
+    }
+
+    /// Takes an event, or the form of an object, out of a place; returns its row.
+    pub(super) fn remove(&mut self, place: usize) -> Option<Option<i64>> {
+        self.take(place).map(|waiting| waiting.row)
+    }
+
+    fn take(&mut self, place: usize) -> Option<Waiting> {
+        let waiting = self.queue.remove(place)?;
+        self.bytes = self.bytes.saturating_sub(waiting.bytes);
+        if let Entry::Ask(event) = &waiting.entry {
+            self.events = self.events.saturating_sub(1);
+            let uid = unique(&event.object);
+            if let Some(count) = self.about.get_mut(&uid) {
+                *count -= 1;
+                if *count == 0 {
+                    self.about.remove(&uid);
+                }
+            }
+        }
+        Some(waiting)
+    }
+
+    pub(super) fn get(&self, place: usize) -> Option<&Entry> {
+        self.queue.get(place).map(|waiting| &waiting.entry)
+    }
+
+    /// It is being asked about so many of the first events; 0: it has answered.
+    pub(super) fn set_asked(&mut self, events: usize) {
+        let end = self.place_after(events).unwrap_or(0);
+        let bytes = self.queue.iter().take(end).map(|waiting| waiting.bytes).sum();
+        self.asked = (events, bytes);
+    }
+
+    /// The place after so many events.
+    fn place_after(&self, events: usize) -> Option<usize> {
+        let mut places =
+            self.queue.iter().enumerate().filter(|(_, one)| matches!(one.entry, Entry::Ask(_)));
+        places.nth(events.checked_sub(1)?).map(|(place, _)| place + 1)
+    }
+
+    pub(super) fn asked(&self) -> usize {
+        self.asked.0
+    }
+
+    pub(super) fn asked_bytes(&self) -> usize {
+        self.asked.1
+    }
+
+    /// The first event after those that it is being asked about, timers aside.
+    pub(super) fn first_not_asked(&self) -> Option<usize> {
+        let first = self.place_after(self.asked.0).unwrap_or(0);
+        let mut rest = self.queue.iter().enumerate().skip(first);
+        let found =
+            rest.find(|(_, one)| matches!(one.entry, Entry::Ask(_)) && !one.entry.is_wake());
+        found.map(|(place, _)| place)
+    }
+
+    /// Timers that have fired, up to the one of this partition and key, if that is one of them.
+    pub(super) fn fired_up_to(&self, partition: &str, key: &str) -> usize {
+        let fired = self.queue.iter().map(|waiting| &waiting.entry).take_while(|one| one.is_wake());
+        let places = fired.enumerate().filter(|(_, one)| one.is_timer(partition, key));
+        places.last().map_or(0, |(place, _)| place + 1)
+    }
+
+    /// The entry of a place, where the journal does not have it as a row.
+    pub(super) fn without_row(&self, place: usize) -> Option<&Entry> {
+        self.queue.get(place).filter(|waiting| waiting.row.is_none()).map(|one| &one.entry)
     }
 
     pub(super) fn front(&self) -> Option<&Entry> {

@@ -43,11 +43,13 @@ impl Pipeline {
             let apart = self.behind_mut(rule).and_then(|behind| behind.apart.as_mut());
             let answers = apart.and_then(|apart| apart.answers());
             if let Some(answers) = answers {
+                if let Some(behind) = self.behind_mut(rule) {
+                    behind.set_asked(0);
+                }
                 self.settle_late(rule, answers);
             }
-            let is_asked = self
-                .behind(rule)
-                .is_some_and(|behind| behind.apart.as_ref().is_some_and(|apart| apart.is_asked()));
+            self.make_room(rule);
+            let is_asked = self.behind(rule).is_some_and(|behind| behind.asked() > 0);
             let may = self.rules.get(rule).is_some_and(|rule| rule.may_go_on(now));
             if !is_asked && may {
                 self.go_on(rule);
@@ -74,8 +76,10 @@ impl Pipeline {
             }
             None => {}
         }
+        let count = events.len();
         if let Some(apart) = &mut behind.apart {
             apart.ask(&view, events);
+            behind.set_asked(count);
         }
     }
 
@@ -131,22 +135,11 @@ impl Pipeline {
     }
 
     /// State goes relative to where the rule is: what is known of its objects by now may be later.
-    fn expire_late(&mut self, rule: usize, name: &str, now: Timestamp) {
+    pub(super) fn expire_late(&mut self, rule: usize, name: &str, now: Timestamp) {
         let behind = self.rules.get_mut(rule).and_then(|rule| rule.behind.take());
         self.expire_of(name, now, |partition| behind.as_ref()?.knows(partition));
         if let Some(rule) = self.rules.get_mut(rule) {
             rule.behind = behind;
-        }
-    }
-
-    /// Fires a rule's timers that are due at one time.
-    fn fire_late(&mut self, rule: usize, due: Timestamp, at: Timestamp) {
-        let taken = self.wakes.take(due, |other| other != rule);
-        let events = taken.iter().map(|(_, wake)| Arc::new(self.wake_event(rule, at, wake)));
-        let events = events.collect();
-        if let Some(behind) = self.behind_mut(rule) {
-            behind.now = at;
-            behind.push_wakes(events);
         }
     }
 
@@ -159,32 +152,38 @@ impl Pipeline {
             }
             let Some(answer) = answer else { return };
             let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else { return };
-            let waiting = self.behind_mut(rule).and_then(|behind| behind.pop());
-            let Some(waiting) = waiting else { return };
-            if let Some(row) = waiting.row {
-                self.keep(|| Keep::Unparked(row));
-            }
-            let Entry::Ask(event) = waiting.entry else { return };
+            let Some(event) = self.take_front(rule) else { return };
             let task = Task { rule: loaded, event };
             let is_out = self.settle(&task, answer);
-            let event = task.event;
-            if let Some(behind) = self.behind_mut(rule) {
-                behind.now = behind.now.max(event.time);
-            }
-            // While a timer is being answered no other may concern its object, so that changes of it
-            // were not noted; it says itself what the object was like.
-            let (object, is_wake) = (&event.object, event.change == Change::Wake);
-            let is_noted = is_wake
-                && self
-                    .behind(rule)
-                    .is_some_and(|behind| behind.forms.contains_key(&unique(object)));
-            if !is_noted {
-                let exists = !is_wake || !object.meta.resource_version.is_empty();
-                self.see_form(rule, object, exists, event.time);
-            }
+            self.go_past(rule, &task.event);
             if is_out {
                 return;
             }
+        }
+    }
+
+    /// Takes the event that comes first.
+    pub(super) fn take_front(&mut self, rule: usize) -> Option<Arc<Event>> {
+        let waiting = self.behind_mut(rule)?.pop()?;
+        if let Some(row) = waiting.row {
+            self.keep(|| Keep::Unparked(row));
+        }
+        match waiting.entry {
+            Entry::Ask(event) => Some(event),
+            _ => None,
+        }
+    }
+
+    /// The rule has come past an event.
+    pub(super) fn go_past(&mut self, rule: usize, event: &Event) {
+        let Some(behind) = self.behind_mut(rule) else { return };
+        behind.now = behind.now.max(event.time);
+        // While a timer is being answered no other may concern its object, so that changes of it
+        // were not noted; it says itself what the object was like.
+        let (object, is_wake) = (&event.object, event.change == Change::Wake);
+        if !(is_wake && behind.forms.contains_key(&unique(object))) {
+            let exists = !is_wake || !object.meta.resource_version.is_empty();
+            self.see_form(rule, object, exists, event.time);
         }
     }
 
@@ -205,7 +204,7 @@ impl Pipeline {
     }
 
     /// Takes the first of what waits, which is no question.
-    fn pass(&mut self, rule: usize) {
+    pub(super) fn pass(&mut self, rule: usize) {
         let Some(waiting) = self.behind_mut(rule).and_then(|behind| behind.pop()) else { return };
         if let Some(row) = waiting.row {
             self.keep(|| Keep::Unparked(row));

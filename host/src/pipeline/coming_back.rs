@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Pipeline;
 use super::behind::{Behind, Waiting, unique};
 use super::entry::{Entry, Stored};
-use crate::model::{Event, Keep, Parked};
+use crate::model::{Change, Event, Keep, Parked};
 
 impl Pipeline {
     /// Takes up what the last run left waiting, in order.
@@ -74,8 +74,19 @@ impl Pipeline {
                 None => return,
             },
         };
-        if let Some(behind) = self.behind_mut(rule) {
-            behind.push(Waiting { row: Some(number), bytes, entry });
+        let waiting = Waiting { row: Some(number), bytes, entry };
+        match &waiting.entry {
+            Entry::Ask(event) if event.change == Change::Wake => {
+                self.wakes.fired(&event.object.meta.identity.unique());
+                if let Some(behind) = self.behind_mut(rule) {
+                    behind.push_fired(waiting);
+                }
+            }
+            _ => {
+                if let Some(behind) = self.behind_mut(rule) {
+                    behind.push(waiting);
+                }
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use super::{AFTER_DELETION_MS, Pipeline, UNKNOWN_OBJECT_MS};
 use crate::model::{Event, Keep, Slot, Subject, Timestamp};
 
 impl Pipeline {
-    fn slot(&self, rule: usize, partition: &Arc<str>) -> Option<Slot> {
+    pub(super) fn slot(&self, rule: usize, partition: &Arc<str>) -> Option<Slot> {
         let rule = self.rules.get(rule)?.loaded.name.clone();
         Some(Slot { rule, partition: partition.clone() })
     }

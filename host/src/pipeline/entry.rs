@@ -36,9 +36,17 @@ impl Entry {
         }
     }
 
-    /// Whether it is a timer that fired: that waits in the journal as the timer that it is.
+    /// Whether it is a timer that fired. In the journal it waits as the timer that it is, unless that is
+    /// set anew.
     pub(super) fn is_wake(&self) -> bool {
         matches!(self, Self::Ask(event) if event.change == Change::Wake)
+    }
+
+    /// Whether it is the timer of a partition and key.
+    pub(super) fn is_timer(&self, partition: &str, key: &str) -> bool {
+        let Self::Ask(event) = self else { return false };
+        let timer = event.timer.as_ref().filter(|_| event.change == Change::Wake);
+        *event.partition == *partition && timer.is_some_and(|timer| timer.key == key)
     }
 }
 

@@ -8,9 +8,7 @@ use super::entry::{Entry, Stored};
 use super::gaps::is_held;
 use super::step::FailedEvent;
 use super::{Pipeline, Rule};
-use crate::model::{
-    Event, Failure, FailureKind, Identity, Keep, Object, Parked, Timestamp, WhenFull,
-};
+use crate::model::{Event, Failure, FailureKind, Identity, Keep, Object, Parked, Timestamp};
 
 /// How a rule is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,13 +23,6 @@ pub struct ParkedRule {
     pub oldest: Option<Timestamp>,
     /// Whether it is out of service.
     pub is_out_of_service: bool,
-}
-
-impl Rule {
-    pub(super) fn is_full(&self) -> bool {
-        let most = self.loaded.limits().parked;
-        self.behind.as_ref().is_some_and(|behind| behind.bytes() >= most)
-    }
 }
 
 impl Pipeline {
@@ -66,11 +57,9 @@ impl Pipeline {
         parked.collect()
     }
 
-    /// Whether there is no more room for what is parked of a rule whose events must not be skipped.
+    /// Whether there is no more room for what is parked of a rule, and none can be made.
     pub fn is_full(&self) -> bool {
-        self.rules
-            .iter()
-            .any(|rule| rule.loaded.limits().when_parked_full == WhenFull::Block && rule.is_full())
+        self.rules.iter().any(Rule::is_full)
     }
 
     /// From here on what is for the rule waits.
@@ -125,40 +114,29 @@ impl Pipeline {
 
     /// Puts an entry at the end of what waits for a rule.
     pub(super) fn park(&mut self, rule: usize, entry: Entry) {
-        let Some(owner) = self.rules.get(rule) else { return };
-        let is_skipped = owner.loaded.limits().when_parked_full == WhenFull::Skip
-            && owner.is_full()
-            && self.router.keeps_in_journal();
-        let mut waiting = Waiting { row: None, bytes: 0, entry };
-        match &waiting.entry {
-            // In the journal it is a timer, which is taken from there once it is answered.
-            entry if entry.is_wake() => {}
-            Entry::Ask(event) if is_skipped => {
-                let event = event.clone();
-                let message = "there is no room to park it (`limits.parked`), and `limits.when_parked_full` says skip";
-                self.skip(rule, &event, message.to_owned());
-                return;
-            }
-            Entry::Known { object, before, exists, time } => {
-                let (object, before, time) = (object.clone(), before.clone(), *time);
-                if !self.needs_form(rule, &object, *exists, before, time) {
-                    return;
-                }
-                self.write(rule, &mut waiting);
-            }
-            _ => self.write(rule, &mut waiting),
+        self.make_room(rule);
+        if entry.is_wake() {
+            self.park_wake(rule, entry);
+            return;
         }
+        if let Entry::Known { object, before, exists, time } = &entry
+            && !self.needs_form(rule, object, *exists, before.as_ref(), *time)
+        {
+            return;
+        }
+        let waiting = self.write(rule, entry, None);
         if let Some(behind) = self.behind_mut(rule) {
             behind.push(waiting);
         }
     }
 
-    fn write(&mut self, rule: usize, waiting: &mut Waiting) {
-        let row = self.new_row();
+    /// Writes an entry to the journal, under a new number if it has none.
+    pub(super) fn write(&mut self, rule: usize, entry: Entry, row: Option<i64>) -> Waiting {
+        let row = row.unwrap_or_else(|| self.new_row());
         let router = &self.router;
-        let stored = Stored::of(&waiting.entry, |place| router.interest_name(rule, place));
-        waiting.bytes = self.write_row(rule, row, &stored);
-        waiting.row = Some(row);
+        let stored = Stored::of(&entry, |place| router.interest_name(rule, place));
+        let bytes = self.write_row(rule, row, &stored);
+        Waiting { row: Some(row), bytes, entry }
     }
 
     /// An event that the rule is not asked about.
@@ -176,24 +154,28 @@ impl Pipeline {
         rule: usize,
         object: &Arc<Object>,
         exists: bool,
-        before: Option<Arc<Object>>,
+        before: Option<&Arc<Object>>,
         time: Timestamp,
     ) -> bool {
-        let uid = unique(object);
-        let has_timer = self.wakes.concern(&uid);
-        let Some(behind) = self.behind(rule) else { return false };
-        if !has_timer && !behind.is_about(&uid) {
+        if !self.may_carry(rule, object) {
             return false;
         }
-        if has_timer && !behind.forms.contains_key(&uid) {
-            let known = before.clone().unwrap_or_else(|| object.clone());
-            self.set_form(rule, uid, &known, before.is_some(), time);
+        let uid = unique(object);
+        let is_known = self.behind(rule).is_some_and(|behind| behind.forms.contains_key(&uid));
+        if self.wakes.concern(&uid) && !is_known {
+            self.set_form(rule, uid, before.unwrap_or(object), before.is_some(), time);
         }
         // The event before it says the same.
         let said = self.behind(rule).and_then(Behind::back).is_some_and(
             |entry| matches!(entry, Entry::Ask(event) if exists && Arc::ptr_eq(&event.object, object)),
         );
         !said
+    }
+
+    /// Whether a timer of a rule that is behind carries an object, or one that is still to be set may.
+    pub(super) fn may_carry(&self, rule: usize, object: &Object) -> bool {
+        let uid = unique(object);
+        self.wakes.concern(&uid) || self.behind(rule).is_some_and(|behind| behind.is_about(&uid))
     }
 
     /// What an object is like where the rule is.

@@ -127,6 +127,7 @@ impl Pipeline {
             });
         }
         self.counts.events += 1;
+        self.counts.wakes += u64::from(event.change == Change::Wake);
         let slot = Slot { rule: loaded.name.clone(), partition: event.partition.clone() };
         self.end_wake(event, &slot);
         for line in answer.log {
@@ -155,17 +156,14 @@ impl Pipeline {
     }
 
     /// A timer that fired stays in the journal until it is answered, for its rule may be behind.
-    fn end_wake(&mut self, event: &Event, slot: &Slot) {
+    pub(super) fn end_wake(&mut self, event: &Event, slot: &Slot) {
         let Some(timer) = event.timer.as_ref().filter(|_| event.change == Change::Wake) else {
             return;
         };
-        self.counts.wakes += 1;
         self.wakes.answered(&event.object.meta.identity.unique());
         self.router.touch(&event.object);
         // An earlier answer to timers of the same moment may have set it anew.
-        if !self.wakes.has(slot, &timer.key) {
-            self.keep(|| Keep::NoWake(slot.clone(), timer.key.clone()));
-        }
+        self.end_timer(slot, &timer.key);
     }
 
     /// Takes what the policy lets through, now or after a while.
@@ -194,6 +192,7 @@ impl Pipeline {
                 object: event.object.clone(),
             };
             self.router.touch(&event.object);
+            self.keep_fired(loaded.index.0, &slot.partition, &wake.key);
             self.keep(|| Keep::Wake(Box::new(wake.clone())));
             let refused = match self.wakes.set(loaded.index.0, wake) {
                 Ok(moved) => {

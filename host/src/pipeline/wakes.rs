@@ -83,6 +83,23 @@ impl Wakes {
             .collect()
     }
 
+    /// Removes timers of a partition that were due before a time.
+    pub(super) fn cancel_due(
+        &mut self,
+        rule: usize,
+        slot: &Slot,
+        time: Timestamp,
+    ) -> Vec<KeptWake> {
+        let keys = self.due.get(slot).into_iter().flatten().filter(|(_, due)| **due < time);
+        let keys: Vec<String> = keys.map(|(key, _)| key.clone()).collect();
+        keys.iter().filter_map(|key| self.cancel(rule, slot, key)).collect()
+    }
+
+    /// A timer is restored that had fired and was not answered.
+    pub(super) fn fired(&mut self, uid: &str) {
+        *self.concerned.entry(uid.to_owned()).or_default() += 1;
+    }
+
     /// Takes all timers that are due at exactly this time of rules that are not held, in order, each
     /// with its rule. Each concerns its object until [`Wakes::answered`]: should that be after a restart,
     /// it must still be known what the object was like.
@@ -100,8 +117,7 @@ impl Wakes {
             {
                 let place = place.clone();
                 let Some(wake) = self.drop_one(rule, &place) else { break };
-                let unique = wake.object.meta.identity.unique().into_owned();
-                *self.concerned.entry(unique).or_default() += 1;
+                self.fired(&wake.object.meta.identity.unique());
                 if let Some(keys) = self.due.get_mut(&wake.slot) {
                     keys.remove(&wake.key);
                     if keys.is_empty() {
