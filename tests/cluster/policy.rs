@@ -14,6 +14,46 @@ fn witness(api: &FakeApi, policy: serde_json::Value) -> Site {
     site(api).rules(vec![rule])
 }
 
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+async fn metrics(port: u16) -> String {
+    // Another test may have installed it already; both are the same.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let metrics = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap();
+    metrics.text().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_rule_writes_to_an_object_is_held_to_its_budget_also_over_a_restart() {
+    let api = FakeApi::start().await;
+    let rule = json!({"name": "witness", "module": module("witness"), "settings": {"writes": true},
+        "policy": {"budget": {"burst": 2, "per": "1h"}}});
+    let port = free_port();
+    let mut site = site(&api).rules(vec![rule]);
+    site.admin(&format!("127.0.0.1:{port}"));
+    let refused = "SELECT target, count(*) FROM refusals GROUP BY target";
+    // Verdicts of all runs, and writes that are held back in each.
+    for (tiers, all, held) in [(["a", "b", "c"], 3, 1), (["d", "e", "f"], 6, 3)] {
+        let running = site.start();
+        site.wait_until_following(&WATCHES);
+        for tier in tiers {
+            api.put(pod("one", tier));
+        }
+        site.wait("all of it", |seen| seen.len() == all);
+        let metrics = metrics(port).await;
+        let line = format!(
+            "klaxon_writes_held_back_total{{rule=\"witness\",target=\"kubernetes-event\"}} {held}"
+        );
+        assert!(metrics.contains(&line), "{metrics}");
+        let counts = running.stop().counts;
+        assert_eq!((counts.verdicts, counts.over_budget), (3, held));
+        // What is within it is refused for want of a grant, and kept.
+        assert_eq!(site.rows(refused), ["kubernetes-event 2"]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incident_is_told_once_also_over_a_restart() {
     let api = FakeApi::start().await;
@@ -82,7 +122,7 @@ async fn what_waited_and_was_over_by_the_time_of_a_restart_is_not_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_is_one_digest_when_the_window_ends() {
     let api = FakeApi::start().await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut site = witness(&api, json!({"throttle": {"count": 2, "per": "2s", "digest": true}}));
     site.admin(&format!("127.0.0.1:{port}"));
     let running = site.start();
@@ -96,10 +136,7 @@ async fn what_is_too_much_is_one_digest_when_the_window_ends() {
         assert!(since.elapsed() < Duration::from_secs(20), "no digest");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // Another test may have installed it already; both are the same.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let metrics = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap();
-    let metrics = metrics.text().await.unwrap();
+    let metrics = metrics(port).await;
     let held = "klaxon_verdicts_held_back_total{rule=\"witness\",reason=\"throttled\"} 5";
     assert!(metrics.contains(held), "{metrics}");
     running.stop();

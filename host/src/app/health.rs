@@ -62,6 +62,9 @@ impl Vitals {
         for held in &step.held_back {
             self.metrics.held_back(&held.rule, held.reason.as_str());
         }
+        for over in &step.over_budget {
+            self.metrics.over_budget(&over.rule, &over.target);
+        }
         for (rule, open, waiting) in pipeline.incidents().sizes() {
             self.metrics.incidents(rule, open, waiting);
         }

@@ -31,6 +31,12 @@ pub fn log_step(step: &Step) {
             target = refusal.target, why = refusal.why, "a target was refused"
         );
     }
+    for over in step.over_budget.iter().filter(|over| over.is_first) {
+        warn!(
+            rule = %over.rule, target = over.target, object = over.object, next = %over.next,
+            "a rule writes too much to an object: what is over its budget is held back, and only counted"
+        );
+    }
     for gap in &step.gaps {
         warn!(
             scope = gap.scope, from = %gap.from, to = %gap.to, kinds = gap.kinds.join(", "),

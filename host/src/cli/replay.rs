@@ -153,6 +153,12 @@ impl Told {
         for refusal in &step.refusals {
             eprintln!("rule {}, code {}: {}", refusal.rule, refusal.code, refusal.why);
         }
+        for over in step.over_budget.iter().filter(|over| over.is_first) {
+            eprintln!(
+                "rule {} writes too much to {} ({}): over its budget until {}",
+                over.rule, over.object, over.target, over.next
+            );
+        }
         for said in &step.log {
             eprintln!("rule {} ({:?}): {}", said.rule, said.line.level, said.line.text);
         }

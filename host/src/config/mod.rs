@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::document::Faults;
 use crate::model::{Limits, Narrowing};
 
-pub use policy::{Equal, Inhibitor, Policy, Throttle};
+pub use policy::{Budget, Equal, Inhibitor, Policy, Throttle};
 pub use secret::Secret;
 pub use target::{
     Format, Lines, Login, Nats, Order, Origin as TargetOrigin, Statsd, Target, TargetKind,

@@ -180,11 +180,11 @@ impl Outgoing<'_, '_> {
     /// What was not granted is kept with its verdict, each target once.
     fn refused(&self, verdict: i64, refused: &[Refused]) -> Result<(), JournalError> {
         let mut seen = BTreeSet::new();
-        for one in refused.iter().filter(|one| seen.insert(&one.target)) {
+        for one in refused.iter().filter(|one| seen.insert(one.target())) {
             run(
                 self.to,
                 "INSERT INTO refusals (verdict, target, time, reason) VALUES (?1, ?2, ?3, ?4)",
-                params![verdict, one.target, self.now.as_millis(), one.why],
+                params![verdict, one.target(), self.now.as_millis(), one.why],
             )?;
         }
         Ok(())

@@ -14,7 +14,7 @@ pub struct KeptIncident {
     pub rule: Arc<str>,
     /// The incident's code; empty for what concerns the rule as a whole.
     pub code: String,
-    /// The incident's key; empty for what concerns the rule as a whole.
+    /// The incident's key; without a code the object that the row is about, or empty.
     pub key: String,
     /// What is remembered.
     pub record: IncidentRecord,
@@ -28,6 +28,8 @@ pub enum IncidentRecord {
     Incident(Incident),
     /// A rule's throttle, while its window is open.
     Window(Window),
+    /// A rule's budget for writes to one object, while it is not full.
+    Budget(Bucket),
 }
 
 /// The open span of one code on one key: firing until resolved.
@@ -94,6 +96,13 @@ pub struct Place {
     /// The node that the object is on, or is.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub node: String,
+}
+
+/// What is left of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// When all of it is there again.
+    pub full_at: Timestamp,
 }
 
 /// A span in which a rule may deliver so much and no more.

@@ -21,7 +21,7 @@ pub use event::{Change, Event, Origin, Timer, Value};
 pub use failure::{Failure, FailureKind};
 pub use id::{Id, IdPart, IdWriter, NoId};
 pub use incident::{
-    Delivered, Digest, Held, Incident, IncidentRecord, KeptIncident, Place, Window,
+    Bucket, Delivered, Digest, Held, Incident, IncidentRecord, KeptIncident, Place, Window,
 };
 pub use kept::{Introduction, Keep, KeptMembership, KeptObject, KeptState, KeptWake, Parked};
 pub use limits::{Limits, WhenFull};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, ConditionStatus, Label, NoticeLevel, ObjectRef, Severity, Timestamp};
+use super::{Cause, ConditionStatus, Identity, Label, NoticeLevel, ObjectRef, Severity, Timestamp};
 
 /// The answer to one event.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -79,6 +79,50 @@ impl RuleTarget {
             Self::Extension(extension) => &extension.kind,
         }
     }
+
+    /// Where it is a write to the cluster, the object that it is about: its kind, namespace and name. All
+    /// that names no object is one.
+    pub fn writes_to(&self) -> Option<String> {
+        let of = |identity: &Identity| path(&identity.kind, &identity.namespace, &identity.name);
+        match self {
+            Self::KubernetesEvent(event) => Some(of(&event.regarding.identity)),
+            Self::Condition(condition) => Some(of(&condition.about.identity)),
+            Self::Apply(json) => {
+                let Applied { kind, metadata } = serde_json::from_str(json).unwrap_or_default();
+                Some(path(&kind, &metadata.namespace, &metadata.name))
+            }
+            Self::Routed
+            | Self::Named(_)
+            | Self::Gate(_)
+            | Self::Metric(_)
+            | Self::Extension(_) => None,
+        }
+    }
+}
+
+/// Longer than that of any object: kind, namespace and name have 63, 63 and 253 bytes at most.
+const LONGEST_PATH: usize = 400;
+
+fn path(kind: &str, namespace: &str, name: &str) -> String {
+    let parts = [kind, namespace, name].into_iter().filter(|part| !part.is_empty());
+    let mut path = parts.collect::<Vec<_>>().join("/");
+    path.truncate(path.floor_char_boundary(LONGEST_PATH));
+    path
+}
+
+/// What an object to apply is called.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Applied {
+    kind: String,
+    metadata: AppliedMeta,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AppliedMeta {
+    namespace: String,
+    name: String,
 }
 
 /// A Kubernetes Event to write.

@@ -54,10 +54,23 @@ pub struct Verdict {
 /// A target that a verdict does not go to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// The name that the rule gave; where it gave none, the kind of target.
-    pub target: String,
+    /// The kind of target, as grants name it.
+    pub kind: String,
+    /// The name that the rule gave, where it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Why, and how to mend it.
     pub why: String,
+    /// The object of the cluster to which it would be a write: what [`super::RuleTarget::writes_to`] says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writes_to: Option<String>,
+}
+
+impl Refused {
+    /// The name that the rule gave; where it gave none, the kind of target.
+    pub fn target(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.kind)
+    }
 }
 
 impl Verdict {

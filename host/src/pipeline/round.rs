@@ -10,7 +10,7 @@ use crate::model::{
     Change, Event, Failure, FailureKind, Id, Keep, KeptWake, Meta, Object, Outcome, Slot, Subject,
     Timer, Timestamp,
 };
-use crate::policy::Passed;
+use crate::policy::{Passed, Refusal};
 
 impl Pipeline {
     /// Evaluates what waits.
@@ -170,6 +170,9 @@ impl Pipeline {
     pub(super) fn pass_on(&mut self, passed: Passed) {
         self.counts.verdicts += passed.verdicts.len() as u64;
         self.counts.held_back += passed.held_back.len() as u64;
+        self.counts.over_budget += passed.over_budget.len() as u64;
+        self.step.refusals.extend(passed.verdicts.iter().flat_map(Refusal::of));
+        self.step.over_budget.extend(passed.over_budget);
         self.step.verdicts.extend(passed.verdicts);
         self.step.held_back.extend(passed.held_back);
     }
@@ -215,8 +218,7 @@ impl Pipeline {
         }
         let Some(rule) = self.rules.get(loaded.index.0) else { return };
         let decided = rule.policy.decide(&loaded.manifest, event, outcome.verdicts);
-        self.step.refusals.extend(decided.refusals);
-        for verdict in decided.verdicts {
+        for verdict in decided {
             let passed = self.incidents.decide(verdict);
             self.pass_on(passed);
         }

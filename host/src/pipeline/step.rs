@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::engine::{Cost, Line, LoadedRule};
 use crate::model::{Event, Failure, Id, Keep, ObjectName, Timestamp, Verdict};
-use crate::policy::{HeldBack, Refusal};
+use crate::policy::{HeldBack, OverBudget, Refusal};
 use crate::route::Gap;
 
 /// What is to be kept and delivered.
@@ -16,8 +16,10 @@ pub struct Step {
     pub verdicts: Vec<Verdict>,
     /// Events that a rule did not answer.
     pub failures: Vec<FailedEvent>,
-    /// Targets that were not granted.
+    /// Targets that were not granted, of the verdicts.
     pub refusals: Vec<Refusal>,
+    /// Writes to the cluster that the policy holds back.
+    pub over_budget: Vec<OverBudget>,
     /// Verdicts that are not delivered, by the policy.
     pub held_back: Vec<HeldBack>,
     /// Objects that could not be decoded.
@@ -40,6 +42,7 @@ impl Step {
         self.verdicts.extend(later.verdicts);
         self.failures.extend(later.failures);
         self.refusals.extend(later.refusals);
+        self.over_budget.extend(later.over_budget);
         self.held_back.extend(later.held_back);
         self.quarantine.extend(later.quarantine);
         self.gaps.extend(later.gaps);
@@ -54,6 +57,7 @@ impl Step {
         self.verdicts.is_empty()
             && self.failures.is_empty()
             && self.refusals.is_empty()
+            && self.over_budget.is_empty()
             && self.held_back.is_empty()
             && self.quarantine.is_empty()
             && self.gaps.is_empty()
@@ -166,6 +170,9 @@ pub struct Counts {
     /// Verdicts that the policy held back.
     #[serde(skip_serializing_if = "crate::model::is_zero")]
     pub held_back: u64,
+    /// Writes to the cluster that the policy held back.
+    #[serde(skip_serializing_if = "crate::model::is_zero")]
+    pub over_budget: u64,
     /// Verdicts that wait, for something inhibits them.
     #[serde(skip_serializing_if = "crate::model::is_zero")]
     pub waiting: u64,

@@ -1,7 +1,7 @@
-//! Budgets for writes to the cluster: for each rule and object so many at once, then one in a time.
+//! Budgets for writes to the cluster: for each rule and object so many at once, then one in a time. A rule
+//! that answers what it wrote itself would go on for ever; it is held to its budget.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::model::Timestamp;
 
@@ -16,38 +16,64 @@ pub struct Budget {
 
 /// Below so many buckets it is not worth looking for full ones.
 const FEW: usize = 1024;
+/// Of more objects than this nothing is written until the buckets of others are full.
+const MOST: usize = 100_000;
 
-/// A bucket of tokens for each rule and object. A bucket is kept as the time at which it will be full
-/// again, which says all of it; one that is full need not be kept.
+/// A rule's bucket of tokens for each object. It is kept as the time at which it will be full again, which
+/// says all of it; one that is full need not be kept.
 #[derive(Debug)]
 pub struct Budgets {
     budget: Budget,
-    full_at: HashMap<(Arc<str>, String), Timestamp>,
-    /// So many buckets are too many: then those that are full are dropped.
+    full_at: HashMap<String, Timestamp>,
+    /// Objects about which something was held back since the last write: it is said once.
+    over: BTreeSet<String>,
+    /// So many buckets are too many: then those that are full are dropped, not more often than each second.
     too_many: usize,
+    dropped_at: Timestamp,
+    /// Objects whose buckets are to be written; none: nothing is kept.
+    changed: Option<BTreeSet<String>>,
+}
+
+/// There is no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Over {
+    /// When there will be one.
+    pub next: Timestamp,
+    /// Whether it is the first of the object since something was written.
+    pub is_first: bool,
 }
 
 impl Budgets {
     /// With full buckets.
     pub fn new(budget: Budget) -> Self {
-        Self { budget, full_at: HashMap::new(), too_many: FEW }
+        Self {
+            budget,
+            full_at: HashMap::new(),
+            over: BTreeSet::new(),
+            too_many: FEW,
+            dropped_at: Timestamp::from_millis(i64::MIN),
+            changed: None,
+        }
     }
 
-    /// Takes a token of a rule and object at a time.
+    /// Takes a token of an object at a time.
     ///
     /// # Errors
     /// When there will be one, where there is none.
-    pub fn take(&mut self, rule: &Arc<str>, object: &str, now: Timestamp) -> Result<(), Timestamp> {
-        let at = (rule.clone(), object.to_owned());
-        let full_at = self.full_at.get(&at).map_or(now, |full_at| now.max(*full_at));
+    pub fn take(&mut self, object: &str, now: Timestamp) -> Result<(), Over> {
+        self.drop_full(now);
+        let full_at = self.full_at.get(object).map_or(now, |full_at| now.max(*full_at));
         let full_at = full_at.plus_millis(self.budget.per_ms);
         let all = self.budget.per_ms.saturating_mul(i64::from(self.budget.burst));
         let earliest = full_at.plus_millis(all.saturating_neg());
-        if earliest > now {
-            return Err(earliest);
+        let has_room = self.full_at.len() < MOST || self.full_at.contains_key(object);
+        if earliest > now || !has_room {
+            let next = earliest.max(now.plus_millis(1));
+            return Err(Over { next, is_first: self.note_over(object) });
         }
-        self.full_at.insert(at, full_at);
-        self.drop_full(now);
+        self.over.remove(object);
+        self.full_at.insert(object.to_owned(), full_at);
+        self.mark(object);
         Ok(())
     }
 
@@ -61,10 +87,55 @@ impl Budgets {
         self.full_at.is_empty()
     }
 
-    fn drop_full(&mut self, now: Timestamp) {
-        if self.full_at.len() >= self.too_many {
-            self.full_at.retain(|_, full_at| *full_at > now);
-            self.too_many = FEW.max(self.full_at.len() * 2);
+    /// From now on [`Budgets::take_changed`] says what a restart must know.
+    pub(super) fn keep(&mut self) {
+        self.changed.get_or_insert_default();
+    }
+
+    /// What has changed since this was last asked: objects, with the time at which their bucket is full.
+    pub(super) fn take_changed(&mut self) -> Vec<(String, Option<Timestamp>)> {
+        let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
+        let row = |object: String| {
+            let full_at = self.full_at.get(&object).copied();
+            (object, full_at)
+        };
+        changed.into_iter().map(row).collect()
+    }
+
+    /// One that was kept.
+    pub(super) fn restore(&mut self, object: String, full_at: Timestamp) {
+        self.full_at.insert(object, full_at);
+    }
+
+    fn mark(&mut self, object: &str) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(object.to_owned());
         }
+    }
+
+    fn note_over(&mut self, object: &str) -> bool {
+        if self.over.len() >= MOST {
+            return false;
+        }
+        self.over.insert(object.to_owned())
+    }
+
+    fn drop_full(&mut self, now: Timestamp) {
+        if self.full_at.len() < self.too_many || now < self.dropped_at.plus_millis(1000) {
+            return;
+        }
+        self.dropped_at = now;
+        let full: Vec<String> = self
+            .full_at
+            .iter()
+            .filter(|(_, full_at)| **full_at <= now)
+            .map(|(object, _)| object.clone())
+            .collect();
+        for object in full {
+            self.full_at.remove(&object);
+            self.mark(&object);
+        }
+        self.over.retain(|object| self.full_at.contains_key(object));
+        self.too_many = FEW.max(self.full_at.len() * 2).min(MOST);
     }
 }

@@ -63,31 +63,28 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// What is kept of it with its verdict.
-    fn kept(&self) -> Refused {
-        let target = self.name.as_ref().unwrap_or(&self.target).clone();
-        Refused { target, why: self.why.clone() }
+    /// All of a verdict.
+    pub fn of(verdict: &Verdict) -> impl Iterator<Item = Self> {
+        verdict.refused.iter().map(|one| Self {
+            verdict: verdict.id,
+            rule: verdict.rule.clone(),
+            code: verdict.code.clone(),
+            target: one.kind.clone(),
+            name: one.name.clone(),
+            why: one.why.clone(),
+        })
     }
 }
 
-/// What one event's verdicts become.
-#[derive(Debug, Default)]
-pub struct Decided {
-    /// In the order of the answer.
-    pub verdicts: Vec<Verdict>,
-    /// What was not granted.
-    pub refusals: Vec<Refusal>,
-}
-
 impl RulePolicy {
-    /// Decides on the verdicts of one answer, which was checked against the manifest.
+    /// Decides on the verdicts of one answer, which was checked against the manifest, in its order.
     pub fn decide(
         &self,
         manifest: &Manifest,
         event: &Arc<Event>,
         said: Vec<RuleVerdict>,
-    ) -> Decided {
-        let mut decided = Decided::default();
+    ) -> Vec<Verdict> {
+        let mut decided = Vec::new();
         // The same verdict twice in one answer is two: each has its number.
         let mut numbers: HashMap<(String, String, Status), u64> = HashMap::new();
         for verdict in said {
@@ -105,11 +102,9 @@ impl RulePolicy {
                 ],
             );
             *number += 1;
-            let (targets, refusals) = self.resolve(id, &verdict);
-            let refused = refusals.iter().map(Refusal::kept).collect();
-            decided.refusals.extend(refusals);
+            let (targets, refused) = self.resolve(&verdict);
             if let Some(verdict) = self.complete(id, manifest, event, verdict, targets) {
-                decided.verdicts.push(Verdict { refused, ..verdict });
+                decided.push(Verdict { refused, ..verdict });
             }
         }
         decided
@@ -150,40 +145,36 @@ impl RulePolicy {
     }
 
     /// Names of the targets, each once, in the order in which the rule named them; and what is refused.
-    fn resolve(&self, id: Id, said: &RuleVerdict) -> (Vec<String>, Vec<Refusal>) {
-        let mut refusals = Vec::new();
+    fn resolve(&self, said: &RuleVerdict) -> (Vec<String>, Vec<Refused>) {
+        let mut refused = Vec::new();
         if said.targets.is_empty() {
-            return (self.routed.clone(), refusals);
+            return (self.routed.clone(), refused);
         }
         let mut names: Vec<String> = Vec::new();
-        let mut refuse = |target: &str, name: Option<&String>, why: String| {
-            refusals.push(Refusal {
-                verdict: id,
-                rule: self.rule.clone(),
-                code: said.code.clone(),
-                target: target.to_owned(),
-                name: name.cloned(),
-                why,
-            });
-        };
         for target in &said.targets {
-            match target {
-                RuleTarget::Routed => names.extend(self.routed.iter().cloned()),
-                RuleTarget::Named(name) if self.targets.has(name) => names.push(name.clone()),
-                RuleTarget::Named(name) => refuse(
-                    target.kind(),
-                    Some(name),
+            let (name, why) = match target {
+                RuleTarget::Routed => {
+                    names.extend(self.routed.iter().cloned());
+                    continue;
+                }
+                RuleTarget::Named(name) if self.targets.has(name) => {
+                    names.push(name.clone());
+                    continue;
+                }
+                RuleTarget::Named(name) => (
+                    Some(name.clone()),
                     format!("there is no target {name:?}; mend: configure it under `targets`"),
                 ),
-                other => refuse(
-                    other.kind(),
+                other => (
                     None,
                     format!("this host has no grant for targets of the kind {:?}", other.kind()),
                 ),
-            }
+            };
+            let (kind, writes_to) = (target.kind().to_owned(), target.writes_to());
+            refused.push(Refused { kind, name, why, writes_to });
         }
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
-        (names, refusals)
+        (names, refused)
     }
 }

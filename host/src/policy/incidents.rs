@@ -125,6 +125,7 @@ impl Incidents {
                 }
             }
         }
+        self.spend(&mut out);
         self.tally.count(&out);
         out
     }
@@ -136,6 +137,7 @@ impl Incidents {
             return out;
         }
         self.fire_due(time, &mut out);
+        self.spend(&mut out);
         self.tally.count(&out);
         out
     }

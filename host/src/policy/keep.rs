@@ -1,18 +1,20 @@
-//! What the policy remembers over a restart: a row for each open incident, and one for each rule whose
-//! window is open.
+//! What the policy remembers over a restart: a row for each open incident, one for each rule whose window
+//! is open, and one for each object of which a rule's budget is not full.
 
 use std::sync::Arc;
 
 use super::incidents::Incidents;
 use super::open::Spot;
+use super::rule::Rule;
 use super::waiting::bytes;
-use crate::model::{Incident, IncidentRecord, Keep, KeptIncident, Window};
+use crate::model::{Bucket, Incident, IncidentRecord, Keep, KeptIncident, Window};
 
 impl Incidents {
     /// From now on [`Incidents::take_changes`] says what a restart must know.
     pub fn keep_in_journal(&mut self) {
         self.open.keep();
         self.windows_changed.get_or_insert_default();
+        self.rules.iter_mut().for_each(|rule| rule.writes.keep());
     }
 
     /// What has changed since this was last asked.
@@ -20,7 +22,10 @@ impl Incidents {
         let spots = self.open.take_changed();
         let windows = self.windows_changed.as_mut().map(std::mem::take).unwrap_or_default();
         let incidents = spots.iter().filter_map(|spot| self.incident_row(spot));
-        incidents.chain(windows.into_iter().filter_map(|rule| self.window_row(rule))).collect()
+        let windows = windows.into_iter().filter_map(|rule| self.window_row(rule));
+        let mut changes: Vec<Keep> = incidents.chain(windows).collect();
+        changes.extend(self.rules.iter_mut().flat_map(budget_rows));
+        changes
     }
 
     fn incident_row(&self, spot: &Spot) -> Option<Keep> {
@@ -50,11 +55,17 @@ impl Incidents {
     /// Goes on where the last run stopped. The settings may have changed: what they let through today is
     /// due at once. Rows of rules that are not configured stay in the journal.
     pub fn restore(&mut self, rows: Vec<KeptIncident>) {
-        self.is_idle &= rows.is_empty();
+        let is_budget = |row: &KeptIncident| matches!(row.record, IncidentRecord::Budget(_));
+        self.is_idle &= rows.iter().all(is_budget);
         for row in rows {
             let Some(rule) = self.numbers.get(&row.rule).copied() else { continue };
             match row.record {
                 IncidentRecord::Window(window) => self.restore_window(rule, window),
+                IncidentRecord::Budget(bucket) => {
+                    if let Some(rule) = self.rules.get_mut(rule) {
+                        rule.writes.restore(row.key, bucket.full_at);
+                    }
+                }
                 IncidentRecord::Incident(incident) => {
                     let spot = Arc::new(Spot { rule, code: row.code, key: row.key });
                     self.restore_incident(spot, incident);
@@ -105,4 +116,19 @@ impl Incidents {
             }
         }
     }
+}
+
+fn budget_rows(rule: &mut Rule) -> Vec<Keep> {
+    let name = rule.name.clone();
+    let row = |(key, full_at): (String, Option<_>)| {
+        let (rule, code) = (name.clone(), String::new());
+        match full_at {
+            None => Keep::NoIncident(rule, code, key),
+            Some(full_at) => {
+                let record = IncidentRecord::Budget(Bucket { full_at });
+                Keep::Incident(Box::new(KeptIncident { rule, code, key, record }))
+            }
+        }
+    };
+    rule.writes.take_changed().into_iter().map(row).collect()
 }

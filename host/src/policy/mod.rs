@@ -9,6 +9,8 @@
 //! 1. `repeat`: is it news? (`repeat`, `pair`)
 //! 2. `inhibit`: does something inhibit it? Then it waits.
 //! 3. `throttle`: may the rule deliver any more in this window?
+//!
+//! What passes and writes to the cluster is held to a budget for each object (`writes`), always.
 
 mod budget;
 mod codes;
@@ -24,12 +26,13 @@ mod rule;
 mod stages;
 mod throttle;
 mod waiting;
+mod writes;
 
 #[cfg(test)]
 mod tests;
 
-pub use budget::{Budget, Budgets};
+pub use budget::{Budget, Budgets, Over};
 pub use codes::{UnknownCode, check_codes};
-pub use grants::{Decided, Refusal, RulePolicy, Targets};
+pub use grants::{Refusal, RulePolicy, Targets};
 pub use incidents::Incidents;
-pub use passed::{HeldBack, Passed, Reason, Tally};
+pub use passed::{HeldBack, OverBudget, Passed, Reason, Tally};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::model::{Id, Verdict};
+use crate::model::{Id, Timestamp, Verdict};
 
 /// Why a verdict is not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -55,6 +55,26 @@ pub struct Passed {
     pub verdicts: Vec<Verdict>,
     /// Never to be delivered. A verdict that waits is in neither list.
     pub held_back: Vec<HeldBack>,
+    /// Writes to the cluster that are not made; their verdicts go to their other targets.
+    pub over_budget: Vec<OverBudget>,
+}
+
+/// A write to the cluster that is not made, for its rule wrote too much to the object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OverBudget {
+    /// The verdict.
+    pub verdict: Id,
+    /// The rule's configured name.
+    pub rule: Arc<str>,
+    /// The kind of target.
+    pub target: String,
+    /// The object's kind, namespace and name.
+    pub object: String,
+    /// When the rule may write to it again.
+    pub next: Timestamp,
+    /// Whether it is the first since something was written to it.
+    #[serde(skip)]
+    pub is_first: bool,
 }
 
 impl Passed {

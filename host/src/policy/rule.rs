@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::{Budget, Budgets};
 use crate::config::{Equal, Policy};
 use crate::model::{Timestamp, Window};
 
@@ -43,6 +44,7 @@ pub(super) struct Rule {
     /// Its codes that inhibit, with the inhibitor's number.
     pub(super) inhibits: BTreeMap<String, usize>,
     pub(super) window: Option<Window>,
+    pub(super) writes: Budgets,
 }
 
 impl Rule {
@@ -71,7 +73,9 @@ impl Rule {
             forget: millis(policy.forget),
         };
         let (inhibits, window) = (BTreeMap::new(), None);
-        Self { name, settings, is_empty: policy.is_empty(), inhibits, window }
+        let budget = Budget { burst: policy.budget.burst, per_ms: millis(policy.budget.per) };
+        let writes = Budgets::new(budget);
+        Self { name, settings, is_empty: policy.is_empty(), inhibits, window, writes }
     }
 
     /// Whether its incidents of a code are of any concern: its own policy asks for them, or another's.

@@ -74,6 +74,6 @@ impl Waiting {
 
 /// What a verdict that waits takes up, with what was refused of it.
 pub(super) fn bytes(verdict: &Verdict, refused: &[Refused]) -> usize {
-    let refused = refused.iter().map(|one| one.target.len() + one.why.len()).sum::<usize>();
+    let refused = refused.iter().map(|one| one.target().len() + one.why.len()).sum::<usize>();
     verdict.payload.get().len() + verdict.title.len() + verdict.key.len() + refused
 }

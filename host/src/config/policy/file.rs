@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Inhibitor, Policy, Throttle};
+use super::{Budget, Inhibitor, Policy, Throttle};
 use crate::document::{Found, Span, nearest};
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
@@ -29,6 +29,25 @@ pub(in crate::config) struct PolicyFile {
     throttle: Option<ThrottleFile>,
     /// how long after its last verdict an open incident is taken as over, such as 7d (the default).
     forget: Option<Span>,
+    /// How much the rule may write to one object of the cluster.
+    budget: Option<BudgetFile>,
+}
+
+/// How much a rule may write to one object of the cluster: Kubernetes Events, conditions, applied objects.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct BudgetFile {
+    /// So many writes at once (25; 0: none at all) …
+    burst: u32,
+    /// and one more after each of these times, such as 5m (the default).
+    per: Span,
+}
+
+impl Default for BudgetFile {
+    fn default() -> Self {
+        let Budget { burst, per } = Budget::default();
+        Self { burst, per: Span(per) }
+    }
 }
 
 /// What holds a rule's firings: `rule/code`, or in full.
@@ -116,7 +135,10 @@ impl PolicyFile {
         let inhibited_by = inhibited_by
             .filter_map(|(place, file)| read.inhibitor(place, file, rules, forget))
             .collect();
-        read.policy = Policy { repeat, pair: self.pair, inhibited_by, throttle, forget };
+        let BudgetFile { burst, per } = self.budget.unwrap_or_default();
+        read.at_least("/budget/per", per.0, LEAST, "a second");
+        let budget = Budget { burst, per: per.0 };
+        read.policy = Policy { repeat, pair: self.pair, inhibited_by, throttle, forget, budget };
         read
     }
 }

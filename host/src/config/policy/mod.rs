@@ -20,17 +20,42 @@ pub struct Policy {
     pub throttle: Option<Throttle>,
     /// An incident that no verdict touched for so long is over.
     pub forget: Duration,
+    /// Writes to one object of the cluster.
+    pub budget: Budget,
+}
+
+/// So many at once, and one more in each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// So many at once …
+    pub burst: u32,
+    /// … and one more after each of these.
+    pub per: Duration,
+}
+
+impl Default for Budget {
+    /// What Kubernetes' own components may write of Events about one object.
+    fn default() -> Self {
+        Self { burst: 25, per: Duration::from_secs(300) }
+    }
 }
 
 impl Default for Policy {
     fn default() -> Self {
         let (repeat, throttle) = (None, None);
-        Self { repeat, pair: false, inhibited_by: Vec::new(), throttle, forget: file::WEEK }
+        Self {
+            repeat,
+            pair: false,
+            inhibited_by: Vec::new(),
+            throttle,
+            forget: file::WEEK,
+            budget: Budget::default(),
+        }
     }
 }
 
 impl Policy {
-    /// Whether it holds nothing back.
+    /// Whether it holds no verdict back.
     pub fn is_empty(&self) -> bool {
         self.repeat.is_none()
             && !self.pair

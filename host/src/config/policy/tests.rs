@@ -27,6 +27,7 @@ fn the_whole_of_it() {
         ],
         "throttle": {"count": 20, "per": "1m"},
         "forget": "1d",
+        "budget": {"burst": 3},
     }));
     assert_eq!(read.found, []);
     let inhibitor = |rule: &str, code: &str, equal, hours: u32| Inhibitor {
@@ -48,6 +49,7 @@ fn the_whole_of_it() {
             ],
             throttle: Some(throttle),
             forget: HOUR * 24,
+            budget: Budget { burst: 3, per: Duration::from_secs(300) },
         }
     );
 }
@@ -137,7 +139,7 @@ fn rules_that_hold_each_other_are_a_fault() {
 fn the_schema_describes_every_key() {
     let schema = schemars::schema_for!(PolicyFile).to_value();
     let properties = schema["properties"].as_object().unwrap();
-    assert_eq!(properties.len(), 5);
+    assert_eq!(properties.len(), 6);
     for (key, property) in properties {
         assert!(property.get("description").is_some(), "{key}");
     }

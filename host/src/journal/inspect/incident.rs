@@ -31,7 +31,7 @@ impl Listed for IncidentRow {
         columns: "i.rule, i.code, i.key, i.record ->> '$.incident.since', \
                   i.record ->> '$.incident.touched', i.record ->> '$.incident.delivered.at', \
                   i.record ->> '$.incident.held.until'",
-        // A rule's own row, of its throttle, has no code.
+        // Rows of a rule's throttle and of its budgets have none.
         from: "(SELECT * FROM incidents WHERE code <> '') i",
         order: "i.rule, i.code, i.key",
         fields: Fields {

@@ -159,8 +159,10 @@ fn where_only_the_newest_matters_it_takes_the_place_of_those_that_wait() {
 fn what_was_refused_is_kept_and_made_when_it_is_asked_for_and_its_target_exists() {
     let folder = tempfile::tempdir().unwrap();
     let refusal = |target: &str| Refused {
-        target: target.to_owned(),
+        kind: "named".to_owned(),
+        name: Some(target.to_owned()),
         why: "there is no such target".to_owned(),
+        writes_to: None,
     };
     let refused = vec![refusal("later"), refusal("never"), refusal("later")];
     let quiet = Verdict { targets: Vec::new(), refused, ..verdict(1) };

@@ -51,7 +51,7 @@ proptest! {
         let mut incidents = incidents(&none);
         let said = verdicts(&play);
         let passed = run(&mut incidents, &said);
-        let said = Passed { verdicts: said, held_back: Vec::new() };
+        let said = Passed { verdicts: said, ..Passed::default() };
         prop_assert_eq!(lines(&passed), lines(&said));
         prop_assert!(passed.held_back.is_empty() && incidents.take_changes().is_empty());
     }

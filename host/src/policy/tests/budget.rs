@@ -4,45 +4,57 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
+use super::plan::{Table, incidents};
 use super::*;
-use crate::policy::{Budget, Budgets};
+use crate::policy::{Budget, Budgets, Over};
 
-fn rule(name: &str) -> Arc<str> {
-    name.into()
+fn of(burst: u32, per_ms: i64) -> Budgets {
+    Budgets::new(Budget { burst, per_ms })
+}
+
+fn over(next: i64, is_first: bool) -> Result<(), Over> {
+    Err(Over { next: second(next), is_first })
 }
 
 #[test]
 fn a_burst_then_one_in_a_time() {
-    let mut budgets = Budgets::new(Budget { burst: 2, per_ms: 10_000 });
-    let web = rule("web");
-    assert_eq!(budgets.take(&web, "a", second(100)), Ok(()));
-    assert_eq!(budgets.take(&web, "a", second(101)), Ok(()));
-    assert_eq!(budgets.take(&web, "a", second(102)), Err(second(110)));
-    assert_eq!(budgets.take(&web, "b", second(102)), Ok(()));
-    assert_eq!(budgets.take(&rule("other"), "a", second(102)), Ok(()));
-    assert_eq!(budgets.take(&web, "a", second(110)), Ok(()));
-    assert_eq!(budgets.take(&web, "a", second(111)), Err(second(120)));
-    assert_eq!(budgets.take(&web, "a", second(500)), Ok(()));
-    assert_eq!(budgets.take(&web, "a", second(500)), Ok(()));
-    assert!(budgets.take(&web, "a", second(500)).is_err());
+    let mut budgets = of(2, 10_000);
+    assert_eq!(budgets.take("a", second(100)), Ok(()));
+    assert_eq!(budgets.take("a", second(101)), Ok(()));
+    assert_eq!(budgets.take("a", second(102)), over(110, true));
+    assert_eq!(budgets.take("a", second(103)), over(110, false));
+    assert_eq!(budgets.take("b", second(103)), Ok(()));
+    assert_eq!(budgets.take("a", second(110)), Ok(()));
+    assert_eq!(budgets.take("a", second(111)), over(120, true));
+    assert_eq!(budgets.take("a", second(500)), Ok(()));
+    assert_eq!(budgets.take("a", second(500)), Ok(()));
+    assert!(budgets.take("a", second(500)).is_err());
 }
 
 #[test]
 fn nothing_may_be_written_without_a_burst() {
-    let mut budgets = Budgets::new(Budget { burst: 0, per_ms: 1000 });
-    assert!(budgets.take(&rule("web"), "a", second(0)).is_err());
+    let mut budgets = of(0, 1000);
+    assert!(budgets.take("a", second(0)).is_err());
     assert!(budgets.is_empty());
 }
 
 #[test]
 fn full_buckets_are_not_kept() {
-    let mut budgets = Budgets::new(Budget { burst: 1, per_ms: 1000 });
-    let web = rule("web");
+    let mut budgets = of(1, 1000);
     for number in 0..100_000i64 {
         let now = Timestamp::from_millis(number * 10);
-        budgets.take(&web, &number.to_string(), now).unwrap();
+        budgets.take(&number.to_string(), now).unwrap();
         assert!(budgets.len() <= 2048);
     }
+}
+
+#[test]
+fn of_too_many_objects_at_once_nothing_is_written() {
+    let mut budgets = of(1, 1000);
+    let taken = (0..200_000).filter(|number| budgets.take(&number.to_string(), second(1)).is_ok());
+    assert_eq!(taken.count(), 100_000);
+    assert_eq!(budgets.take("later", second(3)), Ok(()));
+    assert_eq!(budgets.len(), 1);
 }
 
 proptest! {
@@ -53,8 +65,7 @@ proptest! {
         per_ms in 1i64..50,
         steps in proptest::collection::vec((0i64..60, 0usize..3), 0..200),
     ) {
-        let mut budgets = Budgets::new(Budget { burst, per_ms });
-        let web = rule("web");
+        let mut budgets = of(burst, per_ms);
         let full = i64::from(burst) * per_ms;
         let mut levels: HashMap<usize, (i64, i64)> = HashMap::new();
         let mut now = 0;
@@ -67,14 +78,66 @@ proptest! {
             if may {
                 *level -= per_ms;
             }
-            let found = budgets.take(&web, &object.to_string(), Timestamp::from_millis(now));
+            let found = budgets.take(&object.to_string(), Timestamp::from_millis(now));
             match found {
                 Ok(()) => prop_assert!(may),
-                Err(when) => {
+                Err(over) => {
                     prop_assert!(!may);
-                    prop_assert_eq!(when.as_millis(), now + per_ms - *level);
+                    prop_assert_eq!(over.next.as_millis(), now + per_ms - *level);
                 }
             }
         }
     }
+}
+
+/// A verdict that writes a Kubernetes Event about an object, and names a target besides.
+fn writes(name: &str, object: &str, at: i64) -> Verdict {
+    let refused = |kind: &str, name: Option<&str>, object: Option<&str>| Refused {
+        kind: kind.to_owned(),
+        name: name.map(str::to_owned),
+        why: "not granted".to_owned(),
+        writes_to: object.map(str::to_owned),
+    };
+    let refused =
+        vec![refused("kubernetes-event", None, Some(object)), refused("named", Some("bus"), None)];
+    Verdict { refused, ..verdict(name, "web/R14 a", Status::Firing, second(at)) }
+}
+
+/// Kinds of targets that are refused of each verdict, and what is over the budget.
+fn spent(passed: &Passed) -> Vec<String> {
+    let left =
+        passed.verdicts.iter().flat_map(|one| one.refused.iter().map(|one| one.kind.clone()));
+    let over = passed.over_budget.iter().map(|one| format!("-{} {}", one.target, one.object));
+    left.chain(over).collect()
+}
+
+#[test]
+fn what_passes_is_held_to_the_budget_of_its_rule_and_object_also_over_a_restart() {
+    let budget = config::Budget { burst: 2, per: seconds(60) };
+    // What is no news takes no token.
+    let policies =
+        [("web".into(), Policy { repeat: Some(seconds(5)), budget, ..Policy::default() })];
+    let mut now = incidents(&policies);
+    let mut table = Table::default();
+    let plan = [
+        (0, "Pod/a", vec!["kubernetes-event", "named"]),
+        (1, "Pod/a", vec![]),
+        (5, "Pod/a", vec!["kubernetes-event", "named"]),
+        (10, "Pod/a", vec!["named", "-kubernetes-event Pod/a"]),
+        (15, "Pod/b", vec!["kubernetes-event", "named"]),
+        (59, "Pod/a", vec!["named", "-kubernetes-event Pod/a"]),
+        (64, "Pod/a", vec!["kubernetes-event", "named"]),
+        (69, "Pod/a", vec!["named", "-kubernetes-event Pod/a"]),
+    ];
+    for (at, object, expected) in plan {
+        let passed = now.decide(writes("one", object, at));
+        assert_eq!(spent(&passed), expected, "at {at}");
+        table.write(now.take_changes());
+        now = incidents(&policies);
+        now.restore(table.read());
+    }
+    // By default there is a budget too.
+    let mut now = incidents(&[("web".into(), Policy::default())]);
+    let over = (0..40).map(|_| now.decide(writes("one", "Pod/a", 0)).over_budget.len());
+    assert_eq!(over.sum::<usize>(), 15);
 }

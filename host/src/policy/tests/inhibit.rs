@@ -202,7 +202,8 @@ fn while_a_rule_is_not_in_sync_nothing_of_it_is_let_go() {
 
 #[test]
 fn what_was_refused_of_a_verdict_that_waits_comes_with_it_also_after_a_restart() {
-    let refused = vec![Refused { target: "bus".to_owned(), why: "no such target".to_owned() }];
+    let (name, why) = (Some("bus".to_owned()), "no such target".to_owned());
+    let refused = vec![Refused { kind: "named".to_owned(), name, why, writes_to: None }];
     for is_restarted in [false, true] {
         let mut play = play(inhibited_by(nodes()));
         play.node(0, "n1", Status::Firing, "down", &["down"]);

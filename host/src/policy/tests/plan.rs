@@ -96,6 +96,7 @@ fn any_policy(rules: usize) -> impl Strategy<Value = Policy> {
         inhibited_by,
         throttle,
         forget,
+        ..Policy::default()
     })
 }
 

@@ -34,6 +34,7 @@ pub struct Metrics {
     failures: Counters<2>,
     refusals: Counters<2>,
     held_back: Counters<2>,
+    over_budget: Counters<2>,
     waiting: Counts<1>,
     incidents: Counts<1>,
     delivery: delivery::Delivery,
@@ -72,6 +73,7 @@ impl Metrics {
             failures: Family::default(),
             refusals: Family::default(),
             held_back: Family::default(),
+            over_budget: Family::default(),
             waiting: Family::default(),
             incidents: Family::default(),
             delivery: delivery::Delivery::default(),
@@ -131,6 +133,9 @@ impl Metrics {
         registry.register("refusals", "Verdicts that lack a grant for a target", refusals);
         let held_back = self.held_back.clone();
         registry.register("verdicts_held_back", "Verdicts that the policy held back", held_back);
+        let over_budget = self.over_budget.clone();
+        let help = "Writes to the cluster that were over their rule's budget";
+        registry.register("writes_held_back", help, over_budget);
         let waiting = self.waiting.clone();
         registry.register(
             "verdicts_waiting",
@@ -236,6 +241,12 @@ impl Metrics {
     pub fn held_back(&self, rule: &str, reason: &str) {
         let labels = [label("rule", rule), label("reason", reason)];
         self.held_back.get_or_create(&labels).inc();
+    }
+
+    /// Counts a write to the cluster that was over its rule's budget, by the kind of target.
+    pub fn over_budget(&self, rule: &str, target: &str) {
+        let labels = [label("rule", rule), label("target", target)];
+        self.over_budget.get_or_create(&labels).inc();
     }
 
     /// Says how many incidents of a rule are open, and how many of its verdicts wait.

@@ -21,6 +21,7 @@ fn every_metric_has_its_name_labels_and_kind() {
     metrics.wakes(4, 1);
     metrics.refusal("akkeris", "apply");
     metrics.held_back("akkeris", "repeat");
+    metrics.over_budget("akkeris", "apply");
     metrics.incidents("akkeris", 5, 2);
     metrics.delivery("notify", "sent", 2);
     metrics.attempt("notify", "delivered", 0.003);

@@ -1,6 +1,7 @@
 //! Says everything that it sees, so that tests can count what arrived at a rule.
 
 use klaxon_sdk::prelude::*;
+use klaxon_sdk::{EventRequest, ObjectMeta, ObjectRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,8 @@ pub struct Settings {
     pub resolves: bool,
     /// A target that is named besides the routed ones; empty: none.
     pub names: String,
+    /// Whether a Kubernetes Event is to be written about each object that is seen.
+    pub writes: bool,
 }
 
 /// One thing that was seen.
@@ -78,12 +81,34 @@ impl Rule for Witness {
             let named = Target::Named(self.settings.names.clone());
             verdict = verdict.to(Target::Routed).to(named);
         }
+        if self.settings.writes {
+            verdict = verdict.to(Target::KubernetesEvent(written(object)));
+        }
         out.say(verdict);
         let is_new = matches!(event.change, Change::Added | Change::Snapshot);
         if is_new && self.settings.wake_after_ms > 0 {
             out.wake("later", event.time + self.settings.wake_after_ms);
         }
         Ok(())
+    }
+}
+
+/// A Kubernetes Event about an object.
+fn written(object: &ObjectMeta) -> EventRequest {
+    EventRequest {
+        reporting_component: None,
+        regarding: ObjectRef {
+            api_version: object.api_version.clone(),
+            kind: object.kind.clone(),
+            namespace: object.namespace.clone(),
+            name: object.name.clone(),
+            uid: object.uid.clone(),
+            part: None,
+        },
+        level: NoticeLevel::Normal,
+        reason: "Seen".to_owned(),
+        note: "The witness saw it".to_owned(),
+        action: "Look".to_owned(),
     }
 }
 

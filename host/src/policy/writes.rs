@@ -1,0 +1,39 @@
+//! Writes to the cluster of verdicts that pass: each needs a token of the rule's budget for the object.
+
+use super::budget::Over;
+use super::incidents::Incidents;
+use super::passed::{OverBudget, Passed};
+use crate::model::Verdict;
+
+impl Incidents {
+    /// Takes what is over the budget out of the verdicts, which are delivered without it.
+    pub(super) fn spend(&mut self, out: &mut Passed) {
+        let Passed { verdicts, over_budget, .. } = out;
+        for verdict in verdicts.iter_mut().filter(|verdict| !verdict.refused.is_empty()) {
+            let refused = std::mem::take(&mut verdict.refused);
+            verdict.refused = refused
+                .into_iter()
+                .filter(|one| {
+                    let Some(object) = &one.writes_to else { return true };
+                    let Err(over) = self.take_token(verdict, object) else { return true };
+                    over_budget.push(OverBudget {
+                        verdict: verdict.id,
+                        rule: verdict.rule.clone(),
+                        target: one.kind.clone(),
+                        object: object.clone(),
+                        next: over.next,
+                        is_first: over.is_first,
+                    });
+                    false
+                })
+                .collect();
+        }
+    }
+
+    fn take_token(&mut self, verdict: &Verdict, object: &str) -> Result<(), Over> {
+        let now = self.now;
+        let place = self.numbers.get(&verdict.rule).copied();
+        let rule = place.and_then(|place| self.rules.get_mut(place));
+        rule.map_or(Ok(()), |rule| rule.writes.take(object, now))
+    }
+}
