@@ -12,11 +12,32 @@ use crate::receivers::{pod, receiver, site, wait, webhook};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fails_to_sync_ends_the_service_with_a_clear_message_and_nothing_is_lost() {
+    fails_to_sync("inject=fsync,fdatasync:error=EIO:when=25+", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_does_one_that_fails_when_the_log_is_folded_into_the_file() {
+    fails_to_sync("inject=fsync,fdatasync:error=EIO:when=1+", Some("klaxon.db")).await;
+}
+
+/// Calls that sync fail, of one file of the journal where that is said.
+async fn fails_to_sync(fails: &str, file: Option<&str>) {
     let api = FakeApi::start().await;
     let (server, taken) = receiver(|_| 204).await;
     let site = site(&api, json!({"notify": webhook(&server.uri())}));
-    let fails = "inject=fsync,fdatasync:error=EIO:when=25+";
-    let under = strace(&["-f", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", fails]);
+    if file.is_some() {
+        // Its first syncs, when it is made, are not what is meant.
+        let mut service = spawn(&site, None);
+        site.wait_until_following(&["Pod"]);
+        terminate(&mut service);
+    }
+    let mut arguments = vec!["-f", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", fails];
+    let path = file.map(|file| site.folder.path().join("journal").join(file));
+    let path = path.map(|path| path.display().to_string());
+    if let Some(path) = &path {
+        arguments.extend(["-P", path]);
+    }
+    let under = strace(&arguments);
     let mut service = spawn(&site, Some(under));
     site.wait_until_following(&["Pod"]);
     let since = Stopwatch::start();
@@ -25,9 +46,11 @@ async fn a_disk_that_fails_to_sync_ends_the_service_with_a_clear_message_and_not
         if let Some(status) = service.try_wait().unwrap() {
             break status;
         }
-        assert!(since.elapsed().as_secs() < 30, "it goes on: {}", log(&site));
-        api.put(pod(&format!("pod-{made}"), 0));
-        made += 1;
+        assert!(since.elapsed().as_secs() < 60, "it goes on: {}", log(&site));
+        for _ in 0..if file.is_some() { 50 } else { 1 } {
+            api.put(pod(&format!("pod-{made}"), 0));
+            made += 1;
+        }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     };
     assert_eq!(status.code(), Some(1));

@@ -12,6 +12,7 @@
 //! One thread writes; it gathers what waits into one transaction. Deliveries are read by connections
 //! of their own. `schema.rs` documents the tables, for people who look with `sqlite3`.
 
+mod checkpoint;
 mod handle;
 pub mod inspect;
 mod load;

@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{Notify, mpsc};
 use tracing::{error, info, warn};
 
+use super::checkpoint::Log;
 use super::handle::{Commit, Handle, Outcome, State};
 use super::outgoing::Outgoing;
 use super::room::{Changes, Rooms};
@@ -39,6 +40,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 struct Writer {
     connection: Connection,
+    log: Log,
     targets: BTreeMap<String, Target>,
     bells: BTreeMap<String, Arc<Notify>>,
     retention: Retention,
@@ -88,7 +90,8 @@ pub(super) fn start(
 ) -> Result<Handle, JournalError> {
     let (commits, commits_in) = mpsc::channel(QUEUE);
     let (outcomes, outcomes_in) = mpsc::channel(OUTCOMES);
-    let Journal { connection, lock, .. } = journal;
+    let Journal { mut connection, lock, .. } = journal;
+    let log = Log::of(&mut connection)?;
     let pages = pages_of(&connection, settings.max_size)?;
     limit(&connection, pages)?;
     let rooms = Rooms::of(&targets);
@@ -112,6 +115,7 @@ pub(super) fn start(
     let version = data_version(&connection)?;
     let mut writer = Writer {
         connection,
+        log,
         targets,
         bells,
         retention,
@@ -160,7 +164,8 @@ impl Writer {
     fn run(&mut self, runtime: &tokio::runtime::Runtime) {
         let mut swept: Option<(Stopwatch, Duration)> = None;
         while let Some(batch) = self.gather(runtime) {
-            if let Err(fault) = self.look().and_then(|()| self.write(batch)) {
+            let written = self.look().and_then(|()| self.write(batch));
+            if let Err(fault) = written.and_then(|()| self.fold_in()) {
                 return self.end(fault);
             }
             if swept.is_none_or(|(last, pause)| last.elapsed() >= pause) {
@@ -177,8 +182,21 @@ impl Writer {
                 }
             }
         }
-        if let Err(fault) = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
-            info!(%fault, "the journal's log was not folded in; the next start does it");
+        let folded = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+        match folded.map_err(JournalError::from) {
+            Ok(()) => {}
+            Err(fault) if is_waited_for(&fault) => {
+                info!(%fault, "the journal's log was not folded in; the next start does it");
+            }
+            Err(fault) => self.end(fault),
+        }
+    }
+
+    /// What stands in the way of it now may not the next time; the log is as good until then.
+    fn fold_in(&self) -> Result<(), JournalError> {
+        match self.log.fold_in(&self.connection) {
+            Err(fault) if is_waited_for(&fault) => Ok(()),
+            folded => folded,
         }
     }
 
