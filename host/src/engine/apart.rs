@@ -31,6 +31,11 @@ impl Apart {
         Ok(Self { rule: rule.clone(), patience, bell, worker, asked: None, _sandbox: sandbox })
     }
 
+    /// Whether it was asked something and has not answered.
+    pub fn is_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Asks about events, in order; to be done when it is not asked anything else.
     pub fn ask(&mut self, state: &Arc<dyn StateView>, events: Vec<Arc<Event>>) {
         let (reply, replies) = sync_channel(1);

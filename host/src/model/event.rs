@@ -43,6 +43,8 @@ pub struct Timer {
     pub due: Timestamp,
     /// What the rule stored with the wake.
     pub payload: String,
+    /// The event whose answer set the wake last.
+    pub set_by: Id,
 }
 
 /// A value found by a path.

@@ -1,6 +1,6 @@
 //! What waits for a rule that is behind, and where it is on its own timeline.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::ROUND_MS;
@@ -22,8 +22,8 @@ pub(super) struct Behind {
     queue: VecDeque<Waiting>,
     /// The rule's own clock: the time of what it came to last.
     pub(super) now: Timestamp,
-    /// Whether its timers are held, where it is; and where it will be after all that waits.
-    pub(super) is_held: bool,
+    /// Since when its timers are held, where it is; and whether they will be after all that waits.
+    pub(super) held_since: Option<Timestamp>,
     pub(super) will_be_held: bool,
     pub(super) held_row: i64,
     /// Forms of objects where the rule is, with their rows, for those that timers concern and that
@@ -33,10 +33,10 @@ pub(super) struct Behind {
     about: HashMap<String, usize>,
     /// What will be heard of the object of a partition: it came, or it went.
     existence: HashMap<Arc<str>, VecDeque<bool>>,
+    /// Keys of timers that have fired and that the journal has as timers only, by partition.
+    fired: HashMap<Arc<str>, HashSet<String>>,
     bytes: usize,
     events: usize,
-    /// Of the first events, how many it is being asked about, and the bytes up to the last of them.
-    asked: (usize, usize),
     /// It is not to go on by itself.
     pub(super) stays: bool,
     /// Its own thread, where it has one.
@@ -48,7 +48,7 @@ impl Behind {
         Self {
             queue: VecDeque::new(),
             now,
-            is_held,
+            held_since: is_held.then_some(now),
             will_be_held: is_held,
             held_row,
             forms: HashMap::new(),
@@ -56,14 +56,60 @@ impl Behind {
             existence: HashMap::new(),
             bytes: 0,
             events: 0,
-            asked: (0, 0),
+            fired: HashMap::new(),
             stays: false,
             apart: None,
         }
     }
 
+    /// Whether its timers are held, where it is.
+    pub(super) fn is_held(&self) -> bool {
+        self.held_since.is_some()
+    }
+
+    /// It comes to where its timers are held, or are not any longer.
+    pub(super) fn set_held(&mut self, is_held: bool, time: Timestamp) {
+        self.held_since = is_held.then(|| self.held_since.unwrap_or(time));
+    }
+
+    /// Whether it is being asked about what comes first.
+    pub(super) fn is_asked(&self) -> bool {
+        self.apart.as_ref().is_some_and(Apart::is_asked)
+    }
+
     pub(super) fn push(&mut self, waiting: Waiting) {
+        self.note(&waiting);
+        self.queue.push_back(waiting);
+    }
+
+    /// Puts a timer that fired before all else.
+    pub(super) fn push_first(&mut self, waiting: Waiting) {
+        self.note(&waiting);
+        self.queue.push_front(waiting);
+    }
+
+    /// Puts a timer that fired after others that have, and before all else.
+    pub(super) fn push_fired(&mut self, waiting: Waiting) {
+        let is_fired = |waiting: &Waiting| waiting.entry.is_wake();
+        let place = match self.queue.back() {
+            // Then all are.
+            Some(last) if is_fired(last) => self.queue.len(),
+            _ => self.queue.iter().take_while(|one| is_fired(one)).count(),
+        };
+        self.note(&waiting);
+        self.queue.insert(place, waiting);
+    }
+
+    fn note(&mut self, waiting: &Waiting) {
+        self.bytes += waiting.bytes;
         match &waiting.entry {
+            Entry::Ask(event) => {
+                self.events += 1;
+                *self.about.entry(unique(&event.object)).or_default() += 1;
+                if let Some(key) = fired_key(waiting) {
+                    self.fired.entry(event.partition.clone()).or_default().insert(key);
+                }
+            }
             Entry::Came(partition, _) => {
                 self.existence.entry(partition.clone()).or_default().push_back(true);
             }
@@ -71,106 +117,74 @@ impl Behind {
                 self.existence.entry(partition.clone()).or_default().push_back(false);
             }
             Entry::Held(is_held, _) => self.will_be_held = *is_held,
-            Entry::Ask(_) | Entry::Known { .. } | Entry::Unfollowed(..) => {}
+            Entry::Known { .. } | Entry::Unfollowed(..) => {}
         }
-        self.insert(self.queue.len(), waiting);
-    }
-
-    /// A timer that fired comes after others that have, and before all else.
-    pub(super) fn push_fired(&mut self, waiting: Waiting) {
-        let place = self.queue.iter().take_while(|one| one.entry.is_wake()).count();
-        self.insert(place, waiting);
-    }
-
-    /// Puts an event, or the form of an object, in a place.
-    pub(super) fn insert(&mut self, place: usize, waiting: Waiting) {
-        self.bytes += waiting.bytes;
-        if let Entry::Ask(event) = &waiting.entry {
-            self.events += 1;
-            *self.about.entry(unique(&event.object)).or_default() += 1;
-        }
-        self.queue.insert(place, waiting);
     }
 
     pub(super) fn pop(&mut self) -> Option<Waiting> {
-        let waiting = self.take(0)?;
-        if let Entry::Came(partition, _) | Entry::Went(partition, _) = &waiting.entry
-            && let Some(later) = self.existence.get_mut(partition)
-        {
-            later.pop_front();
-            if later.is_empty() {
-                self.existence.remove(partition);
-            }
-        }
-        Some(waiting)
-    }
-
-    /// Takes an event, or the form of an object, out of a place; returns its row.
-    pub(super) fn remove(&mut self, place: usize) -> Option<Option<i64>> {
-        self.take(place).map(|waiting| waiting.row)
-    }
-
-    fn take(&mut self, place: usize) -> Option<Waiting> {
-        let waiting = self.queue.remove(place)?;
+        let waiting = self.queue.pop_front()?;
         self.bytes = self.bytes.saturating_sub(waiting.bytes);
-        if let Entry::Ask(event) = &waiting.entry {
-            self.events = self.events.saturating_sub(1);
-            let uid = unique(&event.object);
-            if let Some(count) = self.about.get_mut(&uid) {
-                *count -= 1;
-                if *count == 0 {
-                    self.about.remove(&uid);
+        match &waiting.entry {
+            Entry::Ask(event) => {
+                self.events = self.events.saturating_sub(1);
+                let uid = unique(&event.object);
+                if let Some(count) = self.about.get_mut(&uid) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.about.remove(&uid);
+                    }
+                }
+                self.no_longer_fired(&waiting);
+            }
+            Entry::Came(partition, _) | Entry::Went(partition, _) => {
+                if let Some(later) = self.existence.get_mut(partition) {
+                    later.pop_front();
+                    if later.is_empty() {
+                        self.existence.remove(partition);
+                    }
                 }
             }
+            Entry::Known { .. } | Entry::Unfollowed(..) | Entry::Held(..) => {}
         }
         Some(waiting)
+    }
+
+    fn no_longer_fired(&mut self, waiting: &Waiting) {
+        let (Entry::Ask(event), Some(key)) = (&waiting.entry, fired_key(waiting)) else { return };
+        if let Some(keys) = self.fired.get_mut(&event.partition) {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.fired.remove(&event.partition);
+            }
+        }
     }
 
     pub(super) fn get(&self, place: usize) -> Option<&Entry> {
         self.queue.get(place).map(|waiting| &waiting.entry)
     }
 
-    /// It is being asked about so many of the first events; 0: it has answered.
-    pub(super) fn set_asked(&mut self, events: usize) {
-        let end = self.place_after(events).unwrap_or(0);
-        let bytes = self.queue.iter().take(end).map(|waiting| waiting.bytes).sum();
-        self.asked = (events, bytes);
+    pub(super) fn has_row(&self, place: usize) -> bool {
+        self.queue.get(place).is_some_and(|waiting| waiting.row.is_some())
     }
 
-    /// The place after so many events.
-    fn place_after(&self, events: usize) -> Option<usize> {
-        let mut places =
-            self.queue.iter().enumerate().filter(|(_, one)| matches!(one.entry, Entry::Ask(_)));
-        places.nth(events.checked_sub(1)?).map(|(place, _)| place + 1)
+    /// What is in a place is in the journal from now on.
+    pub(super) fn set_row(&mut self, place: usize, row: Option<i64>, bytes: usize) {
+        let Some(mut waiting) = self.queue.remove(place) else { return };
+        self.no_longer_fired(&waiting);
+        self.bytes += bytes;
+        (waiting.row, waiting.bytes) = (row, bytes);
+        self.queue.insert(place, waiting);
     }
 
-    pub(super) fn asked(&self) -> usize {
-        self.asked.0
-    }
-
-    pub(super) fn asked_bytes(&self) -> usize {
-        self.asked.1
-    }
-
-    /// The first event after those that it is being asked about, timers aside.
-    pub(super) fn first_not_asked(&self) -> Option<usize> {
-        let first = self.place_after(self.asked.0).unwrap_or(0);
-        let mut rest = self.queue.iter().enumerate().skip(first);
-        let found =
-            rest.find(|(_, one)| matches!(one.entry, Entry::Ask(_)) && !one.entry.is_wake());
-        found.map(|(place, _)| place)
-    }
-
-    /// Timers that have fired, up to the one of this partition and key, if that is one of them.
+    /// Timers that have fired, up to the one of this partition and key, if that is one of them that the
+    /// journal has as a timer only.
     pub(super) fn fired_up_to(&self, partition: &str, key: &str) -> usize {
+        if !self.fired.get(partition).is_some_and(|keys| keys.contains(key)) {
+            return 0;
+        }
         let fired = self.queue.iter().map(|waiting| &waiting.entry).take_while(|one| one.is_wake());
         let places = fired.enumerate().filter(|(_, one)| one.is_timer(partition, key));
         places.last().map_or(0, |(place, _)| place + 1)
-    }
-
-    /// The entry of a place, where the journal does not have it as a row.
-    pub(super) fn without_row(&self, place: usize) -> Option<&Entry> {
-        self.queue.get(place).filter(|waiting| waiting.row.is_none()).map(|one| &one.entry)
     }
 
     pub(super) fn front(&self) -> Option<&Entry> {
@@ -249,4 +263,11 @@ impl Behind {
 /// What an object is known by.
 pub(super) fn unique(object: &Object) -> String {
     object.meta.identity.unique().into_owned()
+}
+
+/// The key of a timer that fired and that the journal has as a timer only.
+fn fired_key(waiting: &Waiting) -> Option<String> {
+    let Entry::Ask(event) = &waiting.entry else { return None };
+    let is_fired = waiting.row.is_none() && waiting.entry.is_wake();
+    event.timer.as_ref().filter(|_| is_fired).map(|timer| timer.key.clone())
 }

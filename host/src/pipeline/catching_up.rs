@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::behind::unique;
+use super::behind::{Behind, unique};
 use super::entry::{Entry, Stored};
 use super::step::FailedEvent;
 use super::{Pipeline, Rule};
@@ -43,13 +43,10 @@ impl Pipeline {
             let apart = self.behind_mut(rule).and_then(|behind| behind.apart.as_mut());
             let answers = apart.and_then(|apart| apart.answers());
             if let Some(answers) = answers {
-                if let Some(behind) = self.behind_mut(rule) {
-                    behind.set_asked(0);
-                }
                 self.settle_late(rule, answers);
+                self.make_room();
             }
-            self.make_room(rule);
-            let is_asked = self.behind(rule).is_some_and(|behind| behind.asked() > 0);
+            let is_asked = self.behind(rule).is_some_and(Behind::is_asked);
             let may = self.rules.get(rule).is_some_and(|rule| rule.may_go_on(now));
             if !is_asked && may {
                 self.go_on(rule);
@@ -76,10 +73,8 @@ impl Pipeline {
             }
             None => {}
         }
-        let count = events.len();
         if let Some(apart) = &mut behind.apart {
             apart.ask(&view, events);
-            behind.set_asked(count);
         }
     }
 
@@ -114,7 +109,7 @@ impl Pipeline {
             let behind = self.behind(rule)?;
             let end = behind.front().map_or(self.now, Entry::time);
             let fires = behind.front().is_some_and(Entry::is_wake);
-            let due = self.wakes.next_of(rule).filter(|_| !behind.is_held);
+            let due = self.wakes.next_of(rule).filter(|_| !behind.is_held());
             if let Some(due) = due.filter(|due| !fires && *due < end) {
                 let at = due.max(behind.now);
                 self.expire_late(rule, &name, at);
@@ -181,7 +176,10 @@ impl Pipeline {
         // While a timer is being answered no other may concern its object, so that changes of it
         // were not noted; it says itself what the object was like.
         let (object, is_wake) = (&event.object, event.change == Change::Wake);
-        if !(is_wake && behind.forms.contains_key(&unique(object))) {
+        let uid = unique(object);
+        if is_wake && behind.forms.contains_key(&uid) {
+            self.drop_form(rule, &uid);
+        } else {
             let exists = !is_wake || !object.meta.resource_version.is_empty();
             self.see_form(rule, object, exists, event.time);
         }
@@ -190,16 +188,14 @@ impl Pipeline {
     /// The rule has come to a form of an object; what no timer carries is forgotten.
     fn see_form(&mut self, rule: usize, object: &Arc<Object>, exists: bool, time: Timestamp) {
         let uid = unique(object);
-        if self.wakes.concern(&uid) {
+        if self.wakes.of_rule_concern(rule, &uid) {
             // The timer may be set only now, and outlast what was parked.
             if exists {
                 self.router.touch(object);
             }
             self.set_form(rule, uid, object, exists, time);
-        } else if let Some((row, _)) =
-            self.behind_mut(rule).and_then(|behind| behind.forms.remove(&uid))
-        {
-            self.keep(|| Keep::Unparked(row));
+        } else {
+            self.drop_form(rule, &uid);
         }
     }
 
@@ -221,9 +217,10 @@ impl Pipeline {
             Entry::Held(is_held, _) => {
                 let is_held = *is_held;
                 let Some(behind) = self.behind_mut(rule) else { return };
-                behind.is_held = is_held;
+                behind.set_held(is_held, time);
                 let row = behind.held_row;
                 self.write_row(rule, row, &Stored::Held { is_held, time, is_so: true });
+                self.hold_policy(rule);
             }
         }
     }

@@ -50,8 +50,8 @@ impl Pipeline {
         let entry = match stored {
             Stored::Held { is_held, is_so: true, time } => {
                 if let Some(behind) = self.behind_mut(rule) {
-                    (behind.is_held, behind.held_row, behind.now) = (is_held, number, time);
-                    behind.will_be_held = is_held;
+                    (behind.held_row, behind.now, behind.will_be_held) = (number, time, is_held);
+                    behind.set_held(is_held, time);
                 }
                 return;
             }
@@ -77,7 +77,7 @@ impl Pipeline {
         let waiting = Waiting { row: Some(number), bytes, entry };
         match &waiting.entry {
             Entry::Ask(event) if event.change == Change::Wake => {
-                self.wakes.fired(&event.object.meta.identity.unique());
+                self.wakes.note(rule, &event.object.meta.identity.unique());
                 if let Some(behind) = self.behind_mut(rule) {
                     behind.push_fired(waiting);
                 }
@@ -112,7 +112,8 @@ impl Pipeline {
             delta,
             partition,
         });
-        if place.is_none() {
+        // A timer fires all the same, as one does that had not fired.
+        if place.is_none() && change != Change::Wake {
             let message = format!(
                 "the event was parked for the rule's interest {interest:?}, which it has no longer"
             );

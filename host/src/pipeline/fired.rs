@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Pipeline;
 use super::behind::Waiting;
 use super::entry::Entry;
-use crate::model::{Event, Keep, Slot, Timestamp};
+use crate::model::{Event, Keep, KeptWake, Slot, Timestamp};
 
 impl Pipeline {
     /// Fires a rule's timers that are due at one time: they come before all that waits.
@@ -17,23 +17,23 @@ impl Pipeline {
         let events: Vec<Arc<Event>> = events.collect();
         let Some(behind) = self.behind_mut(rule) else { return };
         behind.now = at;
-        for event in events {
-            behind.push_fired(Waiting { row: None, bytes: 0, entry: Entry::Ask(event) });
+        for event in events.into_iter().rev() {
+            behind.push_first(Waiting { row: None, bytes: 0, entry: Entry::Ask(event) });
         }
     }
 
     /// A timer fired, and its rule is behind from then on.
-    pub(super) fn park_wake(&mut self, rule: usize, entry: Entry) {
-        let Entry::Ask(event) = &entry else { return };
-        let partition = event.partition.clone();
-        let key = event.timer.as_ref().map(|timer| timer.key.clone()).unwrap_or_default();
+    pub(super) fn park_wake(&mut self, rule: usize, event: Arc<Event>) {
+        let waiting = Waiting { row: None, bytes: 0, entry: Entry::Ask(event.clone()) };
         if let Some(behind) = self.behind_mut(rule) {
-            behind.push_fired(Waiting { row: None, bytes: 0, entry });
+            behind.push_fired(waiting);
         }
         // An answer to another timer of the moment may have set it anew.
-        let slot = self.slot(rule, &partition);
-        if slot.is_some_and(|slot| self.wakes.has(&slot, &key)) {
-            self.keep_fired(rule, &partition, &key);
+        let (Some(slot), Some(timer)) = (self.slot(rule, &event.partition), &event.timer) else {
+            return;
+        };
+        if self.wakes.has(&slot, &timer.key) {
+            self.keep_fired(rule, &event.partition, &timer.key);
         }
     }
 
@@ -42,21 +42,41 @@ impl Pipeline {
     pub(super) fn keep_fired(&mut self, rule: usize, partition: &str, key: &str) {
         let count = self.behind(rule).map_or(0, |behind| behind.fired_up_to(partition, key));
         for place in 0..count {
-            let entry = self.behind(rule).and_then(|behind| behind.without_row(place));
-            let Some(entry) = entry.cloned() else { continue };
-            let timer = match &entry {
-                Entry::Ask(event) => event.timer.clone().zip(self.slot(rule, &event.partition)),
-                _ => None,
+            let Some(behind) = self.behind(rule).filter(|behind| !behind.has_row(place)) else {
+                continue;
             };
-            let waiting = self.write(rule, entry, None);
+            let Some(entry) = behind.get(place).cloned() else { continue };
+            let Entry::Ask(event) = &entry else { continue };
+            let ended = event.timer.clone().zip(self.slot(rule, &event.partition));
+            let waiting = self.write(rule, entry);
             if let Some(behind) = self.behind_mut(rule) {
-                behind.remove(place);
-                behind.insert(place, waiting);
+                behind.set_row(place, waiting.row, waiting.bytes);
             }
-            if let Some((timer, slot)) = timer {
+            if let Some((timer, slot)) = ended {
                 self.end_timer(&slot, &timer.key);
             }
         }
+    }
+
+    /// A timer that fired and was not answered is what the journal says that it is: set, and due.
+    pub(super) fn unfire(&mut self, rule: usize, event: &Event) {
+        if let Some(behind) = self.behind_mut(rule) {
+            behind.pop();
+        }
+        self.wakes.answered(rule, &event.object.meta.identity.unique());
+        let Some((slot, timer)) = self.slot(rule, &event.partition).zip(event.timer.clone()) else {
+            return;
+        };
+        let wake = KeptWake {
+            slot,
+            key: timer.key,
+            due: timer.due,
+            payload: timer.payload,
+            set_by: timer.set_by,
+            interest: self.router.interest_name(rule, event.interest),
+            object: event.object.clone(),
+        };
+        self.wakes.put(rule, wake);
     }
 
     /// In the journal a timer is over, unless it is set anew.

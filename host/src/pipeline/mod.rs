@@ -255,7 +255,8 @@ impl Pipeline {
         let next_wake = self.next_wake().is_some_and(|due| due < time);
         let has_lapsed = !self.lapsed(time).is_empty();
         let is_round_over = time.millis_since(self.round_began) >= ROUND_MS;
-        let has_due = self.incidents.next_due().is_some_and(|due| due <= time) || self.lets_go();
+        let has_due =
+            self.incidents.next_due().is_some_and(|due| due <= time) || self.has_come_in_sync();
         if is_round_over || next_wake || has_lapsed || has_due || self.has_news_for_behind(time) {
             self.flush();
         }
@@ -293,6 +294,7 @@ impl Pipeline {
         let end = until.unwrap_or(self.now).max(self.now);
         // What is due now is not known to be so any longer: it stays pending.
         let holds_wakes = !self.open_gaps.is_empty();
+        self.note_holds();
         for gap in std::mem::take(&mut self.open_gaps) {
             // What was not seen again may yet have come: nothing is taken as vanished.
             let covers = self.router.abandon_gap(&gap.scope);

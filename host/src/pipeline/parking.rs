@@ -57,7 +57,7 @@ impl Pipeline {
         parked.collect()
     }
 
-    /// Whether there is no more room for what is parked of a rule, and none can be made.
+    /// Whether intake must wait until a rule that is behind has come on.
     pub fn is_full(&self) -> bool {
         self.rules.iter().any(Rule::is_full)
     }
@@ -82,6 +82,7 @@ impl Pipeline {
         for row in behind.map(|behind| behind.rows()).unwrap_or_default() {
             self.keep(|| Keep::Unparked(row));
         }
+        self.hold_policy(rule);
     }
 
     pub(super) fn new_row(&mut self) -> i64 {
@@ -114,25 +115,25 @@ impl Pipeline {
 
     /// Puts an entry at the end of what waits for a rule.
     pub(super) fn park(&mut self, rule: usize, entry: Entry) {
-        self.make_room(rule);
-        if entry.is_wake() {
-            self.park_wake(rule, entry);
-            return;
+        if let Entry::Ask(event) = &entry
+            && entry.is_wake()
+        {
+            return self.park_wake(rule, event.clone());
         }
         if let Entry::Known { object, before, exists, time } = &entry
             && !self.needs_form(rule, object, *exists, before.as_ref(), *time)
         {
             return;
         }
-        let waiting = self.write(rule, entry, None);
+        let waiting = self.write(rule, entry);
         if let Some(behind) = self.behind_mut(rule) {
             behind.push(waiting);
         }
     }
 
-    /// Writes an entry to the journal, under a new number if it has none.
-    pub(super) fn write(&mut self, rule: usize, entry: Entry, row: Option<i64>) -> Waiting {
-        let row = row.unwrap_or_else(|| self.new_row());
+    /// Writes an entry to the journal.
+    pub(super) fn write(&mut self, rule: usize, entry: Entry) -> Waiting {
+        let row = self.new_row();
         let router = &self.router;
         let stored = Stored::of(&entry, |place| router.interest_name(rule, place));
         let bytes = self.write_row(rule, row, &stored);
@@ -157,12 +158,13 @@ impl Pipeline {
         before: Option<&Arc<Object>>,
         time: Timestamp,
     ) -> bool {
-        if !self.may_carry(rule, object) {
+        let uid = unique(object);
+        let has_timer = self.wakes.of_rule_concern(rule, &uid);
+        let Some(behind) = self.behind(rule) else { return false };
+        if !has_timer && !behind.is_about(&uid) {
             return false;
         }
-        let uid = unique(object);
-        let is_known = self.behind(rule).is_some_and(|behind| behind.forms.contains_key(&uid));
-        if self.wakes.concern(&uid) && !is_known {
+        if has_timer && !behind.forms.contains_key(&uid) {
             self.set_form(rule, uid, before.unwrap_or(object), before.is_some(), time);
         }
         // The event before it says the same.
@@ -172,10 +174,15 @@ impl Pipeline {
         !said
     }
 
-    /// Whether a timer of a rule that is behind carries an object, or one that is still to be set may.
-    pub(super) fn may_carry(&self, rule: usize, object: &Object) -> bool {
-        let uid = unique(object);
-        self.wakes.concern(&uid) || self.behind(rule).is_some_and(|behind| behind.is_about(&uid))
+    /// What an object is like where the rule is, is of no use to it any longer.
+    pub(super) fn drop_form(&mut self, rule: usize, uid: &str) {
+        if self.wakes.of_rule_concern(rule, uid) {
+            return;
+        }
+        let form = self.behind_mut(rule).and_then(|behind| behind.forms.remove(uid));
+        if let Some((row, _)) = form {
+            self.keep(|| Keep::Unparked(row));
+        }
     }
 
     /// What an object is like where the rule is.
@@ -219,7 +226,7 @@ impl Pipeline {
     }
 
     /// Whether a rule is not held any longer: what was seen before comes before what was due.
-    pub(super) fn lets_go(&self) -> bool {
+    pub(super) fn has_come_in_sync(&self) -> bool {
         let mut rules = self.rules.iter().enumerate();
         rules
             .any(|(number, rule)| rule.is_held && !is_held(&self.watching, &self.open_gaps, number))
@@ -232,10 +239,18 @@ impl Pipeline {
             if let Some(rule) = self.rules.get_mut(rule) {
                 rule.is_held = is_held;
             }
-            self.incidents.set_held(rule, is_held);
+            self.hold_policy(rule);
             if let Some(is_held) = self.is_held_anew(rule) {
                 self.park(rule, Entry::Held(is_held, self.now));
             }
         }
+    }
+
+    /// The policy waits while a rule is held, also where it is: what it was told meanwhile may be parked.
+    pub(super) fn hold_policy(&mut self, rule: usize) {
+        let is_held = self.rules.get(rule).is_some_and(|rule| {
+            rule.is_held || rule.behind.as_ref().is_some_and(|behind| behind.is_held())
+        });
+        self.incidents.set_held(rule, is_held);
     }
 }

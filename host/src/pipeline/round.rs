@@ -55,6 +55,7 @@ impl Pipeline {
                 },
             }
         }
+        self.make_room();
     }
 
     fn happen_to(&mut self, rule: usize, entry: &Entry) {
@@ -109,7 +110,7 @@ impl Pipeline {
             object,
             delta: 0,
             partition: slot.partition,
-            timer: Some(Timer { key, due, payload }),
+            timer: Some(Timer { key, due, payload, set_by }),
         }
     }
 
@@ -129,7 +130,7 @@ impl Pipeline {
         self.counts.events += 1;
         self.counts.wakes += u64::from(event.change == Change::Wake);
         let slot = Slot { rule: loaded.name.clone(), partition: event.partition.clone() };
-        self.end_wake(event, &slot);
+        self.end_wake(loaded.index.0, event, &slot);
         for line in answer.log {
             self.step.log.push(LogLine { rule: loaded.name.clone(), event: event.id, line });
         }
@@ -156,11 +157,11 @@ impl Pipeline {
     }
 
     /// A timer that fired stays in the journal until it is answered, for its rule may be behind.
-    pub(super) fn end_wake(&mut self, event: &Event, slot: &Slot) {
+    pub(super) fn end_wake(&mut self, rule: usize, event: &Event, slot: &Slot) {
         let Some(timer) = event.timer.as_ref().filter(|_| event.change == Change::Wake) else {
             return;
         };
-        self.wakes.answered(&event.object.meta.identity.unique());
+        self.wakes.answered(rule, &event.object.meta.identity.unique());
         self.router.touch(&event.object);
         // An earlier answer to timers of the same moment may have set it anew.
         self.end_timer(slot, &timer.key);

@@ -14,8 +14,8 @@ pub(super) struct Wakes {
     /// By the rule's place.
     queues: Vec<BTreeMap<Place, KeptWake>>,
     due: HashMap<Slot, BTreeMap<String, Timestamp>>,
-    /// How many timers concern an object, by what it is known by.
-    concerned: HashMap<String, usize>,
+    /// How many timers of each rule concern an object, by what it is known by.
+    concerned: HashMap<String, BTreeMap<usize, usize>>,
     len: usize,
 }
 
@@ -33,6 +33,11 @@ impl Wakes {
     /// Whether a timer concerns the object.
     pub(super) fn concern(&self, uid: &str) -> bool {
         self.concerned.contains_key(uid)
+    }
+
+    /// Whether one of a rule does.
+    pub(super) fn of_rule_concern(&self, rule: usize, uid: &str) -> bool {
+        self.concerned.get(uid).is_some_and(|rules| rules.contains_key(&rule))
     }
 
     /// Sets or moves a timer; returns the one that was moved.
@@ -55,8 +60,7 @@ impl Wakes {
         if self.queues.len() <= rule {
             self.queues.resize_with(rule + 1, BTreeMap::new);
         }
-        let unique = wake.object.meta.identity.unique().into_owned();
-        *self.concerned.entry(unique).or_default() += 1;
+        self.note(rule, &wake.object.meta.identity.unique());
         self.len += 1;
         if let Some(queue) = self.queues.get_mut(rule) {
             queue.insert(place(wake.due, &wake.slot, &wake.key), wake);
@@ -95,9 +99,9 @@ impl Wakes {
         keys.iter().filter_map(|key| self.cancel(rule, slot, key)).collect()
     }
 
-    /// A timer is restored that had fired and was not answered.
-    pub(super) fn fired(&mut self, uid: &str) {
-        *self.concerned.entry(uid.to_owned()).or_default() += 1;
+    /// A timer of a rule concerns an object.
+    pub(super) fn note(&mut self, rule: usize, uid: &str) {
+        *self.concerned.entry(uid.to_owned()).or_default().entry(rule).or_default() += 1;
     }
 
     /// Takes all timers that are due at exactly this time of rules that are not held, in order, each
@@ -117,7 +121,7 @@ impl Wakes {
             {
                 let place = place.clone();
                 let Some(wake) = self.drop_one(rule, &place) else { break };
-                self.fired(&wake.object.meta.identity.unique());
+                self.note(rule, &wake.object.meta.identity.unique());
                 if let Some(keys) = self.due.get_mut(&wake.slot) {
                     keys.remove(&wake.key);
                     if keys.is_empty() {
@@ -147,19 +151,23 @@ impl Wakes {
     }
 
     /// A timer that was taken is answered, and concerns its object no longer.
-    pub(super) fn answered(&mut self, uid: &str) {
-        if let Some(count) = self.concerned.get_mut(uid) {
+    pub(super) fn answered(&mut self, rule: usize, uid: &str) {
+        let Some(rules) = self.concerned.get_mut(uid) else { return };
+        if let Some(count) = rules.get_mut(&rule) {
             *count -= 1;
             if *count == 0 {
-                self.concerned.remove(uid);
+                rules.remove(&rule);
             }
+        }
+        if rules.is_empty() {
+            self.concerned.remove(uid);
         }
     }
 
     fn drop_one(&mut self, rule: usize, place: &Place) -> Option<KeptWake> {
         let wake = self.queues.get_mut(rule)?.remove(place)?;
         self.len -= 1;
-        self.answered(&wake.object.meta.identity.unique());
+        self.answered(rule, &wake.object.meta.identity.unique());
         Some(wake)
     }
 }

@@ -173,10 +173,10 @@ impl Pipeline {
         self.restore_state(kept.state, state);
         self.restore_parked(kept.parked);
         self.incidents.restore(kept.incidents);
-        self.note_holds();
         for wake in kept.wakes {
             self.restore_wake(wake);
         }
+        self.note_holds();
     }
 
     fn restore_object(&mut self, object: KeptObject) {

@@ -78,7 +78,12 @@ impl Incidents {
         let Some(spot) = self.waiting.spot(order) else { return };
         match self.inhibited_until(&spot, now) {
             Some(until) if until > now => self.wait_until(&spot, order, until),
-            _ if self.is_held(spot.rule) => self.wait_until(&spot, order, now),
+            _ if self.is_held(spot.rule, now) => {
+                // It is due, and goes as soon as it may.
+                if self.waiting.end(order).is_some_and(|until| until > now) {
+                    self.wait_until(&spot, order, now);
+                }
+            }
             found => {
                 let Some(held) = self.take_held(&spot) else { return };
                 let incident = self.open.touch(&spot, now);

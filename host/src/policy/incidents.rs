@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::holds::Holds;
 use super::inhibit::{Inhibitors, Register};
 use super::open::{Open, Spot};
 use super::passed::{Passed, Tally};
@@ -48,8 +49,7 @@ pub struct Incidents {
     pub(super) windows_changed: Option<Vec<usize>>,
     pub(super) bounds: Bounds,
     pub(super) tally: Tally,
-    /// Rules by place of which something that feeds them is not in sync.
-    held: Vec<bool>,
+    holds: Holds,
     /// The latest time that it was told.
     pub(super) now: Timestamp,
     /// No rule has a policy: nothing will ever be due.
@@ -83,7 +83,7 @@ impl Incidents {
             windows_changed: None,
             bounds: BOUNDS,
             tally: Tally::default(),
-            held: vec![false; policies.len()],
+            holds: Holds::new(policies.len()),
             now: Timestamp::from_millis(i64::MIN),
             is_idle: policies.iter().all(|(_, policy)| policy.is_empty()),
         }
@@ -95,15 +95,14 @@ impl Incidents {
     }
 
     /// While something that feeds a rule is not in sync, that an incident of it is over may be known to the
-    /// cluster and not yet to the rule: what waits of it is not let go, and nothing of it is forgotten.
+    /// cluster and not yet to the rule: for ten minutes at most nothing that waits of it is let go, and
+    /// nothing of it is forgotten.
     pub fn set_held(&mut self, rule: usize, is_held: bool) {
-        if let Some(held) = self.held.get_mut(rule) {
-            *held = is_held;
-        }
+        self.holds.set(rule, is_held);
     }
 
-    pub(super) fn is_held(&self, rule: usize) -> bool {
-        self.held.get(rule).copied().unwrap_or(false)
+    pub(super) fn is_held(&self, rule: usize, now: Timestamp) -> bool {
+        self.holds.until(rule).is_some_and(|until| until > now)
     }
 
     /// Decides on the next verdict. What is due by its time comes first.
@@ -164,16 +163,21 @@ impl Incidents {
     fn first_due(&self) -> Option<(Timestamp, Due)> {
         let rules = self.rules.iter().enumerate();
         let window = rules.filter_map(|(place, rule)| Some((rule.window_end()?, place))).min();
-        let in_sync = (0..self.rules.len()).filter(|rule| !self.is_held(*rule));
-        let oldest = in_sync.filter_map(|rule| self.open.oldest(rule)).min();
-        let held = self.waiting.first_end(|rule| !self.is_held(rule));
+        let not_before =
+            |rule, time: Timestamp| self.holds.until(rule).map_or(time, |until| until.max(time));
+        let oldest = (0..self.rules.len()).filter_map(|rule| {
+            let (time, spot) = self.open.oldest(rule)?;
+            Some((not_before(rule, *time), spot))
+        });
+        let held = self.waiting.first_end(not_before);
         let held = held.map(|(time, order)| (time, Due::Held(order)));
         let window = window.map(|(time, rule)| (time, Due::Window(rule)));
-        let age = oldest.map(|(time, spot)| (*time, Due::Age(spot.clone())));
+        let age = oldest.min().map(|(time, spot)| (time, Due::Age(spot.clone())));
         window.into_iter().chain(held).chain(age).min()
     }
 
     fn fire_due(&mut self, time: Timestamp, out: &mut Passed) {
+        self.holds.tell(time);
         let before = self.now;
         self.now = self.now.max(time);
         while let Some((at, due)) = self.first_due().filter(|(at, _)| *at <= time) {

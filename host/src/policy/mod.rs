@@ -16,6 +16,7 @@ mod budget;
 mod codes;
 mod grants;
 mod hold;
+mod holds;
 mod incidents;
 mod inhibit;
 mod keep;

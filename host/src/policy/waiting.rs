@@ -10,7 +10,8 @@ use crate::model::{Refused, Timestamp, Verdict};
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     by_order: BTreeMap<u64, (Arc<Spot>, Timestamp, usize)>,
-    by_end: BTreeSet<(Timestamp, u64)>,
+    /// Of each rule.
+    by_end: BTreeMap<usize, BTreeSet<(Timestamp, u64)>>,
     /// How many of each rule, and their bytes.
     sizes: BTreeMap<usize, (usize, usize)>,
 }
@@ -24,13 +25,15 @@ impl Waiting {
     pub(super) fn add(&mut self, order: u64, spot: Arc<Spot>, until: Timestamp, size: usize) {
         let (count, bytes) = self.sizes.entry(spot.rule).or_default();
         (*count, *bytes) = (*count + 1, *bytes + size);
-        self.by_end.insert((until, order));
+        self.by_end.entry(spot.rule).or_default().insert((until, order));
         self.by_order.insert(order, (spot, until, size));
     }
 
     pub(super) fn remove(&mut self, order: u64) {
         let Some((spot, until, size)) = self.by_order.remove(&order) else { return };
-        self.by_end.remove(&(until, order));
+        if let Some(ends) = self.by_end.get_mut(&spot.rule) {
+            ends.remove(&(until, order));
+        }
         if let Some((count, bytes)) = self.sizes.get_mut(&spot.rule) {
             (*count, *bytes) = (count.saturating_sub(1), bytes.saturating_sub(size));
         }
@@ -38,18 +41,24 @@ impl Waiting {
 
     /// Moves the time at which one waits no longer.
     pub(super) fn move_end(&mut self, order: u64, until: Timestamp) {
-        if let Some((_, before, _)) = self.by_order.get_mut(&order) {
-            self.by_end.remove(&(*before, order));
-            self.by_end.insert((until, order));
+        if let Some((spot, before, _)) = self.by_order.get_mut(&order) {
+            let ends = self.by_end.entry(spot.rule).or_default();
+            ends.remove(&(*before, order));
+            ends.insert((until, order));
             *before = until;
         }
     }
 
-    /// The first that waits no longer, of rules for which that counts.
-    pub(super) fn first_end(&self, counts: impl Fn(usize) -> bool) -> Option<(Timestamp, u64)> {
-        let rule = |order: &u64| self.by_order.get(order).map(|(spot, ..)| spot.rule);
-        let mut ends = self.by_end.iter();
-        ends.find(|(_, order)| rule(order).is_some_and(&counts)).copied()
+    /// The first that waits no longer; a rule may put off what is due of it.
+    pub(super) fn first_end(
+        &self,
+        put_off: impl Fn(usize, Timestamp) -> Timestamp,
+    ) -> Option<(Timestamp, u64)> {
+        let firsts = self.by_end.iter().filter_map(|(rule, ends)| {
+            let (until, order) = ends.first()?;
+            Some((put_off(*rule, *until), *order))
+        });
+        firsts.min()
     }
 
     pub(super) fn end(&self, order: u64) -> Option<Timestamp> {

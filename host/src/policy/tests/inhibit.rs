@@ -186,17 +186,17 @@ fn while_a_rule_is_not_in_sync_nothing_of_it_is_let_go() {
     // Neither by its time, nor with what held it, nor by its age.
     play.passes_until(100, &[]);
     play.node(110, "n1", Status::Resolved, "up", &["up"]);
-    play.passes_until(1000, &[]);
+    play.passes_until(600, &[]);
     assert_eq!((play.waiting(), play.open()), (2, 3));
-    play.ends(1001, "web/R14 a", "over", &["-a inhibited", "-over inhibited"]);
-    play.ends(1002, "web/R14 c", "c over", &["c over"]);
+    play.ends(601, "web/R14 a", "over", &["-a inhibited", "-over inhibited"]);
+    play.ends(602, "web/R14 c", "c over", &["c over"]);
     play.incidents.set_held(1, false);
-    play.passes_until(1003, &["b"]);
+    play.passes_until(603, &["b"]);
     assert_eq!(play.open(), 1);
     // It was told at the last time before, and is forgotten so long after.
-    play.passes_until(1501, &[]);
+    play.passes_until(1101, &[]);
     assert_eq!(play.open(), 1);
-    play.passes_until(1502, &[]);
+    play.passes_until(1102, &[]);
     assert_eq!(play.open(), 0);
 }
 
@@ -222,4 +222,19 @@ fn what_was_refused_of_a_verdict_that_waits_comes_with_it_also_after_a_restart()
         let told: Vec<_> = passed.verdicts.iter().map(|one| (&*one.title, &one.refused)).collect();
         assert_eq!(told, [("up", &Vec::new()), ("a", &refused)]);
     }
+}
+
+#[test]
+fn a_rule_that_never_comes_in_sync_is_held_for_ten_minutes() {
+    let mut entry = nodes();
+    entry[0].at_most = seconds(60);
+    let mut play = play(inhibited_by(entry));
+    play.node(0, "n1", Status::Firing, "down", &["down"]);
+    play.fires(10, "web/R14 a", "a", &[]);
+    // After a restart, hours later.
+    play.incidents.set_held(1, true);
+    play.passes_until(10_000, &[]);
+    play.passes_until(10_599, &[]);
+    play.passes_until(10_600, &["a"]);
+    assert_eq!(play.waiting(), 0);
 }

@@ -1,0 +1,110 @@
+//! What happens in a cluster, as any history of it.
+
+use std::collections::BTreeMap;
+
+use klaxon::model::Seen;
+use proptest::prelude::*;
+use serde_json::json;
+
+/// What happens in the cluster.
+#[derive(Debug, Clone)]
+pub(super) enum Happens {
+    Put(u8),
+    Delete(u8),
+    Notice(u8, u8),
+    NoticeGone(u8),
+    Wait(i64),
+    /// The watch of pods loses its place; these are still there afterwards.
+    Gap(Vec<u8>),
+}
+
+/// One call of the pipeline.
+#[derive(Debug, Clone)]
+pub(super) enum Input {
+    Observe(&'static str, Seen, String),
+    Gap,
+    GapEnd,
+}
+
+fn uid(number: u64) -> String {
+    format!("00000000-0000-4000-8000-{number:012}")
+}
+
+/// The same calls for every run.
+pub(super) fn inputs(history: &[Happens]) -> Vec<(i64, Input)> {
+    let mut calls = Vec::new();
+    let (mut now, mut version, mut births) = (1_700_000_000_000i64, 10u64, 0u64);
+    let mut pods: BTreeMap<u8, u64> = BTreeMap::new();
+    let mut counts: BTreeMap<u8, u64> = BTreeMap::new();
+    let pod = |name: u8, birth: u64, version: u64| {
+        json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": format!("pod-{name}"), "namespace": "a", "uid": uid(birth),
+                "resourceVersion": version.to_string()},
+            "spec": {"containers": []}, "status": {"phase": "Running"}})
+        .to_string()
+    };
+    let notice = |name: u8, about: u64, count: u64, version: u64| {
+        json!({"apiVersion": "v1", "kind": "Event",
+            "metadata": {"name": format!("notice-{name}"), "namespace": "a",
+                "uid": uid(900_000 + u64::from(name)), "resourceVersion": version.to_string()},
+            "involvedObject": {"kind": "Pod", "namespace": "a", "name": "p", "uid": uid(about)},
+            "type": "Warning", "reason": "BackOff", "message": "m", "count": count})
+        .to_string()
+    };
+    for one in history {
+        version += 1;
+        match one {
+            Happens::Wait(ms) => now += ms,
+            Happens::Put(name) => {
+                let birth = *pods.entry(*name).or_insert_with(|| {
+                    births += 1;
+                    births
+                });
+                calls.push((now, Input::Observe("Pod", Seen::Present, pod(*name, birth, version))));
+            }
+            Happens::Delete(name) => {
+                if let Some(birth) = pods.remove(name) {
+                    let json = pod(*name, birth, version);
+                    calls.push((now, Input::Observe("Pod", Seen::Deleted, json)));
+                }
+            }
+            Happens::Notice(name, about) => {
+                let count = counts.entry(*name).or_default();
+                *count += 1;
+                let about = pods.get(about).copied().unwrap_or(800_000 + u64::from(*about));
+                let json = notice(*name, about, *count, version);
+                calls.push((now, Input::Observe("Event", Seen::Present, json)));
+            }
+            Happens::NoticeGone(name) => {
+                if let Some(count) = counts.remove(name) {
+                    let json = notice(*name, 1, count, version);
+                    calls.push((now, Input::Observe("Event", Seen::Deleted, json)));
+                }
+            }
+            Happens::Gap(stay) => {
+                calls.push((now, Input::Gap));
+                now += 2500;
+                pods.retain(|name, _| stay.contains(name));
+                for (name, birth) in &pods {
+                    version += 1;
+                    let json = pod(*name, *birth, version);
+                    calls.push((now, Input::Observe("Pod", Seen::Snapshot, json)));
+                }
+                calls.push((now, Input::GapEnd));
+            }
+        }
+        now += 7;
+    }
+    calls
+}
+
+pub(super) fn happens() -> impl Strategy<Value = Happens> {
+    prop_oneof![
+        6 => (0u8..4).prop_map(Happens::Put),
+        2 => (0u8..4).prop_map(Happens::Delete),
+        4 => (0u8..3, 0u8..4).prop_map(|(name, about)| Happens::Notice(name, about)),
+        1 => (0u8..3).prop_map(Happens::NoticeGone),
+        3 => prop_oneof![(1i64..900), (900i64..4000), Just(700_000)].prop_map(Happens::Wait),
+        1 => proptest::collection::vec(0u8..4, 0..4).prop_map(Happens::Gap),
+    ]
+}

@@ -1,0 +1,166 @@
+//! Where there is no room for what waits and events may be skipped, the oldest are, and nothing else is
+//! lost or grows.
+
+use proptest::prelude::*;
+
+use super::history::{Happens, Input, happens, inputs};
+use super::run::{Asked, Run, Schedule, schedule};
+
+/// Room for a few events.
+const ROOM: usize = 2000;
+/// More than one event takes up.
+const ONE_EVENT: usize = 1000;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn without_room_each_event_is_answered_or_skipped_and_what_waits_is_bounded(
+        history in proptest::collection::vec(happens(), 1..80),
+        orders in proptest::collection::vec((any::<prop::sample::Index>(), schedule()), 1..20),
+        on_threads in any::<bool>(),
+    ) {
+        let calls = inputs(&history);
+        prop_assume!(!calls.is_empty());
+        let last = calls.last().unwrap().0;
+        let mut in_step = Run::new(false);
+        calls.iter().for_each(|(at, input)| in_step.feed(*at, input));
+        in_step.drain(last);
+        let (all, _) = in_step.answered_and_skipped();
+
+        let mut run = Run::with_room(true, Some(ROOM));
+        if on_threads {
+            run = run.on_threads();
+        }
+        let mut in_gap = false;
+        for (place, (at, input)) in calls.iter().enumerate() {
+            in_gap = matches!(input, Input::Gap) || in_gap && !matches!(input, Input::GapEnd);
+            run.feed(*at, input);
+            for (_, order) in orders.iter().filter(|(at, _)| at.index(calls.len()) == place) {
+                // On a thread it is asked anyway.
+                if !(on_threads && matches!(order, Schedule::Ask(..))) {
+                    run.obey(order, !in_gap);
+                }
+            }
+            run.pipeline.flush();
+            // Intake would wait for what it is being asked about.
+            while on_threads && run.pipeline.is_full() {
+                run.pump();
+                std::thread::yield_now();
+            }
+            for parked in run.pipeline.parked() {
+                // What it is being asked about comes on top.
+                let most = (ROOM + ONE_EVENT) * (1 + usize::from(on_threads));
+                prop_assert!(parked.bytes < most, "{} bytes", parked.bytes);
+            }
+        }
+        run.drain(last);
+        let (answered, skipped) = run.answered_and_skipped();
+        prop_assert_eq!(answered.union(&skipped).cloned().collect::<Asked>(), all);
+        prop_assert_eq!(run.pipeline.counts().pending_wakes, 0);
+        let (folder, handle) = run.journal.take().unwrap();
+        handle.close().unwrap();
+        let journal = rusqlite::Connection::open(folder.path().join("klaxon.db")).unwrap();
+        let left = |table: &str| -> i64 {
+            let count = format!("SELECT count(*) FROM {table}");
+            journal.query_row(&count, [], |row| row.get(0)).unwrap()
+        };
+        prop_assert_eq!((left("parked"), left("wakes")), (0, 0));
+    }
+}
+
+#[test]
+fn what_comes_and_goes_unseen_by_a_rule_takes_no_more_room_than_there_is() {
+    let mut run = Run::with_room(true, Some(ROOM));
+    run.pipeline.hold_back(0);
+    let history: Vec<Happens> = (0..4000)
+        .map(|at| if at % 2 == 0 { Happens::Put(0) } else { Happens::Delete(0) })
+        .collect();
+    let calls = inputs(&history);
+    for (at, input) in &calls {
+        run.feed(*at, input);
+        let parked = run.pipeline.parked();
+        assert!(parked[0].bytes < ROOM + ONE_EVENT, "{} bytes", parked[0].bytes);
+    }
+    run.commit();
+    let (_, skipped) = run.answered_and_skipped();
+    assert!(skipped.len() > calls.len() / 2);
+    run.restart();
+    run.drain(calls.last().unwrap().0);
+    // What is left is the newest, and no state outlives its object.
+    let told = run.came.verdicts.iter().rfind(|one| &*one.rule == "left").unwrap();
+    assert_eq!(told.event.as_ref().unwrap().object.meta.resource_version.to_string(), "4010");
+    assert_eq!(run.state.entries(), []);
+}
+
+#[test]
+fn a_timer_that_was_due_before_its_object_went_is_skipped_with_it_and_not_in_silence() {
+    // Before its end the pod's timer was due, or was not.
+    for (wait, skipped) in [(5000, 1), (0, 0)] {
+        let mut history = vec![Happens::Wait(0); 4];
+        history.extend([Happens::Put(0), Happens::Wait(wait), Happens::Delete(0)]);
+        history.extend((0..20).map(|_| Happens::Put(1)));
+        let calls = inputs(&history);
+        let mut run = Run::with_room(true, Some(ROOM));
+        run.feed(calls[0].0, &calls[0].1);
+        run.pipeline.flush();
+        assert_eq!(run.pipeline.counts().pending_wakes, 2, "one of each rule");
+        run.pipeline.hold_back(0);
+        calls[1..].iter().for_each(|(at, input)| run.feed(*at, input));
+        run.commit();
+        let wakes = run.came.failures.iter().filter(|one| one.change == "wake");
+        assert_eq!(wakes.count(), skipped, "after {wait} ms");
+        assert!(run.came.failures.iter().any(|one| one.change == "deleted"));
+    }
+}
+
+#[test]
+fn what_is_skipped_after_a_restart_takes_no_timer_with_it() {
+    // The timer b fired and was set anew by the answer to a (see `timers`), and is among what waits.
+    let mut history = vec![Happens::Wait(0); 24];
+    history.extend([Happens::Put(0), Happens::Put(0), Happens::Wait(5000), Happens::Put(1)]);
+    let calls = inputs(&history);
+    let mut run = Run::new(true);
+    for (at, input) in &calls[..2] {
+        run.feed(*at, input);
+    }
+    run.pipeline.hold_back(0);
+    run.feed(calls[2].0, &calls[2].1);
+    run.pipeline.let_go_on(0, Some(1));
+    // There is less room than before.
+    run.room = Some(10);
+    run.restart();
+    run.commit();
+    let skipped = run.came.failures.iter().map(|one| one.change).collect::<Vec<_>>();
+    assert_eq!(skipped, ["wake", "added"]);
+    run.restart();
+    run.drain(calls[2].0);
+    let told = run.came.verdicts.iter().filter(|one| &*one.rule == "left");
+    let woken = told.filter(|one| one.payload.get().contains("Wake b pod-0"));
+    assert_eq!(woken.count(), 1, "as it was set anew");
+}
+
+#[test]
+fn forms_of_objects_that_are_gone_are_not_kept_for_a_rule_that_is_always_behind() {
+    // Of each five the first sets a timer on a pod that is gone with the second.
+    let five =
+        [Happens::Put(0), Happens::Delete(0), Happens::Put(1), Happens::Put(1), Happens::Put(1)];
+    let mut history = vec![Happens::Wait(0); 2];
+    (0..60).for_each(|_| history.extend(five.clone()));
+    let calls = inputs(&history);
+    let mut run = Run::new(true);
+    run.pipeline.hold_back(0);
+    for fives in calls.chunks(5) {
+        fives.iter().for_each(|(at, input)| run.feed(*at, input));
+        if fives[0].0 > calls[10].0 {
+            run.pipeline.let_go_on(0, Some(5));
+        }
+    }
+    run.commit();
+    assert!(run.pipeline.parked()[0].events > 5, "it is behind");
+    let (folder, handle) = run.journal.take().unwrap();
+    handle.close().unwrap();
+    let journal = rusqlite::Connection::open(folder.path().join("klaxon.db")).unwrap();
+    let rows: i64 = journal.query_row("SELECT count(*) FROM parked", [], |row| row.get(0)).unwrap();
+    assert!(rows < 40, "{rows} rows");
+}

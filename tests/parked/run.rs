@@ -1,0 +1,264 @@
+//! A pipeline with two rules, in memory or with a journal, and what is done to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use klaxon::config::Rule;
+use klaxon::engine::Options;
+use klaxon::journal::{Group, Handle, Journal};
+use klaxon::model::{Change, Id, Origin, Timestamp, WhenFull};
+use klaxon::pipeline::{MemoryState, Pipeline, Step, assemble_with};
+use klaxon::policy::Targets;
+use klaxon::route::Coverage;
+use klaxon::telemetry::metrics::Metrics;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::history::Input;
+use crate::support::{options, rule};
+
+const SCOPES: [&str; 2] = ["Pod", "Event"];
+const RULES: [&str; 2] = ["left", "right"];
+/// After the last input, so that every timer fires and all state of what has gone goes.
+const ADVANCE_MS: i64 = 2 * 86_400_000;
+
+/// What is done to a rule.
+#[derive(Debug, Clone)]
+pub(super) enum Schedule {
+    HoldBack(usize),
+    Ask(usize, usize),
+    LetGo(usize),
+    Restart,
+}
+
+/// With room for so many bytes, after which events are skipped; none: as it is by default.
+fn rules(room: Option<usize>) -> Vec<Rule> {
+    let rules = RULES.iter().map(|name| {
+        let mut rule = rule(name, "hostile", json!({"behaviour": "remember"}));
+        if let Some(room) = room {
+            (rule.limits.parked, rule.limits.when_parked_full) = (room, WhenFull::Skip);
+        }
+        rule
+    });
+    rules.collect()
+}
+
+pub(super) fn start(state: &Arc<MemoryState>, room: Option<usize>) -> Pipeline {
+    let origin = Origin { cluster: "test".to_owned(), source: "test".to_owned() };
+    let number = |n: usize| NonZeroUsize::new(n).unwrap();
+    let options = Options { workers: number(2), batch: number(3), ..options() };
+    assemble_with(&rules(room), Targets::Any, origin, options, state.clone()).unwrap()
+}
+
+/// The pipeline, in memory or with a journal.
+pub(super) struct Run {
+    pub(super) pipeline: Pipeline,
+    pub(super) state: Arc<MemoryState>,
+    pub(super) journal: Option<(tempfile::TempDir, Handle)>,
+    pub(super) came: Step,
+    is_live: bool,
+    pub(super) room: Option<usize>,
+}
+
+impl Run {
+    pub(super) fn new(with_journal: bool) -> Self {
+        Self::with_room(with_journal, None)
+    }
+
+    pub(super) fn with_room(with_journal: bool, room: Option<usize>) -> Self {
+        let state = Arc::new(MemoryState::default());
+        let pipeline = start(&state, room);
+        let (came, is_live) = (Step::default(), false);
+        let mut run = Self { pipeline, state, journal: None, came, is_live, room };
+        if with_journal {
+            run.join(tempfile::tempdir().unwrap());
+        }
+        run
+    }
+
+    /// Never patient: every rule is behind all the time, on threads.
+    pub(super) fn live() -> Self {
+        Self::new(true).on_threads()
+    }
+
+    pub(super) fn on_threads(mut self) -> Self {
+        self.pipeline.serve(Duration::ZERO, Arc::new(|| {}));
+        self.is_live = true;
+        self
+    }
+
+    fn join(&mut self, folder: tempfile::TempDir) {
+        let journal = Journal::open(folder.path()).unwrap();
+        let loaded = journal.load().unwrap();
+        self.pipeline.keep_in_journal(journal.forms().unwrap());
+        for kind in SCOPES {
+            let coverage =
+                Coverage { group: String::new(), kind: kind.to_owned(), namespace: None };
+            self.pipeline.follow(&kind.into(), coverage, &[0, 1]);
+        }
+        self.pipeline.restore(loaded.kept, &self.state);
+        for kind in SCOPES {
+            self.pipeline.in_sync(kind, true);
+        }
+        let settings = klaxon::config::Journal {
+            path: None,
+            retain: Duration::from_secs(7 * 86_400),
+            max_size: 1 << 30,
+            max_dead_letters: 1000,
+        };
+        let metrics = Arc::new(Metrics::new("test"));
+        let (handle, _) = journal.start(BTreeMap::new(), &settings, metrics).unwrap();
+        self.journal = Some((folder, handle));
+    }
+
+    pub(super) fn commit(&mut self) {
+        self.pipeline.flush();
+        let Some(step) = self.pipeline.take_step() else { return };
+        let kept = Step { keep: step.keep.clone(), ..Step::default() };
+        self.came.append(step);
+        if let Some((_, handle)) = &self.journal {
+            let clock = Some(self.pipeline.now());
+            handle.commit_and_wait(Group { step: kept, progress: Vec::new(), clock }).unwrap();
+        }
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.commit();
+        let Some((folder, handle)) = self.journal.take() else { return };
+        handle.close().unwrap();
+        self.state = Arc::new(MemoryState::default());
+        self.pipeline = start(&self.state, self.room);
+        if self.is_live {
+            self.pipeline.serve(Duration::ZERO, Arc::new(|| {}));
+        }
+        self.join(folder);
+    }
+
+    pub(super) fn pump(&mut self) {
+        if self.is_live {
+            self.pipeline.pump(Timestamp::from_millis(i64::MAX));
+        }
+    }
+
+    pub(super) fn feed(&mut self, at: i64, input: &Input) {
+        let at = Timestamp::from_millis(at);
+        match input {
+            Input::Observe(scope, seen, json) => self.pipeline.observe(scope, at, *seen, json),
+            Input::Gap => {
+                self.pipeline.advance_to(at);
+                self.pipeline.begin_gap("Pod", at, "lost");
+            }
+            Input::GapEnd => {
+                self.commit();
+                self.pipeline.end_gap("Pod", at);
+            }
+        }
+        self.pump();
+    }
+
+    pub(super) fn obey(&mut self, order: &Schedule, may_restart: bool) {
+        match order {
+            Schedule::HoldBack(rule) => self.pipeline.hold_back(*rule),
+            Schedule::Ask(rule, events) => self.pipeline.let_go_on(*rule, Some(*events)),
+            Schedule::LetGo(rule) => self.pipeline.let_go_on(*rule, None),
+            Schedule::Restart if may_restart => self.restart(),
+            Schedule::Restart => {}
+        }
+    }
+
+    /// What each rule said, what it kept, and what else there is to tell.
+    pub(super) fn end(mut self, last: i64) -> BTreeMap<String, Vec<String>> {
+        self.drain(last);
+        let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for verdict in &self.came.verdicts {
+            said.entry(verdict.rule.to_string()).or_default().push(verdict.to_line().unwrap());
+        }
+        let mut left: Vec<String> =
+            self.state.entries().iter().map(|entry| format!("{entry:?}")).collect();
+        let failures = self.came.failures.iter();
+        left.extend(failures.map(|one| format!("{} {}", one.event, one.failure.message)));
+        left.push(format!("{} timers", self.pipeline.counts().pending_wakes));
+        said.insert("left over".to_owned(), left);
+        said
+    }
+
+    /// Lets all rules go on until there is nothing more to come.
+    pub(super) fn drain(&mut self, last: i64) {
+        for rule in 0..RULES.len() {
+            self.pipeline.let_go_on(rule, None);
+        }
+        let end = Timestamp::from_millis(last + ADVANCE_MS);
+        if self.is_live {
+            self.pipeline.advance_to(end.plus_millis(1));
+            loop {
+                self.pump();
+                if self.pipeline.parked().iter().all(|rule| rule.events == 0) {
+                    // Once more: what has nothing to do falls in.
+                    self.pump();
+                    let (_, held) = self.pipeline.wakes();
+                    if held == 0 && self.pipeline.parked().iter().all(|rule| rule.events == 0) {
+                        break;
+                    }
+                }
+                std::thread::yield_now();
+            }
+        } else {
+            self.pipeline.finish(Some(end));
+        }
+        self.commit();
+    }
+
+    /// Events of the cluster, timers aside, that each rule answered, and that it was not asked about: each
+    /// is one or the other, and once.
+    pub(super) fn answered_and_skipped(&self) -> (Asked, Asked) {
+        let (mut answered, mut skipped) = (BTreeSet::new(), BTreeSet::new());
+        for verdict in self.came.verdicts.iter().filter(|one| one.key != "told") {
+            let event = verdict.event.as_ref().unwrap();
+            if event.change != Change::Wake {
+                assert!(answered.insert((verdict.rule.to_string(), event.id)));
+            }
+        }
+        for one in &self.came.failures {
+            assert!(one.failure.message.contains("no room to park"), "{}", one.failure.message);
+            if one.change != "wake" {
+                assert!(skipped.insert((one.rule.to_string(), one.event)));
+            }
+        }
+        assert!(answered.is_disjoint(&skipped));
+        (answered, skipped)
+    }
+}
+
+/// Rules and events.
+pub(super) type Asked = BTreeSet<(String, Id)>;
+
+/// Where two runs differ first, if they do.
+pub(super) fn first_difference(
+    expected: &BTreeMap<String, Vec<String>>,
+    got: &BTreeMap<String, Vec<String>>,
+) -> Option<String> {
+    for (what, expected) in expected {
+        let got = got.get(what).map_or(&[][..], Vec::as_slice);
+        let most = expected.len().max(got.len());
+        if let Some(at) = (0..most).find(|at| expected.get(*at) != got.get(*at)) {
+            return Some(format!(
+                "{what}, {at} of {most}:\n  {:?}\n  {:?}",
+                expected.get(at),
+                got.get(at)
+            ));
+        }
+    }
+    None
+}
+
+pub(super) fn schedule() -> impl Strategy<Value = Schedule> {
+    let rule = 0..RULES.len();
+    prop_oneof![
+        4 => rule.clone().prop_map(Schedule::HoldBack),
+        4 => (rule.clone(), 1usize..6).prop_map(|(rule, most)| Schedule::Ask(rule, most)),
+        2 => rule.prop_map(Schedule::LetGo),
+        1 => Just(Schedule::Restart),
+    ]
+}

@@ -1,0 +1,32 @@
+//! Timers of a rule that is behind.
+
+use super::history::{Happens, inputs};
+use super::run::{Run, first_difference};
+
+#[test]
+fn a_timer_that_fired_and_is_set_anew_before_its_answer_outlasts_a_restart() {
+    // The pod's timers a and b are due at one moment, and the answer to a sets b anew.
+    let mut history = vec![Happens::Wait(0); 24];
+    history.extend([Happens::Put(0), Happens::Put(0), Happens::Wait(5000), Happens::Put(1)]);
+    let calls = inputs(&history);
+    let last = calls.last().unwrap().0;
+    let mut in_step = Run::new(false);
+    calls.iter().for_each(|(at, input)| in_step.feed(*at, input));
+    let expected = in_step.end(last);
+    let woken = |timer: &str| expected["left"].iter().filter(|line| line.contains(timer)).count();
+    assert_eq!((woken("Wake a pod-0"), woken("Wake b pod-0")), (1, 2), "{expected:#?}");
+
+    for asked in 1..4 {
+        let mut run = Run::new(true);
+        for (at, input) in &calls[..2] {
+            run.feed(*at, input);
+        }
+        run.pipeline.hold_back(0);
+        run.feed(calls[2].0, &calls[2].1);
+        run.pipeline.let_go_on(0, Some(asked));
+        run.restart();
+        // What was not answered is still there after another.
+        run.restart();
+        assert_eq!(first_difference(&expected, &run.end(last)), None, "{asked} asked");
+    }
+}
