@@ -17,8 +17,8 @@ pub(super) type Key = (String, String);
 /// What waits, without bodies.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    /// Keys of which one is at hand, with the number of the next that was read after it.
-    claimed: HashMap<Key, Option<i64>>,
+    /// Keys of which one is at hand.
+    claimed: HashMap<Key, Claim>,
     fresh: VecDeque<Waiting>,
     delayed: BTreeMap<(Instant, i64), Waiting>,
     /// Keys whose next is in the journal, and from which number on.
@@ -26,12 +26,22 @@ pub(super) struct Line {
     /// How far the journal was read.
     read: i64,
     is_ordered: bool,
+    coalesces: bool,
+}
+
+/// Of a key one is at hand.
+#[derive(Debug, Default)]
+struct Claim {
+    /// The number of the next that was read after it.
+    behind: Option<i64>,
+    /// Its place among those that wait for their next attempt.
+    delayed: Option<(Instant, i64)>,
 }
 
 impl Line {
-    /// In order by key, or in none.
-    pub(super) fn new(is_ordered: bool) -> Self {
-        Self { is_ordered, ..Self::default() }
+    /// In order by key, or in none; where it `coalesces` a newer one of a key takes the place of an older.
+    pub(super) fn new(is_ordered: bool, coalesces: bool) -> Self {
+        Self { is_ordered, coalesces, ..Self::default() }
     }
 
     /// The number up to which the journal was read.
@@ -45,16 +55,31 @@ impl Line {
     }
 
     /// Takes the next of the journal, which is behind all that were read.
-    pub(super) fn push(&mut self, waiting: Waiting) {
+    pub(super) fn push(&mut self, waiting: Waiting, now: Instant) {
         self.read = waiting.number;
         if self.is_ordered {
-            if let Some(behind) = self.claimed.get_mut(&waiting.order) {
-                behind.get_or_insert(waiting.number);
+            if let Some(claim) = self.claimed.get_mut(&waiting.order) {
+                claim.behind.get_or_insert(waiting.number);
+                if self.coalesces {
+                    self.look_at(&waiting.order, now);
+                }
                 return;
             }
-            self.claimed.insert(waiting.order.clone(), None);
+            self.claimed.insert(waiting.order.clone(), Claim::default());
         }
         self.fresh.push_back(waiting);
+    }
+
+    /// A newer one of its key has come: whether it is still to be sent is not asked only when its next
+    /// attempt is due.
+    fn look_at(&mut self, order: &Key, now: Instant) {
+        let Some(claim) = self.claimed.get_mut(order) else { return };
+        let Some(place) = claim.delayed.filter(|(due, _)| *due > now) else { return };
+        if let Some(waiting) = self.delayed.remove(&place) {
+            let place = (now, place.1);
+            claim.delayed = Some(place);
+            self.delayed.insert(place, waiting);
+        }
     }
 
     /// Keys that are free, and from which number on their next is to be read.
@@ -64,7 +89,7 @@ impl Line {
 
     /// Takes the next of a key that was free, and the number of the one behind it.
     pub(super) fn push_behind(&mut self, waiting: Waiting, behind: Option<i64>) {
-        self.claimed.insert(waiting.order.clone(), behind);
+        self.claimed.insert(waiting.order.clone(), Claim { behind, delayed: None });
         self.fresh.push_back(waiting);
     }
 
@@ -74,7 +99,11 @@ impl Line {
             return Some(fresh);
         }
         if self.next_due().is_some_and(|due| due <= now) {
-            return self.delayed.pop_first().map(|(_, waiting)| waiting);
+            let (_, waiting) = self.delayed.pop_first()?;
+            if let Some(claim) = self.claimed.get_mut(&waiting.order) {
+                claim.delayed = None;
+            }
+            return Some(waiting);
         }
         self.fresh.pop_front()
     }
@@ -86,21 +115,23 @@ impl Line {
 
     /// It failed, and is tried again then. What is behind it waits.
     pub(super) fn delay(&mut self, waiting: Waiting, until: Instant) {
-        self.delayed.insert((until, waiting.number), waiting);
+        let place = (until, waiting.number);
+        if let Some(claim) = self.claimed.get_mut(&waiting.order) {
+            claim.delayed = Some(place);
+        }
+        self.delayed.insert(place, waiting);
     }
 
     /// The receiver is back: nobody waits any longer.
     pub(super) fn hurry(&mut self, now: Instant) {
-        let delayed = std::mem::take(&mut self.delayed);
-        self.delayed = delayed
-            .into_iter()
-            .map(|((due, number), waiting)| ((due.min(now), number), waiting))
-            .collect();
+        for (_, waiting) in std::mem::take(&mut self.delayed) {
+            self.delay(waiting, now);
+        }
     }
 
     /// It is settled: the next of its key may come.
     pub(super) fn settled(&mut self, order: &Key) {
-        if let Some(Some(number)) = self.claimed.remove(order) {
+        if let Some(Claim { behind: Some(number), .. }) = self.claimed.remove(order) {
             self.behind.push((order.clone(), number));
         }
     }
@@ -117,6 +148,60 @@ impl Line {
 
     /// Forgets all that is at hand: it is not pending any longer.
     pub(super) fn clear(&mut self) {
-        *self = Self { read: self.read, is_ordered: self.is_ordered, ..Self::default() };
+        let Self { read, is_ordered, coalesces, .. } = *self;
+        *self = Self { read, is_ordered, coalesces, ..Self::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::clock::Stopwatch;
+
+    fn waiting(number: i64, key: &str) -> Waiting {
+        Waiting { number, order: ("rule".to_owned(), key.to_owned()), attempts: 0, since: None }
+    }
+
+    fn number(line: &mut Line, now: Instant) -> Option<i64> {
+        line.take(now, false).map(|waiting| waiting.number)
+    }
+
+    #[test]
+    fn what_fails_keeps_its_successors_waiting_unless_they_take_its_place() {
+        for coalesces in [false, true] {
+            let now = Stopwatch::instant();
+            let mut line = Line::new(true, coalesces);
+            line.push(waiting(1, "a"), now);
+            let first = line.take(now, false).unwrap();
+            line.delay(first, now + Duration::from_secs(300));
+            line.push(waiting(2, "a"), now);
+            line.push(waiting(3, "b"), now);
+            let next = number(&mut line, now);
+            assert_eq!(next, Some(if coalesces { 1 } else { 3 }));
+            if coalesces {
+                // Its body is gone.
+                line.settled(&waiting(1, "a").order);
+                assert_eq!(line.take_behind(), [(waiting(1, "a").order, 2)]);
+            }
+        }
+    }
+
+    #[test]
+    fn when_the_receiver_is_back_the_oldest_comes_first() {
+        let now = Stopwatch::instant();
+        let mut line = Line::new(true, false);
+        for (number, key) in [(1, "a"), (2, "b"), (3, "c")] {
+            line.push(waiting(number, key), now);
+        }
+        for seconds in [30, 20, 10] {
+            let failed = line.take(now, false).unwrap();
+            line.delay(failed, now + Duration::from_secs(seconds));
+        }
+        assert_eq!(number(&mut line, now), None);
+        line.hurry(now);
+        let order: Vec<_> = std::iter::from_fn(|| number(&mut line, now)).collect();
+        assert_eq!(order, [1, 2, 3]);
     }
 }

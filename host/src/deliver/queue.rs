@@ -57,7 +57,7 @@ impl Queue {
     /// Where the journal cannot be read or written any longer.
     pub async fn run(self) -> Result<Delivered, JournalError> {
         let mut work = Work {
-            line: Line::new(self.endpoint.is_ordered()),
+            line: Line::new(self.endpoint.is_ordered(), self.endpoint.coalesces()),
             pace: Pace::new(self.endpoint.concurrency()),
             breaker: Breaker::default(),
             gone: Gone::default(),
@@ -100,7 +100,8 @@ impl Work {
             let after = self.line.read();
             let read = self.ask(move |outbox| outbox.next(after, READ)).await?;
             self.has_more = read.len() == READ;
-            read.into_iter().for_each(|waiting| self.line.push(waiting));
+            let now = Stopwatch::instant();
+            read.into_iter().for_each(|waiting| self.line.push(waiting, now));
         }
         self.is_hurried = true;
         Ok(())

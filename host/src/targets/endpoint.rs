@@ -18,6 +18,7 @@ pub struct Endpoint {
     retry_for: Duration,
     concurrency: usize,
     is_ordered: bool,
+    coalesces: bool,
     current: Mutex<Current>,
 }
 
@@ -47,6 +48,7 @@ impl Endpoint {
             retry_for: retry_for(target),
             concurrency: concurrency(target),
             is_ordered: target.order == Order::Key,
+            coalesces: target.coalesce,
             current,
         })
     }
@@ -64,6 +66,11 @@ impl Endpoint {
     /// Whether deliveries of one rule and key keep their order.
     pub fn is_ordered(&self) -> bool {
         self.is_ordered
+    }
+
+    /// Whether a newer delivery of a rule and key takes the place of those that are not delivered.
+    pub fn coalesces(&self) -> bool {
+        self.coalesces
     }
 
     /// Tries once.

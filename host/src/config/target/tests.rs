@@ -38,6 +38,7 @@ fn fault(written: Value) -> (String, String) {
 fn every_fault_has_its_place_and_mend() {
     let url = "nats://127.0.0.1:4222";
     let faults = [
+        ("order", json!({"file": {"path": "a"}, "order": "none", "coalesce": true})),
         ("file/path", json!({"file": {"path": ".."}})),
         ("file/max_size", json!({"file": {"path": "a", "max_size": "0B"}})),
         ("file/keep", json!({"file": {"path": "a", "keep": 0}})),

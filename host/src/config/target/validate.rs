@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::file::{Allow, TargetFile, TlsFile, WebhookFile};
+use super::file::{Allow, Order, TargetFile, TlsFile, WebhookFile};
 use super::{Origin, Target, TargetKind, Tls, Webhook, lines, nats, statsd};
 use crate::config::Secret;
 use crate::config::validate::Check;
@@ -22,6 +22,12 @@ pub(in crate::config) fn target(
     origin: Origin,
 ) -> Option<Target> {
     let pointer = format!("/targets/{}", escape(name));
+    if file.coalesce && file.order == Order::None {
+        check.say(
+            format!("{pointer}/order"),
+            "out of order an old state may arrive last; mend: leave out order, or coalesce",
+        );
+    }
     let kind = kind(check, &pointer, &mut file)?;
     Some(Target {
         kind,
