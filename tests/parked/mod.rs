@@ -6,13 +6,17 @@ mod run;
 mod timers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use klaxon::model::{KeptState, Slot};
-use klaxon::pipeline::{Kept, MemoryState};
+use klaxon::model::{KeptState, Origin, Slot, Timestamp};
+use klaxon::pipeline::{Kept, MemoryState, assemble};
+use klaxon::policy::Targets;
 use proptest::prelude::*;
+use serde_json::json;
 
-use history::{Input, happens, inputs};
-use run::{Run, first_difference, schedule, start};
+use self::history::{Happens, Input, happens, inputs};
+use self::run::{Run, first_difference, schedule, start};
+use crate::support::{options, rule};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
@@ -67,4 +71,27 @@ fn each_state_version_of_a_rule_finds_its_own() {
     let kept = Kept { state: vec![entry(1, "own"), entry(2, "newer")], ..Kept::default() };
     pipeline.restore(kept, &state);
     assert_eq!(state.entries(), [(slot, "k".to_owned(), "own".to_owned())]);
+}
+
+#[test]
+fn the_pause_of_a_rule_that_is_far_behind_begins_now() {
+    let rules = [rule("trap", "hostile", json!({"behaviour": "trap"}))];
+    let origin = Origin { cluster: "test".to_owned(), source: "test".to_owned() };
+    let mut pipeline = assemble(&rules, Targets::Any, origin, options()).unwrap();
+    pipeline.serve(Duration::ZERO, Arc::new(|| {}));
+    for (at, input) in inputs(&vec![Happens::Put(0); 20]) {
+        let Input::Observe(scope, seen, json) = input else { unreachable!() };
+        pipeline.observe(scope, Timestamp::from_millis(at), seen, &json);
+    }
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let out = loop {
+        pipeline.pump(now);
+        let step = pipeline.take_step().unwrap_or_default();
+        if let Some(out) = step.out_of_service.first() {
+            break out.clone();
+        }
+        std::thread::yield_now();
+    };
+    assert!(out.since < now);
+    assert_eq!(out.until, now.plus_millis(60_000));
 }

@@ -38,6 +38,7 @@ impl Pipeline {
     /// Takes the answers that are there of rules that are behind, and asks them on. `now` is the time by
     /// the clock, at which those that are out of service may be tried again.
     pub fn pump(&mut self, now: Timestamp) {
+        self.wall = now;
         self.flush();
         for rule in 0..self.rules.len() {
             let apart = self.behind_mut(rule).and_then(|behind| behind.apart.as_mut());

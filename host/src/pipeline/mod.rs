@@ -79,6 +79,8 @@ pub struct Pipeline {
     /// Rules that are behind go on on threads of their own, which ring it; none: they go on with the
     /// event clock.
     bell: Option<Bell>,
+    /// The time by the clock, as it was told last: events of a rule that is behind are older.
+    wall: Timestamp,
     /// The next row of what is parked.
     next_row: i64,
 }
@@ -120,6 +122,7 @@ impl Pipeline {
             step: Step::default(),
             counts: Counts::default(),
             bell: None,
+            wall: Timestamp::from_millis(i64::MIN),
             next_row: 1,
         }
     }
