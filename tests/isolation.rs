@@ -100,6 +100,12 @@ fn a_payload_that_is_no_json_is_an_error_of_its_event() {
 }
 
 #[test]
+fn a_key_that_is_too_long_is_an_error_of_its_event() {
+    let bad = hostile("say-long-key", POISON);
+    assert_snapshot!(one_event_fails(bad, FailureKind::InvalidAnswer));
+}
+
+#[test]
 fn an_answer_too_few_is_an_error_of_the_event_that_has_none() {
     let message = one_event_fails(hostile("answer-too-few", POISON), FailureKind::InvalidAnswer);
     assert_eq!(message, "the rule gave 0 answers to 1 events");

@@ -13,6 +13,7 @@ mod gaps;
 mod harness;
 mod invariants;
 mod isolation;
+mod middle;
 mod parked;
 mod receivers;
 mod record;

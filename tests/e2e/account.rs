@@ -16,19 +16,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A change that the API server confirmed.
 pub(crate) struct Confirmed {
-    kind: &'static str,
-    name: String,
-    version: String,
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
+    pub(crate) version: String,
     /// Milliseconds: not before it was asked for, not after it was confirmed.
-    from: i64,
-    to: i64,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
 }
 
 /// What is in the cluster at the end.
 pub(crate) struct Final {
     pub(crate) uid: String,
-    version: String,
-    count: u64,
+    pub(crate) version: String,
+    pub(crate) count: u64,
 }
 
 /// What the witness says of an event.
@@ -140,8 +140,9 @@ pub(crate) fn wait_while_it_goes_on(site: &Site, what: &str, is_so: impl Fn() ->
     }
 }
 
-/// Every confirmed change was seen once, or lies within a gap of its kind; what Kubernetes Events counted
-/// is told once; what vanished is told once.
+/// Every confirmed change was seen once, or lies within a gap of its kind; what is there in the end was
+/// seen as it is, whatever the gaps; what Kubernetes Events counted is told once; what vanished is told
+/// once.
 pub(crate) fn judge(site: &Site, confirmed: &[Confirmed], last: &HashMap<String, Final>) -> Tally {
     let sights = sights(site);
     let seen = seen_once(&sights);
@@ -158,6 +159,14 @@ pub(crate) fn judge(site: &Site, confirmed: &[Confirmed], last: &HashMap<String,
             watch == change.kind && *since <= change.to && change.from <= *until
         });
         assert!(is_told, "{name} at {} was lost outside of every gap: {gaps:?}", change.to);
+    }
+    for (name, known) in last {
+        let state = (name.clone(), known.version.as_str(), false);
+        assert!(
+            seen.contains(&state),
+            "the final state of {name}, {}, was not seen",
+            known.version
+        );
     }
     judge_counts(&sights, last);
     judge_ends(&sights, last);
@@ -209,7 +218,7 @@ fn judge_counts(sights: &[Sight], last: &HashMap<String, Final>) {
         *deltas.entry(sight.key()).or_default() += sight.delta;
     }
     for (name, known) in last.iter().filter(|(name, _)| name.starts_with("Event/")) {
-        assert_eq!(deltas.get(name), Some(&known.count), "{name}");
+        assert_eq!(deltas.get(name), Some(&known.count), "what {name} counted");
     }
 }
 

@@ -58,15 +58,7 @@ impl Receiver {
     pub(crate) async fn start(seed: u64, troubles: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let taken = Arc::new(Mutex::new(Taken {
-            random: StdRng::seed_from_u64(seed),
-            troubles,
-            receipts: HashMap::new(),
-            counts: HashMap::new(),
-            received: 0,
-            failed: 0,
-            differing: Vec::new(),
-        }));
+        let taken = Arc::new(Mutex::new(Taken::nothing(seed, troubles)));
         let all = taken.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -91,6 +83,19 @@ impl Receiver {
 }
 
 impl Taken {
+    /// Before the first request.
+    pub(crate) fn nothing(seed: u64, troubles: u32) -> Self {
+        Self {
+            random: StdRng::seed_from_u64(seed),
+            troubles,
+            receipts: HashMap::new(),
+            counts: HashMap::new(),
+            received: 0,
+            failed: 0,
+            differing: Vec::new(),
+        }
+    }
+
     /// Requests that brought what had been taken before.
     pub(crate) fn duplicates(&self) -> u64 {
         self.received - self.receipts.len() as u64
@@ -116,7 +121,7 @@ impl Taken {
         }
     }
 
-    fn take(&mut self, id: String, path: String, body: Bytes) {
+    pub(crate) fn take(&mut self, id: String, path: String, body: Bytes) {
         self.received += 1;
         *self.counts.entry(path.clone()).or_default() += 1;
         let first = self.received;

@@ -3,6 +3,7 @@
 mod again;
 mod secrets;
 mod sick;
+mod stop;
 mod tls;
 
 use std::sync::{Arc, Mutex};

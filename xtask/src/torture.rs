@@ -34,7 +34,7 @@ pub(crate) fn run(torture: &Torture) -> Result<()> {
     if torture.release {
         test.arg("--release");
     }
-    test.args(["--", "torture::", "--nocapture"]);
+    test.args(["--", "torture::killed", "--nocapture"]);
     let settings = [
         ("KLAXON_TORTURE_CYCLES", torture.cycles),
         ("KLAXON_TORTURE_EVENTS", torture.events),

@@ -52,6 +52,8 @@ use place::JournalFolder;
 pub use report::log_step;
 pub use stop::Stop;
 
+/// What a first signal means.
+const DRAINING: &str = "draining; told once more, it ends at once";
 /// A write to a pipe that nobody reads cannot be ended: the process does not wait for it.
 const ABANDON: Duration = Duration::from_secs(1);
 
@@ -89,6 +91,22 @@ pub enum RunError {
         "told to stop, and deliveries were still under way after {0:?}: they are lost, for the journal was a temporary one"
     )]
     NotDrained(Duration),
+    /// It was told to stop once more while it drained.
+    #[error("told to stop once more: it ends at once, and {}", fate(*.keeps))]
+    Interrupted {
+        /// The number of the signal.
+        signal: i32,
+        /// Whether the journal is there for the next run.
+        keeps: bool,
+    },
+}
+
+fn fate(keeps: bool) -> &'static str {
+    if keeps {
+        "what was not delivered stays in the journal for the next run"
+    } else {
+        "what was not delivered is lost, for the journal was a temporary one"
+    }
 }
 
 /// How the service is run, beside its configuration.
@@ -155,7 +173,8 @@ impl RunSummary {
 }
 
 /// Runs the service until its source is exhausted or it is told to stop, and drains it; told to stop,
-/// it drains for so long and no longer. What is not delivered by then waits in the journal.
+/// it drains for so long and no longer. What is not delivered by then waits in the journal. A second signal
+/// ends it at once, as a crash would, which the journal is made for.
 ///
 /// # Errors
 /// Where it cannot start, a source cannot be read, or what was decided cannot be kept.
@@ -176,9 +195,16 @@ pub fn run(config: Config, options: Options, service: &Service) -> Result<RunSum
         .enable_all()
         .build()
         .map_err(system)?;
-    let parts = Parts { config, source, pipeline, state, journal, keeps: folder.keeps() };
-    let outcome = runtime.block_on(parts.serve(service));
-    runtime.shutdown_timeout(ABANDON);
+    let keeps = folder.keeps();
+    let parts = Parts { config, source, pipeline, state, journal, keeps };
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = parts.serve(service) => outcome,
+            signal = service.stop.told_again() => Err(RunError::Interrupted { signal, keeps }),
+        }
+    });
+    let is_interrupted = matches!(outcome, Err(RunError::Interrupted { .. }));
+    runtime.shutdown_timeout(if is_interrupted { Duration::ZERO } else { ABANDON });
     outcome
 }
 
@@ -197,8 +223,8 @@ impl Parts {
     async fn serve(self, service: &Service) -> Result<RunSummary, RunError> {
         let Self { config, source, mut pipeline, state, journal, keeps } = self;
         let system = |fault: std::io::Error| RunError::System(fault.to_string());
-        // Before anything is running: from here on a signal means draining, not the end.
-        let signals = service.stop.on_signals().map_err(system)?;
+        // Before anything is running: from here on the first signal means draining.
+        let signals = service.stop.on_signals(DRAINING).map_err(system)?;
         let has_cluster = matches!(source.kind, SourceKind::Kubernetes(_));
         let vitals = Arc::new(Vitals::new(has_cluster));
         let ends = Ends { keeps, ..Ends::default() };
@@ -269,7 +295,6 @@ impl Parts {
         deliveries.shutdown().await;
         handle.give_up();
         ends.closed.cancel();
-        signals.abort();
         let outcome = match outcome {
             Err(RunError::NotDrained(_)) if keeps => Ok(RunSummary::default()),
             Ok(summary) if !keeps && ends.abandon.is_cancelled() && summary.left() > 0 => {
@@ -283,6 +308,8 @@ impl Parts {
             info!(left = summary.left(), "what is not delivered waits in the journal");
         }
         let ended = tokio::task::spawn_blocking(move || handle.close()).await;
+        // Not before: a disk that hangs may be what nobody wants to wait for.
+        signals.abort();
         match (outcome, ended) {
             (Ok(summary), Ok(ended)) => ended.map(|()| summary).map_err(RunError::from),
             (Ok(_), Err(fault)) => Err(RunError::System(fault.to_string())),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -12,6 +13,7 @@ use tracing::info;
 pub struct Stop {
     token: CancellationToken,
     flag: Arc<AtomicBool>,
+    again: Arc<SetOnce<SignalKind>>,
 }
 
 impl Stop {
@@ -36,22 +38,36 @@ impl Stop {
         self.token.cancelled().await;
     }
 
-    /// From here on SIGTERM and SIGINT mean draining, not the end.
+    /// Waits until a second signal comes: whoever sent it does not want to wait. Returns its number.
+    pub(super) async fn told_again(&self) -> i32 {
+        self.again.wait().await.as_raw_value()
+    }
+
+    /// From here on the first SIGTERM or SIGINT stops it, with a word on what that means, and a second one
+    /// ends [`Stop::told_again`].
     ///
     /// # Errors
     /// Where signals cannot be listened for.
-    pub(super) fn on_signals(&self) -> std::io::Result<tokio::task::JoinHandle<()>> {
+    pub(super) fn on_signals(
+        &self,
+        word: &'static str,
+    ) -> std::io::Result<tokio::task::JoinHandle<()>> {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
-        Ok(tokio::spawn(self.clone().listen(terminate, interrupt)))
+        Ok(tokio::spawn(self.clone().listen(word, terminate, interrupt)))
     }
 
-    async fn listen(self, mut terminate: Signal, mut interrupt: Signal) {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        info!("told to stop: draining");
+    async fn listen(self, word: &'static str, mut terminate: Signal, mut interrupt: Signal) {
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => SignalKind::terminate(),
+                _ = interrupt.recv() => SignalKind::interrupt(),
+            }
+        };
+        next().await;
+        info!("told to stop: {word}");
         self.stop();
+        // Nobody else sets it.
+        self.again.set(next().await).unwrap_or_default();
     }
 }

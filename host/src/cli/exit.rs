@@ -12,6 +12,8 @@ pub enum Exit {
     Failure,
     /// It could not run: bad usage, configuration or stream.
     CouldNotRun,
+    /// A signal of this number ended it before it was done.
+    Signal(i32),
 }
 
 impl From<Exit> for ExitCode {
@@ -20,6 +22,8 @@ impl From<Exit> for ExitCode {
             Exit::Success => 0,
             Exit::Failure => 1,
             Exit::CouldNotRun => 2,
+            // As a shell tells of whoever was ended by a signal.
+            Exit::Signal(number) => u8::try_from(128 + number).unwrap_or(u8::MAX),
         })
     }
 }

@@ -19,7 +19,8 @@ pub(super) struct RunArguments {
     /// How the summary at the end is written, to stderr
     #[arg(long, value_enum, default_value_t)]
     output: Output,
-    /// How long draining may take when told to stop; Kubernetes kills after thirty seconds
+    /// How long draining may take when told to stop; Kubernetes kills after thirty seconds. A second
+    /// signal ends it at once
     #[arg(long, value_name = "SPAN", default_value = "25s", value_parser = super::span)]
     drain: Duration,
     #[command(flatten)]
@@ -43,6 +44,7 @@ pub(super) fn run(arguments: RunArguments) -> Exit {
             | RunError::SignIn(_)
             | RunError::Admin(_)),
         ) => fail(Exit::CouldNotRun, &fault),
+        Err(fault @ RunError::Interrupted { signal, .. }) => fail(Exit::Signal(signal), &fault),
         Err(fault) => fail(Exit::Failure, &fault),
     }
 }

@@ -3,10 +3,14 @@
 use serde::de::IgnoredAny;
 
 use super::Answer;
-use crate::model::{Failure, FailureKind, Manifest, Outcome};
+use crate::model::{Failure, FailureKind, Manifest, Outcome, RuleVerdict};
 
 /// Most timers of one partition, and so of one answer.
 pub const MAX_WAKES: usize = 100;
+/// Most bytes of a verdict's code and key: the policy remembers both of every open incident.
+const MAX_INCIDENT: usize = 1 << 10;
+/// So many characters of each are told where they are too long.
+const TOLD: usize = 40;
 
 impl Answer {
     pub(super) fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
@@ -56,7 +60,7 @@ pub(super) fn check(
         let message = TOO_LARGE.to_owned();
         return Err(Failure { kind: FailureKind::AnswerTooLarge, message });
     }
-    for verdict in &outcome.verdicts {
+    for (number, verdict) in (1..).zip(&outcome.verdicts) {
         if manifest.code(&verdict.code).is_none() {
             let declared: Vec<&str> =
                 manifest.codes.iter().map(|code| code.name.as_str()).collect();
@@ -66,6 +70,7 @@ pub(super) fn check(
                 declared.join(", ")
             ));
         }
+        check_key(number, verdict)?;
         if !verdict.payload.is_empty()
             && let Err(fault) = serde_json::from_str::<IgnoredAny>(&verdict.payload)
         {
@@ -81,6 +86,72 @@ pub(super) fn check(
     Ok(())
 }
 
+fn check_key(number: usize, verdict: &RuleVerdict) -> Result<(), Failure> {
+    let RuleVerdict { code, key, .. } = verdict;
+    let bytes = code.len().saturating_add(key.len());
+    if bytes <= MAX_INCIDENT {
+        return Ok(());
+    }
+    let begin = |text: &str| text.chars().take(TOLD).collect::<String>();
+    let (code, key) = (begin(code), begin(key));
+    invalid(format!(
+        "verdict {number} of the answer, {code} on a key that begins with {key:?}, has {bytes} bytes of code and key, and there is room for {MAX_INCIDENT}; mend: name the thing in the key, such as by its uid, and say the rest in the payload"
+    ))
+}
+
 fn invalid(message: String) -> Result<(), Failure> {
     Err(Failure { kind: FailureKind::InvalidAnswer, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Code, Severity, Status};
+
+    fn manifest(code: &str) -> Manifest {
+        let code = Code {
+            name: code.to_owned(),
+            title: String::new(),
+            severity: Severity::Info,
+            description: String::new(),
+        };
+        Manifest {
+            name: "rule".to_owned(),
+            version: String::new(),
+            description: String::new(),
+            codes: vec![code],
+            interests: Vec::new(),
+            schedules: Vec::new(),
+            settings_schema: String::new(),
+            capabilities: Vec::new(),
+            state_version: 0,
+        }
+    }
+
+    fn says(code: &str, key: String) -> Outcome {
+        let verdict = RuleVerdict {
+            code: code.to_owned(),
+            key,
+            status: Status::Firing,
+            severity: None,
+            title: String::new(),
+            payload: String::new(),
+            targets: Vec::new(),
+        };
+        Outcome { verdicts: vec![verdict], ..Outcome::default() }
+    }
+
+    #[test]
+    fn code_and_key_of_a_verdict_are_bounded_together() {
+        let most = 1 << 20;
+        for code in ["A", &"A".repeat(100)] {
+            let room = MAX_INCIDENT - code.len();
+            assert_eq!(check(&manifest(code), most, &says(code, "k".repeat(room))), Ok(()));
+            let fault = check(&manifest(code), most, &says(code, "k".repeat(room + 1)));
+            assert_eq!(fault.unwrap_err().kind, FailureKind::InvalidAnswer);
+        }
+        // What is told of it is cut between characters.
+        let fault = check(&manifest("A"), most, &says("A", "ü".repeat(600))).unwrap_err();
+        assert!(fault.message.contains(&format!("{:?}", "ü".repeat(40))), "{}", fault.message);
+    }
 }

@@ -43,8 +43,10 @@ pub(super) fn judge(
 
 /// No event was set aside, and none was given up on.
 fn nothing_went_wrong(site: &Site) {
-    assert_eq!(site.rows("SELECT rule, reason FROM quarantine"), [""; 0]);
-    assert_eq!(site.rows("SELECT verdict, target FROM refusals"), [""; 0]);
+    let aside = site.rows("SELECT rule, reason FROM quarantine");
+    assert_eq!(aside, [""; 0], "events that were set aside");
+    let refused = site.rows("SELECT verdict, target FROM refusals");
+    assert_eq!(refused, [""; 0], "targets that were refused");
     let unsent = "SELECT v.id FROM verdicts v WHERE NOT EXISTS \
                   (SELECT 1 FROM deliveries d WHERE d.verdict = v.n AND d.state = 'sent')";
     assert_eq!(site.rows(unsent), [""; 0], "verdicts that were not delivered");
@@ -66,8 +68,9 @@ fn judge_deliveries(site: &Site, taken: &Taken) -> usize {
         let target: String = row.get(1).unwrap();
         let receipt = taken.receipts.get(&id);
         let receipt = receipt.unwrap_or_else(|| panic!("{id} was sent and never received"));
-        assert_eq!(receipt.path, target);
-        assert_eq!(receipt.body, row.get::<_, Vec<u8>>(3).unwrap(), "{id}");
+        assert_eq!(receipt.path, target, "{id} went elsewhere");
+        let body: Vec<u8> = row.get(3).unwrap();
+        assert_eq!(receipt.body, body, "{id} came with another body than the journal's");
         let key = row.get(2).unwrap();
         if let Some(before) = places.insert(key, receipt.first) {
             assert!(before < receipt.first, "{id} came before what was decided before it");

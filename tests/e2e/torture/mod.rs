@@ -3,6 +3,7 @@
 
 mod generator;
 mod judge;
+mod planted;
 
 use std::env;
 use std::process::Child;

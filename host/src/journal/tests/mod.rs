@@ -2,6 +2,7 @@
 
 mod damage;
 mod outgoing;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -34,6 +34,7 @@ pub enum Behaviour {
     AnswerGigabyte,
     SayUndeclaredCode,
     SayBrokenPayload,
+    SayLongKey,
     AskBeyondTheBatch,
     AskBackwards,
     CallTheHostTooOften,
@@ -117,6 +118,7 @@ impl Hostile {
                 "{broken".clone_into(&mut verdict.payload);
                 out.say(verdict);
             }
+            Behaviour::SayLongKey => out.say(Verdict::firing("SEEN", "k".repeat(1021))),
             Behaviour::AskBeyondTheBatch => ask_about(10_000),
             Behaviour::AskBackwards => {
                 cx.state().get("x");

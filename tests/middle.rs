@@ -1,0 +1,101 @@
+//! The middle without the service: what a restart gives back, and what the end of a replay leaves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use klaxon::config::{self, Rule, Throttle};
+use klaxon::journal::{Group, Journal};
+use klaxon::model::{
+    Id, Identity, Keep, KeptWake, Meta, Object, Origin, Pod, Seen, Slot, Subject, Timestamp,
+};
+use klaxon::pipeline::{MemoryState, Pipeline, Step, assemble_with};
+use klaxon::policy::Targets;
+use klaxon::telemetry::metrics::Metrics;
+use serde_json::json;
+
+use crate::support::{options, rule};
+
+const BEGIN: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+fn start(rule: Rule, state: &Arc<MemoryState>) -> Pipeline {
+    let origin = Origin { cluster: "test".to_owned(), source: "test".to_owned() };
+    assemble_with(&[rule], Targets::Any, origin, options(), state.clone()).unwrap()
+}
+
+fn pod() -> Object {
+    let identity = Identity {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        namespace: "a".to_owned(),
+        name: "web".to_owned(),
+        uid: "u".to_owned(),
+    };
+    let meta = Meta { identity, resource_version: "7".to_owned(), ..Meta::default() };
+    Object { meta, subject: Subject::Pod(Pod::default()), document: None }
+}
+
+/// A partition has room for 100, but what has fired and waits to be answered is kept beside those.
+#[test]
+fn all_timers_of_a_partition_come_back_however_many_there_are() {
+    const TIMERS: usize = 150;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = config::Journal {
+        path: None,
+        retain: Duration::from_secs(86_400),
+        max_size: 1 << 30,
+        max_dead_letters: 1000,
+    };
+    let object = Arc::new(pod());
+    let wake = |number: usize| {
+        Keep::Wake(Box::new(KeptWake {
+            slot: Slot { rule: "witness".into(), partition: "all".into() },
+            key: format!("timer-{number}"),
+            due: BEGIN.plus_millis(5000),
+            payload: String::new(),
+            set_by: Id::of("test", &[]),
+            interest: "pods".to_owned(),
+            object: object.clone(),
+        }))
+    };
+    let journal = Journal::open(folder.path()).unwrap();
+    let metrics = Arc::new(Metrics::new("test"));
+    let (handle, _) = journal.start(BTreeMap::new(), &settings, metrics).unwrap();
+    let step = Step { keep: (0..TIMERS).map(wake).collect(), ..Step::default() };
+    handle.commit_and_wait(Group { step, progress: Vec::new(), clock: Some(BEGIN) }).unwrap();
+    handle.close().unwrap();
+
+    let state = Arc::new(MemoryState::default());
+    let mut pipeline = start(rule("witness", "witness", json!({})), &state);
+    pipeline.restore(Journal::open(folder.path()).unwrap().load().unwrap().kept, &state);
+    assert_eq!(pipeline.wakes(), (TIMERS, 0));
+    pipeline.finish(Some(BEGIN.plus_millis(10_000)));
+    let step = pipeline.take_step().unwrap();
+    let woke = step.verdicts.iter().filter(|verdict| verdict.code == "WOKE").count();
+    assert_eq!((woke, step.failures.len()), (TIMERS, 0));
+}
+
+#[test]
+fn what_a_rule_says_only_at_the_end_of_a_replay_passes_through_its_policy() {
+    let mut witness = rule("witness", "witness", json!({}));
+    let per = Duration::from_secs(60);
+    witness.policy.throttle = Some(Throttle { count: 1, per, digest: true });
+    let mut pipeline = start(witness, &Arc::new(MemoryState::default()));
+    pipeline.hold_back(0);
+    for number in 0..3 {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": format!("pod-{number}"), "namespace": "a",
+                "uid": format!("uid-{number}"), "resourceVersion": number.to_string()},
+            "spec": {"containers": []}});
+        pipeline.observe("Pod", BEGIN, Seen::Present, &pod.to_string());
+    }
+    // In a gap that is not over the clock does not go on by itself.
+    pipeline.begin_gap("Pod", BEGIN, "lost");
+    pipeline.let_go_on(0, None);
+    pipeline.finish(Some(BEGIN.plus_millis(3_600_000)));
+    let step = pipeline.take_step().unwrap();
+    let said = step.verdicts.iter().map(|verdict| (verdict.code.as_str(), verdict.title.as_str()));
+    let said: Vec<_> = said.collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!((said[0].0, said[1]), ("SAW", ("digest", "2 verdicts were held back")));
+}
