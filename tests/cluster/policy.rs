@@ -30,12 +30,12 @@ async fn what_a_rule_writes_to_an_object_is_held_to_its_budget_also_over_a_resta
     let api = FakeApi::start().await;
     let rule = json!({"name": "witness", "module": module("witness"), "settings": {"writes": true},
         "policy": {"budget": {"burst": 2, "per": "1h"}}});
-    let port = free_port();
     let mut site = site(&api).rules(vec![rule]);
-    site.admin(&format!("127.0.0.1:{port}"));
     let refused = "SELECT target, count(*) FROM refusals GROUP BY target";
     // Verdicts of all runs, and writes that are held back in each.
     for (tiers, all, held) in [(["a", "b", "c"], 3, 1), (["d", "e", "f"], 6, 3)] {
+        let port = free_port();
+        site.admin(&format!("127.0.0.1:{port}"));
         let running = site.start();
         site.wait_until_following(&WATCHES);
         for tier in tiers {
@@ -94,7 +94,7 @@ async fn what_waited_and_was_over_by_the_time_of_a_restart_is_not_told() {
     let guard = json!({"name": "guard", "module": module("witness")});
     let held = json!({"name": "witness", "module": module("witness"),
         "settings": {"resolves": true, "names": "later"},
-        "policy": {"inhibited_by": [{"rule": "guard", "code": "SAW", "equal": "object", "for": "2s"}]}});
+        "policy": {"inhibited_by": [{"rule": "guard", "code": "SAW", "equal": "object", "for": "6s"}]}});
     let site = site(&api).rules(vec![guard, held]);
     let running = site.start();
     site.wait_until_following(&WATCHES);
@@ -105,7 +105,7 @@ async fn what_waited_and_was_over_by_the_time_of_a_restart_is_not_told() {
 
     // Its time is over, and so is the pod, before anyone looks.
     api.delete("Pod", "a", "one");
-    tokio::time::sleep(Duration::from_millis(2100)).await;
+    tokio::time::sleep(Duration::from_millis(6100)).await;
     let running = site.start();
     site.wait_for_rows(waiting, &["0"]);
     api.put(pod("two", "web"));

@@ -8,6 +8,7 @@ mod timers;
 use std::sync::Arc;
 use std::time::Duration;
 
+use klaxon::model::clock::Stopwatch;
 use klaxon::model::{KeptState, Origin, Slot, Timestamp};
 use klaxon::pipeline::{Kept, MemoryState, assemble};
 use klaxon::policy::Targets;
@@ -15,7 +16,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use self::history::{Happens, Input, happens, inputs};
-use self::run::{Run, first_difference, schedule, start};
+use self::run::{PATIENCE, Run, first_difference, schedule, start};
 use crate::support::{options, rule};
 
 proptest! {
@@ -84,7 +85,9 @@ fn the_pause_of_a_rule_that_is_far_behind_begins_now() {
         pipeline.observe(scope, Timestamp::from_millis(at), seen, &json);
     }
     let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let since = Stopwatch::start();
     let out = loop {
+        assert!(since.elapsed() < PATIENCE, "it stays in service");
         pipeline.pump(now);
         let step = pipeline.take_step().unwrap_or_default();
         if let Some(out) = step.out_of_service.first() {

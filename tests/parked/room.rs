@@ -1,10 +1,11 @@
 //! Where there is no room for what waits and events may be skipped, the oldest are, and nothing else is
 //! lost or grows.
 
+use klaxon::model::clock::Stopwatch;
 use proptest::prelude::*;
 
 use super::history::{Happens, Input, happens, inputs};
-use super::run::{Asked, Run, Schedule, schedule};
+use super::run::{Asked, PATIENCE, Run, Schedule, schedule};
 
 /// Room for a few events.
 const ROOM: usize = 2000;
@@ -44,7 +45,9 @@ proptest! {
             }
             run.pipeline.flush();
             // Intake would wait for what it is being asked about.
+            let since = Stopwatch::start();
             while on_threads && run.pipeline.is_full() {
+                assert!(since.elapsed() < PATIENCE, "there is no room again");
                 run.pump();
                 std::thread::yield_now();
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use klaxon::config::Rule;
 use klaxon::engine::Options;
 use klaxon::journal::{Group, Handle, Journal};
+use klaxon::model::clock::Stopwatch;
 use klaxon::model::{Change, Id, Origin, Timestamp, WhenFull};
 use klaxon::pipeline::{MemoryState, Pipeline, Step, assemble_with};
 use klaxon::policy::Targets;
@@ -21,6 +22,8 @@ use crate::support::{options, rule};
 
 const SCOPES: [&str; 2] = ["Pod", "Event"];
 const RULES: [&str; 2] = ["left", "right"];
+/// How long anything may take before a test gives up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// After the last input, so that every timer fires and all state of what has gone goes.
 const ADVANCE_MS: i64 = 2 * 86_400_000;
 
@@ -192,7 +195,9 @@ impl Run {
         let end = Timestamp::from_millis(last + ADVANCE_MS);
         if self.is_live {
             self.pipeline.advance_to(end.plus_millis(1));
+            let since = Stopwatch::start();
             loop {
+                assert!(since.elapsed() < PATIENCE, "there is always more to come");
                 self.pump();
                 if self.pipeline.parked().iter().all(|rule| rule.events == 0) {
                     // Once more: what has nothing to do falls in.

@@ -65,9 +65,10 @@ impl Stop {
             }
         };
         next().await;
-        info!("told to stop: {word}");
         self.stop();
+        // Nobody may read what is said, and then saying it takes for ever.
+        drop(tokio::task::spawn_blocking(move || info!("told to stop: {word}")));
         // Nobody else sets it.
-        self.again.set(next().await).unwrap_or_default();
+        drop(self.again.set(next().await));
     }
 }

@@ -36,6 +36,8 @@ struct Claim {
     behind: Option<i64>,
     /// Its place among those that wait for their next attempt.
     delayed: Option<(Instant, i64)>,
+    /// Something newer may have taken its place since it was taken last.
+    has_newer: bool,
 }
 
 impl Line {
@@ -61,6 +63,7 @@ impl Line {
             if let Some(claim) = self.claimed.get_mut(&waiting.order) {
                 claim.behind.get_or_insert(waiting.number);
                 if self.coalesces {
+                    claim.has_newer = true;
                     self.look_at(&waiting.order, now);
                 }
                 return;
@@ -89,7 +92,7 @@ impl Line {
 
     /// Takes the next of a key that was free, and the number of the one behind it.
     pub(super) fn push_behind(&mut self, waiting: Waiting, behind: Option<i64>) {
-        self.claimed.insert(waiting.order.clone(), Claim { behind, delayed: None });
+        self.claimed.insert(waiting.order.clone(), Claim { behind, ..Claim::default() });
         self.fresh.push_back(waiting);
     }
 
@@ -101,7 +104,7 @@ impl Line {
         if self.next_due().is_some_and(|due| due <= now) {
             let (_, waiting) = self.delayed.pop_first()?;
             if let Some(claim) = self.claimed.get_mut(&waiting.order) {
-                claim.delayed = None;
+                (claim.delayed, claim.has_newer) = (None, false);
             }
             return Some(waiting);
         }
@@ -113,10 +116,13 @@ impl Line {
         self.delayed.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// It failed, and is tried again then. What is behind it waits.
-    pub(super) fn delay(&mut self, waiting: Waiting, until: Instant) {
-        let place = (until, waiting.number);
+    /// It failed, and is tried again then; at once where it may not have to be. What is behind it waits.
+    pub(super) fn delay(&mut self, waiting: Waiting, now: Instant, until: Instant) {
+        let mut place = (until, waiting.number);
         if let Some(claim) = self.claimed.get_mut(&waiting.order) {
+            if claim.has_newer {
+                place.0 = now;
+            }
             claim.delayed = Some(place);
         }
         self.delayed.insert(place, waiting);
@@ -125,7 +131,7 @@ impl Line {
     /// The receiver is back: nobody waits any longer.
     pub(super) fn hurry(&mut self, now: Instant) {
         for (_, waiting) in std::mem::take(&mut self.delayed) {
-            self.delay(waiting, now);
+            self.delay(waiting, now, now);
         }
     }
 
@@ -175,7 +181,7 @@ mod tests {
             let mut line = Line::new(true, coalesces);
             line.push(waiting(1, "a"), now);
             let first = line.take(now, false).unwrap();
-            line.delay(first, now + Duration::from_secs(300));
+            line.delay(first, now, now + Duration::from_secs(300));
             line.push(waiting(2, "a"), now);
             line.push(waiting(3, "b"), now);
             let next = number(&mut line, now);
@@ -189,6 +195,22 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_after_a_newer_one_came_is_looked_at_once_more_and_then_waits() {
+        let now = Stopwatch::instant();
+        let later = now + Duration::from_secs(300);
+        let mut line = Line::new(true, true);
+        line.push(waiting(1, "a"), now);
+        let under_way = line.take(now, false).unwrap();
+        line.push(waiting(2, "a"), now);
+        line.delay(under_way, now, later);
+        let again = line.take(now, false).unwrap();
+        // It has to be sent all the same, and fails.
+        line.delay(again, now, later);
+        assert_eq!(number(&mut line, now), None);
+        assert_eq!(number(&mut line, later), Some(1));
+    }
+
+    #[test]
     fn when_the_receiver_is_back_the_oldest_comes_first() {
         let now = Stopwatch::instant();
         let mut line = Line::new(true, false);
@@ -197,7 +219,7 @@ mod tests {
         }
         for seconds in [30, 20, 10] {
             let failed = line.take(now, false).unwrap();
-            line.delay(failed, now + Duration::from_secs(seconds));
+            line.delay(failed, now, now + Duration::from_secs(seconds));
         }
         assert_eq!(number(&mut line, now), None);
         line.hurry(now);

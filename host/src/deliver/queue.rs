@@ -334,7 +334,7 @@ impl Work {
         };
         self.queue.journal.settle(settled).await?;
         // Also when it is left for the next run: nothing may overtake it.
-        self.line.delay(waiting, now + wait);
+        self.line.delay(waiting, now, now + wait);
         Ok(())
     }
 

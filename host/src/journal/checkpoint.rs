@@ -29,11 +29,50 @@ impl Log {
         Ok(Self { pages })
     }
 
-    /// Folds it in where it has grown, as far as no reader is in the way; to be done between transactions.
+    /// Folds it in where it has grown; to be done between transactions.
     pub(super) fn fold_in(&self, connection: &Connection) -> Result<(), JournalError> {
         if self.pages.load(Ordering::Relaxed) < PAGES {
             return Ok(());
         }
-        Ok(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
+        self.fold_in_now(connection)
+    }
+
+    /// Folds it in as far as no reader is in the way, however little there is.
+    pub(super) fn fold_in_now(&self, connection: &Connection) -> Result<(), JournalError> {
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        self.pages.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_folded_in_at_the_bound_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("one.db");
+        let mut connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+        connection.execute_batch("CREATE TABLE t (body BLOB)").unwrap();
+        let log = Log::of(&mut connection).unwrap();
+        let size = || std::fs::metadata(&path).unwrap().len();
+        let before = size();
+        let insert = "INSERT INTO t VALUES (zeroblob(4000))";
+        for _ in 0..300 {
+            connection.execute(insert, []).unwrap();
+            log.fold_in(&connection).unwrap();
+        }
+        assert_eq!(size(), before);
+        for _ in 0..300 {
+            connection.execute(insert, []).unwrap();
+            log.fold_in(&connection).unwrap();
+        }
+        let after = size();
+        assert!(after > before);
+        connection.execute(insert, []).unwrap();
+        log.fold_in_now(&connection).unwrap();
+        assert!(size() > after);
     }
 }

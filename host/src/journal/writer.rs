@@ -192,9 +192,13 @@ impl Writer {
         }
     }
 
-    /// What stands in the way of it now may not the next time; the log is as good until then.
     fn fold_in(&self) -> Result<(), JournalError> {
-        match self.log.fold_in(&self.connection) {
+        self.folded(self.log.fold_in(&self.connection))
+    }
+
+    /// What stands in the way of it now may not the next time; the log is as good until then.
+    fn folded(&self, folded: Result<(), JournalError>) -> Result<(), JournalError> {
+        match folded {
             Err(fault) if is_waited_for(&fault) => Ok(()),
             folded => folded,
         }
@@ -295,6 +299,8 @@ impl Writer {
             }
             is_full = true;
             self.find_room(&mut batch)?;
+            // The log has no bound but this, and begins anew in its place once it is folded in.
+            self.folded(self.log.fold_in_now(&self.connection))?;
         }
         if is_full {
             info!("the journal has room again: intake goes on");

@@ -80,8 +80,8 @@ impl RuleTarget {
         }
     }
 
-    /// Where it is a write to the cluster, the object that it is about: its kind, namespace and name. All
-    /// that names no object is one.
+    /// Where it is a write to the cluster, the object that it is about: its kind, namespace and name,
+    /// whatever the API group. All that names no object is one; it has a name too.
     pub fn writes_to(&self) -> Option<String> {
         let of = |identity: &Identity| path(&identity.kind, &identity.namespace, &identity.name);
         match self {
@@ -106,6 +106,9 @@ const LONGEST_PATH: usize = 400;
 fn path(kind: &str, namespace: &str, name: &str) -> String {
     let parts = [kind, namespace, name].into_iter().filter(|part| !part.is_empty());
     let mut path = parts.collect::<Vec<_>>().join("/");
+    if path.is_empty() {
+        return "-".to_owned();
+    }
     path.truncate(path.floor_char_boundary(LONGEST_PATH));
     path
 }

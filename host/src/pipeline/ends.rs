@@ -17,10 +17,7 @@ impl Pipeline {
     pub(super) fn went(&mut self, rule: usize, partition: &Arc<str>, time: Timestamp) {
         let Some(slot) = self.slot(rule, partition) else { return };
         for wake in self.wakes.cancel_all(rule, &slot) {
-            // It is not coming back, so nothing else would say that its form is of no use.
-            let uid = wake.object.meta.identity.unique().into_owned();
-            self.forget_wake(wake);
-            self.drop_form(rule, &uid);
+            self.forget_wake(rule, wake);
         }
         self.expire_at(time.plus_millis(AFTER_DELETION_MS), &slot);
     }

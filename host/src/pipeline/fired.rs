@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use super::Pipeline;
-use super::behind::Waiting;
+use super::behind::{Behind, Waiting};
 use super::entry::Entry;
-use crate::model::{Event, Keep, KeptWake, Slot, Timestamp};
+use crate::model::{Change, Event, Keep, KeptWake, Slot, Timestamp};
 
 impl Pipeline {
     /// Fires a rule's timers that are due at one time: they come before all that waits.
@@ -58,11 +58,16 @@ impl Pipeline {
         }
     }
 
-    /// A timer that fired and was not answered is what the journal says that it is: set, and due.
+    /// Whether an event is a timer that fired, and could be set as it was.
+    pub(super) fn may_unfire(&self, rule: usize, event: &Event) -> bool {
+        let timer = event.timer.as_ref().filter(|_| event.change == Change::Wake);
+        let slot = self.slot(rule, &event.partition);
+        timer.zip(slot).is_some_and(|(timer, slot)| !self.wakes.has(&slot, &timer.key))
+    }
+
+    /// The first that waits is a timer that fired and was not answered: it is set, and due, as before.
     pub(super) fn unfire(&mut self, rule: usize, event: &Event) {
-        if let Some(behind) = self.behind_mut(rule) {
-            behind.pop();
-        }
+        let row = self.behind_mut(rule).and_then(Behind::pop).and_then(|waiting| waiting.row);
         self.wakes.answered(rule, &event.object.meta.identity.unique());
         let Some((slot, timer)) = self.slot(rule, &event.partition).zip(event.timer.clone()) else {
             return;
@@ -76,6 +81,11 @@ impl Pipeline {
             interest: self.router.interest_name(rule, event.interest),
             object: event.object.clone(),
         };
+        // Else the journal has it still.
+        if let Some(row) = row {
+            self.keep(|| Keep::Unparked(row));
+            self.keep(|| Keep::Wake(Box::new(wake.clone())));
+        }
         self.wakes.put(rule, wake);
     }
 

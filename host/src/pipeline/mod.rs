@@ -274,9 +274,12 @@ impl Pipeline {
             self.now = at;
         }
         self.expire(time);
-        // What came of the wakes may be due too.
-        let passed = self.incidents.advance_to(time);
-        self.pass_on(passed);
+        // What came of the wakes may be due too. Of what waits for its round nothing is, and it is decided on at
+        // its own time.
+        if self.round.is_empty() {
+            let passed = self.incidents.advance_to(time);
+            self.pass_on(passed);
+        }
         self.now = time;
         time
     }

@@ -183,7 +183,7 @@ impl Pipeline {
         let Task { rule: loaded, event } = task;
         for key in &outcome.cancels {
             if let Some(wake) = self.wakes.cancel(loaded.index.0, slot, key) {
-                self.forget_wake(wake);
+                self.forget_wake(loaded.index.0, wake);
             }
         }
         for wake in outcome.wakes {
@@ -204,6 +204,7 @@ impl Pipeline {
                     // Another object's form may be needed no longer.
                     if let Some(moved) = moved {
                         self.router.touch(&moved.object);
+                        self.drop_form(loaded.index.0, &moved.object.meta.identity.unique());
                     }
                     continue;
                 }

@@ -1,6 +1,7 @@
 //! Where there is no room for what is parked of a rule and its operator says that events may be skipped,
 //! the oldest are: the rule comes back to what is so now. What else happened to it is taken up in its
-//! order, so that its timers and its state stay right, and what waits is bounded whatever it is.
+//! order, so that its timers and its state stay right, and what waits is bounded whatever it is. A timer
+//! that fired is set again as it was; only one that was set anew since, or whose object has gone, is skipped.
 
 use std::sync::Arc;
 
@@ -53,9 +54,7 @@ impl Pipeline {
         let Some(first) = self.behind(rule).and_then(Behind::front).cloned() else { return false };
         let time = first.time();
         match first {
-            Entry::Ask(event) if self.behind(rule).is_some_and(|one| !one.has_row(0)) => {
-                self.unfire(rule, &event);
-            }
+            Entry::Ask(event) if self.may_unfire(rule, &event) => self.unfire(rule, &event),
             Entry::Ask(_) => {
                 let Some(event) = self.take_front(rule) else { return false };
                 if let Some(slot) = self.slot(rule, &event.partition) {
@@ -86,7 +85,7 @@ impl Pipeline {
         for wake in self.wakes.cancel_due(rule, &slot, end) {
             let event: Arc<Event> = Arc::new(self.wake_event(rule, wake.due.max(now), &wake));
             self.skip(rule, &event, NO_ROOM.to_owned());
-            self.forget_wake(wake);
+            self.forget_wake(rule, wake);
         }
     }
 

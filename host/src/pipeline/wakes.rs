@@ -104,7 +104,7 @@ impl Wakes {
         *self.concerned.entry(uid.to_owned()).or_default().entry(rule).or_default() += 1;
     }
 
-    /// Takes all timers that are due at exactly this time of rules that are not held, in order, each
+    /// Takes all timers that are due by this time of rules that are not held, in order, each
     /// with its rule. Each concerns its object until [`Wakes::answered`]: should that be after a restart,
     /// it must still be known what the object was like.
     pub(super) fn take(

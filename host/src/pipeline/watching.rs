@@ -118,8 +118,9 @@ impl Pipeline {
     }
 
     /// A timer is gone; its object's form may be needed no longer.
-    pub(super) fn forget_wake(&mut self, wake: KeptWake) {
+    pub(super) fn forget_wake(&mut self, rule: usize, wake: KeptWake) {
         self.router.touch(&wake.object);
+        self.drop_form(rule, &wake.object.meta.identity.unique());
         self.keep(|| Keep::NoWake(wake.slot, wake.key));
     }
 

@@ -3,16 +3,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::rule::millis;
+use crate::config::Budget;
 use crate::model::Timestamp;
-
-/// How much may be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// So many at once …
-    pub burst: u32,
-    /// … and one more after each of these, in milliseconds.
-    pub per_ms: i64,
-}
 
 /// Below so many buckets it is not worth looking for full ones.
 const FEW: usize = 1024;
@@ -22,13 +15,17 @@ const MOST: usize = 100_000;
 /// A rule's bucket of tokens for each object. It is kept as the time at which it will be full again, which
 /// says all of it; one that is full need not be kept.
 #[derive(Debug)]
-pub struct Budgets {
-    budget: Budget,
+pub(super) struct Budgets {
+    /// One more after each of these, in milliseconds.
+    per: i64,
+    /// From an empty bucket to a full one, in milliseconds.
+    all: i64,
     full_at: HashMap<String, Timestamp>,
     /// Objects about which something was held back since the last write: it is said once.
     over: BTreeSet<String>,
-    /// So many buckets are too many: then those that are full are dropped, not more often than each second.
+    /// With so many buckets those that are full are dropped, …
     too_many: usize,
+    /// … not more often than each second; and at least as often as all may have become full.
     dropped_at: Timestamp,
     /// Objects whose buckets are to be written; none: nothing is kept.
     changed: Option<BTreeSet<String>>,
@@ -36,18 +33,20 @@ pub struct Budgets {
 
 /// There is no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Over {
-    /// When there will be one.
-    pub next: Timestamp,
+pub(super) struct Over {
+    /// There is none before.
+    pub(super) next: Timestamp,
     /// Whether it is the first of the object since something was written.
-    pub is_first: bool,
+    pub(super) is_first: bool,
 }
 
 impl Budgets {
     /// With full buckets.
-    pub fn new(budget: Budget) -> Self {
+    pub(super) fn new(budget: Budget) -> Self {
+        let per = millis(budget.per);
         Self {
-            budget,
+            per,
+            all: per.saturating_mul(i64::from(budget.burst)),
             full_at: HashMap::new(),
             over: BTreeSet::new(),
             too_many: FEW,
@@ -60,12 +59,17 @@ impl Budgets {
     ///
     /// # Errors
     /// When there will be one, where there is none.
-    pub fn take(&mut self, object: &str, now: Timestamp) -> Result<(), Over> {
+    pub(super) fn take(&mut self, object: &str, now: Timestamp) -> Result<(), Over> {
         self.drop_full(now);
+        let most = now.plus_millis(self.all);
+        if let Some(full_at) = self.full_at.get_mut(object).filter(|full_at| **full_at > most) {
+            // It was kept under another budget, which had more to fill.
+            *full_at = most;
+            self.mark(object);
+        }
         let full_at = self.full_at.get(object).map_or(now, |full_at| now.max(*full_at));
-        let full_at = full_at.plus_millis(self.budget.per_ms);
-        let all = self.budget.per_ms.saturating_mul(i64::from(self.budget.burst));
-        let earliest = full_at.plus_millis(all.saturating_neg());
+        let full_at = full_at.plus_millis(self.per);
+        let earliest = full_at.plus_millis(self.all.saturating_neg());
         let has_room = self.full_at.len() < MOST || self.full_at.contains_key(object);
         if earliest > now || !has_room {
             let next = earliest.max(now.plus_millis(1));
@@ -78,13 +82,9 @@ impl Budgets {
     }
 
     /// How many buckets are not known to be full.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
         self.full_at.len()
-    }
-
-    /// Whether all are full.
-    pub fn is_empty(&self) -> bool {
-        self.full_at.is_empty()
     }
 
     /// From now on [`Budgets::take_changed`] says what a restart must know.
@@ -114,14 +114,14 @@ impl Budgets {
     }
 
     fn note_over(&mut self, object: &str) -> bool {
-        if self.over.len() >= MOST {
-            return false;
-        }
-        self.over.insert(object.to_owned())
+        // Who wants nothing written needs not be told that nothing is.
+        self.all > 0 && self.over.len() < MOST && self.over.insert(object.to_owned())
     }
 
     fn drop_full(&mut self, now: Timestamp) {
-        if self.full_at.len() < self.too_many || now < self.dropped_at.plus_millis(1000) {
+        let since = now.millis_since(self.dropped_at);
+        let may = self.full_at.len() >= self.too_many && since >= 1000;
+        if !may && since < self.all {
             return;
         }
         self.dropped_at = now;

@@ -110,6 +110,7 @@ impl Incidents {
         let mut out = Passed::default();
         // A rule that is behind speaks of an earlier time; what is delivered is delivered now.
         self.fire_due(verdict.time.max(self.now), &mut out);
+        let first = out.verdicts.len();
         let rule = self.numbers.get(&verdict.rule).copied();
         let tracking = rule
             .filter(|rule| self.rules.get(*rule).is_some_and(|rule| rule.tracks(&verdict.code)));
@@ -124,7 +125,7 @@ impl Incidents {
                 }
             }
         }
-        self.spend(&mut out);
+        self.spend(&mut out, first, self.now);
         self.tally.count(&out);
         out
     }
@@ -133,10 +134,10 @@ impl Incidents {
     pub fn advance_to(&mut self, time: Timestamp) -> Passed {
         let mut out = Passed::default();
         if self.is_idle {
+            self.now = self.now.max(time);
             return out;
         }
         self.fire_due(time, &mut out);
-        self.spend(&mut out);
         self.tally.count(&out);
         out
     }
@@ -183,11 +184,13 @@ impl Incidents {
         while let Some((at, due)) = self.first_due().filter(|(at, _)| *at <= time) {
             // What was held was due long ago, and happens now.
             let at = at.max(before);
+            let first = out.verdicts.len();
             match due {
                 Due::Window(rule) => self.close_window(rule, at, out),
                 Due::Held(order) => self.look_again(order, at, out),
                 Due::Age(spot) => self.forget(&spot, at, out),
             }
+            self.spend(out, first, at);
         }
     }
 

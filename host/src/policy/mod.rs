@@ -32,7 +32,6 @@ mod writes;
 #[cfg(test)]
 mod tests;
 
-pub use budget::{Budget, Budgets, Over};
 pub use codes::{UnknownCode, check_codes};
 pub use grants::{Refusal, RulePolicy, Targets};
 pub use incidents::Incidents;

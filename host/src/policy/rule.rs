@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::budget::{Budget, Budgets};
+use super::budget::Budgets;
 use crate::config::{Equal, Policy};
 use crate::model::{Timestamp, Window};
 
@@ -73,8 +73,7 @@ impl Rule {
             forget: millis(policy.forget),
         };
         let (inhibits, window) = (BTreeMap::new(), None);
-        let budget = Budget { burst: policy.budget.burst, per_ms: millis(policy.budget.per) };
-        let writes = Budgets::new(budget);
+        let writes = Budgets::new(policy.budget);
         Self { name, settings, is_empty: policy.is_empty(), inhibits, window, writes }
     }
 
@@ -103,6 +102,6 @@ impl Rule {
     }
 }
 
-fn millis(span: Duration) -> i64 {
+pub(super) fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }

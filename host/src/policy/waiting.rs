@@ -83,6 +83,10 @@ impl Waiting {
 
 /// What a verdict that waits takes up, with what was refused of it.
 pub(super) fn bytes(verdict: &Verdict, refused: &[Refused]) -> usize {
-    let refused = refused.iter().map(|one| one.target().len() + one.why.len()).sum::<usize>();
+    let refused = refused.iter().map(|one| {
+        let texts = [one.name.as_ref(), one.writes_to.as_ref(), Some(&one.kind), Some(&one.why)];
+        texts.into_iter().flatten().map(String::len).sum::<usize>()
+    });
+    let refused: usize = refused.sum();
     verdict.payload.get().len() + verdict.title.len() + verdict.key.len() + refused
 }

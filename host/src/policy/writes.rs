@@ -3,19 +3,21 @@
 use super::budget::Over;
 use super::incidents::Incidents;
 use super::passed::{OverBudget, Passed};
-use crate::model::Verdict;
+use crate::model::{Timestamp, Verdict};
 
 impl Incidents {
-    /// Takes what is over the budget out of the verdicts, which are delivered without it.
-    pub(super) fn spend(&mut self, out: &mut Passed) {
+    /// Takes what is over the budget out of the verdicts from the `first` on, which pass at a time. They are
+    /// delivered without it.
+    pub(super) fn spend(&mut self, out: &mut Passed, first: usize, at: Timestamp) {
         let Passed { verdicts, over_budget, .. } = out;
-        for verdict in verdicts.iter_mut().filter(|verdict| !verdict.refused.is_empty()) {
+        let verdicts = verdicts.iter_mut().skip(first);
+        for verdict in verdicts.filter(|verdict| !verdict.refused.is_empty()) {
             let refused = std::mem::take(&mut verdict.refused);
             verdict.refused = refused
                 .into_iter()
                 .filter(|one| {
                     let Some(object) = &one.writes_to else { return true };
-                    let Err(over) = self.take_token(verdict, object) else { return true };
+                    let Err(over) = self.take_token(verdict, object, at) else { return true };
                     over_budget.push(OverBudget {
                         verdict: verdict.id,
                         rule: verdict.rule.clone(),
@@ -30,10 +32,9 @@ impl Incidents {
         }
     }
 
-    fn take_token(&mut self, verdict: &Verdict, object: &str) -> Result<(), Over> {
-        let now = self.now;
+    fn take_token(&mut self, verdict: &Verdict, object: &str, at: Timestamp) -> Result<(), Over> {
         let place = self.numbers.get(&verdict.rule).copied();
         let rule = place.and_then(|place| self.rules.get_mut(place));
-        rule.map_or(Ok(()), |rule| rule.writes.take(object, now))
+        rule.map_or(Ok(()), |rule| rule.writes.take(object, at))
     }
 }

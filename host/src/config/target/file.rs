@@ -34,7 +34,7 @@ pub(in crate::config) struct TargetFile {
     #[serde(default)]
     pub(in crate::config) when_full: WhenFull,
     /// Only the newest of one rule and key matters: it takes the place of older ones that still wait
-    /// (false).
+    /// (false). It needs the order.
     #[serde(default)]
     pub(in crate::config) coalesce: bool,
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::{Cursor, Group, Handle, Journal, JournalError, Outbox, Progress};
 use crate::config::{self, Target};
+use crate::model::clock::Stopwatch;
 use crate::model::{
     Change, Event, Id, Identity, Introduction, Keep, KeptMembership, KeptObject, KeptState,
     KeptWake, Meta, Object, Origin, Parked, Severity, Slot, Status, Subject, Timestamp, Verdict,
@@ -276,4 +277,30 @@ fn what_is_parked_comes_back_in_order_until_it_is_not_parked_any_longer() {
     handle.close().unwrap();
     let loaded = Journal::open(folder.path()).unwrap().load().unwrap();
     assert_eq!(loaded.kept.parked, [parked(1, b"A"), parked(3, b"c")]);
+}
+
+/// A verdict of a kilobyte and a half, with its delivery.
+fn long(number: u64) -> Verdict {
+    Verdict { title: "x".repeat(500), ..verdict(number) }
+}
+
+/// Commits more than a small journal has room for.
+fn fill(handle: Handle) -> std::thread::JoinHandle<Result<(), JournalError>> {
+    std::thread::spawn(move || {
+        (0..600).try_for_each(|n| handle.commit_and_wait(group(vec![], vec![long(n)], vec![])))
+    })
+}
+
+/// Waits until there is no room: nothing has come for a while. Returns how many wait.
+fn until_full(outbox: &Outbox) -> i64 {
+    let (since, mut before) = (Stopwatch::start(), 0);
+    loop {
+        std::thread::sleep(Duration::from_millis(500));
+        let count = i64::try_from(outbox.count().unwrap()).unwrap();
+        if count == before && count > 0 {
+            return count;
+        }
+        before = count;
+        assert!(since.elapsed() < Duration::from_secs(30));
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{group, outbox, settings, start, start_with, targets, verdict};
+use super::{fill, group, long, outbox, settings, start, start_with, targets, until_full, verdict};
 use crate::config::{self, Target, WhenFull};
-use crate::journal::{Handle, JournalError, Settled, SettledAs};
+use crate::journal::{Handle, Settled, SettledAs};
 use crate::model::clock::Stopwatch;
 use crate::model::{Id, Refused, Timestamp, Verdict};
 
@@ -18,18 +18,6 @@ fn settle(handle: &Handle, number: i64, as_what: SettledAs) {
 
 fn about(number: u64, key: &str) -> Verdict {
     Verdict { key: key.to_owned(), ..verdict(number) }
-}
-
-/// A verdict of a kilobyte and a half, with its delivery.
-fn long(number: u64) -> Verdict {
-    Verdict { title: "x".repeat(500), ..verdict(number) }
-}
-
-/// Commits more than a small journal has room for.
-fn fill(handle: Handle) -> std::thread::JoinHandle<Result<(), JournalError>> {
-    std::thread::spawn(move || {
-        (0..600).try_for_each(|n| handle.commit_and_wait(group(vec![], vec![long(n)], vec![])))
-    })
 }
 
 /// `state reason` of each delivery.
@@ -340,18 +328,8 @@ fn with_no_room_at_all_intake_waits_for_deliveries() {
     let handle = start_with(folder.path(), targets(), &small);
     let filling = fill(handle.clone());
     let outbox = outbox(folder.path());
-    let (since, mut before) = (Stopwatch::start(), 0);
-    // It is full when nothing has come for a while.
-    loop {
-        std::thread::sleep(Duration::from_millis(500));
-        let count = outbox.count().unwrap();
-        if count == before && count > 0 {
-            break;
-        }
-        before = count;
-        assert!(since.elapsed() < Duration::from_secs(30));
-    }
-    assert!(before < 600, "all of it found room");
+    let since = Stopwatch::start();
+    assert!(until_full(&outbox) < 600, "all of it found room");
     let mut last = 0;
     while last == 0 || !filling.is_finished() || outbox.count().unwrap() > 0 {
         for waiting in outbox.next(last, 64).unwrap() {

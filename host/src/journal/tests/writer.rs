@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::{group, outbox, settings, start, targets, verdict};
+use super::{fill, group, outbox, settings, start, start_with, targets, until_full, verdict};
+use crate::config;
 use crate::journal::{FILE, Journal, Settled, SettledAs};
+use crate::model::Timestamp;
 use crate::model::clock::Stopwatch;
 use crate::telemetry::metrics::Metrics;
 
@@ -48,6 +50,36 @@ fn another_program_that_writes_is_waited_for_and_nothing_is_lost() {
     assert_eq!(count("SELECT count(*) FROM verdicts"), 21);
     assert_eq!(count("SELECT count(*) FROM deliveries WHERE state = 'pending'"), 20);
     assert_eq!(count("SELECT count(*) FROM deliveries WHERE state = 'sent'"), 1);
+}
+
+#[test]
+fn while_there_is_no_room_the_log_does_not_grow_with_what_comes_of_deliveries() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = config::Journal { max_size: 400 << 10, ..settings() };
+    let handle = start_with(folder.path(), targets(), &small);
+    let filling = fill(handle.clone());
+    let outbox = outbox(folder.path());
+    until_full(&outbox);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let number = outbox.next(0, 1).unwrap()[0].number;
+    let since = Stopwatch::start();
+    for attempts in 1..=800 {
+        let (first, next_at) = (Timestamp::from_millis(5), Timestamp::from_millis(9));
+        let why = format!("{attempts} {}", "y".repeat(900));
+        let as_what = SettledAs::Failed { since: first, next_at, why, response: None };
+        runtime.block_on(handle.settle(Settled { number, attempts, as_what })).unwrap();
+        // Each by itself.
+        while outbox.next(0, 1).unwrap()[0].attempts < attempts {
+            assert!(since.elapsed() < Duration::from_secs(60));
+            std::thread::yield_now();
+        }
+    }
+    let log = folder.path().join(format!("{FILE}-wal"));
+    let size = std::fs::metadata(log).unwrap().len();
+    // Each wrote a page of it.
+    assert!(size < 3 << 20, "{size} bytes");
+    handle.give_up();
+    assert!(filling.join().unwrap().is_err());
 }
 
 #[test]

@@ -6,10 +6,11 @@ use proptest::prelude::*;
 
 use super::plan::{Table, incidents};
 use super::*;
-use crate::policy::{Budget, Budgets, Over};
+use crate::config::Budget;
+use crate::policy::budget::{Budgets, Over};
 
-fn of(burst: u32, per_ms: i64) -> Budgets {
-    Budgets::new(Budget { burst, per_ms })
+fn of(burst: u32, per_ms: u64) -> Budgets {
+    Budgets::new(Budget { burst, per: Duration::from_millis(per_ms) })
 }
 
 fn over(next: i64, is_first: bool) -> Result<(), Over> {
@@ -35,7 +36,7 @@ fn a_burst_then_one_in_a_time() {
 fn nothing_may_be_written_without_a_burst() {
     let mut budgets = of(0, 1000);
     assert!(budgets.take("a", second(0)).is_err());
-    assert!(budgets.is_empty());
+    assert_eq!(budgets.len(), 0);
 }
 
 #[test]
@@ -62,10 +63,11 @@ proptest! {
     #[test]
     fn it_is_a_token_bucket(
         burst in 1u32..5,
-        per_ms in 1i64..50,
+        per_ms in 1u64..50,
         steps in proptest::collection::vec((0i64..60, 0usize..3), 0..200),
     ) {
         let mut budgets = of(burst, per_ms);
+        let per_ms = i64::try_from(per_ms).unwrap();
         let full = i64::from(burst) * per_ms;
         let mut levels: HashMap<usize, (i64, i64)> = HashMap::new();
         let mut now = 0;
@@ -113,7 +115,7 @@ fn spent(passed: &Passed) -> Vec<String> {
 
 #[test]
 fn what_passes_is_held_to_the_budget_of_its_rule_and_object_also_over_a_restart() {
-    let budget = config::Budget { burst: 2, per: seconds(60) };
+    let budget = Budget { burst: 2, per: seconds(60) };
     // What is no news takes no token.
     let policies =
         [("web".into(), Policy { repeat: Some(seconds(5)), budget, ..Policy::default() })];
@@ -140,4 +142,43 @@ fn what_passes_is_held_to_the_budget_of_its_rule_and_object_also_over_a_restart(
     let mut now = incidents(&[("web".into(), Policy::default())]);
     let over = (0..40).map(|_| now.decide(writes("one", "Pod/a", 0)).over_budget.len());
     assert_eq!(over.sum::<usize>(), 15);
+}
+
+#[test]
+fn a_smaller_budget_counts_at_once() {
+    let (mut generous, mut mean) = (of(25, 3_600_000), of(3, 1000));
+    (0..25).for_each(|_| generous.take("a", second(0)).unwrap());
+    generous.keep();
+    assert!(generous.take("a", second(0)).is_err());
+    mean.restore("a".to_owned(), second(25 * 3600));
+    assert_eq!(mean.take("a", second(0)), over(1, true));
+    assert_eq!(mean.take("a", second(1)), Ok(()));
+}
+
+#[test]
+fn buckets_that_are_full_are_dropped_with_time_however_few() {
+    let mut budgets = of(2, 1000);
+    (0..100).for_each(|number| budgets.take(&number.to_string(), second(1)).unwrap());
+    budgets.take("later", second(10)).unwrap();
+    assert_eq!(budgets.len(), 1);
+}
+
+#[test]
+fn what_passes_is_charged_when_it_passes_whatever_the_clock_was_told_before() {
+    let budget = Budget { burst: 1, per: seconds(3600) };
+    let policies = [("web".into(), Policy { budget, ..Policy::default() })];
+    // Verdicts of a rule that is behind, by a clock that nothing else moved, or that a neighbour did.
+    for is_told in [false, true] {
+        let mut now = incidents(&policies);
+        now.not_before(second(50_000));
+        if is_told {
+            now.advance_to(second(50_000));
+        }
+        let over = (0..5).map(|at| now.decide(writes("one", "Pod/a", at * 3600)).over_budget.len());
+        assert_eq!(over.sum::<usize>(), 4);
+    }
+    let mut now = incidents(&policies);
+    now.advance_to(second(50_000));
+    let over = (0..5).map(|at| now.decide(writes("one", "Pod/a", at * 3600)).over_budget.len());
+    assert_eq!(over.sum::<usize>(), 4);
 }

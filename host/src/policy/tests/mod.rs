@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::{Incidents, Passed, Reason};
-use crate::config::{self, Equal, Inhibitor, Policy, Throttle};
+use crate::config::{Equal, Inhibitor, Policy, Throttle};
 use crate::model::{
     Change, Event, Id, Identity, Meta, Object, Origin, Pod, Refused, Severity, Status, Subject,
     Timestamp, Verdict,
