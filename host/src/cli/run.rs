@@ -11,6 +11,9 @@ use super::{EngineArguments, Exit, Output};
 use crate::app::{self, RunError, RunSummary, Service};
 use crate::config::Config;
 
+/// How long saying why it ends at once may take.
+const LAST_WORD: Duration = Duration::from_millis(200);
+
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
     /// The configuration
@@ -44,7 +47,12 @@ pub(super) fn run(arguments: RunArguments) -> Exit {
             | RunError::SignIn(_)
             | RunError::Admin(_)),
         ) => fail(Exit::CouldNotRun, &fault),
-        Err(fault @ RunError::Interrupted { signal, .. }) => fail(Exit::Signal(signal), &fault),
+        Err(fault @ RunError::Interrupted { signal, .. }) => {
+            // Perhaps nobody reads what is said: that does not hold it up either.
+            let (said, is_said) = std::sync::mpsc::sync_channel(1);
+            std::thread::spawn(move || said.send(fail(Exit::Signal(signal), &fault)));
+            is_said.recv_timeout(LAST_WORD).unwrap_or(Exit::Signal(signal))
+        }
         Err(fault) => fail(Exit::Failure, &fault),
     }
 }

@@ -98,17 +98,16 @@ impl Line {
 
     /// The next to try: what failed and is due comes first, for it is older; `rather_fresh`: last.
     pub(super) fn take(&mut self, now: Instant, rather_fresh: bool) -> Option<Waiting> {
-        if rather_fresh && let Some(fresh) = self.fresh.pop_front() {
-            return Some(fresh);
+        let is_due = self.next_due().is_some_and(|due| due <= now);
+        let waiting = if is_due && (self.fresh.is_empty() || !rather_fresh) {
+            self.delayed.pop_first().map(|(_, waiting)| waiting)
+        } else {
+            self.fresh.pop_front()
+        }?;
+        if let Some(claim) = self.claimed.get_mut(&waiting.order) {
+            (claim.delayed, claim.has_newer) = (None, false);
         }
-        if self.next_due().is_some_and(|due| due <= now) {
-            let (_, waiting) = self.delayed.pop_first()?;
-            if let Some(claim) = self.claimed.get_mut(&waiting.order) {
-                (claim.delayed, claim.has_newer) = (None, false);
-            }
-            return Some(waiting);
-        }
-        self.fresh.pop_front()
+        Some(waiting)
     }
 
     /// When the next attempt of one that failed is due.

@@ -28,13 +28,28 @@ impl Pipeline {
         if let Some(behind) = self.behind_mut(rule) {
             behind.push_fired(waiting);
         }
-        // An answer to another timer of the moment may have set it anew.
-        let (Some(slot), Some(timer)) = (self.slot(rule, &event.partition), &event.timer) else {
-            return;
-        };
-        if self.wakes.has(&slot, &timer.key) {
-            self.keep_fired(rule, &event.partition, &timer.key);
+        let Some(wake) = self.wake_of(rule, &event) else { return };
+        // Answers to other timers of the moment came before it: one may have set it anew, and one have
+        // taken it out of the journal.
+        if self.wakes.has(&wake.slot, &wake.key) {
+            self.keep_fired(rule, &event.partition, &wake.key);
+        } else {
+            self.keep(|| Keep::Wake(Box::new(wake)));
         }
+    }
+
+    /// The timer that fired.
+    fn wake_of(&self, rule: usize, event: &Event) -> Option<KeptWake> {
+        let (slot, timer) = self.slot(rule, &event.partition).zip(event.timer.clone())?;
+        Some(KeptWake {
+            slot,
+            key: timer.key,
+            due: timer.due,
+            payload: timer.payload,
+            set_by: timer.set_by,
+            interest: self.router.interest_name(rule, event.interest),
+            object: event.object.clone(),
+        })
     }
 
     /// A timer is set anew that may have fired and not be answered: then it is parked. So are those that
@@ -69,18 +84,7 @@ impl Pipeline {
     pub(super) fn unfire(&mut self, rule: usize, event: &Event) {
         let row = self.behind_mut(rule).and_then(Behind::pop).and_then(|waiting| waiting.row);
         self.wakes.answered(rule, &event.object.meta.identity.unique());
-        let Some((slot, timer)) = self.slot(rule, &event.partition).zip(event.timer.clone()) else {
-            return;
-        };
-        let wake = KeptWake {
-            slot,
-            key: timer.key,
-            due: timer.due,
-            payload: timer.payload,
-            set_by: timer.set_by,
-            interest: self.router.interest_name(rule, event.interest),
-            object: event.object.clone(),
-        };
+        let Some(wake) = self.wake_of(rule, event) else { return };
         // Else the journal has it still.
         if let Some(row) = row {
             self.keep(|| Keep::Unparked(row));

@@ -263,7 +263,13 @@ impl Pipeline {
         if is_round_over || next_wake || has_lapsed || has_due || self.has_news_for_behind(time) {
             self.flush();
         }
+        if self.round.is_empty() {
+            // Nothing is due by then; who is behind is heard at this time, whoever else spoke.
+            let passed = self.incidents.advance_to(self.now);
+            self.pass_on(passed);
+        }
         self.note_holds();
+        self.incidents.begin_holds(time);
         if self.bell.is_none() {
             self.catch_up(time);
         }

@@ -44,9 +44,18 @@ impl Pipeline {
             if is_asked || !self.rules.get(rule).is_some_and(Rule::must_skip) {
                 continue;
             }
-            while self.rules.get(rule).is_some_and(Rule::must_skip) && self.leave_first(rule) {}
+            // Timers that fired together go together, or one could be set anew by another that came after it.
+            while self.rules.get(rule).is_some_and(Rule::must_skip) || self.has_fired_first(rule) {
+                if !self.leave_first(rule) {
+                    break;
+                }
+            }
             self.note_place(rule);
         }
+    }
+
+    fn has_fired_first(&self, rule: usize) -> bool {
+        self.behind(rule).and_then(Behind::front).is_some_and(Entry::is_wake)
     }
 
     /// The rule goes past what comes first, and is not asked. Returns whether there was something.

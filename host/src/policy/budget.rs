@@ -61,12 +61,6 @@ impl Budgets {
     /// When there will be one, where there is none.
     pub(super) fn take(&mut self, object: &str, now: Timestamp) -> Result<(), Over> {
         self.drop_full(now);
-        let most = now.plus_millis(self.all);
-        if let Some(full_at) = self.full_at.get_mut(object).filter(|full_at| **full_at > most) {
-            // It was kept under another budget, which had more to fill.
-            *full_at = most;
-            self.mark(object);
-        }
         let full_at = self.full_at.get(object).map_or(now, |full_at| now.max(*full_at));
         let full_at = full_at.plus_millis(self.per);
         let earliest = full_at.plus_millis(self.all.saturating_neg());
@@ -102,9 +96,13 @@ impl Budgets {
         changed.into_iter().map(row).collect()
     }
 
-    /// One that was kept.
-    pub(super) fn restore(&mut self, object: String, full_at: Timestamp) {
-        self.full_at.insert(object, full_at);
+    /// One that was kept, perhaps under another budget, which had more to fill.
+    pub(super) fn restore(&mut self, object: String, full_at: Timestamp, now: Timestamp) {
+        let most = now.plus_millis(self.all);
+        if full_at > most {
+            self.mark(&object);
+        }
+        self.full_at.insert(object, full_at.min(most));
     }
 
     fn mark(&mut self, object: &str) {

@@ -10,7 +10,7 @@ const LONGEST_MS: i64 = 600_000;
 /// Which rules are held.
 #[derive(Debug)]
 pub(super) struct Holds {
-    /// By the rule's place; within, since when, where a time was told since.
+    /// By the rule's place; within, since when, where that was told.
     rules: Vec<Option<Option<Timestamp>>>,
 }
 
@@ -25,7 +25,7 @@ impl Holds {
         }
     }
 
-    /// A time is told. A hold counts from the first: what was known before is of the last run.
+    /// Holds of which it is not known when they began, began now.
     pub(super) fn tell(&mut self, now: Timestamp) {
         for hold in self.rules.iter_mut().flatten() {
             hold.get_or_insert(now);

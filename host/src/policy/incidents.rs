@@ -101,6 +101,11 @@ impl Incidents {
         self.holds.set(rule, is_held);
     }
 
+    /// Those that began since this was last told, began now: what was known before is of the last run.
+    pub fn begin_holds(&mut self, now: Timestamp) {
+        self.holds.tell(now);
+    }
+
     pub(super) fn is_held(&self, rule: usize, now: Timestamp) -> bool {
         self.holds.until(rule).is_some_and(|until| until > now)
     }
@@ -178,7 +183,6 @@ impl Incidents {
     }
 
     fn fire_due(&mut self, time: Timestamp, out: &mut Passed) {
-        self.holds.tell(time);
         let before = self.now;
         self.now = self.now.max(time);
         while let Some((at, due)) = self.first_due().filter(|(at, _)| *at <= time) {

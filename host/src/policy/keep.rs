@@ -63,7 +63,7 @@ impl Incidents {
                 IncidentRecord::Window(window) => self.restore_window(rule, window),
                 IncidentRecord::Budget(bucket) => {
                     if let Some(rule) = self.rules.get_mut(rule) {
-                        rule.writes.restore(row.key, bucket.full_at);
+                        rule.writes.restore(row.key, bucket.full_at, self.now);
                     }
                 }
                 IncidentRecord::Incident(incident) => {

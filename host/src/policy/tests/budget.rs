@@ -136,6 +136,7 @@ fn what_passes_is_held_to_the_budget_of_its_rule_and_object_also_over_a_restart(
         assert_eq!(spent(&passed), expected, "at {at}");
         table.write(now.take_changes());
         now = incidents(&policies);
+        now.not_before(second(at));
         now.restore(table.read());
     }
     // By default there is a budget too.
@@ -148,11 +149,14 @@ fn what_passes_is_held_to_the_budget_of_its_rule_and_object_also_over_a_restart(
 fn a_smaller_budget_counts_at_once() {
     let (mut generous, mut mean) = (of(25, 3_600_000), of(3, 1000));
     (0..25).for_each(|_| generous.take("a", second(0)).unwrap());
-    generous.keep();
     assert!(generous.take("a", second(0)).is_err());
-    mean.restore("a".to_owned(), second(25 * 3600));
-    assert_eq!(mean.take("a", second(0)), over(1, true));
-    assert_eq!(mean.take("a", second(1)), Ok(()));
+    mean.keep();
+    mean.restore("a".to_owned(), second(25 * 3600), second(10));
+    assert_eq!(mean.take_changed(), [("a".to_owned(), Some(second(13)))]);
+    assert_eq!(mean.take("a", second(10)), over(11, true));
+    assert_eq!(mean.take("a", second(11)), Ok(()));
+    // It goes on being filled while nobody asks.
+    assert!((0..3).all(|_| mean.take("a", second(20)).is_ok()));
 }
 
 #[test]

@@ -49,6 +49,8 @@ proptest! {
                 through.set_held(rule, is_held);
                 cut.set_held(rule, is_held);
             }
+            through.begin_holds(one.time);
+            cut.begin_holds(one.time);
             prop_assert_eq!(through.next_due(), cut.next_due());
             let passed = through.decide(one.clone());
             prop_assert_eq!(text(&passed), text(&cut.decide(one)));
