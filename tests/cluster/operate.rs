@@ -7,7 +7,7 @@ use klaxon::model::clock::Stopwatch;
 use serde_json::{Value, json};
 
 use super::{WATCHES, notice, pod, site};
-use crate::fake_api::FakeApi;
+use crate::fake_api::{FakeApi, Verb};
 use crate::support::{KLAXON, module};
 
 fn klaxon(arguments: &[&str]) -> Output {
@@ -111,13 +111,23 @@ async fn a_cluster_is_recorded_and_the_recording_says_the_same() {
     let change = {
         let api = api.clone();
         std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(900));
+            // However long it takes to begin: what exists is sent at once when a watch is opened.
+            let is_watched = |kind: &str| {
+                let requests = api.requests();
+                requests.iter().any(|one| one.verb == Verb::Watch && one.path.ends_with(kind))
+            };
+            let since = Stopwatch::start();
+            while !(is_watched("/pods") && is_watched("/events")) {
+                assert!(since.elapsed() < Duration::from_secs(30), "nothing is watched");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            std::thread::sleep(Duration::from_millis(500));
             api.put(pod("secret-name", "other"));
             api.put(notice("secret-event", 5));
         })
     };
     let output = Command::new(KLAXON)
-        .args(["record", "--for", "2s", "--kinds", "pods,events", "--kubeconfig"])
+        .args(["record", "--for", "4s", "--kinds", "pods,events", "--kubeconfig"])
         .arg(&kubeconfig)
         .arg("--rule")
         .arg(module("eventarbiter"))
