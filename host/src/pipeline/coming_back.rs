@@ -75,18 +75,16 @@ impl Pipeline {
             },
         };
         let waiting = Waiting { row: Some(number), bytes, entry };
-        match &waiting.entry {
-            Entry::Ask(event) if event.change == Change::Wake => {
-                self.wakes.note(rule, &event.object.meta.identity.unique());
-                if let Some(behind) = self.behind_mut(rule) {
-                    behind.push_fired(waiting);
-                }
-            }
-            _ => {
-                if let Some(behind) = self.behind_mut(rule) {
-                    behind.push(waiting);
-                }
-            }
+        let is_wake = waiting.entry.is_wake();
+        if let Entry::Ask(event) = &waiting.entry
+            && is_wake
+        {
+            self.wakes.note(rule, &event.object.meta.identity.unique());
+        }
+        match self.behind_mut(rule) {
+            Some(behind) if is_wake => behind.push_fired(waiting),
+            Some(behind) => behind.push(waiting),
+            None => {}
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Pipeline;
 use super::behind::{Behind, Waiting};
 use super::entry::Entry;
-use crate::model::{Change, Event, Keep, KeptWake, Slot, Timestamp};
+use crate::model::{Change, Event, Keep, KeptWake, Slot, Timer, Timestamp};
 
 impl Pipeline {
     /// Fires a rule's timers that are due at one time: they come before all that waits.
@@ -38,9 +38,15 @@ impl Pipeline {
         }
     }
 
-    /// The timer that fired.
+    /// Where an event is a timer that fired: whose it is, and what was set.
+    fn timer_of(&self, rule: usize, event: &Event) -> Option<(Slot, Timer)> {
+        let timer = event.timer.clone().filter(|_| event.change == Change::Wake);
+        self.slot(rule, &event.partition).zip(timer)
+    }
+
+    /// The timer that fired, as it was set.
     fn wake_of(&self, rule: usize, event: &Event) -> Option<KeptWake> {
-        let (slot, timer) = self.slot(rule, &event.partition).zip(event.timer.clone())?;
+        let (slot, timer) = self.timer_of(rule, event)?;
         Some(KeptWake {
             slot,
             key: timer.key,
@@ -62,12 +68,12 @@ impl Pipeline {
             };
             let Some(entry) = behind.get(place).cloned() else { continue };
             let Entry::Ask(event) = &entry else { continue };
-            let ended = event.timer.clone().zip(self.slot(rule, &event.partition));
+            let ended = self.timer_of(rule, event);
             let waiting = self.write(rule, entry);
             if let Some(behind) = self.behind_mut(rule) {
                 behind.set_row(place, waiting.row, waiting.bytes);
             }
-            if let Some((timer, slot)) = ended {
+            if let Some((slot, timer)) = ended {
                 self.end_timer(&slot, &timer.key);
             }
         }
@@ -75,9 +81,8 @@ impl Pipeline {
 
     /// Whether an event is a timer that fired, and could be set as it was.
     pub(super) fn may_unfire(&self, rule: usize, event: &Event) -> bool {
-        let timer = event.timer.as_ref().filter(|_| event.change == Change::Wake);
-        let slot = self.slot(rule, &event.partition);
-        timer.zip(slot).is_some_and(|(timer, slot)| !self.wakes.has(&slot, &timer.key))
+        let timer = self.timer_of(rule, event);
+        timer.is_some_and(|(slot, timer)| !self.wakes.has(&slot, &timer.key))
     }
 
     /// The first that waits is a timer that fired and was not answered: it is set, and due, as before.

@@ -265,8 +265,7 @@ impl Pipeline {
         }
         if self.round.is_empty() {
             // Nothing is due by then; who is behind is heard at this time, whoever else spoke.
-            let passed = self.incidents.advance_to(self.now);
-            self.pass_on(passed);
+            self.tell_policy(self.now);
         }
         self.note_holds();
         self.incidents.begin_holds(time);
@@ -283,8 +282,7 @@ impl Pipeline {
         // What came of the wakes may be due too. Of what waits for its round nothing is, and it is decided on at
         // its own time.
         if self.round.is_empty() {
-            let passed = self.incidents.advance_to(time);
-            self.pass_on(passed);
+            self.tell_policy(time);
         }
         self.now = time;
         time
@@ -318,7 +316,12 @@ impl Pipeline {
             self.advance_to(end.plus_millis(1));
         }
         self.give_up_parked(end);
-        let passed = self.incidents.advance_to(end);
+        self.tell_policy(end);
+    }
+
+    /// The policy's clock moves.
+    fn tell_policy(&mut self, time: Timestamp) {
+        let passed = self.incidents.advance_to(time);
         self.pass_on(passed);
     }
 
