@@ -37,6 +37,20 @@ const NUMBERS: [(&str, &str); 3] =
     [(r"blake3:\w+", "blake3:…"), (r"\d[\d ]*\d (KiB|fuel|ns)", "N $1"), (r"p99 [\d ]+", "p99 N")];
 
 #[test]
+fn errors_of_the_compiler_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = "[package]\nname = \"broken\"\nedition = \"2024\"\n\
+                    [lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n";
+    std::fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
+    std::fs::create_dir(folder.path().join("src")).unwrap();
+    std::fs::write(folder.path().join("src/lib.rs"), "pub fn f() { not_defined() }\n").unwrap();
+    let output = klaxon(folder.path(), &["rule", "build", "."]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_ne!(output.status.code(), Some(0));
+    assert!(stderr.contains("E0425") && stderr.contains("src/lib.rs:1:14"), "{stderr}");
+}
+
+#[test]
 fn inspect_shows_what_a_rule_asks_for_and_may_say() {
     for rule in ["akkeris", "eventarbiter"] {
         let path = module(rule);

@@ -18,6 +18,9 @@ const PROFILE: [&str; 7] = [
     "profile.rule.debug=false",
 ];
 
+/// Cargo names the module in JSON on stdout, and prints the compiler's own errors on stderr.
+const MESSAGES: &str = "json-render-diagnostics";
+
 /// The crate to build.
 #[derive(Debug, Clone)]
 pub struct Crate<'a> {
@@ -36,7 +39,7 @@ pub struct Crate<'a> {
 pub fn compile(toolchain: &Toolchain, wanted: &Crate<'_>) -> Result<PathBuf, Error> {
     let mut cargo = Command::new("cargo");
     cargo
-        .args(["build", "--target", TARGET, "--profile", "rule", "--message-format", "json"])
+        .args(["build", "--target", TARGET, "--profile", "rule", "--message-format", MESSAGES])
         .arg("--manifest-path")
         .arg(wanted.manifest)
         .arg("--target-dir")
