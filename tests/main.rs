@@ -3,6 +3,7 @@
 
 mod author;
 mod book;
+mod budgets;
 mod classify;
 mod cli;
 mod cluster;

@@ -281,6 +281,7 @@ impl Whole {
             module: module("akkeris"),
             settings: json!({}),
             targets: Vec::new(),
+            nameable: Vec::new(),
             policy: klaxon::config::Policy::default(),
             narrowing: Narrowing::new(),
             limits: Limits::default(),

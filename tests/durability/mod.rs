@@ -1,6 +1,7 @@
 //! What is on disk, and when: the service as a process, its system calls watched or made to fail.
 
 mod disk;
+mod hang;
 mod order;
 
 use std::path::Path;

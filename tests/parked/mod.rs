@@ -63,6 +63,7 @@ fn each_state_version_of_a_rule_finds_its_own() {
     let slot = Slot { rule: "left".into(), partition: "a".into() };
     let entry = |version: u32, value: &str| KeptState {
         slot: slot.clone(),
+        kind: None,
         version,
         key: "k".to_owned(),
         value: value.to_owned(),

@@ -91,6 +91,11 @@ impl Site {
         self.admin = json!({ "listen": address });
     }
 
+    /// The same, with all that can be set of it.
+    pub(crate) fn admin_with(&mut self, admin: Value) {
+        self.admin = admin;
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         let config = json!({
             "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",

@@ -66,6 +66,7 @@ pub(crate) fn rule(name: &str, module_name: &str, settings: Value) -> Rule {
         module: module(module_name),
         settings,
         targets: Vec::new(),
+        nameable: Vec::new(),
         policy: klaxon::config::Policy::default(),
         narrowing: Narrowing::new(),
         limits: Limits::default(),

@@ -10,8 +10,18 @@ use serde_json::json;
 
 use super::Health;
 
-pub(super) async fn alive() -> &'static str {
-    "ok\n"
+pub(super) async fn alive(State(state): State<Arc<dyn Health>>) -> Response {
+    let stalls = state.not_alive();
+    let kind = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")];
+    if !stalls.is_empty() {
+        let lines: String = stalls.iter().map(|stall| format!("{stall}\n")).collect();
+        return (StatusCode::SERVICE_UNAVAILABLE, kind, lines).into_response();
+    }
+    let text = match state.phase() {
+        Some(phase) => format!("ok ({phase})\n"),
+        None => "ok\n".to_owned(),
+    };
+    (kind, text).into_response()
 }
 
 pub(super) async fn ready(

@@ -6,6 +6,7 @@ mod metrics;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +14,31 @@ use axum::Router;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// Told to stop, answers that are under way get so long; a client that never ends its request gets
 /// no more.
 const DRAIN: Duration = Duration::from_secs(1);
+/// How long a connection may last: whoever asks more often connects again.
+const LIFETIME: Duration = Duration::from_secs(60);
+/// How long to wait where no connection can be taken, such as for want of descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the service says about itself. It is asked often, so answers come without waiting.
 pub trait Health: Send + Sync {
+    /// Empty when alive; else each thread that makes no progress, what it does and for how long. Whoever asks
+    /// ends the process then, so what a new one would have to wait for too is none of it.
+    fn not_alive(&self) -> Vec<String>;
+
+    /// What it does before and after its work, such as `starting: checking the journal`.
+    fn phase(&self) -> Option<&'static str>;
+
     /// Empty when ready; else each reason, such as `watch pods: no progress for 5m2s`.
     fn not_ready(&self) -> Vec<String>;
 
@@ -50,6 +67,22 @@ pub enum AdminError {
 pub struct Admin {
     listener: TcpListener,
     address: SocketAddr,
+    bounds: Bounds,
+}
+
+/// What clients may take of the server.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// How long a request's head may take, and how long a connection may wait for its next request.
+    head: Duration,
+    /// Most connections at once; others wait to be taken.
+    connections: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(5), connections: 64 }
+    }
 }
 
 /// Listens at an address such as `127.0.0.1:9090`; port 0 takes any that is free.
@@ -61,7 +94,7 @@ pub async fn bind(listen: impl fmt::Display) -> Result<Admin, AdminError> {
     let bound = async {
         let listener = TcpListener::bind(&listen).await?;
         let address = listener.local_addr()?;
-        Ok(Admin { listener, address })
+        Ok(Admin { listener, address, bounds: Bounds::default() })
     };
     bound.await.map_err(|source| AdminError::Bind { listen, source })
 }
@@ -78,26 +111,61 @@ impl Admin {
         state: Arc<dyn Health>,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) {
-        // Nothing is ever sent: that the sender is gone is the signal.
-        let (stopping, mut stopped) = mpsc::channel::<()>(1);
-        let signal = async move {
-            shutdown.await;
-            drop(stopping);
-        };
-        let serving = axum::serve(self.listener, router(state)).with_graceful_shutdown(signal);
-        let drained = async {
-            stopped.recv().await;
-            tokio::time::sleep(DRAIN).await;
-        };
-        tokio::select! {
-            outcome = serving.into_future() => {
-                if let Err(fault) = outcome {
-                    tracing::error!(%fault, "the admin server ended");
+        let router = router(state);
+        let free = Arc::new(Semaphore::new(self.bounds.connections));
+        let stopping = CancellationToken::new();
+        let mut connections = JoinSet::new();
+        tokio::pin!(shutdown);
+        loop {
+            let taken = tokio::select! {
+                taken = self.take(&free) => taken,
+                () = &mut shutdown => break,
+            };
+            match taken {
+                Ok((stream, permit)) => {
+                    let answering =
+                        answer(stream, self.bounds.head, router.clone(), stopping.clone());
+                    connections.spawn(async move {
+                        answering.await;
+                        drop(permit);
+                    });
+                }
+                Err(fault) => {
+                    tracing::warn!(%fault, "the admin server cannot take a connection, retrying");
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
-            () = drained => {}
+            while connections.try_join_next().is_some() {}
         }
+        drop(self.listener);
+        stopping.cancel();
+        let ended = async { while connections.join_next().await.is_some() {} };
+        // Those that have not ended by then are dropped with their set.
+        drop(tokio::time::timeout(DRAIN, ended).await);
     }
+
+    /// Takes a connection once there are not too many.
+    async fn take(&self, free: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+        let permit = free.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, _) = self.listener.accept().await?;
+        Ok((stream, permit))
+    }
+}
+
+/// Answers the requests of one connection, within bounds of time.
+async fn answer(stream: TcpStream, head: Duration, router: Router, stopping: CancellationToken) {
+    let service = TowerToHyperService::new(router);
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(head);
+    let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        // A client that breaks off, or is too slow, is none of our business.
+        _ = connection.as_mut() => return,
+        () = stopping.cancelled() => {}
+        () = tokio::time::sleep(LIFETIME) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    drop(tokio::time::timeout(DRAIN, connection).await);
 }
 
 fn router(state: Arc<dyn Health>) -> Router {

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use reqwest::{Client, Method, Response};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -14,6 +14,16 @@ use super::*;
 struct Fake(Mutex<Vec<String>>);
 
 impl Health for Fake {
+    fn not_alive(&self) -> Vec<String> {
+        let reasons = self.not_ready().into_iter();
+        reasons.filter(|reason| reason.starts_with("journal: no progress")).collect()
+    }
+
+    fn phase(&self) -> Option<&'static str> {
+        let is_starting = self.not_ready().iter().any(|reason| reason.starts_with("starting"));
+        is_starting.then_some("starting: checking the journal")
+    }
+
     fn not_ready(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
@@ -31,7 +41,11 @@ struct Running {
 }
 
 async fn start() -> Running {
-    let admin = bind("127.0.0.1:0").await.unwrap();
+    start_with(Bounds::default()).await
+}
+
+async fn start_with(bounds: Bounds) -> Running {
+    let admin = Admin { bounds, ..bind("127.0.0.1:0").await.unwrap() };
     let address = admin.address();
     let fake = Arc::new(Fake::default());
     let (stop, stopped) = oneshot::channel();
@@ -89,6 +103,58 @@ async fn a_service_that_is_not_ready_says_each_reason_and_is_alive_all_the_same(
              listing\"]}\n"
         )
     );
+}
+
+#[tokio::test]
+async fn a_thread_that_makes_no_progress_fails_the_liveness_probe_with_what_it_does() {
+    let running = start().await;
+    let stall = "journal: no progress: writing for 75 s";
+    *running.fake.0.lock().unwrap() = vec!["watch pods: listing".to_owned(), stall.to_owned()];
+    assert_eq!(running.get("/healthz").await, answer(503, PLAIN, &format!("{stall}\n")));
+    assert_eq!(running.get("/readyz").await.0, 503);
+}
+
+#[tokio::test]
+async fn a_service_that_starts_is_alive_and_says_what_it_does() {
+    let running = start().await;
+    *running.fake.0.lock().unwrap() = vec!["starting: checking the journal".to_owned()];
+    let alive = "ok (starting: checking the journal)\n";
+    assert_eq!(running.get("/healthz").await, answer(200, PLAIN, alive));
+    assert_eq!(running.get("/readyz").await.0, 503);
+}
+
+#[tokio::test]
+async fn half_a_request_ends_after_a_while() {
+    let head = Duration::from_millis(50);
+    let running = start_with(Bounds { head, ..Bounds::default() }).await;
+    let mut slow = TcpStream::connect(running.address).await.unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(30), slow.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "the connection is still open");
+}
+
+#[tokio::test]
+async fn more_connections_than_there_is_room_for_wait_and_are_answered_then() {
+    let bounds = Bounds { head: Duration::from_secs(3600), connections: 3 };
+    let running = start_with(bounds).await;
+    let mut idle = Vec::new();
+    for _ in 0..bounds.connections {
+        let mut one = TcpStream::connect(running.address).await.unwrap();
+        one.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut first = [0; 12];
+        one.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        idle.push(one);
+    }
+    let mut more = TcpStream::connect(running.address).await.unwrap();
+    more.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut first = [0; 12];
+    let early = tokio::time::timeout(Duration::from_millis(200), more.read_exact(&mut first)).await;
+    assert!(early.is_err(), "it was taken beyond the bound");
+    drop(idle);
+    more.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
 }
 
 #[tokio::test]

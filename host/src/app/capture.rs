@@ -56,8 +56,8 @@ impl Capture {
     }
 
     async fn record(self, folder: &Path, stop: &Stop) -> Result<Vec<Captured>, RunError> {
-        let signals = stop.on_signals("what came is the recording");
-        let signals = signals.map_err(|fault| RunError::System(fault.to_string()))?;
+        let signals = stop.on_signals("what came is the recording", None);
+        let _signals = signals.map_err(|fault| RunError::System(fault.to_string()))?;
         let rights = cluster::rights_of(&self.needs, &self.settings);
         let signed = Arc::new(cluster::signed_in(&self.settings, &rights).await?);
         let mut needs = self.needs;
@@ -100,7 +100,6 @@ impl Capture {
                 () = stop.told() => break,
             }
         }
-        signals.abort();
         files.into_iter().map(Recording::finish).collect()
     }
 }

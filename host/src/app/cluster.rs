@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use super::RunError;
 use super::live::{Live, prepare};
 use crate::config;
-use crate::journal::Journal;
+use crate::journal::{Journal, Loaded};
 use crate::model::Timestamp;
 use crate::model::clock;
 use crate::pipeline::{MemoryState, Pipeline};
@@ -132,6 +132,7 @@ pub(super) async fn join(
     pipeline: &mut Pipeline,
     state: &MemoryState,
     journal: &Journal,
+    loaded: Loaded,
     timing: Timing,
 ) -> Result<Joined, RunError> {
     let needs = pipeline.needs();
@@ -150,7 +151,6 @@ pub(super) async fn join(
     let cluster =
         Arc::new(Cluster::new(signed.client.clone(), renewal(&signed), timing, settings.event_ttl));
     let mut watches = Vec::new();
-    let loaded = journal.load()?;
     if let Some(last) = loaded.kept.now {
         clock::not_before(last);
     }

@@ -90,6 +90,6 @@ impl Ends {
         if self.keeps {
             self.leave.cancel();
         }
-        tokio::time::sleep(service.drain).await;
+        service.stop.told_since(service.drain).await;
     }
 }

@@ -5,13 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::admin::Health;
-use crate::model::{FailureKind, Timestamp, clock};
+use crate::model::{FailureKind, Pulse, Timestamp, clock};
 use crate::pipeline::{ParkedRule, Pipeline, Step};
 use crate::source::kubernetes::{WatchState, WatchStatus};
+use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
 
 /// Without progress for so long a watch is not trusted.
 const STALLED: Duration = Duration::from_secs(300);
+/// What is waited for is told after so long.
+const WAITING: Duration = Duration::from_secs(5);
 
 /// The service, as seen from outside.
 pub(super) struct Vitals {
@@ -24,23 +27,60 @@ pub(super) struct Vitals {
     told: Mutex<BTreeMap<String, WatchState>>,
     /// What waits for each rule.
     parked: Mutex<Vec<ParkedRule>>,
+    /// What the service does before and after it works, such as `starting: checking the journal`.
+    phase: Mutex<Option<&'static str>>,
+    /// Threads that must make progress, with their names.
+    pulses: Mutex<Vec<(&'static str, Arc<Pulse>)>>,
+    /// Without progress for so long a thread is taken as hung.
+    stall_timeout: Duration,
 }
 
 impl Vitals {
     /// For a service whose source is a cluster, or is none.
-    pub(super) fn new(has_cluster: bool) -> Self {
+    pub(super) fn new(has_cluster: bool, stall_timeout: Duration) -> Self {
         Self {
             has_cluster,
             metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))),
             watches: Mutex::default(),
             told: Mutex::default(),
             parked: Mutex::default(),
+            phase: Mutex::new(Some("starting")),
+            pulses: Mutex::default(),
+            stall_timeout,
         }
     }
 
     /// The watches that there are.
     pub(super) fn watches(&self, statuses: Vec<Arc<WatchStatus>>) {
         *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = Some(statuses);
+    }
+
+    /// The service begins or ends to do something beside its work.
+    pub(super) fn phase(&self, phase: Option<&'static str>) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    /// A thread that must make progress.
+    pub(super) fn watch_over(&self, name: &'static str, pulse: Arc<Pulse>) {
+        self.pulses.lock().unwrap_or_else(PoisonError::into_inner).push((name, pulse));
+    }
+
+    /// What each thread says that looks stuck, by one of its signs of life.
+    fn pulses(&self, look: impl Fn(&Pulse) -> Option<String>) -> Vec<String> {
+        let pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = pulses.iter().filter_map(|(name, pulse)| {
+            let what = look(pulse)?;
+            Some(format!("{name}: {what}"))
+        });
+        said.collect()
+    }
+
+    /// What threads do that have not ended in time.
+    pub(super) fn under_way(&self) -> String {
+        let doing = self.pulses(|pulse| {
+            pulse.stalled(Duration::ZERO).or_else(|| pulse.waiting(Duration::ZERO))
+        });
+        if doing.is_empty() { "its deliveries".to_owned() } else { doing.join("; ") }
     }
 
     /// What the other parts count with.
@@ -68,10 +108,16 @@ impl Vitals {
         for (rule, open, waiting) in pipeline.incidents().sizes() {
             self.metrics.incidents(rule, open, waiting);
         }
+        for limited in &step.limited {
+            self.metrics.rule_limited(&limited.rule, limited.limit.as_str(), limited.count);
+        }
         for refusal in &step.refusals {
             self.metrics.refusal(&refusal.rule, &refusal.target);
         }
         self.metrics.objects_known(pipeline.known_objects());
+        for used in pipeline.usage() {
+            self.metrics.rule_usage(&used.rule, used.state, used.timers);
+        }
         let (pending, held) = pipeline.wakes();
         self.metrics.wakes(pending, held);
         *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = pipeline.parked();
@@ -123,18 +169,42 @@ impl Vitals {
 }
 
 impl Health for Vitals {
+    fn not_alive(&self) -> Vec<String> {
+        let after = self.stall_timeout;
+        self.pulses(|pulse| Some(format!("no progress: {}", pulse.stalled(after)?)))
+    }
+
+    fn phase(&self) -> Option<&'static str> {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn not_ready(&self) -> Vec<String> {
-        let has_begun = self.watches.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if self.has_cluster && !has_begun {
-            return vec!["the watches have not begun".to_owned()];
+        let phase = Health::phase(self).map(str::to_owned);
+        let mut reasons: Vec<String> = phase.into_iter().collect();
+        reasons.extend(self.not_alive());
+        reasons.extend(self.pulses(|pulse| pulse.waiting(WAITING)));
+        let is_starting = reasons.first().is_some_and(|first| first.starts_with("starting"));
+        if !is_starting {
+            reasons.extend(self.watches_not_ready());
         }
-        self.states().into_iter().filter_map(|(name, state)| trouble(&name, &state)).collect()
+        reasons
     }
 
     fn metrics(&self) -> String {
         self.refresh();
         self.refresh_parked();
+        self.metrics.log_dropped(telemetry::dropped_lines());
         self.metrics.encode().unwrap_or_default()
+    }
+}
+
+impl Vitals {
+    fn watches_not_ready(&self) -> Vec<String> {
+        let has_begun = self.watches.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if self.has_cluster && !has_begun {
+            return vec!["the watches have not begun".to_owned()];
+        }
+        self.states().into_iter().filter_map(|(name, state)| trouble(&name, &state)).collect()
     }
 }
 

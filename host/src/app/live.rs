@@ -9,7 +9,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{info, warn};
 
-use super::middle::Middle;
+use super::middle::{DECIDES, Middle};
 use super::{RunError, Stop};
 use crate::journal::{Cursor, Loaded, Progress, SavedWatch};
 use crate::model::clock::{self, Stopwatch};
@@ -147,6 +147,7 @@ impl Live {
         begun.send(()).unwrap_or_default();
         while !stop.is_told() {
             let is_blocked = self.is_blocked(middle);
+            middle.pulse.idle();
             let first = runtime.block_on(async {
                 tokio::select! {
                     first = items.recv(), if !is_blocked => Some(first),
@@ -155,6 +156,7 @@ impl Live {
                     () = stop.told() => None,
                 }
             });
+            middle.pulse.works(DECIDES);
             match first {
                 Some(Some(item)) => {
                     self.take(middle, item)?;

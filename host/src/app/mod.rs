@@ -10,7 +10,8 @@
 //! Every channel is bounded, so a full step makes the one before it wait, up to the source. They end
 //! from left to right: a source that is exhausted or stopped drops its sender; the middle drains the
 //! channel, evaluates what waits and hands it over; each target ends when its outbox is empty; the
-//! journal ends when nobody writes any longer.
+//! journal ends when nobody writes any longer. Where one of them hangs the process ends all the same, soon
+//! after the time to drain: [`LastResort`].
 
 mod capture;
 mod cluster;
@@ -22,23 +23,25 @@ mod place;
 mod queues;
 mod replayed;
 mod report;
+mod start;
 mod stop;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use crate::admin::{self, AdminError};
 use crate::config::{Config, Source, SourceKind};
 use crate::deliver::Delivered;
 use crate::engine::Options;
-use crate::journal::{Journal, JournalError};
-use crate::model::Origin;
-use crate::pipeline::{AssembleError, Counts, MemoryState, Pipeline, assemble_with};
-use crate::policy::Targets;
+use crate::journal::{Handle, JournalError};
+use crate::pipeline::{AssembleError, Counts, Pipeline};
 use crate::source::kubernetes::Timing;
 use crate::source::kubernetes::sign_in::SignInError;
 use crate::stream::StreamError;
@@ -49,13 +52,19 @@ use ends::Ends;
 use health::Vitals;
 use middle::Middle;
 use place::JournalFolder;
+use queues::Queues;
 pub use report::log_step;
-pub use stop::Stop;
+use start::Started;
+pub use stop::{Ending, LastResort, Stop};
 
 /// What a first signal means.
 const DRAINING: &str = "draining; told once more, it ends at once";
 /// A write to a pipe that nobody reads cannot be ended: the process does not wait for it.
 const ABANDON: Duration = Duration::from_secs(1);
+/// The same when the time to drain is over: deliveries, the journal and the runtime have so long each.
+const LATE: Duration = Duration::from_millis(400);
+/// When both are over and the process has not ended, it is ended from outside of all that may hang.
+const AFTER_DRAIN: Duration = Duration::from_millis(1900);
 
 /// Why the service cannot run on.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +100,16 @@ pub enum RunError {
         "told to stop, and deliveries were still under way after {0:?}: they are lost, for the journal was a temporary one"
     )]
     NotDrained(Duration),
+    /// Something in it hung when the time to drain was over.
+    #[error(
+        "told to stop, and not all of it has ended after {drain:?} ({doing}): the process ends as in a crash; what is in the journal goes on from there at the next start"
+    )]
+    Hung {
+        /// The time to drain.
+        drain: Duration,
+        /// What is still under way.
+        doing: String,
+    },
     /// It was told to stop once more while it drained.
     #[error("told to stop once more: it ends at once, and {}", fate(*.keeps))]
     Interrupted {
@@ -122,6 +141,8 @@ pub struct Service {
     pub patience: Duration,
     /// How long a rule that fails too often is out of service at first.
     pub pause: Duration,
+    /// Ends the process when a signal has told it to stop and it does not; `None`: signals are not ours.
+    pub last_resort: Option<fn(Ending)>,
 }
 
 impl Service {
@@ -133,6 +154,7 @@ impl Service {
             stop: Stop::default(),
             patience: Duration::from_millis(250),
             pause: Duration::from_secs(60),
+            last_resort: None,
         }
     }
 
@@ -183,28 +205,35 @@ pub fn run(config: Config, options: Options, service: &Service) -> Result<RunSum
     let Some(source) = config.sources.first().cloned() else {
         return Err(RunError::System("there is no source".to_owned()));
     };
-    let origin = Origin { cluster: config.cluster.clone(), source: source.name.clone() };
-    let targets = config.targets.keys().cloned().collect();
-    let targets = Targets::Configured(Arc::new(targets));
-    let state = Arc::new(MemoryState::default());
-    let pipeline = assemble_with(&config.rules, targets, origin, options, state.clone())?;
+    // Before anything that may take its time.
+    let last_resort = service.last_resort.map(|end| {
+        let within = service.drain.saturating_add(AFTER_DRAIN);
+        LastResort { within, end }
+    });
+    let _signals = service.stop.on_signals(DRAINING, last_resort).map_err(system)?;
     let folder = JournalFolder::of(&config, &source)?;
-    let journal = Journal::open(folder.path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(system)?;
     let keeps = folder.keeps();
-    let parts = Parts { config, source, pipeline, state, journal, keeps };
+    let vitals =
+        Vitals::new(matches!(source.kind, SourceKind::Kubernetes(_)), config.stall_timeout);
+    let vitals = Arc::new(vitals);
+    let parts = Parts { config, source, options, folder: folder.path().to_owned(), vitals, keeps };
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = parts.serve(service) => outcome,
+            outcome = parts.run(service) => outcome,
             signal = service.stop.told_again() => Err(RunError::Interrupted { signal, keeps }),
         }
     });
-    let is_interrupted = matches!(outcome, Err(RunError::Interrupted { .. }));
-    runtime.shutdown_timeout(if is_interrupted { Duration::ZERO } else { ABANDON });
+    let patience = match &outcome {
+        Err(RunError::Interrupted { .. } | RunError::Hung { .. }) => Duration::ZERO,
+        _ if service.stop.is_told() => LATE,
+        _ => ABANDON,
+    };
+    runtime.shutdown_timeout(patience);
     outcome
 }
 
@@ -212,34 +241,52 @@ pub fn run(config: Config, options: Options, service: &Service) -> Result<RunSum
 struct Parts {
     config: Config,
     source: Source,
-    pipeline: Pipeline,
-    state: Arc<MemoryState>,
-    journal: Journal,
+    options: Options,
+    /// The journal's.
+    folder: PathBuf,
+    vitals: Arc<Vitals>,
     /// Whether the journal is there for the next run.
     keeps: bool,
 }
 
 impl Parts {
-    async fn serve(self, service: &Service) -> Result<RunSummary, RunError> {
-        let Self { config, source, mut pipeline, state, journal, keeps } = self;
-        let system = |fault: std::io::Error| RunError::System(fault.to_string());
-        // Before anything is running: from here on the first signal means draining.
-        let signals = service.stop.on_signals(DRAINING).map_err(system)?;
-        let has_cluster = matches!(source.kind, SourceKind::Kubernetes(_));
-        let vitals = Arc::new(Vitals::new(has_cluster));
-        let ends = Ends { keeps, ..Ends::default() };
-        let admin = match &config.admin {
-            Some(listen) => Some(admin::bind(listen).await?),
-            None => None,
-        };
-        if let Some(admin) = admin {
+    /// Answers probes from the first moment to the last, and runs the service.
+    async fn run(self, service: &Service) -> Result<RunSummary, RunError> {
+        let ended = CancellationToken::new();
+        let _ends = ended.clone().drop_guard();
+        if let Some(listen) = &self.config.admin {
+            let admin = admin::bind(listen).await?;
             info!(address = %admin.address(), "admin server");
-            let until = ends.closed.clone();
-            let serving = admin.serve(vitals.clone(), async move { until.cancelled().await });
-            tokio::spawn(serving);
+            let until = async move { ended.cancelled().await };
+            tokio::spawn(admin.serve(self.vitals.clone(), until));
         }
+        let Self { config, source, options, folder, vitals, keeps } = self;
+        let starting = {
+            let vitals = vitals.clone();
+            tokio::task::spawn_blocking(move || {
+                start::start(config, source, options, &folder, &vitals)
+            })
+        };
+        let started = tokio::select! {
+            started = starting => started.map_err(|fault| RunError::System(fault.to_string()))??,
+            () = service.stop.told() => return Ok(RunSummary::default()),
+        };
+        started.serve(service, vitals, keeps).await
+    }
+}
+
+impl Started {
+    async fn serve(
+        self,
+        service: &Service,
+        vitals: Arc<Vitals>,
+        keeps: bool,
+    ) -> Result<RunSummary, RunError> {
+        let Self { config, source, mut pipeline, state, journal, loaded } = self;
+        let ends = Ends { keeps, ..Ends::default() };
         let live = match &source.kind {
             SourceKind::Kubernetes(settings) => {
+                vitals.phase(Some("starting: signing in to the cluster"));
                 let bell = service.let_fall_behind(&mut pipeline);
                 let joining = cluster::join(
                     settings,
@@ -247,6 +294,7 @@ impl Parts {
                     &mut pipeline,
                     &state,
                     &journal,
+                    loaded,
                     service.timing.clone(),
                 );
                 let mut joined = tokio::select! {
@@ -269,13 +317,12 @@ impl Parts {
             rules = config.rules.len(),
             "started"
         );
+        vitals.watch_over("pipeline", pipeline.pulse());
+        vitals.watch_over("journal", handle.pulse());
+        vitals.phase(None);
+        let _telling = AbortOnDropHandle::new(tokio::spawn(report::tell_dropped_lines()));
 
-        let middle = Middle {
-            pipeline,
-            journal: handle.clone(),
-            summary: RunSummary::default(),
-            vitals: vitals.clone(),
-        };
+        let middle = Middle::new(pipeline, handle.clone(), vitals.clone());
         let stop = service.stop.clone();
         let runtime = tokio::runtime::Handle::current();
         let middle =
@@ -286,15 +333,21 @@ impl Parts {
             // A writer that waits for room on its disk, and a middle that waits for it, end too.
             handle.give_up();
             ends.abandon.cancel();
-            tokio::time::sleep(ABANDON).await;
+            tokio::time::sleep(LATE).await;
+        };
+        let draining = async {
+            service.stop.told().await;
+            vitals.phase(Some("shutting down: draining deliveries"));
+            std::future::pending().await
         };
         let outcome = tokio::select! {
             outcome = work => outcome,
             () = late => Err(RunError::NotDrained(service.drain)),
+            never = draining => never,
         };
-        deliveries.shutdown().await;
         handle.give_up();
         ends.closed.cancel();
+        let ended = close(deliveries, handle, service, &vitals).await?;
         let outcome = match outcome {
             Err(RunError::NotDrained(_)) if keeps => Ok(RunSummary::default()),
             Ok(summary) if !keeps && ends.abandon.is_cancelled() && summary.left() > 0 => {
@@ -307,13 +360,31 @@ impl Parts {
         {
             info!(left = summary.left(), "what is not delivered waits in the journal");
         }
-        let ended = tokio::task::spawn_blocking(move || handle.close()).await;
-        // Not before: a disk that hangs may be what nobody wants to wait for.
-        signals.abort();
-        match (outcome, ended) {
-            (Ok(summary), Ok(ended)) => ended.map(|()| summary).map_err(RunError::from),
-            (Ok(_), Err(fault)) => Err(RunError::System(fault.to_string())),
-            (Err(fault), _) => Err(fault),
+        outcome.and_then(|summary| ended.map(|()| summary).map_err(RunError::from))
+    }
+}
+
+/// Ends deliveries and the journal. Whatever hangs, a disk perhaps: when the time to drain is over it is not
+/// waited for.
+async fn close(
+    mut deliveries: Queues,
+    journal: Handle,
+    service: &Service,
+    vitals: &Vitals,
+) -> Result<Result<(), JournalError>, RunError> {
+    let closing = async {
+        deliveries.shutdown().await;
+        tokio::task::spawn_blocking(move || journal.close()).await
+    };
+    let too_late = async {
+        service.stop.told_since(service.drain.saturating_add(LATE)).await;
+        tokio::time::sleep(LATE).await;
+    };
+    tokio::select! {
+        ended = closing => ended.map_err(|fault| RunError::System(fault.to_string())),
+        () = too_late => {
+            let doing = vitals.under_way();
+            Err(RunError::Hung { drain: service.drain, doing })
         }
     }
 }
@@ -336,5 +407,6 @@ fn decide(
         (SourceKind::Kubernetes(_), None) => Ok(()),
     };
     middle.summary.counts = middle.pipeline.counts();
+    middle.pulse.idle();
     (middle.summary, ran.err())
 }

@@ -1,9 +1,15 @@
 //! What a step says to the operator: everything that went wrong, and nothing of what went well.
 
+use std::time::Duration;
+
 use tracing::{debug, error, info, warn};
 
 use crate::engine::Level;
 use crate::pipeline::Step;
+use crate::telemetry::dropped_lines;
+
+/// How often it is looked whether lines of the log were dropped.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Writes a step's failures, refusals, gaps and log lines to the log.
 pub fn log_step(step: &Step) {
@@ -43,6 +49,11 @@ pub fn log_step(step: &Step) {
             why = gap.reason, "a gap: changes in between may have been missed"
         );
     }
+    for limited in &step.limited {
+        if let Some(what) = &limited.what {
+            warn!(rule = %limited.rule, limit = limited.limit.as_str(), "{what}");
+        }
+    }
     for said in &step.log {
         let (rule, event, text) = (&said.rule, said.event, said.line.text.as_str());
         match said.line.level {
@@ -51,5 +62,25 @@ pub fn log_step(step: &Step) {
             Level::Warn => warn!(%rule, %event, text, "rule"),
             Level::Error => error!(%rule, %event, text, "rule"),
         }
+    }
+}
+
+/// Tells how many lines of the log were dropped, once there is room for that line too.
+pub(super) async fn tell_dropped_lines() {
+    let (mut told, mut seen) = (0, 0);
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let dropped = dropped_lines();
+        if dropped > told && dropped == seen {
+            warn!(
+                lines = dropped - told,
+                "lines of the log were dropped: stderr is not read fast enough"
+            );
+            // Else this one was dropped too.
+            if dropped_lines() == dropped {
+                told = dropped;
+            }
+        }
+        seen = dropped;
     }
 }

@@ -12,19 +12,29 @@ pub enum Exit {
     Failure,
     /// It could not run: bad usage, configuration or stream.
     CouldNotRun,
+    /// It was told to stop, and something in it hung.
+    Hung,
     /// A signal of this number ended it before it was done.
     Signal(i32),
 }
 
+impl Exit {
+    /// The number that the process ends with.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failure => 1,
+            Self::CouldNotRun => 2,
+            Self::Hung => 3,
+            // As a shell tells of whoever was ended by a signal.
+            Self::Signal(number) => u8::try_from(128 + number).unwrap_or(u8::MAX),
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Success => 0,
-            Exit::Failure => 1,
-            Exit::CouldNotRun => 2,
-            // As a shell tells of whoever was ended by a signal.
-            Exit::Signal(number) => u8::try_from(128 + number).unwrap_or(u8::MAX),
-        })
+        Self::from(exit.code())
     }
 }
 

@@ -25,7 +25,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::engine::{Options, default_cache_directory};
 use crate::model::Timestamp;
 use crate::stream::{self, StreamFile};
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFormat, Waiting};
 
 pub use exit::Exit;
 
@@ -34,7 +34,7 @@ pub use exit::Exit;
 #[command(name = "klaxon", version, about, long_about = None)]
 #[command(
     after_help = "Exit codes: 0 all is well; 1 something failed; 2 could not run (bad usage, \
-                        configuration or stream)."
+                        configuration or stream); 3 told to stop, and did not end in time."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -212,10 +212,15 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    crate::telemetry::start(arguments.log_format);
+    let waiting = match &arguments.command {
+        #[cfg(feature = "serve")]
+        Command::Run(_) => Waiting::Thread,
+        _ => Waiting::Caller,
+    };
+    let logging = crate::telemetry::start(arguments.log_format, waiting);
     let exit = match arguments.command {
         #[cfg(feature = "serve")]
-        Command::Run(arguments) => run::run(arguments),
+        Command::Run(arguments) => run::run(arguments, logging),
         Command::Replay(arguments) => replay::replay(arguments),
         Command::Record(arguments) => record::record(&arguments),
         Command::Test(arguments) => test::test(arguments),
@@ -231,5 +236,7 @@ pub fn main() -> ExitCode {
             Exit::Success
         }
     };
+    #[cfg(not(feature = "serve"))]
+    logging.end();
     exit.into()
 }

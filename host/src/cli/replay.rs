@@ -102,6 +102,7 @@ fn single_rule(module: &Path, settings: Option<&Path>) -> Result<config::Rule, S
         module: module.to_owned(),
         settings,
         targets: Vec::new(),
+        nameable: Vec::new(),
         policy: config::Policy::default(),
         narrowing: Narrowing::new(),
         limits: Limits::default(),

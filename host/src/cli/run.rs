@@ -8,11 +8,14 @@ use clap::Args;
 
 use super::exit::fail;
 use super::{EngineArguments, Exit, Output};
-use crate::app::{self, RunError, RunSummary, Service};
+use crate::app::{self, Ending, RunError, RunSummary, Service};
 use crate::config::Config;
+use crate::telemetry::Logging;
 
 /// How long saying why it ends at once may take.
 const LAST_WORD: Duration = Duration::from_millis(200);
+/// How long the rest of the log and the summary may take once it was told to stop.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
@@ -30,31 +33,68 @@ pub(super) struct RunArguments {
     engine: EngineArguments,
 }
 
-pub(super) fn run(arguments: RunArguments) -> Exit {
+pub(super) fn run(arguments: RunArguments, logging: Logging) -> Exit {
     let config = match Config::read(&arguments.config) {
         Ok(config) => config,
         Err(faults) => return fail(Exit::CouldNotRun, &faults),
     };
-    match app::run(config, arguments.engine.options(), &Service::new(arguments.drain)) {
-        Ok(summary) => {
-            print(&summary, arguments.output);
-            Exit::Success
-        }
+    let service = Service { last_resort: Some(end), ..Service::new(arguments.drain) };
+    let ran = app::run(config, arguments.engine.options(), &service);
+    let output = arguments.output;
+    let (exit, patience) = match &ran {
+        Ok(_) => (Exit::Success, PATIENCE),
+        Err(RunError::Interrupted { signal, .. }) => (Exit::Signal(*signal), LAST_WORD),
+        Err(RunError::Hung { .. }) => (Exit::Hung, LAST_WORD),
         Err(
-            fault @ (RunError::Assemble(_)
+            RunError::Assemble(_)
             | RunError::Stream(_)
             | RunError::Target { .. }
             | RunError::SignIn(_)
-            | RunError::Admin(_)),
-        ) => fail(Exit::CouldNotRun, &fault),
-        Err(fault @ RunError::Interrupted { signal, .. }) => {
-            // Perhaps nobody reads what is said: that does not hold it up either.
-            let (said, is_said) = std::sync::mpsc::sync_channel(1);
-            std::thread::spawn(move || said.send(fail(Exit::Signal(signal), &fault)));
-            is_said.recv_timeout(LAST_WORD).unwrap_or(Exit::Signal(signal))
+            | RunError::Admin(_),
+        ) => (Exit::CouldNotRun, PATIENCE),
+        Err(_) => (Exit::Failure, PATIENCE),
+    };
+    let tell = move || {
+        logging.end();
+        match ran {
+            Ok(summary) => print(&summary, output),
+            Err(fault) => {
+                fail(exit, &fault);
+            }
         }
-        Err(fault) => fail(Exit::Failure, &fault),
+    };
+    if service.stop.is_told() {
+        in_time(patience, tell)
+    } else {
+        tell()
     }
+    exit
+}
+
+/// Tells something to whoever reads it. Perhaps nobody does: then the process ends all the same.
+fn in_time(patience: Duration, tell: impl FnOnce() + Send + 'static) {
+    let (said, is_said) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        tell();
+        said.send(())
+    });
+    is_said.recv_timeout(patience).unwrap_or_default();
+}
+
+/// Ends the process where all else hangs.
+fn end(ending: Ending) {
+    let (exit, why) = match ending {
+        Ending::Signal(number) => {
+            (Exit::Signal(number), "told to stop once more: it ends at once, as in a crash")
+        }
+        Ending::Late => {
+            (Exit::Hung, "told to stop, and it did not end in time: it ends as in a crash")
+        }
+    };
+    in_time(LAST_WORD / 4, move || {
+        fail(exit, &why);
+    });
+    std::process::exit(i32::from(exit.code()));
 }
 
 fn print(summary: &RunSummary, output: Output) {

@@ -94,6 +94,8 @@ pub(super) struct JournalFile {
 pub(super) struct AdminFile {
     /// Address and port of /healthz, /readyz and /metrics; none: nothing is served.
     pub(super) listen: Option<String>,
+    /// how long a part of the service may make no progress before /healthz fails (60s).
+    pub(super) stall_timeout: Option<Span>,
 }
 
 /// Recorded streams.
@@ -169,7 +171,7 @@ pub(super) struct InterestFile {
     pub(super) namespaces: Vec<String>,
 }
 
-/// Bounds of one call and one instance, and of what waits for the rule.
+/// Bounds of one call and one instance, of what waits for the rule, and of what it does in all.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitsFile {
@@ -181,6 +183,14 @@ pub(super) struct LimitsFile {
     pub(super) parked: Option<Size>,
     /// What happens when there is no more room for them.
     pub(super) when_parked_full: WhenFullFile,
+    /// the timers of the rule over all partitions, 256 bytes for each besides its key and payload (64MiB).
+    pub(super) timers: Option<Size>,
+    /// answers of the rule that are in memory before they are in the journal (16MiB): beyond that its events wait.
+    pub(super) answers: Option<Size>,
+    /// How many verdicts it may say in a minute (60000): beyond that its events wait.
+    pub(super) verdicts_per_minute: Option<u64>,
+    /// its log lines of a minute (1MiB): beyond that they are dropped and counted.
+    pub(super) log_per_minute: Option<Size>,
 }
 
 /// What happens when there is no more room for what waits.
@@ -200,6 +210,11 @@ pub(super) enum WhenFullFile {
 pub(super) struct GrantsFile {
     /// the budget of state of one partition, such as 1MiB (0B: no state at all).
     pub(super) state: Option<Size>,
+    /// the budget of state of the rule over all its partitions (64MiB), 64 bytes for each key and 128 for each
+    /// partition besides their texts.
+    pub(super) state_total: Option<Size>,
+    /// Targets to which its verdicts may go by naming them, besides those of the rule's `targets`.
+    pub(super) targets: Vec<String>,
 }
 
 /// The schema without references, so that the place of a fault names the place in the schema.

@@ -42,6 +42,8 @@ pub struct Config {
     pub journal: Journal,
     /// Where /healthz, /readyz and /metrics are served; none: nowhere.
     pub admin: Option<String>,
+    /// `/healthz` fails after so long without progress of a part of the service.
+    pub stall_timeout: Duration,
 }
 
 /// Where what was decided is kept.
@@ -112,6 +114,8 @@ pub struct Rule {
     pub settings: Value,
     /// Where its verdicts go.
     pub targets: Vec<String>,
+    /// Where verdicts go that name it, besides.
+    pub nameable: Vec<String>,
     /// What is held back of its verdicts.
     pub policy: Policy,
     /// The operator's narrowing of interests.

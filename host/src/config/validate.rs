@@ -1,6 +1,6 @@
 //! From the file to a checked configuration.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::file::{
 use super::policy::{Policy, cycles};
 use super::target;
 use super::{
-    Config, Journal, Kubernetes, Replay, Rule, Source, SourceKind, TargetOrigin, substitute,
+    Config, Journal, Kubernetes, Replay, Rule, Source, SourceKind, Target, TargetOrigin, substitute,
 };
 use crate::document::{Document, Faults, Found, against_schema, escape, nearest};
 use crate::model::{Limits, WhenFull};
@@ -43,6 +43,7 @@ fn remove(value: &mut Value, pointer: &str) {
     }
 }
 
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -132,7 +133,13 @@ impl<'a> Check<'a> {
             let origin = TargetOrigin::new(name, written, self.base);
             Some((name.clone(), target::target(self, name, target, origin)?))
         });
-        let targets = targets.collect();
+        let mut targets: BTreeMap<String, Target> = targets.collect();
+        for (name, target) in &mut targets {
+            let listing = rules.iter().filter(|rule| {
+                rule.targets.iter().chain(&rule.nameable).any(|listed| listed == name)
+            });
+            target.rules = Some(listing.map(|rule| rule.name.clone()).collect());
+        }
         let cluster = part("cluster").as_str().unwrap_or_default().to_owned();
         let journal: JournalFile = self.optional_part("/journal", part("journal"));
         let admin: AdminFile = self.optional_part("/admin", part("admin"));
@@ -142,8 +149,16 @@ impl<'a> Check<'a> {
             max_size: journal.max_size.map_or(2 << 30, |size| size.0 as u64),
             max_dead_letters: journal.max_dead_letters.unwrap_or(100_000),
         };
+        let stall_timeout = admin.stall_timeout.as_ref().map_or(MINUTE, |span| span.0);
+        if stall_timeout < Duration::from_secs(1) {
+            self.say(
+                "/admin/stall_timeout",
+                "any pause would count as a stall; hint: write 1s or more",
+            );
+        }
         let admin = self.listen(admin);
-        Config { path: path.to_owned(), cluster, sources, rules, targets, journal, admin }
+        let path = path.to_owned();
+        Config { path, cluster, sources, rules, targets, journal, admin, stall_timeout }
     }
 
     /// A part of the file by its type; none where its form is wrong, which the schema has said.
@@ -271,6 +286,19 @@ impl<'a> Check<'a> {
         Replay { streams, speed, advance_ms }
     }
 
+    /// Checks that targets are there which a rule lists.
+    fn listed(&mut self, pointer: &str, names: &[String]) {
+        for (at, target) in names.iter().enumerate() {
+            if !self.targets.contains(target) {
+                let known: Vec<&str> = self.targets.iter().map(String::as_str).collect();
+                self.say(
+                    format!("{pointer}/{at}"),
+                    format!("there is no target {target:?}; {}", nearest(target, &known)),
+                );
+            }
+        }
+    }
+
     fn rule(&mut self, place: usize, rule: RuleFile, names: &[&str]) -> Rule {
         let module = self.base.join(&rule.module);
         if !module.is_file() {
@@ -282,21 +310,33 @@ impl<'a> Check<'a> {
                 ),
             );
         }
-        for (at, target) in rule.targets.iter().enumerate() {
-            if !self.targets.contains(target) {
-                let known: Vec<&str> = self.targets.iter().map(String::as_str).collect();
-                self.say(
-                    format!("/rules/{place}/targets/{at}"),
-                    format!("there is no target {target:?}; {}", nearest(target, &known)),
-                );
-            }
-        }
+        self.listed(&format!("/rules/{place}/targets"), &rule.targets);
+        self.listed(&format!("/rules/{place}/grants/targets"), &rule.grants.targets);
         let policy = rule.policy.read(names);
         for (pointer, why) in policy.found {
             self.say(format!("/rules/{place}/policy{pointer}"), why);
         }
         let defaults = Limits::default();
         let state = rule.grants.state.map_or(defaults.state, |size| size.0);
+        let state_total = rule.grants.state_total.map(|size| size.0);
+        if state_total.is_some_and(|total| total < state) {
+            self.say(
+                format!("/rules/{place}/grants/state_total"),
+                format!("one partition may have {state} bytes, which is more than all may have together; hint: write at least as much as `grants.state`"),
+            );
+        }
+        if rule.limits.answers.is_some_and(|size| size.0 == 0) {
+            self.say(
+                format!("/rules/{place}/limits/answers"),
+                "with no room for an answer each event waits by itself; hint: write a size, such as 16MiB",
+            );
+        }
+        if rule.limits.verdicts_per_minute == Some(0) {
+            self.say(
+                format!("/rules/{place}/limits/verdicts_per_minute"),
+                "a rule that may say nothing would wait after each verdict; hint: write a number, or take the rule out",
+            );
+        }
         if rule.limits.parked.is_some_and(|size| size.0 == 0) {
             self.say(
                 format!("/rules/{place}/limits/parked"),
@@ -308,6 +348,7 @@ impl<'a> Check<'a> {
             module,
             settings: Value::Object(rule.settings),
             targets: rule.targets,
+            nameable: rule.grants.targets,
             policy: policy.policy,
             narrowing: rule
                 .interests
@@ -318,6 +359,17 @@ impl<'a> Check<'a> {
                 cpu: rule.limits.cpu.map_or(defaults.cpu, |span| span.0),
                 memory: rule.limits.memory.map_or(defaults.memory, |size| size.0),
                 state,
+                state_total: state_total.unwrap_or(defaults.state_total.max(state)),
+                timers: rule.limits.timers.map_or(defaults.timers, |size| size.0),
+                answers: rule.limits.answers.map_or(defaults.answers, |size| size.0),
+                verdicts_per_minute: rule
+                    .limits
+                    .verdicts_per_minute
+                    .unwrap_or(defaults.verdicts_per_minute),
+                log_per_minute: rule
+                    .limits
+                    .log_per_minute
+                    .map_or(defaults.log_per_minute, |size| size.0),
                 parked: rule.limits.parked.map_or(defaults.parked, |size| size.0),
                 when_parked_full: match rule.limits.when_parked_full {
                     WhenFullFile::Block => WhenFull::Block,

@@ -53,8 +53,9 @@ impl Runner {
         }
     }
 
-    /// Answers events, in order, in batches of at most so many. Once they took longer than `patience`
-    /// no further call is made: then the last events have no answer, but the first always has. As a
+    /// Answers events, in order, in batches of at most so many. Once they took longer than `patience`, or
+    /// the answers more bytes than `limits.answers`, no further call is made: then the last events have no
+    /// answer, but the first always has. As a
     /// call cannot be left before its end, those of a rule that takes its time have few events.
     pub(super) fn run(
         &mut self,
@@ -66,8 +67,12 @@ impl Runner {
         let mut answers = Vec::with_capacity(events.len());
         let mut overlay = Overlay::default();
         let since = Stopwatch::start();
-        let is_over = |answers: &Vec<Answer>| {
-            !answers.is_empty() && patience.is_some_and(|most| since.elapsed() >= most)
+        let (most_bytes, mut bytes, mut counted) = (self.rule.limits.answers, 0, 0);
+        let mut is_over = |answers: &Vec<Answer>| {
+            bytes += answers.iter().skip(counted).map(Answer::bytes).sum::<usize>();
+            counted = answers.len();
+            let is_late = patience.is_some_and(|most| since.elapsed() >= most);
+            !answers.is_empty() && (is_late || bytes >= most_bytes)
         };
         let mut rest = events;
         while !rest.is_empty() && !is_over(&answers) {

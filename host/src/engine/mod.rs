@@ -21,6 +21,7 @@ mod load;
 mod sandbox;
 mod settings;
 mod trap;
+mod weight;
 mod worker;
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -291,6 +291,7 @@ impl RuleUnderTest {
             rule: loaded.name.clone(),
             version: loaded.manifest.version.as_str().into(),
             routed: Vec::new(),
+            named: Vec::new(),
             targets: Targets::Any,
         };
         pipeline.add_rule(loaded, policy, &Narrowing::new())?;

@@ -49,4 +49,16 @@ impl StateKeeper for WatchedState {
     fn forget(&self, slot: &Slot) {
         self.inner.forget(slot);
     }
+
+    fn purge(&self, rule: &str, now: Timestamp) -> Vec<Slot> {
+        self.inner.purge(rule, now)
+    }
+
+    fn used(&self, rule: &str) -> usize {
+        self.inner.used(rule)
+    }
+
+    fn used_with(&self, slot: &Slot, writes: &[Write]) -> usize {
+        self.inner.used_with(slot, writes)
+    }
 }

@@ -10,6 +10,7 @@ use super::outgoing::Settled;
 use super::room::Rooms;
 use super::rows::Group;
 use super::{JournalError, SettledAs};
+use crate::model::Pulse;
 
 /// A group to commit, and whoever waits for it.
 pub(super) struct Commit {
@@ -40,6 +41,8 @@ pub(super) struct State {
     /// Room on a disk or in a queue is not waited for any longer.
     pub(super) gives_up: AtomicBool,
     pub(super) rooms: Rooms,
+    /// What the writer does.
+    pub(super) pulse: Arc<Pulse>,
 }
 
 impl Handle {
@@ -94,6 +97,11 @@ impl Handle {
         let outcome = Outcome::Disable(target, why, done);
         self.outcomes.send(outcome).await.map_err(|_| self.fault())?;
         is_done.await.map_err(|_| self.fault())
+    }
+
+    /// What the writer does.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        self.state.pulse.clone()
     }
 
     /// How many deliveries to a target were dead letters from the beginning.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::{JournalError, time};
 use crate::model::{
     Introduction, KeptIncident, KeptMembership, KeptObject, KeptState, KeptWake, Meta, Object,
-    Parked, Slot, Subject, Timestamp,
+    Parked, Slot, SlotKind, Subject, Timestamp,
 };
 use crate::pipeline::Kept;
 
@@ -38,11 +38,13 @@ pub struct Loaded {
 pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
     let objects = all(connection, "SELECT * FROM objects", object)?;
     let wakes = wakes(connection)?;
-    let select = "SELECT rule, partition, version, key, value, expires_at FROM state";
+    let select = "SELECT rule, partition, version, key, value, expires_at, shared FROM state";
     let state = all(connection, select, |row| {
         let expires_at: Option<i64> = row.get(5)?;
+        let is_shared: Option<bool> = row.get(6)?;
         Ok(KeptState {
             slot: slot(row)?,
+            kind: is_shared.map(|shared| if shared { SlotKind::Shared } else { SlotKind::Object }),
             version: row.get(2)?,
             key: row.get(3)?,
             value: row.get(4)?,

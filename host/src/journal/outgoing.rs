@@ -225,6 +225,12 @@ impl Outgoing<'_, '_> {
         };
         let cannot = |fault: serde_json::Error| Unmade::Why(format!("it cannot be made: {fault}"));
         let verdict: Verdict = serde_json::from_str(body).map_err(cannot)?;
+        if target.rules.as_ref().is_some_and(|rules| !rules.contains(&*verdict.rule)) {
+            return Err(Unmade::Why(format!(
+                "rule {:?} still may not send to target {name:?}; hint: list it in the rule's `targets` or `grants.targets`",
+                &*verdict.rule
+            )));
+        }
         let delivery = Delivery::new(name, target, &verdict).map_err(cannot)?;
         if target.coalesce && self.has_newer(number, &delivery).map_err(Unmade::Journal)? {
             return Err(Unmade::Why("something newer of its key was delivered since".to_owned()));

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::JournalError;
 use super::outgoing::Outgoing;
 use crate::model::{
-    FailureKind, Introduction, Keep, KeptObject, KeptWake, Object, Slot, Timestamp, Write,
+    FailureKind, Introduction, Keep, KeptObject, KeptWake, Object, Slot, SlotKind, Timestamp, Write,
 };
 use crate::pipeline::{FailedEvent, Step};
 
@@ -83,8 +83,8 @@ fn keep(to: &Transaction<'_>, change: &Keep) -> Result<(), JournalError> {
     match change {
         Keep::Object(object) => keep_object(to, object),
         Keep::NoObject(uid) => run(to, "DELETE FROM objects WHERE uid = ?1", [&**uid]),
-        Keep::State(slot, version, writes, time) => {
-            writes.iter().try_for_each(|one| state(to, slot, *version, one))?;
+        Keep::State(slot, kind, version, writes, time) => {
+            writes.iter().try_for_each(|one| state(to, slot, *kind, *version, one))?;
             run(
                 to,
                 "DELETE FROM state WHERE rule = ?1 AND partition = ?2 AND expires_at <= ?3",
@@ -188,6 +188,7 @@ pub(super) fn json(what: &str, value: &impl Serialize) -> Result<String, Journal
 fn state(
     to: &Transaction<'_>,
     slot: &Slot,
+    kind: SlotKind,
     version: u32,
     write: &Write,
 ) -> Result<(), JournalError> {
@@ -195,9 +196,17 @@ fn state(
     match write {
         Write::Put { key, value, expires_at } => run(
             to,
-            "INSERT OR REPLACE INTO state (rule, version, partition, key, value, expires_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![rule, version, partition, key, value, expires_at.map(Timestamp::as_millis)],
+            "INSERT OR REPLACE INTO state (rule, version, partition, key, value, expires_at, shared) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                rule,
+                version,
+                partition,
+                key,
+                value,
+                expires_at.map(Timestamp::as_millis),
+                kind == SlotKind::Shared
+            ],
         ),
         Write::Remove { key } => run(
             to,

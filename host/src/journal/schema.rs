@@ -6,7 +6,7 @@ use super::JournalError;
 
 /// Each entry makes the next version of the schema; `PRAGMA user_version` says how many were applied.
 /// Times are milliseconds since the Unix epoch.
-const MIGRATIONS: [&str; 2] = ["
+const MIGRATIONS: [&str; 3] = ["
 CREATE TABLE meta (
   key TEXT PRIMARY KEY,           -- journal, history, clock
   value TEXT NOT NULL
@@ -200,6 +200,9 @@ CREATE TABLE incidents (
   record TEXT NOT NULL,           -- JSON: what the policy must remember of it
   PRIMARY KEY (rule, code, key)
 ) STRICT, WITHOUT ROWID;
+", "
+-- 1: the partition is shared by many objects; 0: it is one object's own; null: written before this was kept
+ALTER TABLE state ADD COLUMN shared INTEGER;
 "];
 
 /// The version of the schema that this program writes.

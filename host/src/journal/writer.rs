@@ -107,6 +107,7 @@ pub(super) fn start(
         thread: Mutex::new(None),
         gives_up: AtomicBool::new(false),
         rooms,
+        pulse: Arc::default(),
     });
     let retention = Retention {
         millis: i64::try_from(settings.retain.as_millis()).unwrap_or(i64::MAX),
@@ -233,6 +234,7 @@ impl Writer {
     /// can give orders any longer.
     fn gather(&mut self, runtime: &tokio::runtime::Runtime) -> Option<Batch> {
         let mut batch = Batch::default();
+        self.state.pulse.idle();
         let is_over = runtime.block_on(async {
             tokio::select! {
                 commit = self.commits.recv() => match commit {
@@ -311,6 +313,7 @@ impl Writer {
     /// Looks for room: what came of deliveries is written by itself, then what was sent goes, and at
     /// last the oldest of what was given up. For that there are some pages more than for the rest.
     fn find_room(&mut self, batch: &mut Batch) -> Result<(), JournalError> {
+        self.state.pulse.waits("waiting for room, by journal.max_size or on its disk, or for another program that writes");
         self.gather_outcomes(batch);
         limit(&self.connection, self.pages.saturating_add((self.pages / 100).max(RESERVE)))?;
         let mut outcomes = std::mem::take(&mut batch.outcomes);
@@ -368,6 +371,7 @@ impl Writer {
             return Ok(written);
         }
         let began = Stopwatch::start();
+        self.state.pulse.works("writing");
         // From the beginning for writing: an operator's command that writes is waited for, which SQLite does
         // not do for a reader that becomes a writer.
         let transaction =
@@ -439,6 +443,7 @@ impl Writer {
 
     /// Removes what is settled and old. Returns whether there is more of it.
     fn sweep(&mut self) -> Result<bool, JournalError> {
+        self.state.pulse.works("removing what is old");
         let Swept { too_many, has_more } =
             sweep(&mut self.connection, self.retention, clock::now())?;
         if too_many > 0 {

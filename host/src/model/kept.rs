@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Id, KeptIncident, Object, Slot, Timestamp, Write};
+use super::{Id, KeptIncident, Object, Slot, SlotKind, Timestamp, Write};
 
 /// An object that exists, as far as the host knows.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +80,8 @@ pub struct Introduction {
 pub struct KeptState {
     /// Whose it is.
     pub slot: Slot,
+    /// Whose partition it is; `None` in rows that an older version of the program wrote.
+    pub kind: Option<SlotKind>,
     /// The state version of the rule that wrote it.
     pub version: u32,
     /// The key.
@@ -111,7 +113,7 @@ pub enum Keep {
     /// An object is not known any longer.
     NoObject(Arc<str>),
     /// An event wrote to its partition's state, at a time; the rule has this state version.
-    State(Slot, u32, Vec<Write>, Timestamp),
+    State(Slot, SlotKind, u32, Vec<Write>, Timestamp),
     /// A partition has no state any longer, in any version.
     NoState(Slot),
     /// A timer is set or moved.

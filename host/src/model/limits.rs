@@ -17,6 +17,16 @@ pub struct Limits {
     pub host_calls: u32,
     /// Bytes of state of one partition: keys and values.
     pub state: usize,
+    /// Bytes of state of the whole rule, over all its partitions.
+    pub state_total: usize,
+    /// Bytes of the timers of the whole rule.
+    pub timers: usize,
+    /// Bytes of answers of the rule that are in memory before they are handed to the journal.
+    pub answers: usize,
+    /// Verdicts within a minute.
+    pub verdicts_per_minute: u64,
+    /// Bytes of log lines within a minute.
+    pub log_per_minute: usize,
     /// Bytes of events that may be parked.
     pub parked: usize,
     /// What happens at that bound.
@@ -42,6 +52,11 @@ impl Default for Limits {
             answer: 1 << 20,
             host_calls: 1000,
             state: 1 << 20,
+            state_total: 64 << 20,
+            timers: 64 << 20,
+            answers: 16 << 20,
+            verdicts_per_minute: 60_000,
+            log_per_minute: 1 << 20,
             parked: 64 << 20,
             when_parked_full: WhenFull::Block,
         }

@@ -11,6 +11,7 @@ mod manifest;
 mod object;
 mod observation;
 mod outcome;
+mod pulse;
 mod state;
 mod steady;
 mod subject;
@@ -37,7 +38,8 @@ pub use outcome::{
     ConditionRequest, EventRequest, Extension, GateRequest, Metric, MetricKind, Outcome,
     RuleTarget, RuleVerdict, Status, Wake,
 };
-pub use state::{Slot, StateKeeper, StateView, Write};
+pub use pulse::Pulse;
+pub use state::{KEY_BYTES, SLOT_BYTES, Slot, SlotKind, StateKeeper, StateView, Write};
 pub use subject::{
     Addresses, Cause, Condition, ConditionStatus, Container, ContainerKind, ContainerState, Image,
     Job, Node, Notice, NoticeLevel, Pod, PodPhase, QosClass, Running, Subject, Taint, Terminated,

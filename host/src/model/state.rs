@@ -13,6 +13,20 @@ pub struct Slot {
     pub partition: Arc<str>,
 }
 
+/// Whose partition a slot is of. It decides how long state outlives its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotKind {
+    /// One object's own.
+    Object,
+    /// Shared by the objects of a namespace, a label, a field or the cluster.
+    Shared,
+}
+
+/// Bytes that each key of a rule's state counts for besides itself and its value: memory that it takes.
+pub const KEY_BYTES: usize = 64;
+/// Bytes that each partition with state counts for besides its name.
+pub const SLOT_BYTES: usize = 128;
+
 /// What an event did to its partition's state. A log of these is committed with its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
@@ -57,4 +71,14 @@ pub trait StateKeeper: StateView {
 
     /// Forgets all of a slot.
     fn forget(&self, slot: &Slot);
+
+    /// Forgets keys of a rule whose time to live is over, and returns the slots that they were in.
+    fn purge(&self, rule: &str, now: Timestamp) -> Vec<Slot>;
+
+    /// Bytes that a rule's state takes: keys and values, [`KEY_BYTES`] for each key, and the name and
+    /// [`SLOT_BYTES`] for each partition.
+    fn used(&self, rule: &str) -> usize;
+
+    /// Bytes that a rule's state would take if writes to a slot were committed. Each key is written once.
+    fn used_with(&self, slot: &Slot, writes: &[Write]) -> usize;
 }

@@ -67,9 +67,11 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// The name that the rule gave; where it gave none, the kind of target.
+    /// The name of the target; where it has none, the kind. What a rule calls an extension is no name, so that
+    /// it is never taken for one.
     pub fn target(&self) -> &str {
-        self.name.as_deref().unwrap_or(&self.kind)
+        let name = self.name.as_deref().filter(|_| self.kind != "extension");
+        name.unwrap_or(&self.kind)
     }
 }
 

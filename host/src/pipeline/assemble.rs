@@ -11,6 +11,9 @@ use crate::model::{Capability, Origin};
 use crate::policy::{RulePolicy, Targets, UnknownCode, check_codes};
 use crate::route::InterestError;
 
+/// Most codes of one rule.
+const MAX_CODES: usize = 1000;
+
 /// Why a pipeline cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum AssembleError {
@@ -33,6 +36,16 @@ pub enum AssembleError {
     /// A policy names a code that there is not.
     #[error(transparent)]
     Code(#[from] UnknownCode),
+    /// A rule declares more codes than there are series for.
+    #[error(
+        "rule {rule}: its manifest declares {codes} codes, and each is a series of metrics: at most {MAX_CODES} are taken; hint: say what differs in the key or the payload"
+    )]
+    Codes {
+        /// The rule's configured name.
+        rule: String,
+        /// How many it declares.
+        codes: usize,
+    },
     /// An interest of a rule cannot be used.
     #[error("rule {rule}: {source}")]
     Interest {
@@ -88,10 +101,15 @@ pub fn assemble_with(
             grants,
         };
         let loaded = pipeline.engine().load(RuleIndex(place), spec)?;
+        let codes = loaded.manifest.codes.len();
+        if codes > MAX_CODES {
+            return Err(AssembleError::Codes { rule: rule.name.clone(), codes });
+        }
         let policy = RulePolicy {
             rule: loaded.name.clone(),
             version: loaded.manifest.version.as_str().into(),
             routed: rule.targets.clone(),
+            named: rule.nameable.clone(),
             targets: targets.clone(),
         };
         pipeline

@@ -4,10 +4,12 @@
 //! In the service it is asked on a thread of its own ([`Pipeline::pump`]); a replay has no other time
 //! than that of the events, so a rule that is out of service goes on when their clock has come so far.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::behind::{Behind, unique};
 use super::entry::{Entry, Stored};
+use super::round::{Settled, evaluating};
 use super::step::FailedEvent;
 use super::{Pipeline, Rule};
 use crate::engine::{Answer, Task};
@@ -19,6 +21,11 @@ const TOGETHER: usize = 256;
 impl Rule {
     /// Whether the rule is behind and may be asked at this time.
     fn may_go_on(&self, now: Timestamp) -> bool {
+        self.is_in_service(now) && !self.meter.is_paused(now)
+    }
+
+    /// The same, however much it has said.
+    fn is_in_service(&self, now: Timestamp) -> bool {
         let stays = self.behind.as_ref().is_none_or(|behind| behind.stays);
         !stays && self.breaker.open_until().is_none_or(|until| until <= now)
     }
@@ -56,7 +63,9 @@ impl Pipeline {
     }
 
     fn go_on(&mut self, rule: usize) {
-        let Some(owner) = self.rules.get(rule) else { return };
+        let now = self.wall;
+        let Some(owner) = self.rules.get_mut(rule) else { return };
+        owner.meter.resume(now);
         let (loaded, most) = (owner.loaded.clone(), owner.most_events());
         let Some(events) = self.take_up(rule, most) else {
             self.fall_in(rule);
@@ -82,10 +91,22 @@ impl Pipeline {
     /// Lets rules go on whose time has come, on the shared workers.
     pub(super) fn catch_up(&mut self, now: Timestamp) {
         for rule in 0..self.rules.len() {
-            while self.goes_on_by(rule, now) && self.is_behind(rule) {
+            while self.goes_on_by(rule, now) && self.is_behind(rule) && !self.is_answer_full(rule) {
+                self.resume(rule, now);
                 self.catch_up_some(rule, usize::MAX);
             }
         }
+    }
+
+    fn resume(&mut self, rule: usize, now: Timestamp) {
+        if let Some(rule) = self.rules.get_mut(rule) {
+            rule.meter.resume(now);
+        }
+    }
+
+    /// Whether a rule goes on only when its answers were handed on.
+    fn is_answer_full(&self, rule: usize) -> bool {
+        self.rules.get(rule).is_some_and(|rule| rule.meter.is_full(rule.loaded.limits()))
     }
 
     /// Asks a rule that is behind about the next events.
@@ -98,6 +119,7 @@ impl Pipeline {
         };
         let tasks: Vec<Task> =
             events.into_iter().map(|event| Task { rule: loaded.clone(), event }).collect();
+        self.pulse.works(evaluating(&tasks));
         let answers = self.engine.evaluate(&self.view, &tasks);
         self.settle_late(rule, answers);
     }
@@ -139,21 +161,31 @@ impl Pipeline {
         }
     }
 
-    /// Takes answers to the first events that wait, in order, up to the first that is none or the one
-    /// that takes the rule out of service: what comes after is asked again.
+    /// Takes answers to the first events that wait, in order, up to the first that is none, that may have
+    /// read what was refused since, or that takes the rule out of service or to a bound: what comes after is
+    /// asked again.
     fn settle_late(&mut self, rule: usize, answers: Vec<Option<Answer>>) {
+        let mut refused: BTreeSet<Arc<str>> = BTreeSet::new();
         for answer in answers {
             while self.behind(rule).and_then(|behind| behind.front()).is_some_and(is_passed) {
                 self.pass(rule);
             }
             let Some(answer) = answer else { return };
             let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else { return };
+            let front = self.behind(rule).and_then(Behind::front);
+            if matches!(front, Some(Entry::Ask(event)) if refused.contains(&event.partition)) {
+                return;
+            }
             let Some(event) = self.take_front(rule) else { return };
             let task = Task { rule: loaded, event };
-            let is_out = self.settle(&task, answer);
+            let settled = self.settle(&task, answer);
             self.go_past(rule, &task.event);
-            if is_out {
-                return;
+            match settled {
+                Settled::GoesOn => {}
+                Settled::Refused => {
+                    refused.insert(task.event.partition.clone());
+                }
+                Settled::Stops => return,
             }
         }
     }
@@ -230,6 +262,17 @@ impl Pipeline {
     pub(super) fn give_up_parked(&mut self, end: Timestamp) {
         self.catch_up(end);
         for rule in 0..self.rules.len() {
+            // A bound on what it says is no reason to leave an event without an answer.
+            while self.bell.is_none()
+                && self.is_behind(rule)
+                && self.rules.get(rule).is_some_and(|rule| rule.is_in_service(end))
+            {
+                self.resume(rule, end);
+                if let Some(rule) = self.rules.get_mut(rule) {
+                    rule.meter.handed_on();
+                }
+                self.catch_up_some(rule, usize::MAX);
+            }
             let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else {
                 continue;
             };

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::watching::is_of_object;
 use super::{AFTER_DELETION_MS, Pipeline, UNKNOWN_OBJECT_MS};
-use crate::model::{Event, Keep, Slot, Subject, Timestamp};
+use crate::model::{Event, Keep, Slot, SlotKind, Subject, Timestamp};
 
 impl Pipeline {
     pub(super) fn slot(&self, rule: usize, partition: &Arc<str>) -> Option<Slot> {
@@ -37,11 +36,10 @@ impl Pipeline {
     }
 
     /// State about an object that the host does not watch would stay for ever.
-    pub(super) fn expire_if_unknown(&mut self, slot: &Slot, event: &Event) {
+    pub(super) fn expire_if_unknown(&mut self, slot: &Slot, kind: SlotKind, event: &Event) {
         let about_another = matches!(event.object.subject, Subject::Notice(_));
-        // What it was about before may be another object than the one it is about now.
-        let is_of_object = is_by_object(event) || is_of_object(&slot.partition);
-        if about_another && is_of_object && !self.router.knows_partition(&slot.partition) {
+        let is_own = kind == SlotKind::Object;
+        if about_another && is_own && !self.router.knows_partition(&slot.partition) {
             self.expire_at(event.time.plus_millis(UNKNOWN_OBJECT_MS), slot);
         }
     }
@@ -80,9 +78,4 @@ impl Pipeline {
             }
         }
     }
-}
-
-/// Whether the event's partition is the object's own.
-fn is_by_object(event: &Event) -> bool {
-    *event.partition == *event.object.about().partition()
 }

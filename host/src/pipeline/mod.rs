@@ -16,10 +16,12 @@ mod expiries;
 mod fired;
 mod gaps;
 mod memory;
+mod meter;
 mod parking;
 mod round;
 mod skipping;
 mod step;
+mod sums;
 mod wakes;
 mod watching;
 
@@ -29,7 +31,8 @@ use std::time::Duration;
 use crate::config::Policy;
 use crate::engine::{Bell, Breaker, Engine, LoadedRule};
 use crate::model::{
-    Event, Narrowing, Object, Observation, Origin, Seen, StateKeeper, StateView, Subject, Timestamp,
+    Event, Narrowing, Object, Observation, Origin, Pulse, Seen, StateKeeper, StateView, Subject,
+    Timestamp,
 };
 use crate::normalize::{self, Wanted};
 use crate::policy::{Incidents, RulePolicy};
@@ -41,8 +44,13 @@ use entry::Entry;
 use expiries::Expiries;
 use gaps::{OpenGap, is_held};
 pub use memory::MemoryState;
+pub use meter::Limit;
+use meter::Meter;
 pub use parking::ParkedRule;
-pub use step::{Counts, EventCost, FailedEvent, LogLine, OutOfService, QuarantinedObject, Step};
+pub use step::{
+    Counts, EventCost, FailedEvent, Limited, LogLine, OutOfService, QuarantinedObject, Step,
+};
+pub use sums::RuleUsage;
 use wakes::Wakes;
 use watching::Watching;
 pub use watching::{Kept, ListStart, ReadForm};
@@ -83,12 +91,15 @@ pub struct Pipeline {
     wall: Timestamp,
     /// The next row of what is parked.
     next_row: i64,
+    /// What the thread that drives it does.
+    pulse: Arc<Pulse>,
 }
 
 struct Rule {
     loaded: Arc<LoadedRule>,
     policy: RulePolicy,
     breaker: Breaker,
+    meter: Meter,
     /// Whether its wakes were held when the clock last moved.
     is_held: bool,
     behind: Option<Box<Behind>>,
@@ -124,6 +135,7 @@ impl Pipeline {
             bell: None,
             wall: Timestamp::from_millis(i64::MIN),
             next_row: 1,
+            pulse: Arc::default(),
         }
     }
 
@@ -141,6 +153,11 @@ impl Pipeline {
         for rule in &mut self.rules {
             rule.breaker = Breaker::with_pause(pause);
         }
+    }
+
+    /// What the thread that drives it does, for a watchdog.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        self.pulse.clone()
     }
 
     /// The engine, to load rules with.
@@ -161,7 +178,8 @@ impl Pipeline {
         self.router.add_rule(loaded.name.clone(), &loaded.manifest, narrowing)?;
         self.wanted = self.router.wanted();
         let breaker = Breaker::default();
-        self.rules.push(Rule { loaded, policy, breaker, is_held: false, behind: None });
+        let meter = Meter::new(loaded.name.clone());
+        self.rules.push(Rule { loaded, policy, breaker, meter, is_held: false, behind: None });
         Ok(())
     }
 
@@ -212,6 +230,7 @@ impl Pipeline {
         notes: bool,
     ) -> Option<Observation> {
         self.counts.observed += 1;
+        self.pulse.works("normalizing an object");
         let router = &self.router;
         let wants = |group: &str, kind: &str| router.wants_kind(group, kind);
         match normalize::decode_wanted(json, &self.wanted, wants) {
@@ -279,6 +298,7 @@ impl Pipeline {
             self.now = at;
         }
         self.expire(time);
+        self.tell_dropped(time);
         // What came of the wakes may be due too. Of what waits for its round nothing is, and it is decided on at
         // its own time.
         if self.round.is_empty() {
@@ -325,8 +345,16 @@ impl Pipeline {
         self.pass_on(passed);
     }
 
+    /// Log lines were dropped, and their minute is over.
+    fn tell_dropped(&mut self, time: Timestamp) {
+        for rule in &mut self.rules {
+            self.step.limited.extend(rule.meter.tell_dropped(time));
+        }
+    }
+
     /// What was decided since this was last asked.
     pub fn take_step(&mut self) -> Option<Step> {
+        self.rules.iter_mut().for_each(|rule| rule.meter.handed_on());
         self.step.keep.extend(self.incidents.take_changes());
         if self.round.is_empty() && self.router.keeps_in_journal() {
             let wakes = &self.wakes;

@@ -1,9 +1,10 @@
 //! Rounds: events are evaluated together, on all workers, and their answers taken in event order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::step::{EventCost, FailedEvent, LogLine, OutOfService};
+use super::step::{EventCost, FailedEvent, Limited, LogLine, OutOfService};
 use super::{Happening, Pipeline, ROUND_MS};
 use crate::engine::{Answer, MAX_WAKES, Ruling, Task};
 use crate::model::{
@@ -11,6 +12,30 @@ use crate::model::{
     Timer, Timestamp,
 };
 use crate::policy::{Passed, Refusal};
+
+/// Most rules that a sign of life names.
+const NAMED: usize = 8;
+
+/// What a watchdog is told while rules are asked.
+pub(super) fn evaluating(asked: &[Task]) -> String {
+    let rules: BTreeSet<&str> = asked.iter().map(|task| &*task.rule.name).collect();
+    let mut names: Vec<&str> = rules.iter().copied().take(NAMED).collect();
+    if rules.len() > NAMED {
+        names.push("…");
+    }
+    format!("evaluating {} events of rules: {}", asked.len(), names.join(", "))
+}
+
+/// What an answer means for those that follow it of the same rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// They stand.
+    GoesOn,
+    /// What it wrote was refused: those of its partition may have read it, and are asked for again.
+    Refused,
+    /// The rule must wait: all are asked for again.
+    Stops,
+}
 
 impl Pipeline {
     /// Evaluates what waits.
@@ -20,8 +45,8 @@ impl Pipeline {
     }
 
     /// Asks rules that are in step, and parks what is for others. A rule falls behind with the first
-    /// event to which it has no answer, or with the one after that which took it out of service:
-    /// whatever else it answered is asked again.
+    /// event to which it has no answer, with one that may have read what was refused since, or with the one
+    /// after that which took it out of service or to a bound: whatever else it answered is asked again.
     fn evaluate(&mut self, round: Vec<Happening>) {
         let in_step = |happening: &Happening| -> Option<Task> {
             let Entry::Ask(event) = &happening.entry else { return None };
@@ -34,19 +59,29 @@ impl Pipeline {
         let mut answers = if asked.is_empty() {
             Vec::new().into_iter()
         } else {
+            self.pulse.works(evaluating(&asked));
             self.engine.evaluate(&self.view, &asked).into_iter()
         };
+        self.pulse.works("taking answers");
+        let mut refused: BTreeSet<(usize, Arc<str>)> = BTreeSet::new();
         for (Happening { rule, entry }, task) in round.into_iter().zip(tasks) {
-            let answer = task.as_ref().and_then(|_| answers.next()).flatten();
+            let mut answer = task.as_ref().and_then(|_| answers.next()).flatten();
+            if let Some(task) = task.as_ref().filter(|_| !refused.is_empty())
+                && refused.contains(&(task.rule.index.0, task.event.partition.clone()))
+            {
+                answer = None;
+            }
             match rule {
                 None => (0..self.rules.len()).for_each(|rule| self.happen_to(rule, &entry)),
                 Some(rule) if self.is_behind(rule) => self.park(rule, entry),
                 Some(rule) => match (task, answer) {
-                    (Some(task), Some(answer)) => {
-                        if self.settle(&task, answer) {
-                            self.fall_behind(rule, entry.time());
+                    (Some(task), Some(answer)) => match self.settle(&task, answer) {
+                        Settled::GoesOn => {}
+                        Settled::Stops => self.fall_behind(rule, entry.time()),
+                        Settled::Refused => {
+                            refused.insert((rule, task.event.partition.clone()));
                         }
-                    }
+                    },
                     (Some(_), None) => {
                         self.fall_behind(rule, entry.time());
                         self.park(rule, entry);
@@ -114,13 +149,35 @@ impl Pipeline {
         }
     }
 
-    /// Takes one answer, in event order. Returns whether it took the rule out of service.
-    pub(super) fn settle(&mut self, task: &Task, answer: Answer) -> bool {
+    /// Takes one answer, in event order.
+    pub(super) fn settle(&mut self, task: &Task, mut answer: Answer) -> Settled {
         let Task { rule: loaded, event } = task;
-        let Some(rule) = self.rules.get_mut(loaded.index.0) else { return false };
+        let place = loaded.index.0;
+        let slot = Slot { rule: loaded.name.clone(), partition: event.partition.clone() };
+        self.purge(place, event.time);
+        let bytes = answer.bytes();
+        let mut has_refused = false;
+        if let Some((limit, failure)) = self.over_sum(task, &slot, &answer) {
+            has_refused = !answer.writes.is_empty();
+            answer.writes.clear();
+            answer.outcome = Err(failure);
+            let rule = loaded.name.clone();
+            self.note_limited([Limited { rule, limit, count: 1, what: None }]);
+        }
+        let wall = self.wall;
+        let Some(rule) = self.rules.get_mut(place) else { return Settled::GoesOn };
+        let now = event.time.max(wall);
+        let limits = loaded.limits();
+        let mut limited: Vec<Limited> = rule.meter.advance_to(now).into_iter().collect();
+        let (lines, dropped) = rule.meter.take_lines(answer.log, limits);
+        limited.extend(dropped);
+        let verdicts = answer.outcome.as_ref().map_or(0, |outcome| outcome.verdicts.len());
+        limited.extend(rule.meter.count(bytes, verdicts, now, limits));
+        let is_over = rule.meter.is_full(limits) || rule.meter.is_paused(now);
+        let kind = rule.kind_of(event);
         let failed = answer.outcome.as_ref().is_err_and(|failure| failure.kind.quarantines());
         // A pause that began with an old event would be over before it began.
-        let ruling = rule.breaker.rule(event.time.max(self.wall), failed);
+        let ruling = rule.breaker.rule(now, failed);
         if let Ruling::AcceptAndOpen { until } = ruling {
             self.step.out_of_service.push(OutOfService {
                 rule: loaded.name.clone(),
@@ -130,9 +187,9 @@ impl Pipeline {
         }
         self.counts.events += 1;
         self.counts.wakes += u64::from(event.change == Change::Wake);
-        let slot = Slot { rule: loaded.name.clone(), partition: event.partition.clone() };
-        self.end_wake(loaded.index.0, event, &slot);
-        for line in answer.log {
+        self.note_limited(limited);
+        self.end_wake(place, event, &slot);
+        for line in lines {
             self.step.log.push(LogLine { rule: loaded.name.clone(), event: event.id, line });
         }
         if let Some(cost) = answer.cost {
@@ -143,9 +200,11 @@ impl Pipeline {
                 if !answer.writes.is_empty() {
                     let writes = &answer.writes;
                     let version = loaded.manifest.state_version;
-                    self.keep(|| Keep::State(slot.clone(), version, writes.clone(), event.time));
+                    self.keep(|| {
+                        Keep::State(slot.clone(), kind, version, writes.clone(), event.time)
+                    });
                     self.state.commit(&slot, answer.writes, event.time);
-                    self.expire_if_unknown(&slot, event);
+                    self.expire_if_unknown(&slot, kind, event);
                 }
                 self.accept(task, &slot, outcome);
             }
@@ -154,7 +213,11 @@ impl Pipeline {
                 self.step.failures.push(FailedEvent::new(loaded, event, failure));
             }
         }
-        ruling != Ruling::Accept
+        match ruling {
+            Ruling::Accept if !is_over && has_refused => Settled::Refused,
+            Ruling::Accept if !is_over => Settled::GoesOn,
+            _ => Settled::Stops,
+        }
     }
 
     /// A timer that fired stays in the journal until it is answered, for its rule may be behind.

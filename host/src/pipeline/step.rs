@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::meter::Limit;
 use crate::engine::{Cost, Line, LoadedRule};
 use crate::model::{Event, Failure, Id, Keep, ObjectName, Timestamp, Verdict};
 use crate::policy::{HeldBack, OverBudget, Refusal};
@@ -28,6 +29,8 @@ pub struct Step {
     pub gaps: Vec<Gap>,
     /// Rules that were taken out of service.
     pub out_of_service: Vec<OutOfService>,
+    /// Rules that came to a bound on what they do or keep in all.
+    pub limited: Vec<Limited>,
     /// What rules wrote to the log.
     pub log: Vec<LogLine>,
     /// What events cost that had a call to themselves, where the engine measures.
@@ -47,6 +50,7 @@ impl Step {
         self.quarantine.extend(later.quarantine);
         self.gaps.extend(later.gaps);
         self.out_of_service.extend(later.out_of_service);
+        self.limited.extend(later.limited);
         self.log.extend(later.log);
         self.costs.extend(later.costs);
         self.keep.extend(later.keep);
@@ -62,6 +66,7 @@ impl Step {
             && self.quarantine.is_empty()
             && self.gaps.is_empty()
             && self.out_of_service.is_empty()
+            && self.limited.is_empty()
             && self.log.is_empty()
             && self.costs.is_empty()
             && self.keep.is_empty()
@@ -135,6 +140,19 @@ pub struct OutOfService {
     pub since: Timestamp,
     /// When the rule is tried again.
     pub until: Timestamp,
+}
+
+/// A rule came to a bound on what it does or keeps in all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limited {
+    /// The rule's configured name.
+    pub rule: Arc<str>,
+    /// The bound.
+    pub limit: Limit,
+    /// How often, or how many log lines were dropped.
+    pub count: u64,
+    /// What the operator is told; `None` where that was done before, or is done by the failure.
+    pub what: Option<String>,
 }
 
 /// A line that a rule wrote.

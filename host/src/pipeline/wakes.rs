@@ -1,12 +1,20 @@
 //! Timers that rules asked for, ordered by (due, rule, partition, key).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::engine::MAX_WAKES;
-use crate::model::{KeptWake, Slot, Timestamp};
+use crate::model::{KeptWake, Outcome, Slot, Timestamp};
 
 type Place = (Timestamp, Arc<str>, String);
+
+/// Bytes that each timer counts for besides its key and payload: memory that it takes.
+const TIMER_BYTES: usize = 256;
+
+/// Bytes that a timer counts for.
+fn size(key: &str, payload: &str) -> usize {
+    key.len() + payload.len() + TIMER_BYTES
+}
 
 /// All timers of all rules. A rule's timers can be held: then they wait, whatever their time.
 #[derive(Debug, Default)]
@@ -17,6 +25,8 @@ pub(super) struct Wakes {
     /// How many timers of each rule concern an object, by what it is known by.
     concerned: HashMap<String, BTreeMap<usize, usize>>,
     len: usize,
+    /// Bytes of the timers of each rule, by its place.
+    used: BTreeMap<usize, usize>,
 }
 
 impl Wakes {
@@ -28,6 +38,30 @@ impl Wakes {
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Bytes that a rule's timers take.
+    pub(super) fn used(&self, rule: usize) -> usize {
+        self.used.get(&rule).copied().unwrap_or(0)
+    }
+
+    /// Bytes that a rule's timers would take if an answer's were cancelled and set.
+    pub(super) fn used_with(&self, rule: usize, slot: &Slot, answer: &Outcome) -> usize {
+        let mut set: BTreeMap<&str, usize> = BTreeMap::new();
+        for wake in &answer.wakes {
+            set.insert(&wake.key, size(&wake.key, &wake.payload));
+        }
+        let cancelled = answer.cancels.iter().map(String::as_str);
+        let gone: BTreeSet<&str> = cancelled.chain(set.keys().copied()).collect();
+        let gone = gone.into_iter().filter_map(|key| self.find(rule, slot, key));
+        let freed: usize = gone.map(|wake| size(&wake.key, &wake.payload)).sum();
+        let used = self.used(rule).saturating_sub(freed);
+        set.into_values().fold(used, usize::saturating_add)
+    }
+
+    fn find(&self, rule: usize, slot: &Slot, key: &str) -> Option<&KeptWake> {
+        let due = self.due.get(slot)?.get(key)?;
+        self.queues.get(rule)?.get(&place(*due, slot, key))
     }
 
     /// Whether a timer concerns the object.
@@ -62,6 +96,8 @@ impl Wakes {
         }
         self.note(rule, &wake.object.meta.identity.unique());
         self.len += 1;
+        let used = self.used.entry(rule).or_default();
+        *used = used.saturating_add(size(&wake.key, &wake.payload));
         if let Some(queue) = self.queues.get_mut(rule) {
             queue.insert(place(wake.due, &wake.slot, &wake.key), wake);
         }
@@ -167,6 +203,9 @@ impl Wakes {
     fn drop_one(&mut self, rule: usize, place: &Place) -> Option<KeptWake> {
         let wake = self.queues.get_mut(rule)?.remove(place)?;
         self.len -= 1;
+        if let Some(used) = self.used.get_mut(&rule) {
+            *used = used.saturating_sub(size(&wake.key, &wake.payload));
+        }
         self.answered(rule, &wake.object.meta.identity.unique());
         Some(wake)
     }

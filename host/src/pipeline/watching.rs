@@ -8,7 +8,7 @@ use super::entry::Entry;
 use super::{MemoryState, Pipeline, UNKNOWN_OBJECT_MS};
 use crate::model::{
     Id, Introduction, Keep, KeptIncident, KeptObject, KeptState, KeptWake, Object, Parked, Seen,
-    Slot, Timestamp,
+    Slot, SlotKind, Timestamp,
 };
 use crate::route::{Coverage, Need, Telling, own_partition};
 
@@ -168,8 +168,11 @@ impl Pipeline {
         for object in kept.objects {
             self.restore_object(object);
         }
+        let shared = kept.state.iter().filter(|one| one.kind == Some(SlotKind::Shared));
+        let shared: HashSet<Slot> = shared.map(|one| one.slot.clone()).collect();
         for (slot, time) in kept.expiries {
-            self.expiries.set(time, &slot);
+            let is_shared = shared.contains(&slot);
+            self.restore_expiry(slot, time, is_shared);
         }
         self.restore_state(kept.state, state);
         self.restore_parked(kept.parked);
@@ -195,11 +198,26 @@ impl Pipeline {
         self.router.restore(object, |rule| !renewed.iter().any(|name| **name == *rule));
     }
 
+    /// A partition that many objects share does not go with any of them, though an older version of the
+    /// program may have taken it for an object's own.
+    fn restore_expiry(&mut self, slot: Slot, time: Timestamp, is_shared: bool) {
+        let rule = self.rules.iter().find(|rule| rule.loaded.name == slot.rule);
+        let by_manifest = rule.and_then(|rule| rule.kind_of_old(&slot.partition));
+        if is_shared || by_manifest == Some(SlotKind::Shared) {
+            self.keep(|| Keep::Expiry(slot, None));
+        } else {
+            self.expiries.set(time, &slot);
+        }
+    }
+
     fn restore_state(&mut self, kept: Vec<KeptState>, state: &MemoryState) {
         let end = self.now.plus_millis(UNKNOWN_OBJECT_MS);
-        for KeptState { slot, version, key, value, expires_at } in kept {
+        for KeptState { slot, kind, version, key, value, expires_at } in kept {
+            let rule = self.rules.iter().find(|rule| rule.loaded.name == slot.rule);
+            // Where it is not known whose the partition is, its state stays until the rule writes it again.
+            let kind = kind.or_else(|| rule?.kind_of_old(&slot.partition));
             // Its object's end was not seen, or it is not followed any longer.
-            let is_orphan = is_of_object(&slot.partition)
+            let is_orphan = kind == Some(SlotKind::Object)
                 && !self.router.knows_partition(&slot.partition)
                 && !self.expiries.has(&slot);
             if is_orphan {
@@ -365,13 +383,6 @@ impl Pipeline {
         let suspects = self.watching.suspects.remove(scope)?;
         suspects.into_iter().find(|uid| self.router.knows_partition(uid))
     }
-}
-
-/// Whether a partition is an object's own: its uid, or a node's name.
-pub(super) fn is_of_object(partition: &str) -> bool {
-    let is_uid = partition.len() == 36
-        && partition.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    is_uid || partition.starts_with("Node/")
 }
 
 /// Hash of what an object is, whichever way it came: a watch puts its kind first, a list leaves it

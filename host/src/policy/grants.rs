@@ -22,11 +22,20 @@ pub struct RulePolicy {
     pub version: Arc<str>,
     /// Where the operator routed it.
     pub routed: Vec<String>,
-    /// Targets that a verdict may name.
+    /// Targets that a verdict may name besides.
+    pub named: Vec<String>,
+    /// Targets that there are.
     pub targets: Targets,
 }
 
-/// Targets that a verdict may name.
+/// Most refused targets of one verdict that are recorded by themselves.
+const MAX_REFUSED: usize = 16;
+/// The same of writes to the cluster, each of which counts against the budget of its object.
+const MAX_WRITES: usize = 64;
+/// Longest text that a rule gave which is repeated in a refusal: that of a name in Kubernetes.
+const MAX_NAME: usize = 253;
+
+/// Targets that there are.
 #[derive(Debug, Clone)]
 pub enum Targets {
     /// Those of the configuration.
@@ -42,6 +51,11 @@ impl Targets {
             Self::Any => true,
         }
     }
+}
+
+/// The beginning of a text that a rule gave.
+fn begin(text: &str) -> String {
+    text.get(..text.floor_char_boundary(MAX_NAME)).unwrap_or_default().to_owned()
 }
 
 /// A target that a verdict does not go to.
@@ -157,13 +171,14 @@ impl RulePolicy {
                     names.extend(self.routed.iter().cloned());
                     continue;
                 }
-                RuleTarget::Named(name) if self.targets.has(name) => {
+                RuleTarget::Named(name) if self.may_name(name) => {
                     names.push(name.clone());
                     continue;
                 }
-                RuleTarget::Named(name) => (
-                    Some(name.clone()),
-                    format!("there is no target {name:?}; mend: configure it under `targets`"),
+                RuleTarget::Named(name) => (Some(begin(name)), self.why_not(&begin(name))),
+                RuleTarget::Extension(extension) => (
+                    Some(begin(&extension.kind)),
+                    format!("this host has no extension {:?}", begin(&extension.kind)),
                 ),
                 other => (
                     None,
@@ -175,6 +190,125 @@ impl RulePolicy {
         }
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
-        (names, refused)
+        (names, bounded(refused))
+    }
+
+    /// Whether the operator lets verdicts of the rule name a target.
+    fn may_name(&self, name: &str) -> bool {
+        match &self.targets {
+            Targets::Any => true,
+            Targets::Configured(_) => {
+                self.listed().any(|one| one == name) && self.targets.has(name)
+            }
+        }
+    }
+
+    /// Targets that the rule's configuration lists.
+    fn listed(&self) -> impl Iterator<Item = &String> {
+        self.routed.iter().chain(&self.named)
+    }
+
+    fn why_not(&self, name: &str) -> String {
+        if self.targets.has(name) {
+            format!(
+                "rule {:?} may not send to target {name:?}; hint: list it in the rule's `targets`, or in its `grants.targets` if only verdicts that name it are meant for it",
+                &*self.rule
+            )
+        } else {
+            format!(
+                "there is no target {name:?}; hint: configure it under `targets`, and list it in the rule's"
+            )
+        }
+    }
+}
+
+/// The first refusals of a verdict, and one that says how many more there are.
+fn bounded(refused: Vec<Refused>) -> Vec<Refused> {
+    let before = refused.len();
+    let (mut writes, mut others) = (MAX_WRITES, MAX_REFUSED);
+    let mut kept = refused;
+    kept.retain(|one| {
+        let left = if one.writes_to.is_some() { &mut writes } else { &mut others };
+        let has_room = *left > 0;
+        *left = left.saturating_sub(1);
+        has_room
+    });
+    let more = before - kept.len();
+    if more > 0 {
+        let why = format!("{more} further targets of the verdict were refused");
+        kept.push(Refused { kind: "more".to_owned(), name: None, why, writes_to: None });
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Extension;
+
+    fn policy(routed: &[&str], named: &[&str]) -> RulePolicy {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let there: Vec<String> = names(&["notify", "oncall", "pager"]);
+        RulePolicy {
+            rule: "rule".into(),
+            version: "1".into(),
+            routed: names(routed),
+            named: names(named),
+            targets: Targets::Configured(Arc::new(there.into_iter().collect())),
+        }
+    }
+
+    fn resolve(policy: &RulePolicy, targets: Vec<RuleTarget>) -> (Vec<String>, Vec<Refused>) {
+        policy.resolve(&RuleVerdict {
+            code: "A".to_owned(),
+            key: String::new(),
+            status: Status::Firing,
+            severity: None,
+            title: String::new(),
+            payload: String::new(),
+            targets,
+        })
+    }
+
+    fn named(name: &str) -> RuleTarget {
+        RuleTarget::Named(name.to_owned())
+    }
+
+    #[test]
+    fn a_verdict_goes_only_to_targets_that_the_rules_configuration_lists() {
+        let policy = policy(&["notify"], &["oncall"]);
+        assert_eq!(resolve(&policy, vec![]).0, ["notify"]);
+        assert_eq!(resolve(&policy, vec![named("oncall")]), (vec!["oncall".to_owned()], vec![]));
+        assert_eq!(resolve(&policy, vec![RuleTarget::Routed, named("notify")]).0, ["notify"]);
+        let (names, refused) = resolve(&policy, vec![named("pager"), named("nowhere")]);
+        assert_eq!((names.len(), refused.len()), (0, 2));
+        assert_eq!(refused[0].target(), "pager");
+        assert!(refused[0].why.contains("may not send to target \"pager\""), "{}", refused[0].why);
+        assert!(refused[0].why.contains("hint: list it"), "{}", refused[0].why);
+        assert!(refused[1].why.contains("there is no target \"nowhere\""), "{}", refused[1].why);
+    }
+
+    #[test]
+    fn an_extension_is_one_kind_and_its_own_kind_is_no_name_of_a_target() {
+        let kind = "notify".to_owned();
+        let body = "x".repeat(1000);
+        let extension = RuleTarget::Extension(Extension { kind, body });
+        let (names, refused) = resolve(&policy(&["notify"], &[]), vec![extension]);
+        assert_eq!((names.len(), refused[0].kind.as_str()), (0, "extension"));
+        assert_eq!(
+            (refused[0].target(), refused[0].name.as_deref()),
+            ("extension", Some("notify"))
+        );
+    }
+
+    #[test]
+    fn refusals_of_one_verdict_and_their_texts_are_bounded() {
+        let long = "ü".repeat(10_000);
+        let (_, refused) = resolve(&policy(&[], &[]), vec![named(&long); 50]);
+        assert_eq!(refused.len(), MAX_REFUSED + 1);
+        assert!(refused.iter().all(|one| one.why.len() < 1000), "{}", refused[0].why.len());
+        assert_eq!(refused[MAX_REFUSED].why, "34 further targets of the verdict were refused");
+        let writes = vec![RuleTarget::Apply("{}".to_owned()); 100];
+        assert_eq!(resolve(&policy(&[], &[]), writes).1.len(), MAX_WRITES + 1);
     }
 }

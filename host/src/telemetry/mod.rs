@@ -4,8 +4,17 @@ pub mod metrics;
 
 use std::error::Error;
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+/// Most lines that wait to be written; beyond that they are dropped and counted.
+const QUEUE: usize = 8192;
+
+/// Lines that were dropped.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -17,18 +26,53 @@ pub enum LogFormat {
     Json,
 }
 
+/// Who waits for standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// Whoever logs.
+    Caller,
+    /// A thread of its own; a reader that is slow holds up nobody, and loses lines.
+    Thread,
+}
+
+/// Writes lines that wait when it is dropped, for a second at most.
+#[derive(Debug)]
+pub struct Logging(Option<WorkerGuard>);
+
+impl Logging {
+    /// Writes lines that wait; what is logged afterwards may be lost.
+    pub fn end(self) {
+        drop(self.0);
+    }
+}
+
 /// Starts logging. `KLAXON_LOG` chooses what is logged, as tracing's directives (`info`,
 /// `klaxon::deliver=debug`). A second call changes nothing.
-pub fn start(format: LogFormat) {
+pub fn start(format: LogFormat, waiting: Waiting) -> Logging {
     let filter =
         EnvFilter::try_from_env("KLAXON_LOG").unwrap_or_else(|_| EnvFilter::new("klaxon=info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (writer, guard) = match waiting {
+        Waiting::Caller => (BoxMakeWriter::new(std::io::stderr), None),
+        Waiting::Thread => {
+            let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE);
+            let (writer, guard) = builder.thread_name("klaxon-log").finish(std::io::stderr());
+            DROPPED.get_or_init(|| writer.error_counter());
+            (BoxMakeWriter::new(writer), Some(guard))
+        }
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // Tests call this more than once in one process.
     drop(match format {
         LogFormat::Text => builder.with_ansi(colours).try_init(),
         LogFormat::Json => builder.json().try_init(),
     });
+    Logging(guard)
+}
+
+/// Lines of the log that were dropped since the start, for standard error was not read fast enough.
+pub fn dropped_lines() -> u64 {
+    DROPPED.get().map_or(0, |dropped| dropped.dropped_lines() as u64)
 }
 
 /// An error with its causes: the text of the outermost one often leaves out why.

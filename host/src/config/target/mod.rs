@@ -8,7 +8,7 @@ mod statsd;
 mod template;
 mod validate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Secret;
@@ -34,6 +34,8 @@ pub struct Target {
     pub when_full: WhenFull,
     /// Whether a newer delivery of one rule and key takes the place of those that still wait.
     pub coalesce: bool,
+    /// Rules that list it, and so may send to it; `None`: it is of no configuration, and all may.
+    pub rules: Option<BTreeSet<String>>,
     /// What it was made from.
     pub origin: Origin,
 }
@@ -125,6 +127,7 @@ impl Target {
             max_queue: u64::MAX,
             when_full: WhenFull::Block,
             coalesce: false,
+            rules: None,
             origin: Origin::default(),
         }
     }

@@ -35,6 +35,7 @@ pub(in crate::config) fn target(
         max_queue: file.max_queue.map_or(MAX_QUEUE, |size| size.0 as u64),
         when_full: file.when_full,
         coalesce: file.coalesce,
+        rules: None,
         origin,
     })
 }

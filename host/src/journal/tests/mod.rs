@@ -13,8 +13,8 @@ use crate::config::{self, Target};
 use crate::model::clock::Stopwatch;
 use crate::model::{
     Change, Event, Id, Identity, Introduction, Keep, KeptMembership, KeptObject, KeptState,
-    KeptWake, Meta, Object, Origin, Parked, Severity, Slot, Status, Subject, Timestamp, Verdict,
-    Write,
+    KeptWake, Meta, Object, Origin, Parked, Severity, Slot, SlotKind, Status, Subject, Timestamp,
+    Verdict, Write,
 };
 use crate::pipeline::Step;
 use crate::telemetry::metrics::Metrics;
@@ -159,11 +159,18 @@ fn what_was_committed_is_there_after_a_restart() {
         Keep::NoObject("gone".into()),
         Keep::State(
             slot(),
+            SlotKind::Object,
             1,
             vec![put("a", None), put("b", Some(Timestamp::from_millis(7)))],
             Timestamp::default(),
         ),
-        Keep::State(slot(), 1, vec![Write::Remove { key: "a".to_owned() }], Timestamp::default()),
+        Keep::State(
+            slot(),
+            SlotKind::Object,
+            1,
+            vec![Write::Remove { key: "a".to_owned() }],
+            Timestamp::default(),
+        ),
         Keep::Wake(Box::new(wake.clone())),
         Keep::Expiry(slot(), Some(Timestamp::from_millis(8))),
         Keep::Introduced(introduction.clone()),
@@ -186,6 +193,7 @@ fn what_was_committed_is_there_after_a_restart() {
     assert_eq!(loaded.kept.wakes, [wake]);
     let state = KeptState {
         slot: slot(),
+        kind: Some(SlotKind::Object),
         version: 1,
         key: "b".to_owned(),
         value: "v".to_owned(),
@@ -239,7 +247,7 @@ fn state_is_kept_for_each_version_and_goes_for_all() {
     let put = |version: u32, value: &str| {
         let (key, value) = ("k".to_owned(), value.to_owned());
         let write = Write::Put { key, value, expires_at: None };
-        Keep::State(slot(), version, vec![write], Timestamp::default())
+        Keep::State(slot(), SlotKind::Shared, version, vec![write], Timestamp::default())
     };
     let kept = || -> Vec<(u32, String)> {
         let state = Journal::open(folder.path()).unwrap().load().unwrap().kept.state;
@@ -255,7 +263,7 @@ fn state_is_kept_for_each_version_and_goes_for_all() {
     assert_eq!(run(vec![put(1, "old")]), [entry(1, "old")]);
     assert_eq!(run(vec![put(2, "new")]), [entry(1, "old"), entry(2, "new")]);
     let remove = Write::Remove { key: "k".to_owned() };
-    let remove = Keep::State(slot(), 2, vec![remove], Timestamp::default());
+    let remove = Keep::State(slot(), SlotKind::Shared, 2, vec![remove], Timestamp::default());
     assert_eq!(run(vec![remove]), [entry(1, "old")]);
     assert_eq!(run(vec![put(2, "new"), Keep::NoState(slot())]), []);
 }

@@ -3,7 +3,7 @@
 mod delivery;
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -45,6 +45,10 @@ pub struct Metrics {
     rule_out_of_service: Counts<1>,
     pending_wakes: Gauge,
     held_wakes: Gauge,
+    rule_limited: Counters<2>,
+    rule_state: Counts<1>,
+    rule_timers: Counts<1>,
+    log_dropped: Counter,
 }
 
 impl fmt::Debug for Metrics {
@@ -84,10 +88,15 @@ impl Metrics {
             rule_out_of_service: Family::default(),
             pending_wakes: Gauge::default(),
             held_wakes: Gauge::default(),
+            rule_limited: Family::default(),
+            rule_state: Family::default(),
+            rule_timers: Family::default(),
+            log_dropped: Counter::default(),
         };
         metrics.register_watches();
         metrics.register_work();
         metrics.register_waiting();
+        metrics.register_limits();
         metrics.delivery.register(&mut metrics.registry);
         metrics
     }
@@ -173,6 +182,43 @@ impl Metrics {
             "Timers that do not fire: a watch is not in sync, or their rule is behind",
             self.held_wakes.clone(),
         );
+    }
+
+    fn register_limits(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "rule_limited",
+            "How often a rule came to a limit on what it does or keeps in all; log: lines that were dropped",
+            self.rule_limited.clone(),
+        );
+        let state = self.rule_state.clone();
+        registry.register("rule_state_bytes", "Bytes of a rule's state over all partitions", state);
+        let timers = self.rule_timers.clone();
+        registry.register("rule_timer_bytes", "Bytes of a rule's timers", timers);
+        registry.register(
+            "log_lines_dropped",
+            "Lines of the service's own log that were dropped, for stderr was not read fast enough",
+            self.log_dropped.clone(),
+        );
+    }
+
+    /// Counts that a rule came to a limit.
+    pub fn rule_limited(&self, rule: &str, limit: &'static str, count: u64) {
+        let labels = [label("rule", rule), label("limit", limit)];
+        self.rule_limited.get_or_create(&labels).inc_by(count);
+    }
+
+    /// Says how many bytes a rule keeps.
+    pub fn rule_usage(&self, rule: &str, state: usize, timers: usize) {
+        let labels = [label("rule", rule)];
+        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.rule_state.get_or_create(&labels).set(whole(state));
+        self.rule_timers.get_or_create(&labels).set(whole(timers));
+    }
+
+    /// Says how many lines of the log were dropped since the start.
+    pub fn log_dropped(&self, total: u64) {
+        self.log_dropped.inner().fetch_max(total, Ordering::Relaxed);
     }
 
     /// Counts watch events that were received.

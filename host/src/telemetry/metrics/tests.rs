@@ -19,6 +19,9 @@ fn every_metric_has_its_name_labels_and_kind() {
     metrics.parked_skipped("akkeris");
     metrics.rule_out_of_service("akkeris", true);
     metrics.wakes(4, 1);
+    metrics.rule_limited("akkeris", "log", 7);
+    metrics.rule_usage("akkeris", 1024, 512);
+    metrics.log_dropped(3);
     metrics.refusal("akkeris", "apply");
     metrics.held_back("akkeris", "repeat");
     metrics.over_budget("akkeris", "apply");

@@ -51,6 +51,20 @@ pub enum Behaviour {
     AnswerTooFew,
     /// Keeps and moves timers and state, and says all that it is told and all that it kept.
     Remember,
+    /// A hundred thousand bytes of state for each event.
+    KeepMuch,
+    /// The same, on even resource versions.
+    KeepMuchAtTimes,
+    /// Takes them out again.
+    KeepLess,
+    /// A timer with a payload of a hundred thousand bytes for each event.
+    WakeWithMuch,
+    /// A payload of a hundred thousand bytes in each verdict.
+    SayMuch,
+    /// Thirty lines of a thousand bytes for each event.
+    LogMuch,
+    /// An extension with a kind of its own for each event, and many more.
+    InventExtensions,
 }
 
 /// The rule.
@@ -152,6 +166,40 @@ impl Hostile {
             }
             Behaviour::LeakMemory => std::mem::forget(std::hint::black_box(vec![1u8; 1 << 20])),
             Behaviour::AnswerTooFew => FORGET_ONE.set(true),
+            Behaviour::KeepMuchAtTimes
+                if event.object.resource_version.ends_with(['1', '3', '5', '7', '9']) => {}
+            Behaviour::KeepMuch | Behaviour::KeepMuchAtTimes => {
+                let key = format!("much/{}", event.object.resource_version);
+                cx.state().put(&key, &"x".repeat(100_000));
+            }
+            Behaviour::KeepLess => {
+                for key in cx.state().keys("much/") {
+                    cx.state().remove(&key);
+                }
+            }
+            Behaviour::WakeWithMuch => {
+                let key = format!("much/{}", event.object.resource_version);
+                let (at, payload) = (event.time + 3_600_000, "x".repeat(100_000));
+                out.wakes.push(klaxon_sdk::Wake { key, at, payload });
+            }
+            Behaviour::SayMuch => {
+                let verdict = Verdict::firing("SEEN", "much");
+                out.say(verdict.payload(&"x".repeat(100_000))?);
+            }
+            Behaviour::LogMuch => {
+                for _ in 0..30 {
+                    cx.log(Level::Info, &"x".repeat(1000));
+                }
+            }
+            Behaviour::InventExtensions => {
+                let mut verdict = Verdict::firing("SEEN", "extensions");
+                for number in 0..100 {
+                    let kind = format!("{}/{number}", event.object.name);
+                    let body = String::new();
+                    verdict = verdict.to(Target::Extension(klaxon_sdk::Extension { kind, body }));
+                }
+                out.say(verdict);
+            }
             Behaviour::Remember => remember(cx, event, out)?,
             Behaviour::SetTooManyWakes => {
                 for number in 0..101 {

@@ -1,0 +1,45 @@
+//! What comes before the service runs: loading the rules, and opening, checking and reading the journal. It may
+//! take its time, and probes are answered meanwhile.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::RunError;
+use super::health::Vitals;
+use crate::config::{Config, Source};
+use crate::engine::Options;
+use crate::journal::{Journal, Loaded};
+use crate::model::Origin;
+use crate::pipeline::{MemoryState, Pipeline, assemble_with};
+use crate::policy::Targets;
+
+/// A service that is ready to run.
+pub(super) struct Started {
+    pub(super) config: Config,
+    pub(super) source: Source,
+    pub(super) pipeline: Pipeline,
+    pub(super) state: Arc<MemoryState>,
+    pub(super) journal: Journal,
+    /// What the last run left.
+    pub(super) loaded: Loaded,
+}
+
+/// To be called on a thread that may block.
+pub(super) fn start(
+    config: Config,
+    source: Source,
+    options: Options,
+    folder: &Path,
+    vitals: &Vitals,
+) -> Result<Started, RunError> {
+    vitals.phase(Some("starting: loading the rules"));
+    let origin = Origin { cluster: config.cluster.clone(), source: source.name.clone() };
+    let targets = Targets::Configured(Arc::new(config.targets.keys().cloned().collect()));
+    let state = Arc::new(MemoryState::default());
+    let pipeline = assemble_with(&config.rules, targets, origin, options, state.clone())?;
+    vitals.phase(Some("starting: checking the journal"));
+    let journal = Journal::open(folder)?;
+    vitals.phase(Some("starting: reading the journal"));
+    let loaded = journal.load()?;
+    Ok(Started { config, source, pipeline, state, journal, loaded })
+}

@@ -1,0 +1,256 @@
+//! What one rule does within a minute, and what its answers take until they are handed on: bounds on sums,
+//! beside those on each event.
+//!
+//! None of them changes a verdict. Over the rate of verdicts, or with too many bytes of answers, the rule
+//! lags: its events wait. Log lines over their rate are dropped and counted.
+
+use std::sync::Arc;
+
+use super::step::Limited;
+use crate::engine::Line;
+use crate::model::{Limits, Timestamp};
+
+const MINUTE_MS: i64 = 60_000;
+
+/// A bound on the sum of what one rule does or keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    /// State over all partitions.
+    State,
+    /// Timers over all partitions.
+    Timers,
+    /// Answers that are not in the journal yet.
+    Answers,
+    /// Verdicts within a minute.
+    Verdicts,
+    /// Log lines within a minute.
+    Log,
+}
+
+impl Limit {
+    /// As it is written in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Timers => "timers",
+            Self::Answers => "answers",
+            Self::Verdicts => "verdicts",
+            Self::Log => "log",
+        }
+    }
+}
+
+/// The counts of one rule.
+#[derive(Debug)]
+pub(super) struct Meter {
+    rule: Arc<str>,
+    began: Timestamp,
+    verdicts: u64,
+    log: usize,
+    /// Log lines that were dropped in this minute.
+    dropped: u64,
+    /// Bytes of answers since the output was last taken.
+    answers: usize,
+    told_answers: Option<Timestamp>,
+    paused_until: Option<Timestamp>,
+}
+
+impl Meter {
+    pub(super) fn new(rule: Arc<str>) -> Self {
+        Self {
+            rule,
+            began: Timestamp::from_millis(i64::MIN),
+            verdicts: 0,
+            log: 0,
+            dropped: 0,
+            answers: 0,
+            told_answers: None,
+            paused_until: None,
+        }
+    }
+
+    /// Whether the rule said too many verdicts and must wait.
+    pub(super) fn is_paused(&self, now: Timestamp) -> bool {
+        self.paused_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether so many bytes of answers are not handed on that the rule must wait for that.
+    pub(super) fn is_full(&self, limits: &Limits) -> bool {
+        self.answers >= limits.answers
+    }
+
+    /// The output was taken.
+    pub(super) fn handed_on(&mut self) {
+        self.answers = 0;
+    }
+
+    /// Ends a pause that is over: a rule that lags may be asked again. Its events are older than the clock
+    /// that ends the pause, so they cannot begin another minute.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        if self.paused_until.take().is_some() {
+            (self.began, self.verdicts) = (self.began.max(now), 0);
+        }
+    }
+
+    /// Begins another minute where one is over. Returns what is said of the one before.
+    pub(super) fn advance_to(&mut self, now: Timestamp) -> Option<Limited> {
+        if now.millis_since(self.began) < MINUTE_MS {
+            return None;
+        }
+        (self.began, self.verdicts, self.log, self.paused_until) = (now, 0, 0, None);
+        self.dropped_lines()
+    }
+
+    /// How many lines were dropped in a minute that is over.
+    pub(super) fn tell_dropped(&mut self, now: Timestamp) -> Option<Limited> {
+        let is_over = now.millis_since(self.began) >= MINUTE_MS;
+        if is_over { self.dropped_lines() } else { None }
+    }
+
+    /// How many lines were dropped, if any were, since this was last told.
+    fn dropped_lines(&mut self) -> Option<Limited> {
+        let dropped = std::mem::take(&mut self.dropped);
+        let what =
+            format!("{dropped} log lines of the rule were dropped (`limits.log_per_minute`)");
+        (dropped > 0).then(|| self.limited(Limit::Log, 0, Some(what)))
+    }
+
+    /// Takes the log lines of an answer as far as there is room for them in this minute.
+    pub(super) fn take_lines(
+        &mut self,
+        lines: Vec<Line>,
+        limits: &Limits,
+    ) -> (Vec<Line>, Option<Limited>) {
+        let most = limits.log_per_minute;
+        let before = lines.len();
+        let mut taken = lines;
+        taken.retain(|line| {
+            self.log = self.log.saturating_add(line.text.len());
+            self.log <= most
+        });
+        let dropped = (before - taken.len()) as u64;
+        let is_first = self.dropped == 0;
+        self.dropped += dropped;
+        let limited = (dropped > 0).then(|| {
+            let what = format!(
+                "the rule writes more than {most} bytes of log in a minute (`limits.log_per_minute`): further lines are dropped until {}",
+                self.began.plus_millis(MINUTE_MS)
+            );
+            self.limited(Limit::Log, dropped, is_first.then_some(what))
+        });
+        (taken, limited)
+    }
+
+    /// Counts an answer at a time. Returns what is said where the rule must wait after it.
+    pub(super) fn count(
+        &mut self,
+        bytes: usize,
+        verdicts: usize,
+        now: Timestamp,
+        limits: &Limits,
+    ) -> Vec<Limited> {
+        let mut limited = Vec::new();
+        self.answers = self.answers.saturating_add(bytes);
+        if self.is_full(limits) {
+            let is_new = self.told_answers.is_none_or(|told| now.millis_since(told) >= MINUTE_MS);
+            let what = is_new.then(|| {
+                self.told_answers = Some(now);
+                format!(
+                    "the rule has {} bytes of answers that are not in the journal yet, and may have {} (`limits.answers`): its events wait",
+                    self.answers, limits.answers
+                )
+            });
+            limited.push(self.limited(Limit::Answers, 1, what));
+        }
+        self.verdicts = self.verdicts.saturating_add(verdicts as u64);
+        if self.verdicts > limits.verdicts_per_minute && self.paused_until.is_none() {
+            let until = self.began.plus_millis(MINUTE_MS);
+            self.paused_until = Some(until);
+            let what = format!(
+                "the rule said {} verdicts in a minute, and may say {} (`limits.verdicts_per_minute`): its events wait until {until}",
+                self.verdicts, limits.verdicts_per_minute
+            );
+            limited.push(self.limited(Limit::Verdicts, 1, Some(what)));
+        }
+        limited
+    }
+
+    fn limited(&self, limit: Limit, count: u64, what: Option<String>) -> Limited {
+        Limited { rule: self.rule.clone(), limit, count, what }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Level;
+
+    const BEGIN: i64 = 1_700_000_000_000;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(BEGIN + millis)
+    }
+
+    fn meter() -> Meter {
+        let mut meter = Meter::new("rule".into());
+        assert_eq!(meter.advance_to(at(0)), None);
+        meter
+    }
+
+    fn lines(count: usize) -> Vec<Line> {
+        (0..count).map(|_| Line { level: Level::Info, text: "x".repeat(10) }).collect()
+    }
+
+    #[test]
+    fn log_lines_over_the_rate_are_dropped_told_once_and_counted_when_the_minute_is_over() {
+        let limits = Limits { log_per_minute: 25, ..Limits::default() };
+        let mut meter = meter();
+        let (taken, limited) = meter.take_lines(lines(4), &limits);
+        let limited = limited.unwrap();
+        assert_eq!((taken.len(), limited.limit, limited.count), (2, Limit::Log, 2));
+        assert!(limited.what.unwrap().contains("limits.log_per_minute"));
+        let (taken, limited) = meter.take_lines(lines(3), &limits);
+        let limited = limited.unwrap();
+        assert_eq!((taken.len(), limited.count, limited.what), (0, 3, None));
+        assert_eq!(meter.advance_to(at(59_999)), None);
+        let told = meter.advance_to(at(60_000)).unwrap();
+        assert_eq!(
+            (told.count, told.what.as_deref()),
+            (0, Some("5 log lines of the rule were dropped (`limits.log_per_minute`)"))
+        );
+        assert_eq!(meter.take_lines(lines(2), &limits).0.len(), 2);
+        assert_eq!(meter.advance_to(at(120_000)), None);
+    }
+
+    #[test]
+    fn verdicts_over_the_rate_pause_the_rule_until_the_minute_is_over() {
+        let limits = Limits { verdicts_per_minute: 5, ..Limits::default() };
+        let mut meter = meter();
+        assert_eq!(meter.count(0, 5, at(10), &limits), []);
+        assert!(!meter.is_paused(at(10)));
+        let limited = meter.count(0, 1, at(20), &limits);
+        assert_eq!((limited.len(), limited[0].limit), (1, Limit::Verdicts));
+        assert!(meter.is_paused(at(59_999)) && !meter.is_paused(at(60_000)));
+        // It goes on with events that are older than the clock: those are in the minute that began then.
+        meter.resume(at(60_000));
+        assert_eq!(meter.advance_to(at(30)), None);
+        assert_eq!(meter.count(0, 5, at(30), &limits), []);
+        assert_eq!(meter.count(0, 1, at(40), &limits).len(), 1);
+        assert!(meter.is_paused(at(119_999)) && !meter.is_paused(at(120_000)));
+    }
+
+    #[test]
+    fn answers_that_are_not_handed_on_are_bounded_together() {
+        let limits = Limits { answers: 100, ..Limits::default() };
+        let mut meter = meter();
+        assert_eq!(meter.count(99, 0, at(0), &limits), []);
+        assert!(meter.count(1, 0, at(0), &limits)[0].what.is_some());
+        assert!(meter.is_full(&limits));
+        meter.handed_on();
+        assert!(!meter.is_full(&limits));
+        // Told once a minute, counted each time.
+        assert_eq!(meter.count(100, 0, at(1000), &limits)[0].what, None);
+        meter.handed_on();
+        assert!(meter.count(100, 0, at(60_000), &limits)[0].what.is_some());
+    }
+}
