@@ -35,6 +35,10 @@ pub(crate) enum Fault {
     Delay { millis: u64 },
     /// The first item of a list, or the first object of a watch, has a field of a wrong type.
     BadObject,
+    /// The same, in its metadata: labels that are a number.
+    BadMetadata,
+    /// The body of a list comes in so many pieces, with pauses in between.
+    SlowBody { pieces: usize, millis: u64 },
 }
 
 /// Which requests a fault may befall.
@@ -72,11 +76,11 @@ impl Fault {
             | Self::SilentAfter { .. }
             | Self::ErrorAfter { .. }
             | Self::GarbageLine { .. } => asked.verb == Verb::Watch,
-            Self::TruncatedList => asked.verb == Verb::List,
+            Self::TruncatedList | Self::SlowBody { .. } => asked.verb == Verb::List,
             Self::ExpiredContinue => {
                 asked.verb == Verb::List && !asked.param("continue").is_empty()
             }
-            Self::BadObject => matches!(asked.verb, Verb::List | Verb::Watch),
+            Self::BadObject | Self::BadMetadata => matches!(asked.verb, Verb::List | Verb::Watch),
             _ => true,
         }
     }

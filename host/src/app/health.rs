@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::admin::Health;
 use crate::model::{FailureKind, Timestamp, clock};
 use crate::pipeline::{ParkedRule, Pipeline, Step};
-use crate::source::kubernetes::{WatchState, WatchStatus};
+use crate::source::kubernetes::{LeaseStatus, WatchState, WatchStatus};
 use crate::telemetry::metrics::Metrics;
 
 /// Without progress for so long a watch is not trusted.
@@ -24,6 +24,8 @@ pub(super) struct Vitals {
     told: Mutex<BTreeMap<String, WatchState>>,
     /// What waits for each rule.
     parked: Mutex<Vec<ParkedRule>>,
+    /// Whether another service watches the same cluster.
+    lease: Arc<LeaseStatus>,
 }
 
 impl Vitals {
@@ -35,7 +37,13 @@ impl Vitals {
             watches: Mutex::default(),
             told: Mutex::default(),
             parked: Mutex::default(),
+            lease: Arc::default(),
         }
+    }
+
+    /// What is known of the Lease.
+    pub(super) fn lease(&self) -> Arc<LeaseStatus> {
+        self.lease.clone()
     }
 
     /// The watches that there are.
@@ -67,6 +75,9 @@ impl Vitals {
         }
         for (rule, open, waiting) in pipeline.incidents().sizes() {
             self.metrics.incidents(rule, open, waiting);
+        }
+        for object in &step.quarantine {
+            self.metrics.unreadable(&object.scope);
         }
         for refusal in &step.refusals {
             self.metrics.refusal(&refusal.rule, &refusal.target);
@@ -131,9 +142,15 @@ impl Health for Vitals {
         self.states().into_iter().filter_map(|(name, state)| trouble(&name, &state)).collect()
     }
 
+    // A rollout, in which two run for a while, must not wait for it.
+    fn warnings(&self) -> Vec<String> {
+        self.lease.trouble().into_iter().collect()
+    }
+
     fn metrics(&self) -> String {
         self.refresh();
         self.refresh_parked();
+        self.metrics.lease_contended(self.lease.trouble().is_some());
         self.metrics.encode().unwrap_or_default()
     }
 }

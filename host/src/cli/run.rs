@@ -45,6 +45,8 @@ pub(super) fn run(arguments: RunArguments) -> Exit {
             | RunError::Stream(_)
             | RunError::Target { .. }
             | RunError::SignIn(_)
+            | RunError::OtherCluster { .. }
+            | RunError::NotTheCluster { .. }
             | RunError::Admin(_)),
         ) => fail(Exit::CouldNotRun, &fault),
         Err(fault @ RunError::Interrupted { signal, .. }) => {
