@@ -202,6 +202,31 @@ async fn what_a_lagging_cache_had_not_shown_lies_within_the_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_fails_before_its_first_line_proves_nothing() {
+    let api = FakeApi::start().await;
+    api.put(pod("first", "web"));
+    let site = site(&api);
+    let running = site.start();
+    site.wait_for(&["snapshot Pod/first"]);
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    let at = klaxon::model::clock::now();
+    api.put(pod("first", "missed"));
+    api.put(pod("first", "last"));
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    api.fault(Fault::ExpiredAfter { millis: 600 }, watch(), 1);
+    let running = site.start();
+    site.wait("the last state", |seen| seen.iter().any(|one| one == "modified Pod/first gap"));
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    let covers = format!(
+        "SELECT count(*) FROM gaps WHERE watch = 'Pod' AND since <= {0} AND until >= {0}",
+        at.as_millis()
+    );
+    assert_eq!(site.rows(&covers), ["1"], "{:?}", site.rows("SELECT * FROM gaps"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_is_away_for_a_while() {
     let api = FakeApi::start().await;
     api.put(pod("first", "web"));

@@ -26,6 +26,8 @@ enum Step {
     Fault(Fault, Matching),
     /// Widgets are not served for so many requests: by an older server behind the address, or for now.
     Unserved(usize),
+    /// Widgets are not served for longer than the short grace.
+    Gone,
     /// Every other watch is served by a cache that is behind, or none is any longer.
     Lag(bool),
     /// The API server's clock is off by so many seconds.
@@ -96,6 +98,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::NoNamespace),
         5 => (fault, befalls).prop_map(|(fault, befalls)| Step::Fault(fault, befalls)),
         2 => (1..8usize).prop_map(Step::Unserved),
+        2 => Just(Step::Gone),
         1 => any::<bool>().prop_map(Step::Lag),
         1 => offset.prop_map(Step::Clock),
         1 => Just(Step::Compact),
@@ -174,6 +177,11 @@ impl World {
             }
             Step::Fault(fault, befalls) => self.api.fault(fault, befalls, 1),
             Step::Unserved(requests) => self.api.hide(VERSION, requests),
+            Step::Gone => {
+                self.api.hide(VERSION, usize::MAX);
+                std::thread::sleep(Duration::from_millis(600));
+                self.api.show();
+            }
             Step::Lag(true) => self.api.lag(Duration::from_millis(300), true),
             Step::Lag(false) => self.api.lag(Duration::ZERO, true),
             Step::Clock(seconds) => self.api.clock_offset(seconds),

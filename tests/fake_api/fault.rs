@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     SilentAfter { lines: usize },
     /// After so many lines of a watch: an ERROR with a Status, then the end.
     ErrorAfter { lines: usize, code: u16, reason: &'static str },
+    /// Before the first line of a watch a pause, then an ERROR of an expired version, and the end.
+    ExpiredAfter { millis: u64 },
     /// After so many lines of a watch: one that is not JSON; then it goes on.
     GarbageLine { after: usize },
     /// Half of a list, then the end of the connection.
@@ -75,6 +77,7 @@ impl Fault {
             | Self::CloseAfter { .. }
             | Self::SilentAfter { .. }
             | Self::ErrorAfter { .. }
+            | Self::ExpiredAfter { .. }
             | Self::GarbageLine { .. } => asked.verb == Verb::Watch,
             Self::TruncatedList | Self::SlowBody { .. } => asked.verb == Verb::List,
             Self::ExpiredContinue => {

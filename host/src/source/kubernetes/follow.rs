@@ -36,8 +36,11 @@ impl Watch {
             }
         };
         self.proof.begin();
+        let mut has_begun = false;
         while let Some(bytes) = self.next_line(served, &mut lines).await? {
-            self.came_to(lines.drained_at());
+            // Before the first line the server may not have begun to send what it has.
+            self.came_to(has_begun.then(|| lines.drained_at()));
+            has_begun = true;
             self.take(served, &bytes).await?;
             self.backoff.reset();
             self.look_after_introduction().await;
@@ -53,7 +56,7 @@ impl Watch {
         // another one.
         let time = self.cluster.timing.watch;
         if lines.age() + Duration::from_secs(2).min(time / 4) >= time {
-            self.came_to(lines.drained_at());
+            self.came_to(Some(lines.drained_at()));
             self.send(What::Progress(None)).await?;
             return Ok(State::Follow(None, compared));
         }

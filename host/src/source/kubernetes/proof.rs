@@ -69,11 +69,11 @@ impl Watch {
         }
     }
 
-    /// The watch has brought what was there to read at a time, and has come to its cursor.
-    pub(super) fn came_to(&mut self, drained_at: Timestamp) {
-        if !self.proof.has_bookmarks {
+    /// The watch has come to its cursor, and has brought what was there to read at a time, if that is
+    /// known.
+    pub(super) fn came_to(&mut self, drained_at: Option<Timestamp>) {
+        if let Some(drained_at) = drained_at.filter(|_| !self.proof.has_bookmarks) {
             self.certain_until(drained_at);
-            return;
         }
         let proved = self.cursor.parse().ok().and_then(|cursor| self.proof.reached(cursor));
         if let Some(at) = proved {
