@@ -176,7 +176,10 @@ impl World {
                 }
             }
             Step::Fault(fault, befalls) => self.api.fault(fault, befalls, 1),
-            Step::Unserved(requests) => self.api.hide(VERSION, requests),
+            Step::Unserved(requests) => {
+                self.api.hide(VERSION, requests);
+                std::thread::sleep(Duration::from_millis(100));
+            }
             Step::Gone => {
                 self.api.hide(VERSION, usize::MAX);
                 std::thread::sleep(Duration::from_millis(600));
@@ -351,6 +354,8 @@ fn run(steps: Vec<Step>, streamed: bool, may_give_up: bool) -> Result<(), TestCa
     let mut world = World { api, site, running, counts, done, ended, changes: 0, may_give_up };
     world.site.wait_until_following(&super::WATCHES);
     world.site.wait_until_following(&[What::Widget.watch()]);
+    // One that no step deletes.
+    world.put(What::Widget, LAST + 2);
     for step in steps {
         world.take(step);
     }
