@@ -145,9 +145,18 @@ fn the_end_of_an_object_that_cannot_be_decoded_is_news() {
 }
 
 #[test]
-fn a_list_with_something_that_cannot_be_read_at_all_takes_nothing_as_vanished() {
+fn an_object_of_which_only_the_uid_can_be_read_has_not_vanished() {
     let ran = list_with_a_number_at("/metadata/name");
-    assert_eq!((events(&ran).len(), ran.step.quarantine.len()), (3, 1));
+    assert_eq!(events(&ran).get(3..).unwrap(), ["changed gap=true 2"]);
+    assert_eq!(ran.step.quarantine.len(), 1);
+}
+
+#[test]
+fn an_object_of_which_nothing_can_be_read_hides_nothing_that_vanished() {
+    let ran = list_with_a_number_at("/metadata");
+    assert_eq!(events(&ran).get(3..).unwrap().len(), 2, "{:?}", events(&ran));
+    let reason = &ran.step.quarantine[0].reason;
+    assert!(reason.contains("no name that can be read"), "{reason}");
 }
 
 #[test]

@@ -147,6 +147,86 @@ async fn an_object_that_cannot_be_read_is_set_aside_and_harms_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_whose_metadata_cannot_be_read_does_not_hide_what_vanished() {
+    for streamed in [true, false] {
+        let api = FakeApi::start().await;
+        api.streaming_lists(streamed);
+        for name in ["bad", "gone", "kept"] {
+            api.put(pod(name, "web"));
+        }
+        let site = site(&api);
+        let running = site.start();
+        site.wait("the list", |seen| seen.len() == 3);
+        site.wait_until_following(&WATCHES);
+        running.stop();
+        api.delete("Pod", "a", "gone");
+        api.compact();
+        // The list that verifies, the watch that is too old, the list that is compared.
+        let matching = if streamed { Matching::plural("pods") } else { list() };
+        api.fault(Fault::BadMetadata, matching, 4);
+        let running = site.start();
+        let seen = site.wait("its end", |seen| seen.len() == 4);
+        assert_eq!(seen[3], "deleted Pod/gone gap", "streamed: {streamed}");
+        running.stop();
+        let aside = site.rows("SELECT scope || ': ' || reason FROM quarantine");
+        assert!(aside[0].starts_with("Pod: Pod cannot be decoded"), "{aside:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lagging_cache_had_not_shown_lies_within_the_gap() {
+    let api = FakeApi::start().await;
+    api.bookmarks(std::time::Duration::from_millis(50), std::time::Duration::from_millis(100));
+    api.put(pod("first", "web"));
+    let site = site(&api);
+    let running = site.start();
+    site.wait_for(&["snapshot Pod/first"]);
+    site.wait_until_following(&WATCHES);
+    // Bookmarks come, and what is written now is not shown.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    api.lag(std::time::Duration::from_secs(60), false);
+    let at = klaxon::model::clock::now();
+    api.put(pod("first", "missed"));
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    api.put(pod("first", "last"));
+    api.restart();
+    api.lag(std::time::Duration::ZERO, false);
+    site.wait("the last state", |seen| seen.iter().any(|one| one == "modified Pod/first gap"));
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    let covers = format!(
+        "SELECT count(*) FROM gaps WHERE watch = 'Pod' AND since <= {0} AND until >= {0}",
+        at.as_millis()
+    );
+    assert_eq!(site.rows(&covers), ["1"], "{:?}", site.rows("SELECT * FROM gaps"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_fails_before_its_first_line_proves_nothing() {
+    let api = FakeApi::start().await;
+    api.put(pod("first", "web"));
+    let site = site(&api);
+    let running = site.start();
+    site.wait_for(&["snapshot Pod/first"]);
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    let at = klaxon::model::clock::now();
+    api.put(pod("first", "missed"));
+    api.put(pod("first", "last"));
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    api.fault(Fault::ExpiredAfter { millis: 600 }, watch(), 1);
+    let running = site.start();
+    site.wait("the last state", |seen| seen.iter().any(|one| one == "modified Pod/first gap"));
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    let covers = format!(
+        "SELECT count(*) FROM gaps WHERE watch = 'Pod' AND since <= {0} AND until >= {0}",
+        at.as_millis()
+    );
+    assert_eq!(site.rows(&covers), ["1"], "{:?}", site.rows("SELECT * FROM gaps"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_is_away_for_a_while() {
     let api = FakeApi::start().await;
     api.put(pod("first", "web"));

@@ -4,7 +4,9 @@
 mod access;
 mod faults;
 mod history;
+mod identity;
 mod introductions;
+mod large;
 mod notices;
 mod operate;
 mod outbox;
@@ -12,8 +14,13 @@ mod parked;
 mod policy;
 mod random;
 mod resume;
+mod rivals;
 mod selection;
+mod unserved;
 
+use std::time::Duration;
+
+use klaxon::model::clock::Stopwatch;
 use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;
@@ -27,6 +34,11 @@ fn pod(name: &str, tier: &str) -> Value {
         "spec": {"containers": []}, "status": {"phase": "Running"}})
 }
 
+fn widget(name: &str) -> Value {
+    json!({"apiVersion": "example.test/v1", "kind": "Widget",
+        "metadata": {"name": name, "namespace": "a"}, "spec": {"size": 3}})
+}
+
 /// A Kubernetes Event about the pod `web`.
 fn notice(name: &str, count: u64) -> Value {
     json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": "a"},
@@ -36,4 +48,27 @@ fn notice(name: &str, count: u64) -> Value {
 
 fn site(api: &FakeApi) -> Site {
     Site::new(|folder| api.kubeconfig(folder))
+}
+
+/// Serves health and metrics of a site on a free port; returns the address.
+fn admin(site: &mut Site) -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    site.admin(&free.to_string());
+    free.to_string()
+}
+
+/// Waits until a page of the admin server has a text; returns its status and the page.
+async fn wait_for_page(address: &str, path: &str, text: &str) -> (u16, String) {
+    let since = Stopwatch::start();
+    let mut last = (0, String::new());
+    while since.elapsed() < Duration::from_secs(30) {
+        if let Ok(response) = reqwest::get(format!("http://{address}{path}")).await {
+            last = (response.status().as_u16(), response.text().await.unwrap_or_default());
+            if last.1.contains(text) {
+                return last;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{path} never had {text:?}: {last:?}");
 }

@@ -1,5 +1,6 @@
 //! Kubernetes Events: counted up, repeated by lists, gone after their time.
 
+use klaxon::model::clock;
 use serde_json::json;
 
 use super::{WATCHES, notice, pod, site};
@@ -40,7 +41,7 @@ async fn a_count_that_grows_is_told_by_how_much() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_short_blindness_nothing_is_lost_and_no_gap_is_said() {
+async fn after_a_short_break_counts_are_complete_and_a_record_says_what_may_not_be() {
     let api = FakeApi::start().await;
     api.put(notice("old", 7));
     api.put(notice("ended", 1));
@@ -61,8 +62,56 @@ async fn after_a_short_blindness_nothing_is_lost_and_no_gap_is_said() {
     let mut told = deltas(&site);
     told.sort();
     assert_eq!(told, ["added 3", "modified 2", "snapshot 0", "snapshot 0"]);
-    assert_eq!(site.gaps(), [""; 0]);
+    assert!(!site.seen().iter().any(|one| one.ends_with("gap")), "{:?}", site.seen());
+    let gaps = site.gaps();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert!(gaps[0].contains("but for those that were deleted before their time"), "{gaps:?}");
     assert_eq!(site.rows("SELECT name FROM objects WHERE kind = 'Event'").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_ends_within_a_short_break_lies_within_a_gap_record() {
+    let api = FakeApi::start().await;
+    api.put(notice("old", 7));
+    let site = site(&api);
+    let running = site.start();
+    site.wait("the list", |seen| seen.len() == 1);
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    let at = clock::now();
+    api.put(notice("short", 7));
+    api.delete("Event", "a", "short");
+    api.compact();
+    let running = site.start();
+    api.put(notice("later", 1));
+    site.wait("what comes later", |seen| seen.iter().any(|one| one == "added Event/later"));
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    let covers = format!(
+        "SELECT count(*) FROM gaps WHERE watch = 'Event' AND since <= {0} AND until >= {0}",
+        at.as_millis()
+    );
+    assert_eq!(site.rows(&covers), ["1"], "{:?}", site.gaps());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_event_counts_whatever_the_clocks_say() {
+    for offset in [-3600, -10, 10, 3600] {
+        let api = FakeApi::start().await;
+        api.clock_offset(offset);
+        api.put(notice("old", 7));
+        let site = site(&api);
+        let running = site.start();
+        site.wait("the list", |seen| seen.len() == 1);
+        site.wait_until_following(&WATCHES);
+        running.stop();
+        api.put(notice("new", 3));
+        api.compact();
+        let running = site.start();
+        site.wait("the comparison", |seen| seen.len() == 2);
+        running.stop();
+        assert_eq!(deltas(&site), ["snapshot 0", "added 3"], "{offset} s");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

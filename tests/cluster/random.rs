@@ -1,32 +1,68 @@
-//! Random histories with random faults: every final state is seen, nothing is seen twice, and what was
-//! missed lies in a gap.
+//! Random histories with random faults. What the receiver heard last of each object is what the rule
+//! says of its final state; nothing is told twice; every end was one; counts add up; and what was missed
+//! lies within a gap record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use klaxon::app::RunError;
 use klaxon::model::clock;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{notice, pod, site};
-use crate::fake_api::{FakeApi, Fault, Matching, Verb};
+use super::{notice, pod, site, widget};
+use crate::fake_api::{FakeApi, Fault, Kind, Matching, Verb};
 use crate::support::live::{Running, Site};
+use crate::support::module;
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
 enum Step {
-    Pod(u8),
-    NoPod(u8),
-    Notice(u8),
-    NoNotice(u8),
+    Put(What, u8),
+    Delete(What, u8),
+    /// All that is in one of the two namespaces goes.
+    NoNamespace,
     Fault(Fault, Matching),
+    /// Widgets are not served for so many requests: by an older server behind the address, or for now.
+    Unserved(usize),
+    /// Widgets are not served for longer than the short grace.
+    Gone,
+    /// Every other watch is served by a cache that is behind, or none is any longer.
+    Lag(bool),
+    /// The API server's clock is off by so many seconds.
+    Clock(i64),
     Compact,
+    /// The API server is killed and is back at once.
     Restart,
+    /// The API server is killed and is away for a moment.
     Away,
     Service,
     Pause,
+}
+
+/// A kind of object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Pod,
+    Event,
+    Widget,
+}
+
+impl What {
+    const ALL: [Self; 3] = [Self::Pod, Self::Event, Self::Widget];
+
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Pod => "Pod",
+            Self::Event => "Event",
+            Self::Widget => "Widget",
+        }
+    }
+
+    fn watch(self) -> &'static str {
+        if self == Self::Widget { "Widget.example.test" } else { self.kind() }
+    }
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -48,14 +84,23 @@ fn step() -> impl Strategy<Value = Step> {
     let befalls = prop_oneof![
         Just(Matching::plural("pods")),
         Just(Matching::plural("events")),
+        Just(Matching::plural("widgets")),
         Just(Matching::verb(Verb::Discover)),
     ];
+    let offset = prop_oneof![Just(0), Just(-10), Just(10), Just(-3600), Just(3600)];
     prop_oneof![
-        12 => (0..8u8).prop_map(Step::Pod),
-        4 => (0..8u8).prop_map(Step::NoPod),
-        8 => (0..6u8).prop_map(Step::Notice),
-        2 => (0..6u8).prop_map(Step::NoNotice),
+        10 => (0..8u8).prop_map(|number| Step::Put(What::Pod, number)),
+        3 => (0..8u8).prop_map(|number| Step::Delete(What::Pod, number)),
+        8 => (0..6u8).prop_map(|number| Step::Put(What::Event, number)),
+        4 => (0..6u8).prop_map(|number| Step::Delete(What::Event, number)),
+        4 => (0..4u8).prop_map(|number| Step::Put(What::Widget, number)),
+        1 => (0..4u8).prop_map(|number| Step::Delete(What::Widget, number)),
+        1 => Just(Step::NoNamespace),
         5 => (fault, befalls).prop_map(|(fault, befalls)| Step::Fault(fault, befalls)),
+        2 => (1..8usize).prop_map(Step::Unserved),
+        2 => Just(Step::Gone),
+        1 => any::<bool>().prop_map(Step::Lag),
+        1 => offset.prop_map(Step::Clock),
         1 => Just(Step::Compact),
         2 => Just(Step::Restart),
         1 => Just(Step::Away),
@@ -64,19 +109,44 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Numbers that no step has.
+/// A number that no step has.
 const LAST: u8 = 200;
+const VERSION: &str = "example.test/v1";
+/// How long widgets may not be served before they are taken as deleted, where that is to happen.
+const SHORT: &str = "150ms";
 
-/// What was done to the objects: name, version, and when.
-type Done = Vec<(String, u64, i64)>;
+/// A state of an object that was written.
+struct Done {
+    what: What,
+    uid: String,
+    version: u64,
+    at: i64,
+}
 
 struct World {
     api: FakeApi,
     site: Site,
     running: Option<Running>,
     counts: BTreeMap<u8, u64>,
-    done: Done,
+    done: Vec<Done>,
+    /// Objects that were deleted.
+    ended: BTreeSet<String>,
     changes: u64,
+    /// Whether widgets may be taken as deleted while they are not served.
+    may_give_up: bool,
+}
+
+fn place(what: What, number: u8) -> (&'static str, String) {
+    let namespace = if number.is_multiple_of(2) { "a" } else { "b" };
+    (namespace, format!("{}-{number}", what.kind().to_lowercase()))
+}
+
+/// Of what was told of an object so far.
+#[derive(Default)]
+struct Told {
+    is_there: bool,
+    versions: BTreeSet<u64>,
+    count: Option<u64>,
 }
 
 impl World {
@@ -92,25 +162,32 @@ impl World {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Pod(number) => {
-                self.changes += 1;
-                let name = format!("pod-{number}");
-                let version = self.api.put(pod(&name, &self.changes.to_string()));
-                self.done.push((format!("Pod/{name}"), version, clock::now().as_millis()));
+            Step::Put(what, number) => self.put(what, number),
+            Step::Delete(what, number) => {
+                let (namespace, name) = place(what, number);
+                self.delete(what, namespace, &name);
             }
-            Step::NoPod(number) => self.delete("Pod", &format!("pod-{number}")),
-            Step::Notice(number) => {
-                let count = self.counts.entry(number).or_default();
-                *count += 1;
-                let name = format!("event-{number}");
-                let version = self.api.put(notice(&name, *count));
-                self.done.push((format!("Event/{name}"), version, clock::now().as_millis()));
-            }
-            Step::NoNotice(number) => {
-                self.counts.remove(&number);
-                self.delete("Event", &format!("event-{number}"));
+            Step::NoNamespace => {
+                for what in What::ALL {
+                    let keys = self.api.state(what.kind()).into_keys();
+                    for (namespace, name) in keys.filter(|(namespace, _)| namespace == "b") {
+                        self.delete(what, &namespace, &name);
+                    }
+                }
             }
             Step::Fault(fault, befalls) => self.api.fault(fault, befalls, 1),
+            Step::Unserved(requests) => {
+                self.api.hide(VERSION, requests);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Step::Gone => {
+                self.api.hide(VERSION, usize::MAX);
+                std::thread::sleep(Duration::from_millis(600));
+                self.api.show();
+            }
+            Step::Lag(true) => self.api.lag(Duration::from_millis(300), true),
+            Step::Lag(false) => self.api.lag(Duration::ZERO, true),
+            Step::Clock(seconds) => self.api.clock_offset(seconds),
             Step::Compact => self.api.compact(),
             Step::Restart => self.api.restart(),
             Step::Away => {
@@ -123,53 +200,123 @@ impl World {
         }
     }
 
-    fn delete(&self, kind: &str, name: &str) {
-        if self.api.get(kind, "a", name).is_some() {
-            self.api.delete(kind, "a", name);
+    fn put(&mut self, what: What, number: u8) {
+        self.changes += 1;
+        let (namespace, name) = place(what, number);
+        let mut object = match what {
+            What::Pod => pod(&name, &self.changes.to_string()),
+            What::Event => {
+                if self.api.get("Event", namespace, &name).is_none() {
+                    self.counts.remove(&number);
+                }
+                let count = self.counts.entry(number).or_default();
+                *count += 1;
+                notice(&name, *count)
+            }
+            What::Widget => widget(&name),
+        };
+        object["metadata"]["namespace"] = json!(namespace);
+        if what == What::Widget {
+            object["spec"]["size"] = json!(self.changes);
+        }
+        let version = self.api.put(object);
+        let at = clock::now().as_millis();
+        let key = (namespace.to_owned(), name);
+        let uid = self.api.state(what.kind())[&key].0.clone();
+        self.done.push(Done { what, uid, version, at });
+    }
+
+    fn delete(&mut self, what: What, namespace: &str, name: &str) {
+        let key = (namespace.to_owned(), name.to_owned());
+        if let Some((uid, _)) = self.api.state(what.kind()).remove(&key) {
+            self.api.delete(what.kind(), namespace, name);
+            self.ended.insert(uid);
         }
     }
 
-    /// Every object in its last state, and every one that is gone.
+    /// Uid and version of all that exists.
+    fn state(&self) -> BTreeSet<(String, u64)> {
+        let kinds = What::ALL.into_iter();
+        kinds.flat_map(|what| self.api.state(what.kind()).into_values()).collect()
+    }
+
+    /// Whether the service knows just what exists.
     fn is_settled(&self) -> bool {
-        let pods = self.api.state("Pod");
-        let mut last: BTreeMap<String, (String, String)> = BTreeMap::new();
+        let known = self.site.rows("SELECT uid || ' ' || version FROM objects ORDER BY uid");
+        let state = self.state().into_iter().map(|(uid, version)| format!("{uid} {version}"));
+        let is_listing = self.site.rows("SELECT name FROM watches WHERE listing = 1");
+        known == state.collect::<Vec<_>>() && is_listing.is_empty()
+    }
+
+    /// Each verdict is what a receiver hears that drops what comes with an id that it knows.
+    fn judge(&self) -> Result<(), TestCaseError> {
+        let mut told: BTreeMap<String, Told> = BTreeMap::new();
+        let mut belief: BTreeMap<String, (String, u64)> = BTreeMap::new();
+        let mut seen: BTreeSet<(String, u64)> = BTreeSet::new();
         for verdict in self.site.sights("witness") {
             let sight = &verdict["payload"];
-            let text = |key: &str| sight[key].as_str().unwrap().to_owned();
-            last.insert(text("uid"), (text("change"), text("version")));
+            let uid = sight["uid"].as_str().unwrap().to_owned();
+            let version: u64 = sight["version"].as_str().unwrap().parse().unwrap();
+            let status = verdict["status"].as_str().unwrap().to_owned();
+            belief.insert(verdict["key"].as_str().unwrap().to_owned(), (status, version));
+            let so_far = told.entry(uid.clone()).or_default();
+            self.judge_sight(so_far, sight, version)?;
+            seen.insert((uid, version));
         }
-        let notices = self.api.state("Event");
-        let is_there = |(uid, version): &(String, u64)| {
-            last.get(uid)
-                .is_some_and(|(change, seen)| change != "deleted" && *seen == version.to_string())
-        };
-        let alive: Vec<&String> = pods.values().map(|(uid, _)| uid).collect();
-        let notice_uids: Vec<String> = self.notice_uids();
-        let gone =
-            last.iter().filter(|(uid, _)| !alive.contains(uid) && !notice_uids.contains(uid));
-        pods.values().all(is_there)
-            && notices.values().all(is_there)
-            && gone.into_iter().all(|(_, (change, _))| change == "deleted")
+        self.judge_belief(&belief)?;
+        self.judge_missing(&seen)
     }
 
-    fn notice_uids(&self) -> Vec<String> {
-        let sights = self.site.sights("witness").into_iter();
-        let notices = sights.filter(|one| one["payload"]["kind"] == "Event");
-        notices.map(|one| one["payload"]["uid"].as_str().unwrap().to_owned()).collect()
+    fn judge_sight(
+        &self,
+        told: &mut Told,
+        sight: &Value,
+        version: u64,
+    ) -> Result<(), TestCaseError> {
+        let uid = sight["uid"].as_str().unwrap();
+        if sight["change"] == "deleted" {
+            prop_assert!(told.is_there, "an end of what was not there: {}", sight);
+            let is_given_up = self.may_give_up && sight["kind"] == "Widget";
+            prop_assert!(self.ended.contains(uid) || is_given_up, "it did not end: {}", sight);
+            *told = Told::default();
+            return Ok(());
+        }
+        prop_assert!(told.versions.insert(version), "twice: {}", sight);
+        told.is_there = true;
+        if sight["kind"] == "Event" {
+            let (count, delta) = (sight["count"].as_u64().unwrap(), sight["delta"].as_u64());
+            let expected = match told.count {
+                Some(before) => count - before,
+                None if sight["change"] == "snapshot" => 0,
+                None => count,
+            };
+            prop_assert_eq!(delta, Some(expected), "{}", sight);
+            told.count = Some(count);
+        }
+        Ok(())
     }
 
-    fn judge(&self) -> Result<(), TestCaseError> {
-        let sights: Vec<Value> =
-            self.site.sights("witness").into_iter().map(|one| one["payload"].clone()).collect();
-        let mut seen = BTreeMap::new();
-        for sight in &sights {
-            let text = |key: &str| sight[key].as_str().unwrap().to_owned();
-            let what = format!("{}/{}", text("kind"), text("name"));
-            let is_end = text("change") == "deleted";
-            let times = seen.entry((what, text("version"), is_end)).or_insert(0);
-            *times += 1;
-            prop_assert_eq!(*times, 1, "twice: {}", sight);
+    /// What was heard last of each object is what the rule says of it now.
+    fn judge_belief(&self, belief: &BTreeMap<String, (String, u64)>) -> Result<(), TestCaseError> {
+        let state = self.state();
+        for (uid, version) in &state {
+            let expected = ("firing".to_owned(), *version);
+            prop_assert_eq!(belief.get(uid), Some(&expected), "belief of {}", uid);
         }
+        // The end of a Kubernetes Event is no news.
+        let events: BTreeSet<&String> =
+            self.done.iter().filter(|one| one.what == What::Event).map(|one| &one.uid).collect();
+        for (uid, (status, _)) in belief {
+            let is_there = state.iter().any(|(one, _)| one == uid);
+            let is_right = is_there || events.contains(uid) || status == "resolved";
+            prop_assert!(is_right, "{} is gone, and believed to be {}", uid, status);
+        }
+        Ok(())
+    }
+
+    /// Each state that was written was told, or lies within a gap. A Kubernetes Event that was told
+    /// later tells what it counted before.
+    fn judge_missing(&self, seen: &BTreeSet<(String, u64)>) -> Result<(), TestCaseError> {
         let gaps: Vec<(String, i64, i64)> = self
             .site
             .rows("SELECT watch, since, until FROM gaps")
@@ -179,48 +326,52 @@ impl World {
                 (parts[0].to_owned(), parts[1].parse().unwrap(), parts[2].parse().unwrap())
             })
             .collect();
-        let begin = self.site.rows("SELECT min(time) FROM verdicts");
-        let begin: i64 = begin[0].parse().unwrap_or(i64::MAX);
-        for (what, version, at) in &self.done {
-            let is_seen = seen.contains_key(&(what.clone(), version.to_string(), false));
-            // Before the first list there was nobody to see it.
-            if is_seen || *at <= begin {
-                continue;
-            }
-            let kind = what.split('/').next().unwrap();
-            // A Kubernetes Event that is counted on tells all that it counted before.
-            let counts_on = kind == "Event";
-            let is_told =
-                gaps.iter().any(|(watch, from, to)| watch == kind && *from <= *at && *at <= *to);
-            prop_assert!(is_told || counts_on, "{} at {} is missing: {:?}", what, at, gaps);
+        for Done { what, uid, version, at } in &self.done {
+            let is_seen = seen.contains(&(uid.clone(), *version));
+            let later = seen.iter().any(|(one, newer)| one == uid && newer > version);
+            let is_told = gaps
+                .iter()
+                .any(|(watch, from, to)| watch == what.watch() && from <= at && at <= to);
+            let is_fine = is_seen || is_told || (*what == What::Event && later);
+            prop_assert!(is_fine, "{what:?} {uid} {version} at {at} is missing: {gaps:?}");
         }
         Ok(())
     }
 }
 
-fn run(steps: Vec<Step>, streamed: bool) -> Result<(), TestCaseError> {
+fn run(steps: Vec<Step>, streamed: bool, may_give_up: bool) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let api = runtime.block_on(FakeApi::start());
+    api.add_kind(Kind::custom("example.test", "v1", "Widget", "widgets"));
     api.streaming_lists(streamed);
     api.bookmarks(Duration::from_millis(50), Duration::from_millis(200));
-    let mut site = site(&api);
+    let mut site = site(&api).rules(vec![json!({"name": "witness", "module": module("witness"),
+        "settings": {"resolves": true}})]);
+    site.kubernetes("unserved_grace", json!(if may_give_up { SHORT } else { "1h" }));
     site.timing.stall = Duration::from_millis(700);
     let running = Some(site.start());
-    let (counts, done) = (BTreeMap::new(), Vec::new());
-    let mut world = World { api, site, running, counts, done, changes: 0 };
+    let (counts, done, ended) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+    let mut world = World { api, site, running, counts, done, ended, changes: 0, may_give_up };
     world.site.wait_until_following(&super::WATCHES);
+    world.site.wait_until_following(&[What::Widget.watch()]);
+    // One that no step deletes.
+    world.put(What::Widget, LAST + 2);
     for step in steps {
         world.take(step);
     }
+    world.api.show();
     // What came before these has come, or is within a gap.
-    world.take(Step::Pod(LAST));
-    world.take(Step::Notice(LAST));
-    let since = klaxon::model::clock::Stopwatch::start();
+    for what in What::ALL {
+        world.put(what, LAST);
+    }
+    let since = clock::Stopwatch::start();
     while !world.is_settled() {
         prop_assert!(
-            since.elapsed() < Duration::from_secs(20),
-            "never settled: {:?} {:#?}",
-            world.api.state("Pod"),
+            since.elapsed() < Duration::from_secs(30),
+            "never settled: {:?} {:#?} {:#?} {:#?}",
+            world.state(),
+            world.site.rows("SELECT uid || ' ' || version FROM objects ORDER BY uid"),
+            world.site.rows("SELECT name, cursor, listing FROM watches"),
             world.site.seen()
         );
         if world.running.as_ref().is_some_and(Running::has_ended) {
@@ -235,7 +386,7 @@ fn run(steps: Vec<Step>, streamed: bool) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn every_final_state_is_seen_nothing_twice_and_what_is_missed_is_said() {
+fn the_receiver_believes_what_is_so_and_what_is_missed_lies_within_a_gap() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
     let config = Config {
         cases: cases.unwrap_or(12),
@@ -245,8 +396,9 @@ fn every_final_state_is_seen_nothing_twice_and_what_is_missed_is_said() {
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);
-    let histories = (prop::collection::vec(step(), 10..60), any::<bool>());
-    let outcome = runner.run(&histories, |(steps, streamed)| run(steps, streamed));
+    let histories = (prop::collection::vec(step(), 10..60), any::<bool>(), any::<bool>());
+    let outcome =
+        runner.run(&histories, |(steps, streamed, gives_up)| run(steps, streamed, gives_up));
     if let Err(fault) = outcome {
         panic!("{fault}");
     }

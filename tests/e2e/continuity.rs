@@ -37,7 +37,8 @@ async fn a_restart_and_a_compaction_behind_our_back_lose_nothing() {
     assert!(seen.contains(&"added Event/one".to_owned()), "{seen:?}");
     let delta = site.sights("witness").iter().filter_map(|one| one["delta"].as_u64()).sum::<u64>();
     assert_eq!(delta, 4);
-    assert!(site.gaps().iter().all(|gap| !gap.starts_with("Event")), "{:?}", site.gaps());
+    let is_complete = |gap: &String| !gap.starts_with("Event") || gap.contains("are complete");
+    assert!(site.gaps().iter().all(is_complete), "{:?}", site.gaps());
 }
 
 #[tokio::test(flavor = "multi_thread")]

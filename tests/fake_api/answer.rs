@@ -88,6 +88,24 @@ pub(super) fn cut_short(text: String) -> Answer {
     streamed(receiver, None)
 }
 
+/// An answer whose body comes in pieces, with pauses in between.
+pub(super) fn in_pieces(text: String, pieces: usize, pause: Duration) -> Answer {
+    let (sender, receiver) = mpsc::channel(1);
+    let bytes = Bytes::from(text);
+    let each = bytes.len().div_ceil(pieces).max(1);
+    tokio::spawn(async move {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let piece = rest.split_to(each.min(rest.len()));
+            if sender.send(Ok(piece)).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+        }
+    });
+    streamed(receiver, None)
+}
+
 pub(super) fn json(code: u16, text: impl Into<Bytes>) -> Reply {
     body(code, "application/json", text.into())
 }

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     SilentAfter { lines: usize },
     /// After so many lines of a watch: an ERROR with a Status, then the end.
     ErrorAfter { lines: usize, code: u16, reason: &'static str },
+    /// Before the first line of a watch a pause, then an ERROR of an expired version, and the end.
+    ExpiredAfter { millis: u64 },
     /// After so many lines of a watch: one that is not JSON; then it goes on.
     GarbageLine { after: usize },
     /// Half of a list, then the end of the connection.
@@ -35,6 +37,10 @@ pub(crate) enum Fault {
     Delay { millis: u64 },
     /// The first item of a list, or the first object of a watch, has a field of a wrong type.
     BadObject,
+    /// The same, in its metadata: labels that are a number.
+    BadMetadata,
+    /// The body of a list comes in so many pieces, with pauses in between.
+    SlowBody { pieces: usize, millis: u64 },
 }
 
 /// Which requests a fault may befall.
@@ -71,12 +77,13 @@ impl Fault {
             | Self::CloseAfter { .. }
             | Self::SilentAfter { .. }
             | Self::ErrorAfter { .. }
+            | Self::ExpiredAfter { .. }
             | Self::GarbageLine { .. } => asked.verb == Verb::Watch,
-            Self::TruncatedList => asked.verb == Verb::List,
+            Self::TruncatedList | Self::SlowBody { .. } => asked.verb == Verb::List,
             Self::ExpiredContinue => {
                 asked.verb == Verb::List && !asked.param("continue").is_empty()
             }
-            Self::BadObject => matches!(asked.verb, Verb::List | Verb::Watch),
+            Self::BadObject | Self::BadMetadata => matches!(asked.verb, Verb::List | Verb::Watch),
             _ => true,
         }
     }

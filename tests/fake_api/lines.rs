@@ -103,6 +103,14 @@ impl Lines {
                 self.flush().await?;
                 Err(Over)
             }
+            Some(Fault::ExpiredAfter { millis }) if self.sent == 0 => {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                let refusal = Refusal::new(410, "Expired", "as the test asked for");
+                let line = json!({"type": "ERROR", "object": refusal.status()});
+                self.buffer.push_str(&format!("{line}\n"));
+                self.flush().await?;
+                Err(Over)
+            }
             Some(Fault::GarbageLine { after }) if self.sent >= after => {
                 self.fault = None;
                 self.buffer.push_str("{\"type\":\"ADDED\",\"object\":}{\n");

@@ -219,6 +219,33 @@ impl FakeApi {
         settings.bookmark_every = every;
     }
 
+    /// From now on the server's clock is off by so many seconds.
+    pub(crate) fn clock_offset(&self, seconds: i64) {
+        self.shared().store().clock_offset = seconds;
+    }
+
+    /// From now on watches of kinds with a cache show changes so much later, all of them or every other
+    /// one, as with two servers behind one address.
+    pub(crate) fn lag(&self, lag: Duration, every_other: bool) {
+        let mut settings = self.shared().settings.lock().unwrap();
+        settings.lag = lag;
+        settings.lags_every_other = every_other;
+        drop(settings);
+        self.shared().wake.send_replace(());
+    }
+
+    /// Ends the watches of an API version, and does not know it for so many requests; its objects stay.
+    /// So it is while another server behind the address does not serve it.
+    pub(crate) fn hide(&self, api_version: &str, requests: usize) {
+        self.shared().settings.lock().unwrap().hidden = Some((api_version.to_owned(), requests));
+        self.change(|store| store.end_watches(api_version));
+    }
+
+    /// Serves it again.
+    pub(crate) fn show(&self) {
+        self.shared().settings.lock().unwrap().hidden = None;
+    }
+
     /// Whether `sendInitialEvents` is served (it is) or refused with 422.
     pub(crate) fn streaming_lists(&self, served: bool) {
         self.shared().settings.lock().unwrap().streaming_lists = served;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::fault::Fault;
 use super::kinds::Kind;
 
 /// One state of an object, all but its version: that differs where the end of an object, or its
@@ -71,6 +72,25 @@ fn fields(map: &Map<String, Value>) -> String {
     text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap().to_owned()
 }
 
+/// What is wrong with an object that is shown.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Spoil {
+    /// A field of its spec or status.
+    Content,
+    /// Its labels.
+    Metadata,
+}
+
+impl Spoil {
+    pub(super) fn of(fault: Option<&Fault>) -> Option<Self> {
+        match fault {
+            Some(Fault::BadObject) => Some(Self::Content),
+            Some(Fault::BadMetadata) => Some(Self::Metadata),
+            _ => None,
+        }
+    }
+}
+
 /// How a request wants objects to be shown.
 pub(super) struct Shape {
     kind: Kind,
@@ -104,10 +124,12 @@ impl Shape {
     }
 
     /// With a field of a wrong type, so that a decoder of the kind refuses it.
-    pub(super) fn spoiled(&self, body: &Body, revision: u64) -> String {
+    pub(super) fn spoiled(&self, body: &Body, revision: u64, spoil: Spoil) -> String {
         let mut object: Value = serde_json::from_str(&self.object(body, revision)).unwrap();
         match self.kind.kind.as_str() {
-            _ if self.partial => object["metadata"]["labels"] = 7.into(),
+            _ if self.partial || spoil == Spoil::Metadata => {
+                object["metadata"]["labels"] = 7.into()
+            }
             "Pod" | "Namespace" => object["status"]["phase"] = 7.into(),
             "Event" => object["count"] = "seven".into(),
             _ => {
@@ -125,7 +147,7 @@ impl Shape {
         versions: &[Version],
         revision: u64,
         metadata: &str,
-        spoil: bool,
+        spoil: Option<Spoil>,
     ) -> String {
         let (version, kind) = match self.partial {
             true => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadata"),
@@ -140,9 +162,9 @@ impl Shape {
             if index > 0 {
                 out.push(',');
             }
-            out.push_str(&match spoil && index == 0 {
-                true => self.spoiled(&version.body, version.revision),
-                false => self.text(&types, &version.body, version.revision),
+            out.push_str(&match spoil.filter(|_| index == 0) {
+                Some(spoil) => self.spoiled(&version.body, version.revision, spoil),
+                None => self.text(&types, &version.body, version.revision),
             });
         }
         out.push_str("]}\n");

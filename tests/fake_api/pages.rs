@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answer::{Answer, Refusal, cut_short, json};
+use super::answer::{Answer, Refusal, cut_short, in_pieces, json};
 use super::fault::Fault;
-use super::object::Version;
+use super::object::{Spoil, Version};
 use super::select::Filter;
 use super::store::Store;
 use super::watch::too_large;
@@ -89,11 +89,14 @@ pub(super) async fn list(call: &Call, served: &Registered) -> Answer {
             metadata.push_str(&format!(r#","remainingItemCount":{remaining}"#));
         }
     }
-    let spoil = matches!(call.fault, Some(Fault::BadObject));
+    let spoil = Spoil::of(call.fault.as_ref());
     let shape = Shape::new(&served.kind, &call.asked.accept);
     let text = shape.list(&list.versions[from..to], list.revision, &metadata, spoil);
     match call.fault {
         Some(Fault::TruncatedList) => cut_short(text),
+        Some(Fault::SlowBody { pieces, millis }) => {
+            in_pieces(text, pieces, Duration::from_millis(millis))
+        }
         _ => Ok(json(200, text)),
     }
 }

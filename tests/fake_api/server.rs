@@ -116,6 +116,9 @@ async fn route(call: Call, body: Bytes) -> Answer {
         return Err(Refusal::unauthorized());
     }
     call.shared.access().check(&call.asked)?;
+    if call.shared.hides(&call.asked) {
+        return Ok(not_found_page());
+    }
     let Some(place) = &call.asked.place else { return Ok(discover(&call)) };
     if call.asked.verb == Verb::Review {
         return call.shared.access().review(&body);

@@ -1,7 +1,7 @@
 //! What the test's side and the server's side hold in common.
 
 use std::net::TcpListener;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub(super) struct Shared {
     pub(super) access: Mutex<Access>,
     pub(super) settings: Mutex<Settings>,
     pub(super) seen: Mutex<Vec<Seen>>,
+    /// How many watches there were so far.
+    pub(super) begun: AtomicUsize,
     /// How many watches are open.
     pub(super) watches: Arc<AtomicUsize>,
     /// Written to after each change of the store; open watches listen.
@@ -43,6 +45,12 @@ pub(super) struct Settings {
     pub(super) streaming_lists: bool,
     pub(super) first_bookmark: Duration,
     pub(super) bookmark_every: Duration,
+    /// By how much watches are behind.
+    pub(super) lag: Duration,
+    /// Only every other watch is: there are two servers behind the address.
+    pub(super) lags_every_other: bool,
+    /// An API version that is not served for so many requests.
+    pub(super) hidden: Option<(String, usize)>,
 }
 
 /// A request on its way through the server.
@@ -63,8 +71,12 @@ impl Shared {
                 streaming_lists: true,
                 first_bookmark: Duration::from_millis(200),
                 bookmark_every: Duration::from_secs(1),
+                lag: Duration::ZERO,
+                lags_every_other: false,
+                hidden: None,
             }),
             seen: Mutex::default(),
+            begun: AtomicUsize::new(0),
             watches: Arc::default(),
             wake: latest::Sender::new(()),
             epoch: latest::Sender::new(0),
@@ -93,6 +105,27 @@ impl Shared {
     pub(super) fn note(&self, asked: &Asked) -> Option<Fault> {
         self.seen.lock().unwrap().push(asked.seen());
         self.faults.lock().unwrap().take(asked)
+    }
+
+    /// Whether the watch that begins is served by a cache that may lag.
+    pub(super) fn next_watch_lags(&self) -> bool {
+        let number = self.begun.fetch_add(1, Ordering::SeqCst);
+        number % 2 == 1 || !self.settings().lags_every_other
+    }
+
+    /// Whether a request asks for an API version that is hidden from it.
+    pub(super) fn hides(&self, asked: &Asked) -> bool {
+        let mut settings = self.settings.lock().unwrap();
+        let Some((api_version, left)) = &mut settings.hidden else { return false };
+        let is_meant = match &asked.place {
+            Some(place) => format!("{}/{}", place.group, place.version) == *api_version,
+            None => asked.path == format!("/apis/{api_version}"),
+        };
+        let hides = is_meant && *left > 0;
+        if hides {
+            *left -= 1;
+        }
+        hides
     }
 
     /// Whether a connection is of the present run of the server.

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::kinds::{Kind, presets};
 use super::object::{Body, Version};
@@ -26,6 +28,10 @@ pub(super) struct Store {
     pub(super) pages: Pages,
     uids: u64,
     names: u64,
+    /// By how many seconds the server's clock is off.
+    pub(super) clock_offset: i64,
+    /// When each revision was written.
+    written: VecDeque<(Instant, u64)>,
 }
 
 /// A kind and the number of its table.
@@ -52,6 +58,7 @@ pub(super) struct Table {
 #[derive(Clone)]
 pub(super) struct Change {
     pub(super) revision: u64,
+    at: Instant,
     pub(super) old: Option<Arc<Body>>,
     pub(super) new: Option<Arc<Body>>,
 }
@@ -75,8 +82,8 @@ pub(super) struct Position {
 /// What comes next for a watch.
 pub(super) enum Next {
     Changes(Vec<Change>),
-    /// Nothing up to this revision.
-    Idle(u64),
+    /// Nothing up to this revision, and then nothing until a time.
+    Idle(u64, Option<Instant>),
     Ended,
 }
 
@@ -89,6 +96,8 @@ impl Store {
             pages: Pages::default(),
             uids: 0,
             names: 0,
+            clock_offset: 0,
+            written: VecDeque::new(),
         };
         for kind in presets() {
             store.add_kind(kind);
@@ -185,7 +194,8 @@ impl Store {
             metadata.insert("uid".to_owned(), uid.into());
         }
         if missing(metadata.get("creationTimestamp")) {
-            let now = || format!("{:.0}", Timestamp::now());
+            let offset = SignedDuration::from_secs(self.clock_offset);
+            let now = || format!("{:.0}", Timestamp::now() + offset);
             let created = old.map(|old| old.created.clone()).unwrap_or_else(now);
             metadata.insert("creationTimestamp".to_owned(), created.into());
         }
@@ -207,7 +217,12 @@ impl Store {
             Some(body) => table.objects.insert(key, Version { revision, body }),
             None => table.objects.remove(&key),
         };
-        table.log.push_back(Change { revision, old: old.map(|version| version.body), new });
+        let at = Instant::now();
+        self.written.push_back((at, revision));
+        if self.written.len() > LOG {
+            self.written.pop_front();
+        }
+        table.log.push_back(Change { revision, at, old: old.map(|version| version.body), new });
         if table.log.len() > LOG
             && let Some(change) = table.log.pop_front()
         {
@@ -251,18 +266,41 @@ impl Store {
         Position { table, next: kept.dropped + skip as u64, after, streams: kept.streams }
     }
 
-    /// Takes the next changes for a watch.
-    pub(super) fn next(&self, position: &mut Position) -> Next {
+    /// Ends the watches of an API version; they can go on.
+    pub(super) fn end_watches(&mut self, api_version: &str) {
+        for registered in &self.kinds {
+            if registered.kind.api_version() == api_version {
+                self.tables[registered.table].streams += 1;
+            }
+        }
+    }
+
+    /// Takes the next changes for a watch whose cache is behind.
+    pub(super) fn next(&self, position: &mut Position, lag: Duration) -> Next {
+        let now = Instant::now();
         let table = &self.tables[position.table];
         if table.streams != position.streams || position.next < table.dropped {
             return Next::Ended;
         }
         let skip = usize::try_from(position.next - table.dropped).unwrap();
-        let changes: Vec<Change> = table.log.iter().skip(skip).take(BATCH).cloned().collect();
+        let mut coming = table.log.iter().skip(skip).peekable();
+        let mut changes = Vec::new();
+        while changes.len() < BATCH
+            && let Some(change) = coming.next_if(|change| change.at + lag <= now)
+        {
+            changes.push(change.clone());
+        }
+        let later = coming.peek().map(|change| change.at + lag);
         position.next += changes.len() as u64;
         match changes.is_empty() {
             true if table.removed => Next::Ended,
-            true => Next::Idle(self.revision),
+            true if lag.is_zero() => Next::Idle(self.revision, None),
+            true => {
+                let mut written = self.written.iter().rev();
+                let shown = written.find(|(at, _)| *at + lag <= now);
+                let shown = shown.map_or(0, |(_, revision)| *revision);
+                Next::Idle(shown.max(position.after), later)
+            }
             false => Next::Changes(
                 changes.into_iter().filter(|change| change.revision > position.after).collect(),
             ),

@@ -7,9 +7,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Call;
 use super::answer::{Answer, Open, Refusal, streamed};
-use super::fault::Fault;
 use super::lines::{Lines, Over};
-use super::object::{Body, Shape, Version};
+use super::object::{Body, Shape, Spoil, Version};
 use super::pages::present;
 use super::select::Filter;
 use super::store::{Change, Next, Position, Registered, Store};
@@ -47,7 +46,9 @@ struct Watch {
     next_bookmark: Option<Instant>,
     bookmark_due: bool,
     end: Option<Instant>,
-    spoil: bool,
+    spoil: Option<Spoil>,
+    /// Whether it is served by a cache that may lag.
+    lags: bool,
 }
 
 /// Answers a watch.
@@ -147,7 +148,8 @@ impl Watch {
             next_bookmark: bookmarks.then(|| Instant::now() + first),
             bookmark_due: false,
             end: seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds)),
-            spoil: call.fault == Some(Fault::BadObject),
+            spoil: Spoil::of(call.fault.as_ref()),
+            lags: served.kind.cached && call.shared.next_watch_lags(),
             call,
         };
         // The only error is that it is over.
@@ -175,13 +177,14 @@ impl Watch {
                         return self.lines.flush().await;
                     }
                 }
-                Some(Next::Idle(revision)) if self.bookmark_due => {
+                Some(Next::Idle(revision, _)) if self.bookmark_due => {
                     self.bookmark_due = false;
                     if revision >= self.after {
                         self.lines.line(&self.shape.bookmark(revision, false)).await?;
                     }
                 }
-                Some(Next::Idle(_)) => tokio::select! {
+                Some(Next::Idle(_, later)) => tokio::select! {
+                    () = at(later) => {}
                     woken = self.wake.changed() => woken.map_err(|_| Over)?,
                     () = at(self.next_bookmark) => {
                         self.bookmark_due = true;
@@ -199,7 +202,8 @@ impl Watch {
     fn next(&mut self) -> Option<Next> {
         let store = self.call.shared.store();
         let current = self.call.shared.is_current(&self.call.connection);
-        current.then(|| store.next(&mut self.position))
+        let lag = if self.lags { self.call.shared.settings().lag } else { Duration::ZERO };
+        current.then(|| store.next(&mut self.position, lag))
     }
 
     /// Under a selector, an object that leaves it is DELETED with its old state and the new
@@ -217,9 +221,9 @@ impl Watch {
     }
 
     async fn event(&mut self, kind: &str, body: &Body, revision: u64) -> Result<(), Over> {
-        let object = match std::mem::take(&mut self.spoil) {
-            true => self.shape.spoiled(body, revision),
-            false => self.shape.object(body, revision),
+        let object = match self.spoil.take() {
+            Some(spoil) => self.shape.spoiled(body, revision, spoil),
+            None => self.shape.object(body, revision),
         };
         self.lines.line(&format!(r#"{{"type":"{kind}","object":{object}}}"#)).await
     }

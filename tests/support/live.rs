@@ -46,6 +46,7 @@ pub(crate) fn timing() -> Timing {
         waits: (Duration::from_millis(20), Duration::from_millis(200)),
         poll: Duration::from_millis(200),
         page: 5,
+        ..Timing::default()
     }
 }
 
@@ -232,6 +233,16 @@ impl Running {
     pub(crate) fn end(mut self) -> Result<RunSummary, RunError> {
         self.stop.stop();
         self.thread.take().unwrap().join().unwrap()
+    }
+
+    /// Waits until the service has ended by itself.
+    pub(crate) fn end_by_itself(self) -> Result<RunSummary, RunError> {
+        let since = Stopwatch::start();
+        while !self.has_ended() {
+            assert!(since.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.end()
     }
 
     /// Whether it has ended by itself.

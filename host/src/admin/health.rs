@@ -34,13 +34,15 @@ pub(super) async fn ready(
         .unwrap_or_default()
         .split('&')
         .any(|part| part == "verbose" || part.starts_with("verbose="));
+    let warnings = state.warnings();
     let (kind, text) = if is_verbose {
-        let body = json!({"ready": reasons.is_empty(), "reasons": reasons});
+        let is_ready = reasons.is_empty();
+        let body = json!({"ready": is_ready, "reasons": reasons, "warnings": warnings});
         ("application/json", format!("{body}\n"))
-    } else if reasons.is_empty() {
-        ("text/plain; charset=utf-8", "ready\n".to_owned())
     } else {
-        let lines = reasons.iter().map(|reason| format!("{reason}\n"));
+        let first = reasons.is_empty().then(|| "ready".to_owned());
+        let lines = first.into_iter().chain(reasons).chain(warnings);
+        let lines = lines.map(|line| format!("{line}\n"));
         ("text/plain; charset=utf-8", lines.collect())
     };
     (status, [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store")], text).into_response()

@@ -41,6 +41,10 @@ pub trait Health: Send + Sync {
 
     /// Empty when ready; else each reason, such as `watch pods: no progress for 5m2s`.
     fn not_ready(&self) -> Vec<String>;
+    /// What an operator should know though the service is ready.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Prometheus/OpenMetrics text.
     fn metrics(&self) -> String;

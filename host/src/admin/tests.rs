@@ -80,7 +80,7 @@ async fn a_service_that_is_well_is_alive_and_ready() {
     assert_eq!(running.get("/readyz").await, answer(200, PLAIN, "ready\n"));
     assert_eq!(
         running.get("/readyz?verbose").await,
-        answer(200, "application/json", "{\"ready\":true,\"reasons\":[]}\n")
+        answer(200, "application/json", "{\"ready\":true,\"reasons\":[],\"warnings\":[]}\n")
     );
 }
 
@@ -100,7 +100,7 @@ async fn a_service_that_is_not_ready_says_each_reason_and_is_alive_all_the_same(
             503,
             "application/json",
             "{\"ready\":false,\"reasons\":[\"watch pods: no progress for 5m2s\",\"watch events: \
-             listing\"]}\n"
+             listing\"],\"warnings\":[]}\n"
         )
     );
 }

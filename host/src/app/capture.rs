@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::tasks::Tasks;
 use super::{RunError, Stop, cluster};
 use crate::config;
 use crate::model::Seen;
@@ -69,14 +70,16 @@ impl Capture {
         }
         let timing = Timing::default();
         let renew = cluster::renewal(&signed);
-        let cluster =
-            Arc::new(Cluster::new(signed.client.clone(), renew, timing, self.settings.event_ttl));
+        let cluster = Arc::new(Cluster::new(signed.client.clone(), renew, timing, &self.settings));
+        let mut tasks = Tasks::default();
         let (sender, mut items) = mpsc::channel(ITEMS);
         let mut files = Vec::new();
         for (place, plan) in plan(&needs, &self.settings).into_iter().enumerate() {
             files.push(Recording::create(folder, &plan)?);
             let first = Resume::List(ListStart::First);
-            drop(start(cluster.clone(), plan, place, sender.clone(), first));
+            let name = format!("watch {}", plan.name);
+            let (_, task) = start(cluster.clone(), plan, place, sender.clone(), first);
+            tasks.spawn(&name, task);
         }
         drop(sender);
         let over = async {
@@ -96,6 +99,7 @@ impl Capture {
                     }
                     None => break,
                 },
+                ended = tasks.ended() => return Err(RunError::System(ended)),
                 () = &mut over => break,
                 () = stop.told() => break,
             }
@@ -135,6 +139,10 @@ impl Recording {
             // In a recording nothing is known before: every history is as good as another.
             What::Verify { reply, .. } => {
                 reply.send(Ok(false)).unwrap_or_default();
+                None
+            }
+            What::Unserved { reply } => {
+                reply.send(false).unwrap_or_default();
                 None
             }
             What::CaughtUp { reply } => {

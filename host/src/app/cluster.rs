@@ -1,15 +1,16 @@
 //! Joining a cluster: signing in, planning the watches, and starting each where it was left.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use super::RunError;
 use super::live::{Live, prepare};
+use super::tasks::Tasks;
 use crate::config;
-use crate::journal::{Journal, Loaded};
+use crate::journal::{Fact, Journal, Loaded};
 use crate::model::Timestamp;
 use crate::model::clock;
 use crate::pipeline::{MemoryState, Pipeline};
@@ -17,8 +18,13 @@ use crate::route::Need;
 use crate::source::kubernetes::rights::Right;
 use crate::source::kubernetes::sign_in::{Environment, SignInError, SignedIn, sign_in};
 use crate::source::kubernetes::{
-    self, Cluster, ITEMS, Item, Lease, Renew, Served, Timing, WatchStatus, discover, plan,
+    self, Cluster, Fault, ITEMS, Item, Lease, LeaseStatus, Renew, Served, Timing, WatchStatus,
+    cluster_uid, discover, identity_right, plan,
 };
+
+/// How often the cluster's uid is asked for where the API server fails, and the pause in between.
+const UID_TRIES: u32 = 3;
+const UID_PAUSE: Duration = Duration::from_millis(500);
 
 /// A cluster whose watches run.
 pub(super) struct Joined {
@@ -27,8 +33,8 @@ pub(super) struct Joined {
     pub(super) statuses: Vec<Arc<WatchStatus>>,
     /// Told when it is in the journal where the watches begin.
     pub(super) begun: oneshot::Sender<()>,
-    /// End with it.
-    _watches: Vec<AbortOnDropHandle<()>>,
+    /// The watches, and what keeps the Lease. They end with it.
+    pub(super) tasks: Tasks,
 }
 
 /// What a configuration's rules need of a cluster, before it is asked how it serves their kinds.
@@ -37,13 +43,18 @@ pub fn rights_of(needs: &[Need], settings: &config::Kubernetes) -> Vec<Right> {
     plans.iter().flat_map(|plan| plan.rights(&Served::guess(&plan.need))).collect()
 }
 
-/// The rights for the Lease that says when the journal was in use; watching goes on without them.
-pub fn lease_rights(
+/// The rights without which watching goes on, and less is noticed: for the Lease that says when the
+/// journal was in use, and for the uid that tells the cluster from others.
+pub fn extra_rights(
     settings: &config::Kubernetes,
     namespace: &str,
     cluster_name: &str,
 ) -> Vec<Right> {
-    if settings.lease { Lease::rights(namespace, cluster_name) } else { Vec::new() }
+    let mut rights = vec![identity_right()];
+    if settings.lease {
+        rights.extend(Lease::rights(namespace, cluster_name));
+    }
+    rights
 }
 
 /// What a configuration needs of a cluster that can be asked how it serves each kind, and of which
@@ -125,6 +136,76 @@ async fn lost_journal(
     held.renewed_at
 }
 
+/// Compares the cluster with the one that the configuration or else the journal names, and remembers it.
+///
+/// # Errors
+/// Where it is another one.
+async fn check_cluster(
+    settings: &config::Kubernetes,
+    signed: &SignedIn,
+    journal: &Journal,
+) -> Result<(), RunError> {
+    let server = signed.server.clone();
+    let is = match (asked_uid(signed).await, &settings.cluster_uid) {
+        (Ok(is), _) => is,
+        (Err(fault), Some(wanted)) => {
+            let (wanted, is) = (wanted.clone(), format!("not known: {fault}"));
+            return Err(RunError::NotTheCluster { wanted, is, server });
+        }
+        (Err(fault), None) => return note_server(&fault, &server, journal),
+    };
+    let was = journal.fact(Fact::ClusterUid)?;
+    match (&settings.cluster_uid, &was) {
+        (Some(wanted), _) if *wanted != is => {
+            return Err(RunError::NotTheCluster { wanted: wanted.clone(), is, server });
+        }
+        (None, Some(was)) if *was != is => {
+            return Err(RunError::OtherCluster { was: was.clone(), is, server });
+        }
+        (Some(_), Some(was)) if *was != is => {
+            warn!(
+                was,
+                is,
+                "the journal is of another cluster, and goes on in this one, as cluster_uid says"
+            );
+        }
+        _ => {}
+    }
+    journal.set_fact(Fact::ClusterUid, &is)?;
+    Ok(journal.set_fact(Fact::Server, &server)?)
+}
+
+/// The cluster's uid; an API server that fails is asked again a few times.
+async fn asked_uid(signed: &SignedIn) -> Result<String, Fault> {
+    let mut tries = 1;
+    loop {
+        match cluster_uid(&signed.client).await {
+            Err(Fault::Broken(_) | Fault::Throttled { .. }) if tries < UID_TRIES => {
+                tries += 1;
+                tokio::time::sleep(UID_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Without the uid only the address tells clusters apart, and one cluster may have several: another one
+/// is logged.
+fn note_server(fault: &Fault, server: &str, journal: &Journal) -> Result<(), RunError> {
+    info!(
+        %fault,
+        "the cluster's uid cannot be read: another cluster would not be noticed; hint: `klaxon config rbac` prints the right"
+    );
+    if let Some(was) = journal.fact(Fact::Server)?.filter(|was| was != server) {
+        error!(
+            was,
+            is = server,
+            "signed in at another address than in the last run: is it the same cluster?"
+        );
+    }
+    Ok(journal.set_fact(Fact::Server, server)?)
+}
+
 /// Signs in and starts every watch where the last run left it.
 pub(super) async fn join(
     settings: &config::Kubernetes,
@@ -134,6 +215,7 @@ pub(super) async fn join(
     journal: &Journal,
     loaded: Loaded,
     timing: Timing,
+    lease_status: Arc<LeaseStatus>,
 ) -> Result<Joined, RunError> {
     let needs = pipeline.needs();
     let plans = plan(&needs, settings);
@@ -148,9 +230,9 @@ pub(super) async fn join(
     for attempt in &signed.passed_over {
         warn!(%attempt, "another way in was not taken");
     }
-    let cluster =
-        Arc::new(Cluster::new(signed.client.clone(), renewal(&signed), timing, settings.event_ttl));
-    let mut watches = Vec::new();
+    check_cluster(settings, &signed, journal).await?;
+    let cluster = Arc::new(Cluster::new(signed.client.clone(), renewal(&signed), timing, settings));
+    let mut tasks = Tasks::default();
     if let Some(last) = loaded.kept.now {
         clock::not_before(last);
     }
@@ -163,10 +245,10 @@ pub(super) async fn join(
         // Not before the journal can tell what the Lease told.
         let keep = async move {
             if has_begun.await.is_ok() {
-                lease.keep(cluster).await;
+                lease.keep(cluster, lease_status).await;
             }
         };
-        watches.push(AbortOnDropHandle::new(tokio::spawn(keep)));
+        tasks.spawn("the renewal of the Lease", keep);
     }
     pipeline.keep_in_journal(journal.forms()?);
     let (live, resumes) = prepare(pipeline, &plans, loaded, state, lost);
@@ -174,10 +256,11 @@ pub(super) async fn join(
     let mut statuses = Vec::new();
     for (place, (plan, resume)) in plans.into_iter().zip(resumes).enumerate() {
         info!(watch = %plan.name, begins = %resume, "watching");
+        let name = format!("watch {}", plan.name);
         let (status, task) =
             kubernetes::start(cluster.clone(), plan, place, sender.clone(), resume);
         statuses.push(status);
-        watches.push(AbortOnDropHandle::new(task));
+        tasks.spawn(&name, task);
     }
-    Ok(Joined { live, items, statuses, begun, _watches: watches })
+    Ok(Joined { live, items, statuses, begun, tasks })
 }

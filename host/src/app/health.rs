@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::admin::Health;
 use crate::model::{FailureKind, Pulse, Timestamp, clock};
 use crate::pipeline::{ParkedRule, Pipeline, Step};
-use crate::source::kubernetes::{WatchState, WatchStatus};
+use crate::source::kubernetes::{LeaseStatus, WatchState, WatchStatus};
 use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
 
@@ -33,6 +33,8 @@ pub(super) struct Vitals {
     pulses: Mutex<Vec<(&'static str, Arc<Pulse>)>>,
     /// Without progress for so long a thread is taken as hung.
     stall_timeout: Duration,
+    /// Whether another service watches the same cluster.
+    lease: Arc<LeaseStatus>,
 }
 
 impl Vitals {
@@ -47,7 +49,13 @@ impl Vitals {
             phase: Mutex::new(Some("starting")),
             pulses: Mutex::default(),
             stall_timeout,
+            lease: Arc::default(),
         }
+    }
+
+    /// What is known of the Lease.
+    pub(super) fn lease(&self) -> Arc<LeaseStatus> {
+        self.lease.clone()
     }
 
     /// The watches that there are.
@@ -110,6 +118,9 @@ impl Vitals {
         }
         for limited in &step.limited {
             self.metrics.rule_limited(&limited.rule, limited.limit.as_str(), limited.count);
+        }
+        for object in &step.quarantine {
+            self.metrics.unreadable(&object.scope);
         }
         for refusal in &step.refusals {
             self.metrics.refusal(&refusal.rule, &refusal.target);
@@ -190,10 +201,16 @@ impl Health for Vitals {
         reasons
     }
 
+    // A rollout, in which two run for a while, must not wait for it.
+    fn warnings(&self) -> Vec<String> {
+        self.lease.trouble().into_iter().collect()
+    }
+
     fn metrics(&self) -> String {
         self.refresh();
         self.refresh_parked();
         self.metrics.log_dropped(telemetry::dropped_lines());
+        self.metrics.lease_contended(self.lease.trouble().is_some());
         self.metrics.encode().unwrap_or_default()
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::middle::{DECIDES, Middle};
+use super::tasks::Tasks;
 use super::{RunError, Stop};
 use crate::journal::{Cursor, Loaded, Progress, SavedWatch};
 use crate::model::clock::{self, Stopwatch};
@@ -20,6 +21,8 @@ use crate::source::kubernetes::{Item, Resume, WatchPlan, What};
 
 /// Most items that are decided together.
 const TOGETHER: usize = 512;
+/// Bytes after which no more are taken together.
+const TOGETHER_BYTES: usize = 16 << 20;
 /// How long items are gathered before they are decided.
 const GATHER: Duration = Duration::from_millis(20);
 /// When nothing comes for so long, it is looked whether a wake is due.
@@ -33,6 +36,22 @@ pub(super) struct Place {
     /// The version of a list that was made for new rules: when the watch has come past it, they know
     /// all that exists.
     introduced_at: Option<u64>,
+}
+
+/// What the middle takes in, and the tasks that it comes from.
+pub(super) struct Intake {
+    pub(super) items: mpsc::Receiver<Item>,
+    pub(super) tasks: Tasks,
+}
+
+/// What comes next.
+enum Turn {
+    Item(Item),
+    Idle,
+    /// There are no watches any longer.
+    Over,
+    /// A task has ended that should not.
+    Broken(String),
 }
 
 /// The watches of a cluster, as the middle sees them.
@@ -82,7 +101,7 @@ pub(super) fn prepare(
             Resume::From { version, since, .. } => (Cursor::At(version.clone()), *since),
             Resume::List(ListStart::Compare { from, .. }) => (Cursor::Listing, *from),
             Resume::List(ListStart::First) => (Cursor::Listing, clock::now()),
-            Resume::Absent { since } => (Cursor::Absent, *since),
+            Resume::Absent { since, .. } => (Cursor::Absent, *since),
         };
         places.push(Place { plan: plan.clone(), cursor, since, introduced_at: None });
         resumes.push(resume);
@@ -103,30 +122,36 @@ fn resume(
     known_until: Option<Timestamp>,
     lost: Option<Timestamp>,
 ) -> Resume {
-    let compare = |from, reason: &str| {
+    let compare = |from, reason: &str, complete_at| {
         Resume::List(ListStart::Compare {
             from,
             reason: reason.to_owned(),
             telling: Telling::Gap,
+            complete_at,
             is_other_history: false,
         })
     };
+    // Versions that are no numbers do not compare: then all that is unknown is new.
+    let number = |version: &String| version.parse().unwrap_or(0);
     match saved {
         Some(SavedWatch { digest, since, .. }) if *digest != plan.digest => {
-            compare(*since, "what is watched has changed since the last run")
+            compare(*since, "what is watched has changed since the last run", None)
         }
         Some(SavedWatch { cursor: Some(version), since, listing: false, .. }) => {
             Resume::From { version: version.clone(), since: *since, introduce }
         }
-        Some(SavedWatch { cursor: None, listing: false, since, .. }) => {
-            Resume::Absent { since: *since }
+        Some(SavedWatch { cursor: None, listing: false, since, complete_at, .. }) => {
+            Resume::Absent { since: *since, complete_at: complete_at.as_ref().map_or(0, number) }
         }
-        Some(SavedWatch { since, .. }) => {
-            compare(*since, "the last run ended before a list was complete")
+        Some(SavedWatch { since, complete_at, .. }) => {
+            let complete_at = complete_at.as_ref().map(number);
+            compare(*since, "the last run ended before a list was complete", complete_at)
         }
         None => match (known_until, lost) {
-            (Some(from), _) => compare(from, "the last run watched these objects in another way"),
-            (None, Some(from)) => compare(from, "the journal of the last run is lost"),
+            (Some(from), _) => {
+                compare(from, "the last run watched these objects in another way", None)
+            }
+            (None, Some(from)) => compare(from, "the journal of the last run is lost", None),
             (None, None) => Resume::List(ListStart::First),
         },
     }
@@ -137,7 +162,7 @@ impl Live {
     pub(super) fn run(
         &mut self,
         middle: &mut Middle,
-        items: &mut mpsc::Receiver<Item>,
+        intake: &mut Intake,
         runtime: &Runtime,
         begun: oneshot::Sender<()>,
         stop: &Stop,
@@ -148,22 +173,30 @@ impl Live {
         while !stop.is_told() {
             let is_blocked = self.is_blocked(middle);
             middle.pulse.idle();
-            let first = runtime.block_on(async {
+            let Intake { items, tasks } = &mut *intake;
+            let turn = runtime.block_on(async {
                 tokio::select! {
-                    first = items.recv(), if !is_blocked => Some(first),
-                    () = self.bell.notified() => None,
-                    () = tokio::time::sleep(IDLE) => None,
-                    () = stop.told() => None,
+                    first = items.recv(), if !is_blocked => first.map_or(Turn::Over, Turn::Item),
+                    ended = tasks.ended() => Turn::Broken(ended),
+                    () = self.bell.notified() => Turn::Idle,
+                    () = tokio::time::sleep(IDLE) => Turn::Idle,
+                    () = stop.told() => Turn::Idle,
                 }
             });
             middle.pulse.works(DECIDES);
-            match first {
-                Some(Some(item)) => {
+            match turn {
+                Turn::Item(item) => {
+                    let bytes = item.what.bytes();
                     self.take(middle, item)?;
-                    self.gather(middle, items)?;
+                    self.gather(middle, items, bytes)?;
                 }
-                Some(None) => break,
-                None => {}
+                Turn::Over => break,
+                Turn::Broken(why) => {
+                    error!(why, "a part of the service has ended: the service ends too");
+                    self.settle(middle)?;
+                    return Err(RunError::System(why));
+                }
+                Turn::Idle => {}
             }
             // What waits in the channel is earlier, and may be why a timer must not fire.
             if items.is_empty() {
@@ -197,14 +230,16 @@ impl Live {
         &mut self,
         middle: &mut Middle,
         items: &mut mpsc::Receiver<Item>,
+        mut bytes: usize,
     ) -> Result<(), RunError> {
         let since = Stopwatch::start();
         for _ in 0..TOGETHER {
-            let Ok(item) = items.try_recv() else { return Ok(()) };
-            self.take(middle, item)?;
-            if since.elapsed() >= GATHER || middle.pipeline.is_full() {
+            if since.elapsed() >= GATHER || bytes >= TOGETHER_BYTES || middle.pipeline.is_full() {
                 return Ok(());
             }
+            let Ok(item) = items.try_recv() else { return Ok(()) };
+            bytes += item.what.bytes();
+            self.take(middle, item)?;
         }
         Ok(())
     }
@@ -231,7 +266,8 @@ impl Live {
     }
 
     fn take(&mut self, middle: &mut Middle, item: Item) -> Result<(), RunError> {
-        let Item { watch, at, since, what } = item;
+        // Its share is free again when it is decoded.
+        let Item { watch, at, since, what, share: _share } = item;
         let Some(place) = self.places.get_mut(watch) else { return Ok(()) };
         let name = place.plan.name.clone();
         let pipeline = &mut middle.pipeline;
@@ -269,6 +305,13 @@ impl Live {
                 let version = if place.plan.is_of_events() { None } else { version.parse().ok() };
                 place.introduced_at = version.or(Some(0));
                 self.end_introduction(middle, watch);
+            }
+            What::Unserved { reply } => {
+                let is_known = pipeline.knows_any(&place.plan.coverage());
+                if is_known {
+                    pipeline.in_sync(&name, false);
+                }
+                reply.send(is_known).unwrap_or_default();
             }
             What::Resumed => pipeline.in_sync(&name, true),
             What::Lost => pipeline.in_sync(&name, false),

@@ -25,6 +25,7 @@ mod replayed;
 mod report;
 mod start;
 mod stop;
+mod tasks;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -47,9 +48,10 @@ use crate::source::kubernetes::sign_in::SignInError;
 use crate::stream::StreamError;
 
 pub use capture::{Capture, Captured};
-pub use cluster::{lease_rights, rights_of, served_rights, signed_in};
+pub use cluster::{extra_rights, rights_of, served_rights, signed_in};
 use ends::Ends;
 use health::Vitals;
+use live::Intake;
 use middle::Middle;
 use place::JournalFolder;
 use queues::Queues;
@@ -86,6 +88,30 @@ pub enum RunError {
     /// There is no way into the cluster.
     #[error(transparent)]
     SignIn(#[from] SignInError),
+    /// It is another cluster than the journal's.
+    #[error(
+        "the journal is of the cluster {was}, and this is {is} ({server}): what was known would be told as deleted; hint: sign in to the right cluster, or name another journal.path; to go on with this journal here, set `kubernetes: {{cluster_uid: {is}}}`"
+    )]
+    OtherCluster {
+        /// The uid of the cluster that is expected.
+        was: String,
+        /// The uid of the cluster that was signed in to.
+        is: String,
+        /// Its API server.
+        server: String,
+    },
+    /// The cluster is not the one that the configuration names.
+    #[error(
+        "`cluster_uid` is {wanted}, and the cluster at {server} is {is}; hint: sign in to the right cluster, or correct cluster_uid"
+    )]
+    NotTheCluster {
+        /// The uid of the configuration.
+        wanted: String,
+        /// The uid of the cluster that was signed in to, or why it cannot be read.
+        is: String,
+        /// Its API server.
+        server: String,
+    },
     /// The admin server cannot listen.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -296,6 +322,7 @@ impl Started {
                     &journal,
                     loaded,
                     service.timing.clone(),
+                    vitals.lease(),
                 );
                 let mut joined = tokio::select! {
                     joined = joining => joined?,
@@ -401,8 +428,9 @@ fn decide(
     let ran = match (&source.kind, live) {
         (SourceKind::Replay(replay), _) => middle.replay(replay, stop),
         (SourceKind::Kubernetes(_), Some(joined)) => {
-            let cluster::Joined { mut live, mut items, begun, .. } = joined;
-            live.run(&mut middle, &mut items, runtime, begun, stop)
+            let cluster::Joined { mut live, items, tasks, begun, .. } = joined;
+            let mut intake = Intake { items, tasks };
+            live.run(&mut middle, &mut intake, runtime, begun, stop)
         }
         (SourceKind::Kubernetes(_), None) => Ok(()),
     };

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{CacheArguments, Output};
-use crate::app::{lease_rights, rights_of, served_rights, signed_in};
+use crate::app::{extra_rights, rights_of, served_rights, signed_in};
 use crate::config::{Config, Kubernetes, SourceKind};
 use crate::engine::Options;
 use crate::model::Origin;
@@ -41,7 +41,7 @@ pub(super) fn role(
 ) -> Result<String, String> {
     let (settings, needs) = needs(config, cache)?;
     let mut rights = rights_of(&needs, &settings);
-    rights.extend(lease_rights(&settings, namespace, &config.cluster));
+    rights.extend(extra_rights(&settings, namespace, &config.cluster));
     Ok(rbac::manifest(&rights, account, namespace))
 }
 
@@ -63,11 +63,11 @@ pub(super) fn check(
             .map_err(|fault| fault.to_string())?;
         let (mut needed, absent) = served_rights(&needs, &settings, &signed.client).await?;
         let watching = needed.len();
-        needed.extend(lease_rights(&settings, &signed.default_namespace, &config.cluster));
+        needed.extend(extra_rights(&settings, &signed.default_namespace, &config.cluster));
         let reviewed = rights::review(&signed.client, &needed)
             .await
             .map_err(|fault| fault.to_string())?;
-        // Without the Lease a lost journal is not noticed, and all else works.
+        // Without the others a lost journal or another cluster is not noticed, and all else works.
         let (must, _) = reviewed.split_at(watching.min(reviewed.len()));
         let is_whole = must.iter().all(|(_, answer)| *answer == Answer::Granted);
         let text = match output {

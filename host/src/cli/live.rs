@@ -79,6 +79,7 @@ impl LiveArguments {
             namespaces,
             lease: false,
             event_ttl: Duration::from_secs(3600),
+            ..Kubernetes::default()
         };
         let capture = Capture { settings, resources: self.kinds.clone(), needs, lasts: self.lasts };
         match self.lasts {

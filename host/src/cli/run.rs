@@ -50,6 +50,8 @@ pub(super) fn run(arguments: RunArguments, logging: Logging) -> Exit {
             | RunError::Stream(_)
             | RunError::Target { .. }
             | RunError::SignIn(_)
+            | RunError::OtherCluster { .. }
+            | RunError::NotTheCluster { .. }
             | RunError::Admin(_),
         ) => (Exit::CouldNotRun, PATIENCE),
         Err(_) => (Exit::Failure, PATIENCE),

@@ -68,6 +68,13 @@ pub(super) struct KubernetesFile {
     pub(super) lease: bool,
     /// how long the API server keeps Kubernetes Events (its --event-ttl; 1h).
     pub(super) event_ttl: Option<Span>,
+    /// how long the API server must not have served a kind before its objects are taken as deleted
+    /// (15m). Until then they are kept, and timers that depend on them are suspended.
+    pub(super) unserved_grace: Option<Span>,
+    /// The uid of the cluster's namespace kube-system. No other cluster is watched, and a journal of
+    /// another cluster goes on in this one. Without it, the journal remembers the cluster of its first
+    /// run.
+    pub(super) cluster_uid: Option<String>,
 }
 
 fn yes() -> bool {

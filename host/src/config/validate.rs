@@ -45,6 +45,8 @@ fn remove(value: &mut Value, pointer: &str) {
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+/// A kind that is not served for so long is gone, unless the configuration says otherwise.
+const UNSERVED_GRACE: Duration = Duration::from_secs(900);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Whether a namespace may be called so (RFC 1123, a label).
@@ -246,6 +248,13 @@ impl<'a> Check<'a> {
                 );
             }
         }
+        let cluster_uid = file.cluster_uid;
+        if cluster_uid.as_deref().is_some_and(|uid| uid.trim().is_empty()) {
+            self.say(
+                format!("{pointer}/cluster_uid"),
+                "the uid is empty; hint: write the output of `kubectl get namespace kube-system -o jsonpath={.metadata.uid}`, or leave the key out",
+            );
+        }
         let mut namespaces = file.namespaces;
         namespaces.sort();
         namespaces.dedup();
@@ -255,6 +264,8 @@ impl<'a> Check<'a> {
             namespaces,
             lease: file.lease,
             event_ttl: file.event_ttl.map_or(HOUR, |span| span.0),
+            unserved_grace: file.unserved_grace.map_or(UNSERVED_GRACE, |span| span.0),
+            cluster_uid,
         }
     }
 

@@ -24,6 +24,8 @@ pub struct SavedWatch {
     pub since: Timestamp,
     /// A list had begun and was not complete.
     pub listing: bool,
+    /// Where there is no version to go on from: the one at which all that existed was known last.
+    pub complete_at: Option<String>,
 }
 
 /// What the last run left.
@@ -72,13 +74,14 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
             complete: row.get(4)?,
         })
     })?;
-    let select = "SELECT name, digest, cursor, since, listing FROM watches";
+    let select = "SELECT name, digest, cursor, since, listing, complete_at FROM watches";
     let watches = all(connection, select, |row| {
         let watch = SavedWatch {
             digest: row.get(1)?,
             cursor: row.get(2)?,
             since: time(row.get(3)?),
             listing: row.get(4)?,
+            complete_at: row.get(5)?,
         };
         Ok((row.get(0)?, watch))
     })?;
@@ -92,6 +95,8 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
         })
     })?;
     let history = meta(connection, "history")?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let comparisons = meta(connection, "comparisons")?;
+    let comparisons = comparisons.and_then(|text| text.parse().ok()).unwrap_or(0);
     let clock = meta(connection, "clock")?.and_then(|text| text.parse().ok());
     let now = clock.map(time);
     Ok(Loaded {
@@ -104,6 +109,7 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
             incidents,
             introductions,
             history,
+            comparisons,
             now,
         },
         watches: watches.into_iter().collect(),
@@ -156,6 +162,7 @@ fn object(row: &Row<'_>) -> rusqlite::Result<KeptObject> {
         version: row.get::<_, String>(5)?.into(),
         digest: digest.cast_unsigned(),
         count: row.get(7)?,
+        life: row.get(10)?,
         memberships: memberships.collect(),
         form: None,
     })

@@ -116,6 +116,24 @@ impl From<rusqlite::Error> for JournalError {
     }
 }
 
+/// What a journal remembers of its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact {
+    /// The uid of its namespace `kube-system`.
+    ClusterUid,
+    /// The address of the API server in the last run.
+    Server,
+}
+
+impl Fact {
+    fn key(self) -> &'static str {
+        match self {
+            Self::ClusterUid => "cluster",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// An open journal, not yet written to.
 pub struct Journal {
     path: PathBuf,
@@ -166,6 +184,25 @@ impl Journal {
     /// Whether it was made just now.
     pub fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// A fact about the cluster that it is the journal of.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn fact(&self, key: Fact) -> Result<Option<String>, JournalError> {
+        let select = "SELECT value FROM meta WHERE key = ?1";
+        Ok(self.connection.query_row(select, [key.key()], |row| row.get(0)).optional()?)
+    }
+
+    /// Writes a fact about the cluster.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn set_fact(&self, key: Fact, value: &str) -> Result<(), JournalError> {
+        let insert = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
+        self.connection.execute(insert, [key.key(), value])?;
+        Ok(())
     }
 
     /// What the last run left.

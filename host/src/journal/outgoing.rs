@@ -78,6 +78,7 @@ impl Outgoing<'_, '_> {
                 body
             ])?;
         if added == 0 {
+            self.changes.repeats(&verdict.rule);
             return Ok(());
         }
         let number = self.to.last_insert_rowid();

@@ -145,9 +145,10 @@ fn add(to: &AtomicU64, change: i64) {
     }
 }
 
-/// What a transaction changes of what waits, by target.
+/// What a transaction changes of what waits, by target; and the verdicts of each rule whose ids were
+/// there already.
 #[derive(Debug, Default)]
-pub(super) struct Changes(BTreeMap<String, Change>);
+pub(super) struct Changes(BTreeMap<String, Change>, BTreeMap<String, u64>);
 
 #[derive(Debug, Default)]
 struct Change {
@@ -178,6 +179,16 @@ impl Changes {
     /// A delivery is a dead letter from the beginning.
     pub(super) fn refused(&mut self, target: &str) {
         self.of(target).refused += 1;
+    }
+
+    /// A verdict of a rule is ignored, for its id is there already.
+    pub(super) fn repeats(&mut self, rule: &str) {
+        *self.1.entry(rule.to_owned()).or_default() += 1;
+    }
+
+    /// Verdicts that were ignored, by rule.
+    pub(super) fn repeated(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.1.iter().map(|(rule, count)| (rule.as_str(), *count))
     }
 
     /// Bytes that were added for a target, and are not on disk yet; below 0 where more were taken back.

@@ -143,6 +143,7 @@ fn keep(to: &Transaction<'_>, change: &Keep) -> Result<(), JournalError> {
             [&**rule, code.as_str(), key.as_str()],
         ),
         Keep::History(number) => set_meta(to, "history", &number.to_string()),
+        Keep::Comparison(number) => set_meta(to, "comparisons", &number.to_string()),
     }
 }
 
@@ -156,7 +157,7 @@ fn keep_object(to: &Transaction<'_>, object: &KeptObject) -> Result<(), JournalE
     run(
         to,
         "INSERT OR REPLACE INTO objects (uid, api_version, kind, namespace, name, version, digest, \
-         count, memberships, form) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         count, memberships, form, life) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             &*object.uid,
             &*object.api_version,
@@ -168,6 +169,7 @@ fn keep_object(to: &Transaction<'_>, object: &KeptObject) -> Result<(), JournalE
             object.count,
             json("an object's views", &memberships)?,
             form,
+            object.life,
         ],
     )
 }
@@ -262,15 +264,20 @@ fn progress(to: &Transaction<'_>, one: &Progress) -> Result<(), JournalError> {
         ),
         Cursor::Absent => run(
             to,
-            "INSERT OR REPLACE INTO watches (name, digest, cursor, since, listing) \
-             VALUES (?1, ?2, NULL, ?3, 0)",
+            "INSERT INTO watches (name, digest, cursor, since, listing, complete_at) \
+             VALUES (?1, ?2, NULL, ?3, 0, '0') \
+             ON CONFLICT (name) DO UPDATE SET digest = ?2, cursor = NULL, since = ?3, listing = 0, \
+             complete_at = coalesce(cursor, complete_at, '0')",
             params![&*one.watch, one.digest, since],
         ),
-        // The cursor before stays readable, for whoever looks; it is not gone on from.
+        // Where the list is compared with what was known, it says up to where that was all there was.
+        // With another selection it was not.
         Cursor::Listing => run(
             to,
             "INSERT INTO watches (name, digest, cursor, since, listing) VALUES (?1, ?2, NULL, ?3, 1) \
-             ON CONFLICT (name) DO UPDATE SET listing = 1, digest = ?2",
+             ON CONFLICT (name) DO UPDATE SET listing = 1, digest = ?2, \
+             cursor = CASE digest WHEN ?2 THEN cursor END, \
+             complete_at = CASE digest WHEN ?2 THEN coalesce(cursor, complete_at) END",
             params![&*one.watch, one.digest, since],
         ),
     }

@@ -6,9 +6,9 @@ use super::JournalError;
 
 /// Each entry makes the next version of the schema; `PRAGMA user_version` says how many were applied.
 /// Times are milliseconds since the Unix epoch.
-const MIGRATIONS: [&str; 3] = ["
+const MIGRATIONS: [&str; 4] = ["
 CREATE TABLE meta (
-  key TEXT PRIMARY KEY,           -- journal, history, clock
+  key TEXT PRIMARY KEY,           -- journal, history, clock, comparisons, cluster, server
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -203,6 +203,12 @@ CREATE TABLE incidents (
 ", "
 -- 1: the partition is shared by many objects; 0: it is one object's own; null: written before this was kept
 ALTER TABLE state ADD COLUMN shared INTEGER;
+", "
+-- The comparison that found the object again after it was told to be gone; 0: none did. It is part of
+-- the ids of what is seen of the object from then on.
+ALTER TABLE objects ADD COLUMN life INTEGER NOT NULL DEFAULT 0;
+-- Where a watch has no cursor: the resource version at which all that existed was known last.
+ALTER TABLE watches ADD COLUMN complete_at TEXT;
 "];
 
 /// The version of the schema that this program writes.

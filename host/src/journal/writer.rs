@@ -422,6 +422,15 @@ impl Writer {
         for (done, count) in disables.zip(&written.disabled) {
             done.send(*count).unwrap_or_default();
         }
+        for (rule, count) in written.changes.repeated() {
+            if self.metrics.repeated(rule, count) {
+                warn!(
+                    rule,
+                    count,
+                    "verdicts ignored: their ids were recorded before (said once, then counted in klaxon_verdicts_repeated_total)"
+                );
+            }
+        }
         for (name, refused) in written.changes.targets() {
             self.metrics.delivery(name, "dead", refused);
             if refused > 0 {

@@ -24,6 +24,8 @@ pub struct KeptObject {
     pub digest: u64,
     /// The count, of a Kubernetes Event.
     pub count: u32,
+    /// The comparison that found it again after it was told to be gone; 0: none did.
+    pub life: u32,
     /// Each rule's view of it.
     pub memberships: Vec<KeptMembership>,
     /// Its last known form, where a wake or an interest in its end needs it.
@@ -129,6 +131,8 @@ pub enum Keep {
     NoIntroduction(Arc<str>, Arc<str>),
     /// Another history was found: its number.
     History(u64),
+    /// A comparison with what was known begins: its number.
+    Comparison(u32),
     /// A watch is not kept any longer.
     NoWatch(String),
     /// What the policy must remember of an incident or of a rule.

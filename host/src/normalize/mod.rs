@@ -108,6 +108,14 @@ pub fn head(json: &str) -> Option<Meta> {
     meta::decode(json, Want { annotations: &[], parts: Parts::default() }).ok()
 }
 
+/// Uid, namespace and name of an object whose metadata cannot be read as a whole; empty where they
+/// are no texts.
+pub fn remains(json: &str) -> (String, String, String) {
+    let object: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
+    (text("uid"), text("namespace"), text("name"))
+}
+
 fn decode_headed(json: &str, header: &Header<'_>, wanted: &Wanted) -> Result<Object, Undecodable> {
     decode_kind(json, header, wanted).map_err(|source| undecodable(&header.kind, source))
 }

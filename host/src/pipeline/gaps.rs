@@ -3,8 +3,12 @@
 use super::Pipeline;
 use super::entry::Entry;
 use super::watching::Watching;
-use crate::model::Timestamp;
+use crate::model::{Keep, Timestamp};
 use crate::route::{Coverage, Gap, GapEnd, Telling};
+
+/// What the record of a gap adds where Kubernetes Events outlived it.
+const COUNTED: &str =
+    "; Kubernetes Events are complete, but for those that were deleted before their time";
 
 /// A gap that is not over.
 pub(super) struct OpenGap {
@@ -23,18 +27,40 @@ impl Pipeline {
     /// The source lost its place in a scope: what follows is a list, to be compared with what is
     /// known.
     pub fn begin_gap(&mut self, scope: &str, from: Timestamp, reason: &str) {
-        self.compare(scope, from, reason, Telling::Gap, false);
+        let (from, telling) = self.open_gap(scope, from, reason, Telling::Gap);
+        self.router.begin_gap(scope, from, telling);
+        self.number_comparison();
     }
 
-    /// Begins a gap; a list that broke off and begins again is still the one that is open.
+    /// The same for a watch, which knows at which version all that existed was known.
     pub(super) fn compare(
         &mut self,
         scope: &str,
         from: Timestamp,
         reason: &str,
         telling: Telling,
+        complete_at: Option<u64>,
         is_other_history: bool,
     ) {
+        let (from, telling) = self.open_gap(scope, from, reason, telling);
+        self.router.compare(scope, from, telling, complete_at, is_other_history);
+        self.number_comparison();
+    }
+
+    fn number_comparison(&mut self) {
+        let number = self.router.comparisons();
+        self.keep(|| Keep::Comparison(number));
+    }
+
+    /// Begins a gap; a list that broke off and begins again is still the one that is open. Returns when
+    /// it began, and how it is told.
+    fn open_gap(
+        &mut self,
+        scope: &str,
+        from: Timestamp,
+        reason: &str,
+        telling: Telling,
+    ) -> (Timestamp, Telling) {
         self.flush();
         let before = self.open_gaps.iter().position(|gap| gap.scope == scope);
         let mut gap = OpenGap { scope: scope.to_owned(), from, reason: reason.to_owned(), telling };
@@ -45,8 +71,9 @@ impl Pipeline {
                 gap.telling = Telling::Gap;
             }
         }
-        self.router.compare(scope, gap.from, gap.telling, is_other_history);
+        let begun = (gap.from, gap.telling);
         self.open_gaps.push(gap);
+        begun
     }
 
     /// Whether a scope is being compared after a gap.
@@ -87,9 +114,9 @@ impl Pipeline {
 
     /// Writes the record of a gap that is over.
     pub(super) fn close(&mut self, open: OpenGap, covers: Vec<Coverage>, to: Timestamp) {
-        let OpenGap { scope, from, reason, telling } = open;
-        if telling == Telling::Quiet {
-            return;
+        let OpenGap { scope, from, mut reason, telling } = open;
+        if telling == Telling::Counted {
+            reason.push_str(COUNTED);
         }
         let namespace = covers.first().and_then(|coverage| coverage.namespace.clone());
         let mut kinds: Vec<String> = covers.into_iter().map(|coverage| coverage.kind).collect();

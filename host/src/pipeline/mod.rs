@@ -36,7 +36,7 @@ use crate::model::{
 };
 use crate::normalize::{self, Wanted};
 use crate::policy::{Incidents, RulePolicy};
-use crate::route::{InterestError, Router, Routing, own_partition};
+use crate::route::{InterestError, Remains, Router, Routing, own_partition};
 
 pub use assemble::{AssembleError, assemble, assemble_with};
 use behind::Behind;
@@ -245,16 +245,23 @@ impl Pipeline {
             }
             Err(fault) => {
                 self.counts.undecodable += 1;
-                let head = normalize::head(json);
+                let head = normalize::head(json).ok_or_else(|| {
+                    let (uid, namespace, name) = normalize::remains(json);
+                    Remains { uid, namespace, name }
+                });
+                let mut reason = fault.to_string();
+                if head.as_ref().is_err_and(|remains| *remains == Remains::default()) {
+                    reason.push_str("; it has no name that can be read: if it was known, a list takes it as gone");
+                }
                 self.step.quarantine.push(QuarantinedObject {
                     time,
                     scope: scope.to_owned(),
-                    reason: fault.to_string(),
+                    reason,
                     json: json.to_owned(),
                 });
                 match (head, seen) {
                     // Its end is news, whatever its last state was.
-                    (Some(meta), Seen::Deleted) => {
+                    (Ok(meta), Seen::Deleted) => {
                         let object = Object { meta, subject: Subject::Other, document: None };
                         Some(Observation { time, seen, object: Arc::new(object), digest: 0 })
                     }

@@ -68,6 +68,9 @@ pub enum ListStart {
         reason: String,
         /// How it is told.
         telling: Telling,
+        /// The version at which all that existed was known: what is newer and unknown is new. `None`
+        /// where it never was.
+        complete_at: Option<u64>,
         /// Versions may have come again (etcd restored).
         is_other_history: bool,
     },
@@ -92,6 +95,8 @@ pub struct Kept {
     pub introductions: Vec<Introduction>,
     /// The number of the history.
     pub history: u64,
+    /// How many comparisons there were.
+    pub comparisons: u32,
     /// The event clock: time does not go back over a restart.
     pub now: Option<Timestamp>,
 }
@@ -156,6 +161,7 @@ impl Pipeline {
             self.incidents.not_before(now);
         }
         self.router.set_history(kept.history);
+        self.router.set_comparisons(kept.comparisons);
         for one in kept.introductions {
             let is_planned = self.watching.fed.get(&one.scope).is_some_and(|rules| {
                 rules.iter().any(|rule| self.rule_name(*rule).as_ref() == Some(&one.rule))
@@ -309,8 +315,11 @@ impl Pipeline {
     pub fn begin_list(&mut self, scope: &str, coverage: Coverage, start: ListStart) {
         self.in_sync(scope, false);
         self.watching.suspects.remove(scope);
-        let ListStart::Compare { from, reason, telling, is_other_history } = start else { return };
-        self.compare(scope, from, &reason, telling, is_other_history);
+        let ListStart::Compare { from, reason, telling, complete_at, is_other_history } = start
+        else {
+            return;
+        };
+        self.compare(scope, from, &reason, telling, complete_at, is_other_history);
         self.router.cover(scope, coverage);
         if is_other_history {
             let history = self.router.begin_history();

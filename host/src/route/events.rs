@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::comparison::Compared;
 use super::interest::Compiled;
 use super::known::{Known, Membership};
 use super::{Routed, Router, partition};
@@ -22,8 +23,8 @@ pub(super) struct Sight<'a> {
     pub(super) time: Timestamp,
     /// It is from a list: what exists, not what has just happened.
     pub(super) listed: bool,
-    /// Set while a list is compared with what was known: when that was.
-    pub(super) gap_since: Option<Timestamp>,
+    /// The comparison with what was known before that it is part of.
+    pub(super) compared: Option<Compared>,
     /// Whether the events carry the mark of a gap.
     pub(super) gap: bool,
     /// What was known before.
@@ -37,27 +38,28 @@ impl Sight<'_> {
         let Subject::Notice(notice) = &self.object.subject else {
             return 0;
         };
-        match (self.before, change, self.gap_since) {
-            (Some(before), ..) => notice.count.saturating_sub(before.count),
-            (None, Change::Snapshot, _) => 0,
-            (None, _, None) => notice.count,
-            // Of the second in which the gap began: what was there before it would be known.
-            (None, _, Some(since)) if self.created_since(since.whole_second()) => notice.count,
-            (None, _, Some(_)) => 0,
+        match (self.before, change) {
+            (Some(before), _) => notice.count.saturating_sub(before.count),
+            (None, Change::Snapshot) => 0,
+            (None, _) => match self.compared {
+                Some(compared) if !compared.counts(&self.object.meta) => 0,
+                _ => notice.count,
+            },
         }
     }
 
-    /// Whether the object was not there at a time. The API server cuts creation times to seconds.
-    fn created_since(&self, since: Timestamp) -> bool {
-        self.object.meta.created_at.is_some_and(|at| at >= since)
+    /// Whether it was found by comparing, and was made within the period that was missed.
+    fn is_new(&self) -> bool {
+        self.before.is_none()
+            && self.compared.is_some_and(|compared| compared.is_new(&self.object.meta))
     }
 
     /// Why a rule hears of an object that it did not see before.
     fn entry(&self, is_introduced: bool) -> Change {
-        match (self.gap_since, is_introduced) {
+        match (self.compared, is_introduced) {
             (None, _) if self.listed => Change::Snapshot,
             // Created while nobody watched: that is news to a new rule too.
-            (Some(since), false) if self.created_since(since) => Change::Added,
+            (Some(_), false) if self.is_new() => Change::Added,
             (_, false) if self.listed || self.before.is_some() => Change::Snapshot,
             _ => Change::Added,
         }
@@ -94,7 +96,7 @@ impl Router {
             if let Some((is, fields)) = is {
                 let number = self.introductions.number(sight.scope, index);
                 let change = match stays {
-                    true if sight.listed && sight.gap_since.is_none() => Change::Snapshot,
+                    true if sight.listed && sight.compared.is_none() => Change::Snapshot,
                     true => Change::Modified,
                     false => sight.entry(number.is_none()),
                 };
@@ -152,7 +154,7 @@ impl Router {
 
     /// A deletion that the source saw: the object's last state is in it.
     pub(super) fn deleted(&self, known: &Known, object: &Arc<Object>, time: Timestamp) -> Routed {
-        let id = self.seen_id(&object.meta);
+        let id = self.seen_id(&object.meta, known.life);
         self.gone(known, object, id, time, false)
     }
 
@@ -168,11 +170,11 @@ impl Router {
     ) -> Routed {
         if outside {
             let sight = Sight {
-                id: self.seen_id(&object.meta),
+                id: self.seen_id(&object.meta, known.life),
                 scope: "",
                 time,
                 listed: true,
-                gap_since: None,
+                compared: None,
                 gap,
                 before: Some(known),
                 object: object.clone(),
@@ -181,8 +183,12 @@ impl Router {
         }
         let meta = &object.meta;
         let cluster = self.origin.cluster.as_str();
-        let id =
-            Id::of("v", &[&cluster, &self.history, &meta.identity.uid, &meta.resource_version]);
+        let (uid, version, life) =
+            (&meta.identity.uid, &meta.resource_version, u64::from(known.life));
+        let id = match life {
+            0 => Id::of("v", &[&cluster, &self.history, uid, version]),
+            _ => Id::of("v", &[&cluster, &self.history, uid, version, &life]),
+        };
         self.gone(known, object, id, time, gap)
     }
 
@@ -203,7 +209,7 @@ impl Router {
             scope: "",
             time,
             listed: false,
-            gap_since: None,
+            compared: None,
             gap,
             before: Some(known),
             object: object.clone(),
@@ -238,10 +244,11 @@ impl Router {
         }
     }
 
-    pub(super) fn seen_id(&self, meta: &Meta) -> Id {
+    /// The id of an object's version, in a life of the object ([`Known::life`]).
+    pub(super) fn seen_id(&self, meta: &Meta, life: u32) -> Id {
         let identity = &meta.identity;
         let cluster = self.origin.cluster.as_str();
-        Id::of(
+        let seen = Id::of(
             "s",
             &[
                 &cluster,
@@ -251,7 +258,8 @@ impl Router {
                 &&*identity.unique(),
                 &meta.resource_version,
             ],
-        )
+        );
+        if life == 0 { seen } else { Id::of("r", &[&seen, &u64::from(life)]) }
     }
 }
 

@@ -98,6 +98,7 @@ impl Router {
             version: known.version.clone(),
             digest: known.digest,
             count: known.count,
+            life: known.life,
             memberships: memberships.collect(),
             form: if needs_form { known.form.clone() } else { None },
         }
@@ -128,6 +129,7 @@ impl Router {
             count: object.count,
             memberships: memberships.into(),
             mark: 0,
+            life: object.life,
             form: object.form,
         };
         self.known.insert(object.uid, known);
@@ -136,6 +138,11 @@ impl Router {
     /// The history that ids are made with.
     pub fn set_history(&mut self, history: u64) {
         self.history = history;
+    }
+
+    /// How many comparisons there were before.
+    pub fn set_comparisons(&mut self, comparisons: u32) {
+        self.marks = comparisons;
     }
 
     /// Another history was found (etcd restored): ids of what is seen from now on differ from those

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::buried::Buried;
 use super::comparison::Compared;
 use crate::model::{Identity, Object, Subject, Timestamp, api_group, are_kubernetes_events};
 
@@ -30,6 +31,9 @@ pub(super) struct Known {
     pub(super) memberships: Box<[Membership]>,
     /// The comparison that saw it last.
     pub(super) mark: u32,
+    /// The comparison that found it again after it was told to be gone, or in an older version than
+    /// before: part of its ids from then on, for its versions may have been told before. 0: none did.
+    pub(super) life: u32,
     /// Its newest form, where it is kept in memory.
     pub(super) form: Option<Arc<Object>>,
 }
@@ -98,16 +102,11 @@ pub(super) struct KnownObjects {
     /// be there before the old one is gone.
     nodes: HashMap<Box<str>, usize>,
     /// Objects that went lately: what a second stream tells of them later is old.
-    buried: HashMap<Arc<str>, (Box<str>, Timestamp)>,
+    buried: Buried,
 }
 
 /// The digest of a version that could not be read.
 pub(super) const UNREADABLE: u64 = 1;
-
-/// How long a deletion is remembered.
-const MEMORY_MS: i64 = 600_000;
-/// Deletions that are remembered before the old ones are looked for.
-const MEMORY: usize = 1024;
 
 /// Whether a resource version is older than another. They are numbers (Kubernetes API concepts,
 /// "Resource versions"); where one is none, nothing is said.
@@ -192,21 +191,19 @@ impl KnownObjects {
             },
             memberships: Box::default(),
             mark,
+            life: 0,
             form: Some(object.clone()),
         }
     }
 
     /// Remembers that an object went, with the version of its deletion.
     pub(super) fn bury(&mut self, uid: Arc<str>, version: &str, now: Timestamp) {
-        if self.buried.len() >= MEMORY {
-            self.buried.retain(|_, (_, at)| now.millis_since(*at) < MEMORY_MS);
-        }
-        self.buried.insert(uid, (version.into(), now));
+        self.buried.bury(uid, version, now);
     }
 
     /// An object is there after all.
     pub(super) fn unbury(&mut self, uid: &str) {
-        self.buried.remove(uid);
+        self.buried.unbury(uid);
     }
 
     /// Ends are told apart by versions, which come again.
@@ -216,8 +213,8 @@ impl KnownObjects {
 
     /// Whether this version of an object is from before its end.
     pub(super) fn is_buried(&self, uid: &str, version: &str) -> bool {
-        let buried = self.buried.get(uid);
-        buried.is_some_and(|(end, _)| version == &**end || is_older(version, end))
+        let end = self.buried.end_of(uid);
+        end.is_some_and(|end| version == end || is_older(version, end))
     }
 
     /// Whether a node of a node's partition exists: those are named, not by uid.

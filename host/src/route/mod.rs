@@ -4,6 +4,7 @@
 //! alone it decides what is added, changed, gone or no longer matching, so a watch, a replay and a
 //! comparison after a gap give the same events, whatever selector a server was given.
 
+mod buried;
 mod comparison;
 mod events;
 mod field_selector;
@@ -15,7 +16,7 @@ mod label_selector;
 mod needs;
 mod partition;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
@@ -30,7 +31,7 @@ use events::{RuleInterests, Sight};
 pub use interest::InterestError;
 use introduction::Introductions;
 use keeping::Keeping;
-use known::{Known, KnownObjects};
+use known::{Known, KnownObjects, is_older};
 pub use label_selector::{SelectedLabel, selected_labels};
 pub use needs::Need;
 
@@ -81,8 +82,10 @@ pub struct Router {
     /// Grows when a gap finds another history (etcd restored): it is part of every id.
     history: u64,
     comparing: Vec<Comparison>,
-    /// Comparisons so far; the newest one's mark.
+    /// Comparisons so far, over all runs on one journal; the newest one's mark.
     marks: u32,
+    /// The newest version that each scope brought.
+    newest: HashMap<Arc<str>, u64>,
     introductions: Introductions,
 }
 
@@ -116,6 +119,7 @@ impl Router {
             history: 0,
             comparing: Vec::new(),
             marks: 0,
+            newest: HashMap::new(),
             introductions: Introductions::default(),
         }
     }
@@ -190,17 +194,24 @@ impl Router {
 
     /// The source lost its place: what follows in this scope (a stream or a watch) is compared with
     /// what is known until [`Router::end_gap`].
+    /// All that there was is taken to be known up to the newest version that the scope brought.
     pub fn begin_gap(&mut self, scope: &str, since: Timestamp, telling: Telling) {
-        self.compare(scope, since, telling, false);
+        let complete_at = match self.comparison(scope) {
+            // A list that began anew is of the same period.
+            Some(open) => open.complete_at,
+            None => self.newest.get(scope).copied(),
+        };
+        self.compare(scope, since, telling, complete_at, false);
     }
 
-    /// The same; in another history versions come again, so that objects are also told apart by what
-    /// is in them.
+    /// The same, where all that existed was known at a version; `None`: it never was. In another
+    /// history versions come again, so that objects are also told apart by what is in them.
     pub fn compare(
         &mut self,
         scope: &str,
         since: Timestamp,
         telling: Telling,
+        complete_at: Option<u64>,
         is_other_history: bool,
     ) {
         self.comparing.retain(|comparison| comparison.scope != scope);
@@ -211,10 +222,16 @@ impl Router {
             telling,
             is_other_history,
             mark: self.marks,
+            complete_at: complete_at.filter(|_| !is_other_history),
             covers: Vec::new(),
             outside: HashSet::new(),
-            incomplete: false,
+            unreadable: HashSet::new(),
         });
+    }
+
+    /// How many comparisons there were, over all runs on one journal.
+    pub fn comparisons(&self) -> u32 {
+        self.marks
     }
 
     fn comparison(&mut self, scope: &str) -> Option<&mut Comparison> {
@@ -227,8 +244,7 @@ impl Router {
     }
 
     /// The list after a gap is complete: what was known, is of what the scope covers and was not seen
-    /// again has vanished. Where an object of the list could not be decoded, nothing has: it may be
-    /// that one.
+    /// again has vanished.
     pub fn end_gap(&mut self, scope: &str, time: Timestamp, forms: &mut Forms<'_>) -> GapEnd {
         let Some(at) = self.comparing.iter().position(|comparison| comparison.scope == scope)
         else {
@@ -257,16 +273,28 @@ impl Router {
     }
 
     /// An object of a scope could not be decoded. Where at least its metadata can be read, it is known
-    /// from now on in this version, without more: it exists, or it does not any longer.
-    pub fn note_undecodable(&mut self, scope: &str, seen: Seen, meta: Option<Meta>) {
-        let comparison = self.comparison(scope);
-        let Some(meta) = meta else {
-            if let Some(comparison) = comparison {
-                comparison.incomplete = true;
+    /// from now on in this version, without more: it exists, or it does not any longer. Where of the
+    /// metadata only the name can be read, what is known under the name has not vanished; what has
+    /// no name either cannot be told from what has.
+    pub fn note_undecodable(&mut self, scope: &str, seen: Seen, meta: Result<Meta, Remains>) {
+        let mark = self.comparison(scope).map(|comparison| comparison.mark);
+        let meta = match (meta, mark) {
+            (Ok(meta), _) => meta,
+            (Err(Remains { uid, .. }), Some(mark)) if !uid.is_empty() => {
+                if let Some(known) = self.known.get_mut(&uid) {
+                    known.mark = mark.max(known.mark);
+                }
+                return;
             }
-            return;
+            (Err(Remains { namespace, name, .. }), Some(_)) if !name.is_empty() => {
+                if let Some(open) = self.comparison(scope) {
+                    open.unreadable.insert((namespace, name));
+                }
+                return;
+            }
+            (Err(_), _) => return,
         };
-        let mark = comparison.map_or(0, |comparison| comparison.mark);
+        let mark = mark.unwrap_or(0);
         let uid = self.known.uid(&meta.identity.unique());
         let before = self.known.remove(&uid);
         if matches!(seen, Seen::Present | Seen::Snapshot) {
@@ -316,7 +344,7 @@ impl Router {
         let Observation { time, seen, object, digest } = observation;
         let meta = &object.meta;
         let uid = self.known.uid(&meta.identity.unique());
-        let compared = self.note_seen(scope, &meta.identity);
+        let compared = self.note_seen(scope, meta);
         if seen == Seen::Deleted {
             return self.delete(uid, &object, time);
         }
@@ -336,12 +364,13 @@ impl Router {
             }
         }
         let before = self.known.remove(&uid);
+        let life = life(meta, before.as_ref(), compared.as_ref());
         let sight = Sight {
-            id: self.seen_id(meta),
+            id: self.seen_id(meta, life),
             scope,
             time,
             listed: seen == Seen::Snapshot,
-            gap_since: compared.as_ref().map(|compared| compared.since),
+            compared,
             gap: compared.is_some_and(|compared| compared.telling == Telling::Gap),
             before: before.as_ref(),
             object,
@@ -355,6 +384,7 @@ impl Router {
         } else {
             let mut known = self.known.known(&object, digest, mark);
             known.memberships = memberships.into();
+            known.life = life;
             self.known.insert(uid, known);
         }
         Routing::News(routed)
@@ -411,11 +441,11 @@ impl Router {
     ) -> Routed {
         let Some(before) = self.known.remove(&uid) else { return Routed::new() };
         let sight = Sight {
-            id: self.seen_id(&object.meta),
+            id: self.seen_id(&object.meta, before.life),
             scope,
             time,
             listed: true,
-            gap_since: None,
+            compared: None,
             gap: false,
             before: Some(&before),
             object: object.clone(),
@@ -438,7 +468,14 @@ impl Router {
         self.introductions.is_under_way(scope)
     }
 
-    fn note_seen(&mut self, scope: &str, identity: &Identity) -> Option<Compared> {
+    fn note_seen(&mut self, scope: &str, meta: &Meta) -> Option<Compared> {
+        if let Ok(version) = meta.resource_version.parse::<u64>() {
+            match self.newest.get_mut(scope) {
+                Some(newest) => *newest = version.max(*newest),
+                None => _ = self.newest.insert(scope.into(), version),
+            }
+        }
+        let identity = &meta.identity;
         let comparison = self.comparison(scope)?;
         let is_covered = comparison
             .covers
@@ -453,7 +490,34 @@ impl Router {
             telling: comparison.telling,
             is_other_history: comparison.is_other_history,
             mark: comparison.mark,
+            complete_at: comparison.complete_at,
         })
+    }
+}
+
+/// Of an object whose metadata cannot be read, the parts that can; the others are empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Remains {
+    /// Its uid.
+    pub uid: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Which life of an object an observation belongs to: a new one where its version may have been told
+/// before, so that it is news again ([`Known::life`]).
+fn life(meta: &Meta, before: Option<&Known>, compared: Option<&Compared>) -> u32 {
+    match (before, compared) {
+        (None, Some(compared)) if compared.has_returned(meta) => compared.mark,
+        (Some(before), Some(compared))
+            if !compared.is_other_history && is_older(&meta.resource_version, &before.version) =>
+        {
+            compared.mark
+        }
+        (Some(before), _) => before.life,
+        (None, _) => 0,
     }
 }
 

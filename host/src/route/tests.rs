@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Router, Routing, Telling};
+use super::{Coverage, Remains, Router, Routing, Telling};
 use crate::model::{
     Change, Changes, Event, Interest, Manifest, Narrowing, Observation, Origin, PartitionBy, Parts,
     Seen, Timestamp, Value,
@@ -266,6 +266,101 @@ fn the_operator_narrows_namespaces_and_cannot_widen_them() {
     let mut house = House { router: narrowed(&[], &["other"]).unwrap(), now: 0 };
     assert!(house.changes(Seen::Present, &pod(1, "a")).is_empty());
     assert!(narrowed(&["a"], &["b"]).is_err());
+}
+
+#[test]
+fn what_returns_unchanged_after_its_end_was_told_is_another_event_each_time() {
+    let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
+    let mut ids = vec![house.events(Seen::Present, &node("first", "5"))[0].id];
+    for _ in 0..2 {
+        // A list without it, and one with it.
+        house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+        let covers = Coverage { group: String::new(), kind: "Node".to_owned(), namespace: None };
+        house.router.cover("scope", covers);
+        let end = house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None);
+        assert_eq!(end.routed[0].1.change, Change::Deleted);
+        ids.push(end.routed[0].1.id);
+        house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+        let back = house.events(Seen::Snapshot, &node("first", "5")).remove(0);
+        house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None);
+        assert_eq!((back.change, back.gap), (Change::Added, true));
+        ids.push(back.id);
+    }
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+}
+
+#[test]
+fn what_a_comparison_finds_newer_than_all_before_has_its_usual_id() {
+    let id_of = |is_compared: bool| {
+        let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
+        house.events(Seen::Present, &node("first", "5"));
+        if is_compared {
+            house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+        }
+        house.events(Seen::Present, &node("second", "6"))[0].id
+    };
+    assert_eq!(id_of(true), id_of(false));
+}
+
+#[test]
+fn versions_that_go_back_in_a_comparison_are_other_events_until_the_object_ends() {
+    let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
+    let mut ids: Vec<_> =
+        ["5", "7"].map(|version| house.events(Seen::Present, &node("first", version))[0].id).into();
+    house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+    ids.push(house.events(Seen::Snapshot, &node("first", "5"))[0].id);
+    house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None);
+    ids.push(house.events(Seen::Present, &node("first", "7"))[0].id);
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+}
+
+#[test]
+fn versions_and_not_clocks_say_whether_an_event_is_new_where_all_was_known_before() {
+    for (version, delta) in [(4, 0), (6, 3)] {
+        for created in ["1970-01-01T00:00:00Z", "1970-01-01T09:00:00Z"] {
+            let mut house = House::new(vec![
+                interest("events", "v1", "Event"),
+                interest("nodes", "v1", "Node"),
+            ]);
+            house.events(Seen::Present, &node("first", "5"));
+            house.router.begin_gap("scope", Timestamp::from_millis(5000), Telling::Counted);
+            let event = house.events(Seen::Snapshot, &notice(version, 3, created)).remove(0);
+            assert_eq!((event.change, event.delta), (Change::Added, delta), "{version} {created}");
+        }
+    }
+}
+
+#[test]
+fn an_object_of_which_only_the_name_or_the_uid_can_be_read_has_not_vanished() {
+    let mut house = House::new(vec![interest("pods", "v1", "Pod")]);
+    let named = |name: &str| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata":
+            {"uid": format!("u-{name}"), "name": name, "namespace": "n", "resourceVersion": "1"}})
+    };
+    for name in ["by-name", "by-uid", "gone"] {
+        house.events(Seen::Present, &named(name));
+    }
+    house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+    let covers = Coverage { group: String::new(), kind: "Pod".to_owned(), namespace: None };
+    house.router.cover("scope", covers);
+    for remains in [
+        Remains { namespace: "n".to_owned(), name: "by-name".to_owned(), ..Remains::default() },
+        Remains { uid: "u-by-uid".to_owned(), ..Remains::default() },
+        // One of which nothing can be read does not hide what vanished.
+        Remains::default(),
+    ] {
+        house.router.note_undecodable("scope", Seen::Snapshot, Err(remains));
+    }
+    let end = house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None);
+    let gone: Vec<&str> =
+        end.routed.iter().map(|(_, event)| event.object.meta.identity.name.as_str()).collect();
+    assert_eq!(gone, ["gone"]);
 }
 
 fn node(uid: &str, version: &str) -> Json {

@@ -126,7 +126,7 @@ pub(crate) fn furnished() -> Sample {
            ({TEN}, 'akkeris', 'e1', 'trap', '{{\"meta\":{{}},\"document\":{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{{\"name\":\"web\"}}}}}}'),
            ({TEN}, 'akkeris', 'e2', 'trap', '{{\"meta\":{{}},\"document\":null}}'),
            ({TEN}, NULL, 'pods', 'no JSON', '{{broken');
-         INSERT INTO watches VALUES ('pods', 'd', '4711', {TEN}, 0);
+         INSERT INTO watches (name, digest, cursor, since, listing) VALUES ('pods', 'd', '4711', {TEN}, 0);
          INSERT INTO wakes VALUES ('akkeris', 'p', 'k', {TEN}, 'later', 'e1', 'pods', 'u', '{{\"name\":\"web\"}}');
          INSERT INTO state VALUES ('akkeris', 1, 'p', 'k', 'v', NULL);
          INSERT INTO incidents VALUES ('akkeris', 'R14', 'k', '{{}}');"

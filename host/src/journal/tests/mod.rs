@@ -1,5 +1,6 @@
 //! The journal on a real file.
 
+mod cluster;
 mod damage;
 mod outgoing;
 mod writer;
@@ -72,6 +73,7 @@ fn kept(uid: &str, form: Option<Arc<Object>>) -> KeptObject {
         version: "7".into(),
         digest: u64::MAX - 3,
         count: 2,
+        life: 3,
         memberships: vec![KeptMembership {
             rule: "rule".into(),
             interest: "pods".to_owned(),

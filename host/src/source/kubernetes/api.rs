@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::RETRY_AFTER;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -11,6 +11,8 @@ use serde::Deserialize;
 
 use super::fault::describe;
 
+/// The longest answer that is read where a small one is asked for: an object, or what a group serves.
+pub(super) const MOST_SMALL: usize = 8 << 20;
 /// Of an answer that says no, only so much is read.
 const MOST_REFUSAL: usize = 64 << 10;
 /// The API server cannot put a request off for longer than this at once.
@@ -42,6 +44,9 @@ pub enum Fault {
     /// The request itself is not understood.
     #[error("the API server refuses the request: {0}")]
     Refused(String),
+    /// The answer is larger than what is read at once.
+    #[error("{0}")]
+    TooLarge(String),
     /// The connection, the server or what it sent is broken.
     #[error("{0}")]
     Broken(String),
@@ -57,6 +62,7 @@ impl Fault {
             Self::Forbidden(_) => "forbidden",
             Self::NotServed(_) => "not_served",
             Self::Refused(_) => "refused",
+            Self::TooLarge(_) => "too_large",
             Self::Broken(_) => "broken",
         }
     }
@@ -120,7 +126,8 @@ impl Form {
 /// An open watch, or any other body that is read bit by bit.
 pub(super) type Stream = Response<Body>;
 
-/// Asks for a list or an object, within a time, and reads the whole answer.
+/// Asks for a list or an object, and reads the whole answer, of so many bytes at most. It must begin, and
+/// go on, within a time each.
 ///
 /// # Errors
 /// What stands in the way.
@@ -129,8 +136,10 @@ pub(super) async fn get(
     path: &str,
     form: Form,
     span: Duration,
+    most: usize,
 ) -> Result<Bytes, Fault> {
-    within(span, async { whole(open(client, path, form.accept()).await?).await }).await
+    let response = within(span, open(client, path, form.accept())).await?;
+    whole(response, span, most).await
 }
 
 /// Opens a watch; its headers must come within a time, what follows is the reader's business.
@@ -168,20 +177,38 @@ pub(super) async fn send(
         .header("content-type", content)
         .body(Body::from(body.to_string().into_bytes()))
         .map_err(|fault| Fault::Refused(fault.to_string()))?;
-    within(span, async { whole(answered(client, request).await?).await }).await
+    let response = within(span, answered(client, request)).await?;
+    whole(response, span, MOST_SMALL).await
 }
 
 async fn within<T>(
     span: Duration,
     asking: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
-    let too_late = || Fault::Broken(format!("no whole answer within {span:?}"));
+    let too_late = || Fault::Broken(format!("no answer within {span:?}"));
     tokio::time::timeout(span, asking).await.unwrap_or_else(|_| Err(too_late()))
 }
 
-async fn whole(response: Response<Body>) -> Result<Bytes, Fault> {
-    let body = response.into_body().collect().await.map_err(|fault| broken(&fault))?;
-    Ok(body.to_bytes())
+/// Reads a body. What counts is that it goes on, not how long all of it takes: it may be large, and the
+/// connection slow.
+async fn whole(response: Response<Body>, span: Duration, most: usize) -> Result<Bytes, Fault> {
+    let mut body = response.into_body();
+    let mut read = BytesMut::new();
+    loop {
+        let frame = tokio::time::timeout(span, body.frame()).await.map_err(|_| {
+            Fault::Broken(format!(
+                "an answer did not go on within {span:?}, after {} bytes",
+                read.len()
+            ))
+        })?;
+        let Some(frame) = frame else { return Ok(read.freeze()) };
+        let frame = frame.map_err(|fault| broken(&fault))?;
+        let data = frame.into_data().unwrap_or_default();
+        if read.len() + data.len() > most {
+            return Err(Fault::TooLarge(format!("an answer has more than {most} bytes")));
+        }
+        read.extend_from_slice(&data);
+    }
 }
 
 async fn open(client: &kube::Client, path: &str, accept: &str) -> Result<Response<Body>, Fault> {

@@ -35,10 +35,15 @@ impl Watch {
                 lines
             }
         };
+        self.proof.begin();
+        let mut has_begun = false;
         while let Some(bytes) = self.next_line(served, &mut lines).await? {
-            self.certain_until(lines.drained_at());
+            // Before the first line the server may not have begun to send what it has.
+            self.came_to(has_begun.then(|| lines.drained_at()));
+            has_begun = true;
             self.take(served, &bytes).await?;
             self.backoff.reset();
+            self.look_after_introduction().await;
             if let Some(version) = compared
                 && self.cursor.parse::<u64>().is_ok_and(|cursor| cursor >= version)
             {
@@ -51,33 +56,35 @@ impl Watch {
         // another one.
         let time = self.cluster.timing.watch;
         if lines.age() + Duration::from_secs(2).min(time / 4) >= time {
-            self.certain_until(lines.drained_at());
+            self.came_to(Some(lines.drained_at()));
             self.send(What::Progress(None)).await?;
             return Ok(State::Follow(None, compared));
         }
         Err(Fault::Broken("the server ended the watch".to_owned()).into())
     }
 
-    /// The next line. Where no bookmarks come, silence says nothing: then the server is asked for
-    /// something small now and then.
-    async fn next_line(&self, served: &Served, lines: &mut Lines) -> Result<Option<Bytes>, Stop> {
-        let timing = &self.cluster.timing;
-        if !self.plan.is_of_events() {
-            return Ok(lines.next(timing.stall).await?);
-        }
+    /// The next line. Meanwhile the server is asked for its newest version now and then.
+    async fn next_line(
+        &mut self,
+        served: &Served,
+        lines: &mut Lines,
+    ) -> Result<Option<Bytes>, Stop> {
+        let (probe, stall) = (self.cluster.timing.probe, self.cluster.timing.stall);
         let silent = Stopwatch::start();
         loop {
+            let due = self.proof.due_in(probe);
+            if due == Duration::ZERO {
+                self.ask_for_proof(served).await?;
+                continue;
+            }
             // What was read of a line is kept where this is given up.
-            match tokio::time::timeout(timing.probe, lines.next(timing.stall)).await {
+            match tokio::time::timeout(due, lines.next(stall)).await {
                 Ok(line) => return Ok(line?),
-                Err(_) if silent.elapsed() >= timing.stall => {
-                    let why = format!("stalled: nothing came for {:?}", timing.stall);
+                Err(_) if silent.elapsed() >= stall => {
+                    let why = format!("stalled: nothing came for {stall:?}");
                     return Err(Fault::Broken(why).into());
                 }
-                Err(_) => {
-                    self.newest_version(served).await?;
-                    self.status.set(|state| state.last_progress = Some(clock::now()));
-                }
+                Err(_) => {}
             }
         }
     }
@@ -87,7 +94,7 @@ impl Watch {
         let line = parse(bytes)?;
         match line.kind {
             "ADDED" | "MODIFIED" | "DELETED" => {
-                let head = Head::of(line.object)?;
+                let head = Head::of(line.object);
                 let version = head.version().map(str::to_owned);
                 let (seen, json) = if line.kind == "DELETED" {
                     self.ended(served, &head, line.object).await?
@@ -112,7 +119,8 @@ impl Watch {
                 });
             }
             "BOOKMARK" => {
-                if let Some(version) = Head::of(line.object)?.version() {
+                self.proof.has_bookmarks = true;
+                if let Some(version) = Head::of(line.object).version() {
                     version.clone_into(&mut self.cursor);
                     self.send(What::Progress(Some(version.to_owned()))).await?;
                 }
@@ -137,11 +145,14 @@ impl Watch {
         }
         let path = self.plan.path(served, head.metadata.namespace.as_deref(), name);
         let (_, client) = self.cluster.client().await;
-        match api::get(&client, &path, self.plan.form(), self.cluster.timing.answer).await {
+        let timing = &self.cluster.timing;
+        let got =
+            api::get(&client, &path, self.plan.form(), timing.answer, timing.page_bytes).await;
+        match got {
             Ok(bytes) => {
                 let found: &serde_json::value::RawValue = serde_json::from_slice(&bytes)
                     .map_err(|fault| Fault::Broken(format!("{path}: no JSON: {fault}")))?;
-                if Head::of(found)?.uid() == head.uid() {
+                if Head::of(found).uid() == head.uid() {
                     return Ok((Seen::Outside, self.with_kind(found)));
                 }
                 Ok((Seen::Deleted, self.with_kind(object)))

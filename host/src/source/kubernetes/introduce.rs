@@ -1,9 +1,12 @@
 //! Giving what exists to rules that are new, beside the watch.
 
+use std::sync::atomic::AtomicUsize;
+
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use super::Served;
+use super::proof::Proof;
 use super::watch::{Stop, Watch};
 
 impl Watch {
@@ -16,17 +19,33 @@ impl Watch {
             status: self.status.clone(),
             since: self.since,
             cursor: String::new(),
+            known_at: None,
+            proof: Proof::default(),
+            page: AtomicUsize::new(self.cluster.timing.page),
             streams: false,
             listed: 0,
             introducing: None,
             introduce: false,
             served: None,
             is_absent: false,
-            missing: 0,
+            missing: None,
             list_began: false,
             backoff: self.backoff.clone(),
         };
         AbortOnDropHandle::new(tokio::spawn(lister.introduce_to_new_rules(served)))
+    }
+
+    /// A panic of that list is one of the watch, which is looked after.
+    pub(super) async fn look_after_introduction(&mut self) {
+        if !self.introducing.as_ref().is_some_and(AbortOnDropHandle::is_finished) {
+            return;
+        }
+        let Some(ended) = self.introducing.take() else { return };
+        if let Err(fault) = ended.await
+            && fault.is_panic()
+        {
+            std::panic::resume_unwind(fault.into_panic());
+        }
     }
 
     pub(super) async fn introduce_to_new_rules(mut self, served: Served) {

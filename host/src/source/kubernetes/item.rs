@@ -1,6 +1,6 @@
 //! What watches and lists carry, read no deeper than is needed to pass it on.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::api::{Fault, Status};
@@ -40,17 +40,29 @@ pub(super) struct Head {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct HeadMeta {
+    #[serde(deserialize_with = "text")]
     pub(super) name: Option<String>,
+    #[serde(deserialize_with = "text")]
     pub(super) namespace: Option<String>,
+    #[serde(deserialize_with = "text")]
     pub(super) uid: Option<String>,
+    #[serde(deserialize_with = "text")]
     pub(super) resource_version: Option<String>,
-    pub(super) annotations: Option<std::collections::BTreeMap<String, Option<String>>>,
+    annotations: serde_json::Value,
+}
+
+/// A text; `None` where it is something else: one odd field must not hide the others.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Ok(Some(text)),
+        _ => Ok(None),
+    }
 }
 
 impl Head {
-    pub(super) fn of(json: &RawValue) -> Result<Self, Fault> {
-        serde_json::from_str(json.get())
-            .map_err(|fault| Fault::Broken(format!("an object's metadata cannot be read: {fault}")))
+    /// What can be read of it: an object with odd metadata must not stop a watch.
+    pub(super) fn of(json: &RawValue) -> Self {
+        serde_json::from_str(json.get()).unwrap_or_default()
     }
 
     pub(super) fn version(&self) -> Option<&str> {
@@ -63,9 +75,7 @@ impl Head {
 
     /// Whether it is the bookmark that ends a streaming list.
     pub(super) fn ends_list(&self) -> bool {
-        let annotations = self.metadata.annotations.as_ref();
-        let mark = annotations.and_then(|all| all.get("k8s.io/initial-events-end"));
-        mark.is_some_and(|value| value.as_deref() == Some("true"))
+        self.metadata.annotations["k8s.io/initial-events-end"] == "true"
     }
 }
 
@@ -146,7 +156,10 @@ mod tests {
         fn whatever_comes_is_an_item_or_a_fault(json in any_json()) {
             let text = json.to_string();
             let raw: &RawValue = serde_json::from_str(&text).unwrap();
-            drop(Head::of(raw).map(|head| (head.ends_list(), head.version().is_some())));
+            let head = Head::of(raw);
+            prop_assert!(head.uid().len() <= text.len());
+            prop_assert!(head.version().is_none_or(|version| !version.is_empty()));
+            prop_assert!(!head.ends_list());
             drop(error(raw).to_string());
             drop(serde_json::from_str::<Line<'_>>(&text).map(|line| line.kind.len()));
             drop(serde_json::from_str::<Page<'_>>(&text).map(|page| page.items.is_some()));
@@ -155,6 +168,17 @@ mod tests {
             let again: serde_json::Value = serde_json::from_str(&kinded).unwrap();
             prop_assert_eq!(again.is_object(), json.is_object());
         }
+    }
+
+    #[test]
+    fn an_odd_field_of_the_metadata_hides_no_other() {
+        let json = r#"{"metadata":{"uid":"u","labels":7,"annotations":{"a":1},"name":{},"resourceVersion":"3"}}"#;
+        let head = Head::of(serde_json::from_str(json).unwrap());
+        assert_eq!(
+            (head.uid(), head.version(), head.metadata.name.as_deref()),
+            ("u", Some("3"), None)
+        );
+        assert_eq!(Head::of(serde_json::from_str(r#"{"metadata":7}"#).unwrap()).uid(), "");
     }
 
     fn kinded(json: &str) -> String {

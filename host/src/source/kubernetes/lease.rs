@@ -1,21 +1,22 @@
 //! A Lease of ours (`coordination.k8s.io/v1`): it says when a journal was last in use, so that a
-//! journal which is lost is a gap and not a first start.
+//! journal which is lost is a gap and not a first start; and whether another one is in use now.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
+use rand::RngExt;
 use serde::Deserialize;
 use serde_json::json;
-use tracing::{debug, warn};
+use tracing::{debug, error, info, warn};
 
 use super::Cluster;
-use super::api::{self, Fault, Form};
+use super::api::{self, Fault, Form, MOST_SMALL};
 use super::rights::Right;
 use crate::model::{Timestamp, clock};
 
-/// How often it is renewed.
-const RENEW: Duration = Duration::from_secs(10);
+/// After so many renewals without a trace of another holder there is none any longer.
+const QUIET_LOOKS: u32 = 3;
 /// How long a request may take.
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -34,6 +35,61 @@ pub struct Held {
     pub holder: String,
     /// When that was last.
     pub renewed_at: Option<Timestamp>,
+}
+
+/// Whether another service renews the Lease too, for those who operate this one.
+#[derive(Debug, Default)]
+pub struct LeaseStatus {
+    other: Mutex<Option<Other>>,
+}
+
+/// Another service with a journal of its own.
+#[derive(Debug)]
+struct Other {
+    holder: String,
+    lease: String,
+    /// Looks since that found no trace of it.
+    quiet: u32,
+}
+
+impl LeaseStatus {
+    /// What is wrong, if another service watches the same cluster under the same name.
+    pub fn trouble(&self) -> Option<String> {
+        let other = self.other.lock().unwrap_or_else(PoisonError::into_inner);
+        other.as_ref().map(|other| {
+            format!(
+                "another Klaxon with the journal {} renews the Lease {}: both watch this cluster and send everything twice; hint: stop one of them, or give them different `cluster` names",
+                other.holder, other.lease
+            )
+        })
+    }
+
+    /// Notes the holder that a look has found; `None`: it is this service.
+    fn saw(&self, holder: Option<String>, lease: &str) {
+        let mut other = self.other.lock().unwrap_or_else(PoisonError::into_inner);
+        match (holder, other.as_mut()) {
+            (Some(holder), Some(known)) if known.holder == holder => known.quiet = 0,
+            (Some(holder), _) => {
+                error!(
+                    holder,
+                    lease,
+                    "another Klaxon with a journal of its own watches this cluster under the same name: everything is sent twice; hint: stop one of them, or give them different `cluster` names"
+                );
+                *other = Some(Other { holder, lease: lease.to_owned(), quiet: 0 });
+            }
+            (None, Some(known)) => {
+                known.quiet += 1;
+                if known.quiet >= QUIET_LOOKS {
+                    info!(
+                        holder = known.holder,
+                        lease, "the other Klaxon does not renew the Lease any longer"
+                    );
+                    *other = None;
+                }
+            }
+            (None, None) => {}
+        }
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -81,7 +137,7 @@ impl Lease {
     /// # Errors
     /// Where it cannot be asked for.
     pub async fn read(&self, client: &kube::Client) -> Result<Option<Held>, Fault> {
-        let bytes = match api::get(client, &self.path(), Form::Full, WITHIN).await {
+        let bytes = match api::get(client, &self.path(), Form::Full, WITHIN, MOST_SMALL).await {
             Ok(bytes) => bytes,
             Err(Fault::NotServed(_)) => return Ok(None),
             Err(Fault::Forbidden(why)) => {
@@ -99,17 +155,25 @@ impl Lease {
         Ok(holder.map(|holder| Held { holder, renewed_at: found.spec.renew_time }))
     }
 
-    /// Renews it until the task is ended.
-    pub async fn keep(self, cluster: Arc<Cluster>) {
+    /// Renews it until the task is ended. Another holder that it finds where it has renewed the Lease
+    /// itself is alive.
+    pub async fn keep(self, cluster: Arc<Cluster>, status: Arc<LeaseStatus>) {
+        let mut is_ours = false;
         loop {
             let (_, client) = cluster.client().await;
+            if is_ours && let Ok(Some(held)) = self.read(&client).await {
+                let other = Some(held.holder).filter(|holder| *holder != self.holder);
+                status.saw(other, &self.path());
+            }
             match self.renew(&client).await {
-                Ok(()) => {}
+                Ok(()) => is_ours = true,
                 // Said once, when it was read.
                 Err(Fault::Forbidden(why)) => debug!(why, "the Lease is not renewed"),
                 Err(fault) => debug!(%fault, "the Lease is not renewed"),
             }
-            tokio::time::sleep(RENEW).await;
+            // Two services that renew in step would not see each other.
+            let every = cluster.timing.lease.mul_f64(rand::rng().random_range(0.7..=1.0));
+            tokio::time::sleep(every).await;
         }
     }
 
@@ -145,7 +209,29 @@ fn name(cluster: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::name;
+    use super::{LeaseStatus, name};
+
+    #[test]
+    fn another_holder_is_told_until_it_leaves_no_trace_any_longer() {
+        let status = LeaseStatus::default();
+        status.saw(None, "lease");
+        assert_eq!(status.trouble(), None);
+        status.saw(Some("theirs".to_owned()), "lease");
+        for _ in 0..2 {
+            status.saw(None, "lease");
+            let trouble = status.trouble().unwrap();
+            assert!(
+                trouble.contains("journal theirs") && trouble.contains("Lease lease"),
+                "{trouble}"
+            );
+        }
+        status.saw(Some("theirs".to_owned()), "lease");
+        for _ in 0..3 {
+            assert!(status.trouble().is_some());
+            status.saw(None, "lease");
+        }
+        assert_eq!(status.trouble(), None);
+    }
 
     #[test]
     fn any_name_of_a_cluster_gives_one_that_an_object_may_have() {

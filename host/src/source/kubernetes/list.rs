@@ -1,7 +1,10 @@
 //! Lists of all that exists, page by page.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use serde_json::value::RawValue;
+use tracing::debug;
 
 use super::api::{self, Fault, Form};
 use super::item::{Head, Page, PageMeta};
@@ -17,6 +20,8 @@ pub(super) struct Pages<'a> {
     form: Form,
     token: Option<String>,
     version: String,
+    /// Objects of the next page.
+    limit: usize,
 }
 
 impl<'a> Pages<'a> {
@@ -24,27 +29,59 @@ impl<'a> Pages<'a> {
     pub(super) fn new(watch: &'a Watch, served: &Served, form: Form, is_selected: bool) -> Self {
         let selection = if is_selected { watch.plan.selection() } else { Vec::new() };
         let path = watch.plan.path(served, None, None);
-        Self { watch, path, selection, form, token: Some(String::new()), version: String::new() }
+        let limit = match form {
+            Form::Full => watch.page.load(Ordering::Relaxed),
+            Form::Metadata => watch.cluster.timing.page,
+        };
+        let (token, version) = (Some(String::new()), String::new());
+        Self { watch, path, selection, form, token, version, limit }
     }
 
-    /// The next page; none where there is none.
-    pub(super) async fn next(&self) -> Result<Option<Bytes>, Fault> {
-        let Some(token) = &self.token else { return Ok(None) };
+    /// The next page; `None` where there is none. One that is too large is asked for again with fewer
+    /// objects.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         let timing = &self.watch.cluster.timing;
-        let mut parameters = self.selection.clone();
-        parameters.push(("limit", timing.page.to_string()));
-        if !token.is_empty() {
-            parameters.push(("continue", token.clone()));
+        loop {
+            let Some(token) = &self.token else { return Ok(None) };
+            let mut parameters = self.selection.clone();
+            parameters.push(("limit", self.limit.to_string()));
+            if !token.is_empty() {
+                parameters.push(("continue", token.clone()));
+            }
+            let (_, client) = self.watch.cluster.client().await;
+            let path = query(&self.path, &parameters);
+            let got = api::get(&client, &path, self.form, timing.answer, timing.page_bytes).await;
+            match got {
+                Err(Fault::TooLarge(why)) if self.limit > 1 => {
+                    debug!(watch = %self.watch.plan.name, why, "a page is too large: asking for fewer objects");
+                    self.set_limit(self.limit / 4);
+                }
+                outcome => return outcome.map(Some),
+            }
         }
-        let (_, client) = self.watch.cluster.client().await;
-        let path = query(&self.path, &parameters);
-        api::get(&client, &path, self.form, timing.answer).await.map(Some)
+    }
+
+    /// Of full objects the watch's next list begins with as many.
+    fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.clamp(1, self.watch.cluster.timing.page.max(1));
+        if self.form == Form::Full {
+            self.watch.page.store(self.limit, Ordering::Relaxed);
+        }
+    }
+
+    /// The next page is to have a quarter of the bytes that it may have, by the objects of this one.
+    fn adapt(&mut self, objects: usize, bytes: usize) {
+        if let Some(each) = bytes.checked_div(objects) {
+            self.set_limit((self.watch.cluster.timing.page_bytes / 4) / each.max(1));
+        }
     }
 
     /// The items of a page.
     pub(super) fn read<'p>(&mut self, page: &'p [u8]) -> Result<Vec<&'p RawValue>, Fault> {
+        let bytes = page.len();
         let page: Page<'p> = serde_json::from_slice(page)
             .map_err(|fault| Fault::Broken(format!("a list cannot be read: {fault}")))?;
+        self.adapt(page.items.as_ref().map_or(0, Vec::len), bytes);
         let PageMeta { resource_version, r#continue } = page.metadata;
         self.version = resource_version;
         self.token = Some(r#continue).filter(|token| !token.is_empty());
@@ -63,9 +100,11 @@ impl Watch {
     pub(super) async fn newest_version(&self, served: &Served) -> Result<String, Stop> {
         let path = query(&self.plan.path(served, None, None), &[("limit", "1".to_owned())]);
         let (_, client) = self.cluster.client().await;
-        let bytes = api::get(&client, &path, Form::Metadata, self.cluster.timing.answer).await?;
+        let timing = &self.cluster.timing;
+        let got =
+            api::get(&client, &path, Form::Metadata, timing.answer, timing.page_bytes).await?;
         let mut pages = Pages::new(self, served, Form::Metadata, false);
-        pages.read(&bytes)?;
+        pages.read(&got)?;
         Ok(pages.version())
     }
 
@@ -105,7 +144,7 @@ impl Watch {
         let mut pages = Pages::new(self, served, Form::Metadata, false);
         while let Some(page) = pages.next().await? {
             for item in pages.read(&page)? {
-                let uid = Head::of(item)?.uid().to_owned();
+                let uid = Head::of(item).uid().to_owned();
                 self.send(What::Outside(uid)).await?;
             }
         }
@@ -121,7 +160,7 @@ impl Watch {
         let mut pages = Pages::new(self, served, Form::Metadata, true);
         while let Some(page) = pages.next().await? {
             for item in pages.read(&page)? {
-                let head = Head::of(item)?;
+                let head = Head::of(item);
                 let version = head.version().unwrap_or_default().to_owned();
                 listed.push((head.uid().to_owned(), version));
             }

@@ -1,23 +1,28 @@
 //! A cluster as a source: an own loop over lists and watches, on raw JSON, for a ready-made one cannot
 //! go on from a saved version, nor say what was missed.
 //!
-//! One task keeps one watch ([`watch`]); all send what they see to the pipeline through one bounded
-//! channel, so that a pipeline that is behind makes them stop reading, up to the socket.
+//! One task keeps one watch ([`watch`]); all send what they see to the pipeline through one channel,
+//! bounded by items and by bytes, so that a pipeline that is behind makes them stop reading, up to the
+//! socket.
 
 mod api;
+mod budget;
 mod fault;
 mod follow;
+mod identity;
 mod introduce;
 mod item;
 mod lease;
 mod lines;
 mod list;
 mod plan;
+mod proof;
 pub mod rbac;
 mod recover;
 pub mod rights;
 pub mod sign_in;
 mod status;
+mod unserved;
 mod verify;
 mod watch;
 
@@ -25,12 +30,15 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, RwLock, mpsc, oneshot};
 
+use crate::config;
 use crate::model::{Seen, Timestamp};
 use crate::pipeline::ListStart;
 
 pub use api::Fault;
+use budget::{Budget, Share};
 pub use fault::describe;
-pub use lease::{Held, Lease};
+pub use identity::{cluster_uid, right as identity_right};
+pub use lease::{Held, Lease, LeaseStatus};
 pub use plan::{Served, WatchPlan, discover, find, plan};
 pub use status::{WatchState, WatchStatus};
 pub use watch::{Resume, start};
@@ -49,6 +57,8 @@ pub struct Item {
     pub since: Timestamp,
     /// What it is.
     pub what: What,
+    /// Its share of the bytes that may wait for the pipeline; given back when the item is dropped.
+    pub share: Share,
 }
 
 /// One thing that a watch saw.
@@ -79,6 +89,12 @@ pub enum What {
     Introduced(String),
     /// That list is whole, at a version.
     IntroductionEnds(String),
+    /// The kind is not served, for now: is any object of it known? Then it is not taken as gone yet,
+    /// and timers are suspended.
+    Unserved {
+        /// The answer.
+        reply: oneshot::Sender<bool>,
+    },
     /// The watch goes on where it was, and nothing was missed.
     Resumed,
     /// The watch lost its connection: until it is resumed nobody knows what happens.
@@ -108,16 +124,23 @@ pub struct Timing {
     pub watch: Duration,
     /// A watch that says nothing for so long is broken.
     pub stall: Duration,
-    /// After so much silence of a watch without bookmarks the server is asked whether it is there.
+    /// How often the server is asked for its newest version: that proves up to when a watch is
+    /// complete, and that a server whose watch is silent is there.
     pub probe: Duration,
-    /// How long an answer may take, a page of a list included.
+    /// How long an answer may take to begin, and to go on.
     pub answer: Duration,
     /// The first wait after a failure, and the longest.
     pub waits: (Duration, Duration),
     /// How often it is looked whether a kind is served by now.
     pub poll: Duration,
-    /// Objects of a page.
+    /// Objects of a page, at most.
     pub page: usize,
+    /// Bytes of a page, at most: where objects are large a page has fewer.
+    pub page_bytes: usize,
+    /// Bytes of objects that may wait for the pipeline.
+    pub queue_bytes: usize,
+    /// How often the Lease is renewed.
+    pub lease: Duration,
 }
 
 impl Default for Timing {
@@ -130,6 +153,9 @@ impl Default for Timing {
             waits: (Duration::from_millis(500), Duration::from_secs(30)),
             poll: Duration::from_secs(10),
             page: 500,
+            page_bytes: 32 << 20,
+            queue_bytes: 64 << 20,
+            lease: Duration::from_secs(10),
         }
     }
 }
@@ -150,17 +176,28 @@ pub struct Cluster {
     pub timing: Timing,
     /// How long the server keeps Kubernetes Events.
     pub event_ttl: Duration,
+    /// How long a kind must not have been served before its objects are taken as deleted.
+    pub unserved_grace: Duration,
+    /// Bytes that may wait for the pipeline.
+    budget: Budget,
 }
 
 impl Cluster {
     /// A cluster that is signed in to.
-    pub fn new(client: kube::Client, renew: Renew, timing: Timing, event_ttl: Duration) -> Self {
+    pub fn new(
+        client: kube::Client,
+        renew: Renew,
+        timing: Timing,
+        settings: &config::Kubernetes,
+    ) -> Self {
         Self {
             client: RwLock::new((0, client)),
             renew,
             renewing: Mutex::new(()),
+            budget: Budget::new(timing.queue_bytes),
             timing,
-            event_ttl,
+            event_ttl: settings.event_ttl,
+            unserved_grace: settings.unserved_grace,
         }
     }
 
@@ -193,11 +230,27 @@ pub(super) struct Closed;
 pub(super) struct Out {
     watch: usize,
     items: mpsc::Sender<Item>,
+    budget: Budget,
 }
 
 impl Out {
     pub(super) async fn send(&self, what: What, since: Timestamp) -> Result<(), Closed> {
         let at = crate::model::clock::now();
-        self.items.send(Item { watch: self.watch, at, since, what }).await.map_err(|_| Closed)
+        let share = self.budget.take(what.bytes()).await;
+        let item = Item { watch: self.watch, at, since, what, share };
+        self.items.send(item).await.map_err(|_| Closed)
+    }
+}
+
+impl What {
+    /// The memory of what it carries, about.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Listed(json) | Self::Introduced(json) | Self::Event { json, .. } => json.len(),
+            Self::Verify { listed, .. } => {
+                listed.iter().map(|(uid, version)| uid.len() + version.len() + 48).sum()
+            }
+            _ => 0,
+        }
     }
 }

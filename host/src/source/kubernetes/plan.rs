@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::api::{self, Fault, Form};
+use super::api::{self, Fault, Form, MOST_SMALL};
 use super::rights::Right;
 use crate::config;
 use crate::model::{Id, are_kubernetes_events};
@@ -211,6 +211,8 @@ struct Resource {
 #[serde(rename_all = "camelCase")]
 struct Group {
     preferred_version: GroupVersion,
+    #[serde(default)]
+    versions: Vec<GroupVersion>,
 }
 
 #[derive(Deserialize)]
@@ -230,13 +232,14 @@ pub async fn find(client: &kube::Client, name: &str) -> Result<Need, String> {
     let api_version = if group.is_empty() {
         "v1".to_owned()
     } else {
-        let asked = api::get(client, &format!("/apis/{group}"), Form::Full, within).await;
+        let asked =
+            api::get(client, &format!("/apis/{group}"), Form::Full, within, MOST_SMALL).await;
         let bytes = asked.map_err(|fault| format!("resource {name:?}: group {group}: {fault}"))?;
         let found: Group = serde_json::from_slice(&bytes)
             .map_err(|fault| format!("resource {name:?}: group {group}: {fault}"))?;
         found.preferred_version.group_version
     };
-    let asked = api::get(client, &root(&api_version), Form::Full, within).await;
+    let asked = api::get(client, &root(&api_version), Form::Full, within, MOST_SMALL).await;
     let bytes = asked.map_err(|fault| format!("resource {name:?}: {fault}"))?;
     let found: Resources =
         serde_json::from_slice(&bytes).map_err(|fault| format!("resource {name:?}: {fault}"))?;
@@ -266,11 +269,12 @@ pub async fn discover(
     need: &Need,
     within: Duration,
 ) -> Result<Option<Served>, Fault> {
-    let bytes = match api::get(client, &root(&need.api_version), Form::Full, within).await {
-        Ok(bytes) => bytes,
-        Err(Fault::NotServed(_)) => return Ok(None),
-        Err(fault) => return Err(fault),
-    };
+    let bytes =
+        match api::get(client, &root(&need.api_version), Form::Full, within, MOST_SMALL).await {
+            Ok(bytes) => bytes,
+            Err(Fault::NotServed(_)) => return Ok(None),
+            Err(fault) => return Err(fault),
+        };
     let found: Resources = serde_json::from_slice(&bytes).map_err(|fault| {
         Fault::Broken(format!("what {} serves cannot be read: {fault}", need.api_version))
     })?;
@@ -278,4 +282,36 @@ pub async fn discover(
     // Names with a slash are parts of other kinds, such as pods/status.
     let mut found = found.filter(|one| one.kind == need.kind && !one.name.contains('/'));
     Ok(found.next().map(|one| Served { plural: one.name, namespaced: one.namespaced }))
+}
+
+/// Another version of the kind's group that serves the kind; `None` where there is none.
+///
+/// # Errors
+/// Where the API server cannot be asked.
+pub(super) async fn served_elsewhere(
+    client: &kube::Client,
+    need: &Need,
+    within: Duration,
+) -> Result<Option<String>, Fault> {
+    if need.group().is_empty() {
+        return Ok(None);
+    }
+    let path = format!("/apis/{}", need.group());
+    let bytes = match api::get(client, &path, Form::Full, within, MOST_SMALL).await {
+        Ok(bytes) => bytes,
+        Err(Fault::NotServed(_)) => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    let group: Group = serde_json::from_slice(&bytes)
+        .map_err(|fault| Fault::Broken(format!("what {path} has cannot be read: {fault}")))?;
+    for GroupVersion { group_version } in group.versions {
+        if group_version == need.api_version {
+            continue;
+        }
+        let other = Need { api_version: group_version, ..need.clone() };
+        if discover(client, &other, within).await?.is_some() {
+            return Ok(Some(other.api_version));
+        }
+    }
+    Ok(None)
 }

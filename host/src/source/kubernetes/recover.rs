@@ -51,15 +51,24 @@ impl Watch {
                 State::List(self.gap(format!("the first list broke off: {fault}"), false))
             }
             // The same comparison, from the beginning.
-            (Some(ListStart::Compare { from, reason, telling, is_other_history }), _) => {
+            (
+                Some(ListStart::Compare { from, reason, telling, complete_at, is_other_history }),
+                _,
+            ) => {
                 // What outlived the break so far may not have outlived this.
                 let telling = match telling {
                     Telling::Gap => Telling::Gap,
-                    Telling::Quiet => self.telling(from, is_other_history),
+                    Telling::Counted => self.telling(from, is_other_history),
                 };
                 // Another history is counted once.
                 let is_other_history = is_other_history && !self.list_began;
-                State::List(ListStart::Compare { from, reason, telling, is_other_history })
+                State::List(ListStart::Compare {
+                    from,
+                    reason,
+                    telling,
+                    complete_at,
+                    is_other_history,
+                })
             }
             (Some(ListStart::First), _) => State::List(ListStart::First),
             (None, Fault::Expired(why)) => {
@@ -92,16 +101,18 @@ impl Watch {
             from: self.since,
             reason,
             telling: self.telling(self.since, is_other_history),
+            complete_at: self.complete_at(),
             is_other_history,
         }
     }
 
-    /// Kubernetes Events outlive a short break, and count their repeats: nothing is missed in it.
+    /// Kubernetes Events outlive a short break, and count their repeats: in it only those are missed
+    /// that were deleted before their time.
     pub(super) fn telling(&self, from: Timestamp, is_other_history: bool) -> Telling {
         let blind = clock::now().millis_since(from);
         let ttl = i64::try_from(self.cluster.event_ttl.as_millis()).unwrap_or(i64::MAX);
         let outlives = self.plan.is_of_events() && (0..ttl).contains(&blind);
-        if outlives && !is_other_history { Telling::Quiet } else { Telling::Gap }
+        if outlives && !is_other_history { Telling::Counted } else { Telling::Gap }
     }
 
     pub(super) fn note(&self, label: &'static str, why: &str) {

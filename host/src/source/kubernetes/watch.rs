@@ -1,7 +1,7 @@
 //! One watch, from its saved version through every fault: a task that ends with the pipeline.
 //!
 //! ```text
-//!            ┌────────── absent ◄─── the kind is not served
+//!            ┌────────── absent ◄─── the kind is not served, for longer than the grace
 //!            ▼                ▲
 //!  start ──► list ──► follow ─┤
 //!     │       ▲          │    │ connection lost
@@ -12,18 +12,20 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
-use rand::RngExt;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::api::{self, Fault};
 use super::follow::parse;
 use super::item::{self, Head};
 use super::lines::Lines;
 use super::plan::{Served, WatchPlan, discover, query};
+use super::proof::Proof;
 use super::status::WatchStatus;
+use super::unserved::Missing;
 use super::{Closed, Cluster, Item, Out, What};
 use crate::backoff::Backoff;
 use crate::model::Timestamp;
@@ -31,9 +33,8 @@ use crate::model::clock;
 use crate::pipeline::ListStart;
 use crate::route::Telling;
 
-/// As often in a row a kind must be missing before it is believed to be gone.
-const BELIEVED: u32 = 2;
-/// By how much an API server may be behind what it has confirmed.
+/// By how much an API server is taken to be behind what it has confirmed, where nothing proves how much
+/// it is.
 const BEHIND_MS: i64 = 2000;
 
 /// Where a watch begins.
@@ -54,6 +55,8 @@ pub enum Resume {
     Absent {
         /// The time.
         since: Timestamp,
+        /// The version up to which all that there was is known.
+        complete_at: u64,
     },
 }
 
@@ -68,7 +71,9 @@ impl fmt::Display for Resume {
             Self::From { version, .. } => {
                 write!(f, "at version {version}, and lists what exists for rules that are new")
             }
-            Self::Absent { since } => write!(f, "with a look for the kind, not served at {since}"),
+            Self::Absent { since, .. } => {
+                write!(f, "with a look for the kind, not served at {since}")
+            }
         }
     }
 }
@@ -94,6 +99,12 @@ pub(super) struct Watch {
     pub(super) since: Timestamp,
     /// The version to go on from.
     pub(super) cursor: String,
+    /// The version at which all that existed was known last, where there is none to go on from.
+    pub(super) known_at: Option<u64>,
+    /// Up to when the watch is complete, as far as the server was asked.
+    pub(super) proof: Proof,
+    /// Objects of a page, so that it is not too large.
+    pub(super) page: AtomicUsize,
     /// Whether the server streams lists.
     pub(super) streams: bool,
     /// Objects of the present list that were sent.
@@ -106,15 +117,15 @@ pub(super) struct Watch {
     pub(super) served: Option<Served>,
     /// The pipeline knows that the kind is not served.
     pub(super) is_absent: bool,
-    /// How often in a row the kind was not served.
-    pub(super) missing: u32,
+    /// The kind is not served.
+    pub(super) missing: Option<Missing>,
     /// The pipeline knows that the present list has begun.
     pub(super) list_began: bool,
     pub(super) backoff: Backoff,
 }
 
 pub(super) enum State {
-    /// The kind is not served; the version when it was looked for last.
+    /// The kind is not served, and nothing of it is known.
     Absent,
     /// Goes on from the version, once it is known to be of this history.
     Resume,
@@ -124,46 +135,57 @@ pub(super) enum State {
     Follow(Option<Box<Lines>>, Option<u64>),
 }
 
-/// Starts a watch; `watch` is its place among the plans. It ends when nobody takes its items.
+/// A watch that is to be run as a task; `watch` is its index among the plans. It ends when nobody takes
+/// its items.
 pub fn start(
     cluster: Arc<Cluster>,
     plan: WatchPlan,
     watch: usize,
     items: mpsc::Sender<Item>,
     resume: Resume,
-) -> (Arc<WatchStatus>, tokio::task::JoinHandle<()>) {
+) -> (Arc<WatchStatus>, impl Future<Output = ()> + Send + 'static) {
     let status = Arc::new(WatchStatus::new(&plan.name));
     let (first, longest) = cluster.timing.waits;
+    let mut known_at = None;
     let (state, since, cursor, introduce) = match resume {
         Resume::List(start) => {
             let since = match &start {
-                ListStart::Compare { from, .. } => *from,
+                ListStart::Compare { from, complete_at, .. } => {
+                    known_at = *complete_at;
+                    *from
+                }
                 ListStart::First => clock::now(),
             };
             (State::List(start), since, String::new(), false)
         }
         Resume::From { version, since, introduce } => (State::Resume, since, version, introduce),
-        Resume::Absent { since } => (State::Absent, since, String::new(), false),
+        Resume::Absent { since, complete_at } => {
+            known_at = Some(complete_at);
+            (State::Absent, since, String::new(), false)
+        }
     };
+    let page = AtomicUsize::new(cluster.timing.page);
     let mut task = Watch {
-        cluster,
         plan,
-        out: Out { watch, items },
+        out: Out { watch, items, budget: cluster.budget.clone() },
         status: status.clone(),
+        cluster,
         since,
         cursor,
+        known_at,
+        proof: Proof::default(),
+        page,
         streams: true,
         listed: 0,
         introducing: None,
         introduce,
         served: None,
         is_absent: false,
-        missing: 0,
+        missing: None,
         list_began: false,
         backoff: Backoff::new(first, longest),
     };
-    let handle = tokio::spawn(async move { task.run(state).await });
-    (status, handle)
+    (status, async move { task.run(state).await })
 }
 
 impl Watch {
@@ -191,13 +213,14 @@ impl Watch {
         let Some(served) = self.served().await? else {
             return self.absent(state).await;
         };
-        self.missing = 0;
+        self.missing = None;
         match state {
             // It was not there when it was looked for last: what exists is newer, to the second.
             State::Absent => Ok(State::List(ListStart::Compare {
                 from: self.since.whole_second(),
                 reason: "the kind is served now, and was not before".to_owned(),
                 telling: Telling::Gap,
+                complete_at: self.complete_at(),
                 is_other_history: false,
             })),
             State::List(start) => self.list(&served, start).await,
@@ -230,38 +253,6 @@ impl Watch {
         Ok(served)
     }
 
-    /// The kind is not served: whatever was known of it is gone. Looks again later.
-    async fn absent(&mut self, state: State) -> Result<State, Stop> {
-        let now = clock::now();
-        self.missing += 1;
-        if !self.is_absent && self.missing < BELIEVED {
-            // A proxy in between may have said so.
-            self.wait(None).await;
-            return Ok(state);
-        }
-        if !self.is_absent {
-            self.is_absent = true;
-            self.cursor.clear();
-            let before = match state {
-                State::Absent | State::List(ListStart::First) => None,
-                _ => Some(self.gap("the kind is not served any longer".to_owned(), false)),
-            };
-            info!(watch = %self.plan.name, "the kind is not served: waiting for it");
-            self.introducing = None;
-            self.send(What::Absent(before)).await?;
-            self.status.set(|state| {
-                state.doing = "not served";
-                state.in_sync = true;
-                state.fault = None;
-                state.cursor = None;
-            });
-        }
-        let poll = self.cluster.timing.poll.mul_f64(rand::rng().random_range(0.75..=1.0));
-        tokio::time::sleep(poll).await;
-        self.certain_until(now);
-        Ok(State::Absent)
-    }
-
     /// Lists all that exists: streamed where the server does that.
     async fn list(&mut self, served: &Served, start: ListStart) -> Result<State, Stop> {
         self.introducing = None;
@@ -273,8 +264,9 @@ impl Watch {
             state.in_sync = false;
             state.gaps += u64::from(is_gap(&start));
         });
-        if let ListStart::Compare { from, reason, telling: Telling::Gap, .. } = &start {
-            warn!(watch = %self.plan.name, since = %from, why = reason, "changes may have been missed: comparing with what was known");
+        if let ListStart::Compare { from, reason, telling, .. } = &start {
+            let are_events_complete = *telling == Telling::Counted;
+            warn!(watch = %self.plan.name, since = %from, why = reason, are_events_complete, "changes may have been missed: comparing with what was known");
         }
         let is_compared = start != ListStart::First;
         let began = clock::now();
@@ -291,9 +283,12 @@ impl Watch {
         if is_compared && self.plan.need.selects() {
             self.tell_outside(served).await?;
         }
+        // It has all that was confirmed before it was asked for.
+        self.since = self.since.max(began);
         self.send(What::ListEnds(version.clone())).await?;
         self.cursor = version;
-        self.certain_until(began);
+        self.proof = Proof::default();
+        self.progressed();
         self.in_order();
         Ok(State::Follow(lines, None))
     }
@@ -322,13 +317,13 @@ impl Watch {
                 }
                 // It came and went while the list was made.
                 "DELETED" => {
-                    let head = Head::of(line.object)?;
+                    let head = Head::of(line.object);
                     let (seen, json) = self.ended(served, &head, line.object).await?;
                     let (is_added, version) = (false, None);
                     self.send(What::Event { seen, is_added, json, version }).await?;
                 }
                 "BOOKMARK" => {
-                    let head = Head::of(line.object)?;
+                    let head = Head::of(line.object);
                     if let Some(version) = head.version().filter(|_| head.ends_list()) {
                         return Ok(Some((version.to_owned(), lines)));
                     }
@@ -380,9 +375,23 @@ impl Watch {
         item::with_kind(object, &self.plan.need.api_version, &self.plan.need.kind)
     }
 
-    /// Nothing is missing up to a time. The server itself may be a little behind.
+    /// The version at which all that existed was known. `None` where it never was.
+    pub(super) fn complete_at(&self) -> Option<u64> {
+        if self.cursor.is_empty() {
+            return self.known_at;
+        }
+        // Versions that are no numbers do not compare: then all that is unknown is new.
+        Some(self.cursor.parse().unwrap_or(0))
+    }
+
+    /// Nothing is missing up to a time, if the server itself is only a little behind.
     pub(super) fn certain_until(&mut self, time: Timestamp) {
         self.since = self.since.max(time.plus_millis(-BEHIND_MS));
+        self.progressed();
+    }
+
+    /// The watch has shown that it is alive.
+    pub(super) fn progressed(&self) {
         let since = self.since;
         self.status.set(|state| {
             state.last_progress = Some(clock::now());
@@ -406,5 +415,5 @@ impl Watch {
 }
 
 fn is_gap(start: &ListStart) -> bool {
-    matches!(start, ListStart::Compare { telling: Telling::Gap, .. })
+    matches!(start, ListStart::Compare { .. })
 }

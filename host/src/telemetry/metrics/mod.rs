@@ -31,6 +31,9 @@ pub struct Metrics {
     watch_in_sync: Counts<1>,
     objects_known: Gauge,
     verdicts: Counters<2>,
+    repeated: Counters<1>,
+    unreadable: Counters<1>,
+    contended: Gauge,
     failures: Counters<2>,
     refusals: Counters<2>,
     held_back: Counters<2>,
@@ -74,6 +77,9 @@ impl Metrics {
             watch_in_sync: Family::default(),
             objects_known: Gauge::default(),
             verdicts: Family::default(),
+            repeated: Family::default(),
+            unreadable: Family::default(),
+            contended: Gauge::default(),
             failures: Family::default(),
             refusals: Family::default(),
             held_back: Family::default(),
@@ -132,11 +138,23 @@ impl Metrics {
         );
         let known = self.objects_known.clone();
         registry.register("objects_known", "Objects that the journal knows", known);
+        let unreadable = self.unreadable.clone();
+        registry.register("objects_unreadable", "Objects that could not be decoded", unreadable);
+        registry.register(
+            "lease_contended",
+            "1 while another service with a journal of its own renews the Lease, else 0",
+            self.contended.clone(),
+        );
     }
 
     fn register_work(&mut self) {
         let registry = &mut self.registry;
         registry.register("verdicts", "Verdicts of a rule", self.verdicts.clone());
+        registry.register(
+            "verdicts_repeated",
+            "Verdicts that were ignored, for their ids were recorded before",
+            self.repeated.clone(),
+        );
         registry.register("failures", "Calls of a rule that failed", self.failures.clone());
         let refusals = self.refusals.clone();
         registry.register("refusals", "Verdicts that lack a grant for a target", refusals);
@@ -276,6 +294,21 @@ impl Metrics {
     pub fn verdicts(&self, rule: &str, code: &str, count: u64) {
         let labels = [label("rule", rule), label("code", code)];
         self.verdicts.get_or_create(&labels).inc_by(count);
+    }
+
+    /// Counts verdicts that were ignored as repeats. Returns whether they are the first of the rule.
+    pub fn repeated(&self, rule: &str, count: u64) -> bool {
+        self.repeated.get_or_create(&[label("rule", rule)]).inc_by(count) == 0
+    }
+
+    /// Counts an object of a watch that could not be decoded.
+    pub fn unreadable(&self, watch: &str) {
+        self.unreadable.get_or_create(&[label("watch", watch)]).inc();
+    }
+
+    /// Says whether another service renews the Lease too.
+    pub fn lease_contended(&self, is_so: bool) {
+        self.contended.set(i64::from(is_so));
     }
 
     /// Counts a call of a rule that failed.

@@ -13,7 +13,11 @@ fn every_metric_has_its_name_labels_and_kind() {
     metrics.watch_lag("pods", 0.5);
     metrics.watch_in_sync("pods", true);
     metrics.objects_known(12);
+    metrics.unreadable("pods");
+    metrics.lease_contended(true);
     metrics.verdicts("akkeris", "R14", 1);
+    assert!(metrics.repeated("akkeris", 1), "the first");
+    assert!(!metrics.repeated("akkeris", 1));
     metrics.failure("a \"b\"\n", "trap");
     metrics.parked("akkeris", 3, 900, 1.5);
     metrics.parked_skipped("akkeris");

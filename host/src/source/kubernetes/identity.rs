@@ -1,0 +1,44 @@
+//! Which cluster it is: its namespace `kube-system` is made with it, and lives as long as it does.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::api::{self, Fault, Form, MOST_SMALL};
+use super::rights::Right;
+
+const PATH: &str = "/api/v1/namespaces/kube-system";
+/// How long the answer may take.
+const WITHIN: Duration = Duration::from_secs(10);
+
+#[derive(Deserialize)]
+struct Found {
+    metadata: FoundMeta,
+}
+
+#[derive(Deserialize)]
+struct FoundMeta {
+    uid: String,
+}
+
+/// The right to read it: in the namespace itself, so that a Role there is enough.
+pub fn right() -> Right {
+    Right {
+        group: String::new(),
+        resource: "namespaces".to_owned(),
+        verb: "get".to_owned(),
+        namespace: Some("kube-system".to_owned()),
+        name: Some("kube-system".to_owned()),
+    }
+}
+
+/// The uid of the cluster's namespace `kube-system`.
+///
+/// # Errors
+/// Where the account may not read it, or the API server cannot be asked.
+pub async fn cluster_uid(client: &kube::Client) -> Result<String, Fault> {
+    let bytes = api::get(client, PATH, Form::Full, WITHIN, MOST_SMALL).await?;
+    let found: Found = serde_json::from_slice(&bytes)
+        .map_err(|fault| Fault::Broken(format!("{PATH} cannot be read: {fault}")))?;
+    Ok(found.metadata.uid)
+}

@@ -1,0 +1,101 @@
+//! Up to when a watch is complete, proved by asking the server.
+//!
+//! A quiet watch proves nothing: the server's cache, which watches are served from, may be behind what
+//! was confirmed to writers. A list without a version is served as of now; once the watch has come past
+//! its version, it has brought all that was confirmed before the list was asked for.
+
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::Served;
+use super::watch::{Stop, Watch};
+use crate::model::Timestamp;
+use crate::model::clock::{self, Stopwatch};
+
+/// The newest version of the server at some time, until the watch has come past it.
+#[derive(Debug, Default)]
+pub(super) struct Proof {
+    open: Option<(Timestamp, u64)>,
+    asked: Option<Stopwatch>,
+    /// Whether the watch sends bookmarks. Without them it may never come past a version.
+    pub(super) has_bookmarks: bool,
+}
+
+impl Proof {
+    /// How long until the server is to be asked again.
+    pub(super) fn due_in(&self, every: Duration) -> Duration {
+        self.asked.map_or(every, |asked| every.saturating_sub(asked.elapsed()))
+    }
+
+    /// The first time counts from when the watch begins.
+    pub(super) fn begin(&mut self) {
+        self.asked.get_or_insert_with(Stopwatch::start);
+    }
+
+    /// The version of the cluster at a time. One that is open stays: the watch comes past it first.
+    fn note(&mut self, at: Timestamp, version: u64) {
+        self.open.get_or_insert((at, version));
+    }
+
+    /// What a watch that has come to a version proves.
+    fn reached(&mut self, cursor: u64) -> Option<Timestamp> {
+        let (at, _) = self.open.take_if(|(_, version)| cursor >= *version)?;
+        Some(at)
+    }
+}
+
+impl Watch {
+    /// Asks for the newest version. Only for Kubernetes Events, whose watches may be silent for hours, is
+    /// it a sign of life too.
+    pub(super) async fn ask_for_proof(&mut self, served: &Served) -> Result<(), Stop> {
+        self.proof.asked = Some(Stopwatch::start());
+        let at = clock::now();
+        match self.newest_version(served).await {
+            Ok(version) => {
+                if let Ok(version) = version.parse() {
+                    self.proof.note(at, version);
+                }
+                if self.plan.is_of_events() {
+                    self.status.set(|state| state.last_progress = Some(clock::now()));
+                }
+                Ok(())
+            }
+            Err(Stop::Fault(fault)) if !self.plan.is_of_events() => {
+                debug!(watch = %self.plan.name, %fault, "the newest version cannot be asked for");
+                Ok(())
+            }
+            Err(stop) => Err(stop),
+        }
+    }
+
+    /// The watch has come to its cursor, and has brought what was there to read at a time, if that is
+    /// known.
+    pub(super) fn came_to(&mut self, drained_at: Option<Timestamp>) {
+        if let Some(drained_at) = drained_at.filter(|_| !self.proof.has_bookmarks) {
+            self.certain_until(drained_at);
+        }
+        let proved = self.cursor.parse().ok().and_then(|cursor| self.proof.reached(cursor));
+        if let Some(at) = proved {
+            self.since = self.since.max(at);
+        }
+        self.progressed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_proved_once_the_watch_has_come_past_its_version() {
+        let at = Timestamp::from_millis;
+        let mut proof = Proof::default();
+        assert_eq!(proof.reached(u64::MAX), None, "nothing was asked");
+        proof.note(at(10), 100);
+        proof.note(at(20), 200);
+        assert_eq!(proof.reached(99), None);
+        assert_eq!(proof.reached(100), Some(at(10)), "the first that was asked for");
+        assert_eq!(proof.reached(300), None, "it is proved once");
+    }
+}

@@ -1,0 +1,135 @@
+//! A kind that the API server does not serve: for now, or for good.
+//!
+//! One look says little: of several API servers behind one address one may not serve the kind yet, or
+//! no longer, and an aggregated API is away while its server is. When a definition is deleted, the API
+//! server first deletes its objects, which the watch tells. So where objects are known, they are taken
+//! as deleted only after a long time.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use super::plan::served_elsewhere;
+use super::watch::{State, Stop, Watch};
+use super::{Closed, What};
+use crate::model::clock::{self, Stopwatch};
+use crate::pipeline::ListStart;
+
+/// As often in a row a kind must be missing before anything is made of it.
+const BELIEVED: u32 = 2;
+
+/// A time in which a kind is not served.
+#[derive(Debug)]
+pub(super) struct Missing {
+    /// Since it was looked for in vain first.
+    since: Stopwatch,
+    looks: u32,
+    /// The group serves the kind in this version.
+    elsewhere: Option<String>,
+    /// What was logged last: that it is missing, and whether elsewhere.
+    told: Option<bool>,
+}
+
+impl Watch {
+    /// The kind is not served: it is looked for again later. What was known of it is gone only after
+    /// the grace, and never while another version of its group is served.
+    pub(super) async fn absent(&mut self, state: State) -> Result<State, Stop> {
+        let now = clock::now();
+        let missing = self.missing.get_or_insert_with(|| Missing {
+            since: Stopwatch::start(),
+            looks: 0,
+            elsewhere: None,
+            told: None,
+        });
+        missing.looks += 1;
+        if !self.is_absent && missing.looks < BELIEVED {
+            self.wait(None).await;
+            return Ok(state);
+        }
+        if !self.is_absent {
+            if self.is_any_known().await? && self.keeps_waiting().await? {
+                self.poll().await;
+                return Ok(state);
+            }
+            self.is_absent = true;
+            let before = match state {
+                State::Absent | State::List(ListStart::First) => None,
+                _ => Some(self.gap("the kind is not served any longer".to_owned(), false)),
+            };
+            // What does not exist is known whole.
+            self.known_at = Some(self.complete_at().unwrap_or(0));
+            self.cursor.clear();
+            if before.is_some() {
+                warn!(watch = %self.plan.name, "the kind is not served any longer: its objects are taken as deleted");
+            } else {
+                info!(watch = %self.plan.name, "the kind is not served: waiting for it");
+            }
+            self.introducing = None;
+            self.send(What::Absent(before)).await?;
+            self.status.set(|state| {
+                state.doing = "not served";
+                state.in_sync = true;
+                state.fault = None;
+                state.cursor = None;
+            });
+        }
+        self.poll().await;
+        match self.known_at {
+            // It was never there, and was not when it was looked for.
+            None | Some(0) => self.certain_until(now),
+            // Another server may serve it all the time: what happens there is not seen.
+            Some(_) => self.progressed(),
+        }
+        Ok(State::Absent)
+    }
+
+    async fn poll(&self) {
+        let poll = self.cluster.timing.poll.mul_f64(rand::rng().random_range(0.75..=1.0));
+        tokio::time::sleep(poll).await;
+    }
+
+    /// Asks the pipeline, which suspends timers if so.
+    async fn is_any_known(&self) -> Result<bool, Stop> {
+        let (reply, answer) = oneshot::channel();
+        self.send(What::Unserved { reply }).await?;
+        Ok(answer.await.map_err(|_| Closed)?)
+    }
+
+    /// Whether it is too early to take the known objects as deleted; says so where it is.
+    async fn keeps_waiting(&mut self) -> Result<bool, Stop> {
+        let grace = self.cluster.unserved_grace;
+        let Some(missing) = &mut self.missing else { return Ok(true) };
+        let left = grace.saturating_sub(missing.since.elapsed());
+        if left == Duration::ZERO || missing.elsewhere.is_some() {
+            let (_, client) = self.cluster.client().await;
+            let within = self.cluster.timing.answer;
+            missing.elsewhere = served_elsewhere(&client, &self.plan.need, within).await?;
+            if missing.elsewhere.is_none() && left == Duration::ZERO {
+                return Ok(false);
+            }
+        }
+        let wanted = format!("{} {}", self.plan.need.api_version, self.plan.need.kind);
+        let why = match &missing.elsewhere {
+            Some(version) => format!(
+                "{wanted} is not served any longer, and {version} is: its objects are not followed; hint: use a rule that asks for {version}"
+            ),
+            None => format!(
+                "{wanted} is not served: its objects are taken as deleted unless it is served again within {} s (unserved_grace)",
+                left.as_secs()
+            ),
+        };
+        let tells = Some(missing.elsewhere.is_some());
+        if missing.told != tells {
+            missing.told = tells;
+            warn!(watch = %self.plan.name, why, "kind not served");
+        }
+        self.status.set(|state| {
+            state.doing = "not served";
+            state.in_sync = false;
+            state.fault = Some(why);
+        });
+        Ok(true)
+    }
+}
