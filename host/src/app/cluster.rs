@@ -150,9 +150,16 @@ pub(super) async fn join(
     let cluster =
         Arc::new(Cluster::new(signed.client.clone(), renewal(&signed), timing, settings.event_ttl));
     let mut watches = Vec::new();
-    let loaded = journal.load()?;
-    if let Some(last) = loaded.kept.now {
-        clock::not_before(last);
+    let mut loaded = journal.load()?;
+    if let Some(last) = loaded.kept.now
+        && let Some(step) = clock::not_before(last)
+    {
+        error!(
+            journal = %step.expected, machine = %step.wall,
+            "the journal's clock is more than a day ahead of the machine's and is not believed: time goes on from the machine's clock; hint: timers that were set meanwhile keep their times, see `klaxon journal ls wakes`"
+        );
+        // The pipeline's clock begins with it.
+        loaded.kept.now = Some(clock::now());
     }
     let (begun, has_begun) = oneshot::channel();
     let mut lost = None;

@@ -14,7 +14,7 @@ use super::file::{
 use super::policy::{Policy, cycles};
 use super::target;
 use super::{
-    Config, Journal, Kubernetes, Replay, Rule, Source, SourceKind, TargetOrigin, substitute,
+    Config, Journal, Kubernetes, Replay, Rule, Source, SourceKind, TargetOrigin, quota, substitute,
 };
 use crate::document::{Document, Faults, Found, against_schema, escape, nearest};
 use crate::model::{Limits, WhenFull};
@@ -125,6 +125,9 @@ impl<'a> Check<'a> {
         for (place, why) in cycles(&policies) {
             self.say(format!("/rules/{place}/policy/inhibited_by"), why);
         }
+        let sets_quota = |(_, one): &&(&String, &Value)| one.get("max_queue").is_some();
+        let set: BTreeSet<String> =
+            targets.iter().filter(sets_quota).map(|(name, _)| (*name).clone()).collect();
         let targets = targets.into_iter().filter_map(|(name, one)| {
             let pointer = format!("/targets/{}", escape(name));
             let target = self.read_part(&pointer, one)?;
@@ -132,7 +135,7 @@ impl<'a> Check<'a> {
             let origin = TargetOrigin::new(name, written, self.base);
             Some((name.clone(), target::target(self, name, target, origin)?))
         });
-        let targets = targets.collect();
+        let mut targets = targets.collect();
         let cluster = part("cluster").as_str().unwrap_or_default().to_owned();
         let journal: JournalFile = self.optional_part("/journal", part("journal"));
         let admin: AdminFile = self.optional_part("/admin", part("admin"));
@@ -142,6 +145,7 @@ impl<'a> Check<'a> {
             max_size: journal.max_size.map_or(2 << 30, |size| size.0 as u64),
             max_dead_letters: journal.max_dead_letters.unwrap_or(100_000),
         };
+        quota::share(self, &mut targets, &set, journal.max_size);
         let admin = self.listen(admin);
         Config { path: path.to_owned(), cluster, sources, rules, targets, journal, admin }
     }

@@ -1,7 +1,10 @@
 //! The journal on a real file.
 
 mod damage;
+mod faults;
 mod outgoing;
+mod permissions;
+mod quota;
 mod writer;
 
 use std::collections::BTreeMap;
