@@ -143,6 +143,16 @@ async fn a_cloud_event_carries_the_verdict() {
 }
 
 #[tokio::test]
+async fn retry_after_beyond_the_time_to_retry_gives_up_no_first_attempt() {
+    let server = MockServer::start().await;
+    let busy = ResponseTemplate::new(503).insert_header("retry-after", "3600");
+    answers(&server, busy, 1).await;
+    answers(&server, ResponseTemplate::new(200), 9).await;
+    let output = run(&server.uri(), json!({"retry": {"for": "4s"}})).await;
+    assert_eq!(outcome(&output), (1, 1, 0), "{}", stderr(&output));
+}
+
+#[tokio::test]
 async fn a_failure_is_tried_again_with_the_same_id_and_body() {
     let server = MockServer::start().await;
     answers(&server, ResponseTemplate::new(500), 1).await;

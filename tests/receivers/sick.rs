@@ -128,3 +128,34 @@ async fn only_the_newest_of_a_state_is_sent() {
         site.rows("SELECT version FROM objects WHERE kind = 'Pod'").first().map(String::as_str)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_that_were_tried_are_given_up_when_their_time_is_over_and_the_others_wait() {
+    let api = FakeApi::start().await;
+    let is_well = Arc::new(AtomicBool::new(false));
+    let healed = is_well.clone();
+    let (server, taken) =
+        receiver(move |_| if healed.load(Ordering::SeqCst) { 204 } else { 500 }).await;
+    let mut target = webhook(&server.uri());
+    target["webhook"]["retry"] = json!({"for": "2s"});
+    let site = site(&api, json!({ "notify": target }));
+    let running = site.start();
+    site.wait_until_following(&["Pod"]);
+    for number in 0..100 {
+        api.put(pod(&format!("pod-{number}"), 0));
+    }
+    // While it fails there is hardly an attempt, but those that were made count.
+    site.wait_for_rows(
+        "SELECT count(*) >= 5 FROM deliveries WHERE state = 'dead' AND attempts > 0 \
+         AND reason LIKE 'status 500%'",
+        &["1"],
+    );
+    let untried = "SELECT count(*) FROM deliveries WHERE state = 'dead' AND attempts = 0";
+    assert_eq!(site.rows(untried), ["0"], "nothing is given up without an attempt");
+    is_well.store(true, Ordering::SeqCst);
+    site.wait_for_rows(PENDING, &["0"]);
+    assert_eq!(site.rows(untried), ["0"]);
+    running.stop();
+    let sent = "SELECT count(*) FROM deliveries WHERE state = 'sent'";
+    assert_eq!(site.rows(sent), [taken.lock().unwrap().len().to_string()]);
+}

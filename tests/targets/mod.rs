@@ -1,5 +1,6 @@
 //! The targets by themselves, on real files and sockets.
 
 mod lines;
+mod nats;
 mod statsd;
 mod subject;

@@ -213,7 +213,7 @@ pub(super) async fn join(
     pipeline: &mut Pipeline,
     state: &MemoryState,
     journal: &Journal,
-    loaded: Loaded,
+    mut loaded: Loaded,
     timing: Timing,
     lease_status: Arc<LeaseStatus>,
 ) -> Result<Joined, RunError> {
@@ -233,8 +233,15 @@ pub(super) async fn join(
     check_cluster(settings, &signed, journal).await?;
     let cluster = Arc::new(Cluster::new(signed.client.clone(), renewal(&signed), timing, settings));
     let mut tasks = Tasks::default();
-    if let Some(last) = loaded.kept.now {
-        clock::not_before(last);
+    if let Some(last) = loaded.kept.now
+        && let Some(step) = clock::not_before(last)
+    {
+        error!(
+            journal = %step.expected, machine = %step.wall,
+            "the journal's clock is more than a day ahead of the machine's and is not believed: time goes on from the machine's clock; hint: timers that were set meanwhile keep their times, see `klaxon journal ls wakes`"
+        );
+        // The pipeline's clock begins with it.
+        loaded.kept.now = Some(clock::now());
     }
     let (begun, has_begun) = oneshot::channel();
     let mut lost = None;

@@ -6,6 +6,7 @@ use tracing::warn;
 
 use super::RunError;
 use crate::config::{Config, Source, SourceKind};
+use crate::journal;
 
 /// Where it is unless the configuration says otherwise.
 const USUAL: &str = "/var/lib/klaxon";
@@ -29,7 +30,7 @@ impl JournalFolder {
         }
         let name = format!("klaxon-{}-{:08x}", std::process::id(), rand::random::<u32>());
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path)
+        journal::create_new_folder(&path)
             .map_err(|fault| RunError::System(format!("{}: {fault}", path.display())))?;
         if !is_replay {
             warn!(
@@ -60,7 +61,7 @@ impl Drop for JournalFolder {
 }
 
 fn is_writable(folder: &Path) -> bool {
-    if std::fs::create_dir_all(folder).is_err() {
+    if journal::create_folder(folder).is_err() {
         return false;
     }
     rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok()

@@ -89,9 +89,11 @@ pub(super) struct JournalFile {
     pub(super) path: Option<PathBuf>,
     /// how long what is settled is kept, such as 7d (the default).
     pub(super) retain: Option<Span>,
-    /// how large it may grow (2GiB): beyond that what is settled goes early, and then intake waits.
+    /// how large it may grow (2GiB, at least 1MiB): beyond that what is settled goes early, and then intake
+    /// waits. The targets' queues may take three quarters of it together.
     pub(super) max_size: Option<Size>,
-    /// How many dead letters are kept (100000); beyond that the oldest are removed.
+    /// How many dead letters are kept (100000); beyond that the oldest of the target and rule with the most
+    /// are removed.
     pub(super) max_dead_letters: Option<u32>,
 }
 

@@ -4,6 +4,7 @@
 
 mod file;
 mod policy;
+mod quota;
 mod secret;
 mod substitute;
 mod target;

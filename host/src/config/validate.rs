@@ -14,7 +14,8 @@ use super::file::{
 use super::policy::{Policy, cycles};
 use super::target;
 use super::{
-    Config, Journal, Kubernetes, Replay, Rule, Source, SourceKind, Target, TargetOrigin, substitute,
+    Config, Journal, Kubernetes, Replay, Rule, Source, SourceKind, Target, TargetOrigin, quota,
+    substitute,
 };
 use crate::document::{Document, Faults, Found, against_schema, escape, nearest};
 use crate::model::{Limits, WhenFull};
@@ -128,6 +129,9 @@ impl<'a> Check<'a> {
         for (place, why) in cycles(&policies) {
             self.say(format!("/rules/{place}/policy/inhibited_by"), why);
         }
+        let sets_quota = |(_, one): &&(&String, &Value)| one.get("max_queue").is_some();
+        let set: BTreeSet<String> =
+            targets.iter().filter(sets_quota).map(|(name, _)| (*name).clone()).collect();
         let targets = targets.into_iter().filter_map(|(name, one)| {
             let pointer = format!("/targets/{}", escape(name));
             let target = self.read_part(&pointer, one)?;
@@ -158,6 +162,7 @@ impl<'a> Check<'a> {
                 "any pause would count as a stall; hint: write 1s or more",
             );
         }
+        quota::share(self, &mut targets, &set, journal.max_size);
         let admin = self.listen(admin);
         let path = path.to_owned();
         Config { path, cluster, sources, rules, targets, journal, admin, stall_timeout }

@@ -2,14 +2,18 @@
 //! tried, or waits for its next attempt, those behind it stay in the journal and the others pass.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::journal::Waiting;
+use crate::model::clock;
 
 /// With fewer than so many at hand, more are read.
 const FEW: usize = 128;
 /// Most that wait for their next attempt; beyond that nothing new is begun.
 const MOST_DELAYED: usize = 65_536;
+
+/// A time to be retried that is longer is as good as none.
+const LONG: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// A rule's name and a verdict's key.
 pub(super) type Key = (String, String);
@@ -20,13 +24,28 @@ pub(super) struct Line {
     /// Keys of which one is at hand.
     claimed: HashMap<Key, Claim>,
     fresh: VecDeque<Waiting>,
-    delayed: BTreeMap<(Instant, i64), Waiting>,
+    delayed: BTreeMap<Place, Delayed>,
+    /// The places of those that were tried, by the end of their time and number.
+    deadlines: BTreeMap<(Instant, i64), Place>,
     /// Keys whose next is in the journal, and from which number on.
     behind: Vec<(Key, i64)>,
     /// How far the journal was read.
     read: i64,
     is_ordered: bool,
     coalesces: bool,
+    /// How long a delivery is retried after its first attempt.
+    retry_for: Duration,
+}
+
+/// The time of a delivery's next attempt, and its number.
+type Place = (Instant, i64);
+
+/// A delivery that was tried.
+#[derive(Debug)]
+struct Delayed {
+    waiting: Waiting,
+    /// When its time to be retried is over.
+    deadline: Instant,
 }
 
 /// Of a key one is at hand.
@@ -35,15 +54,15 @@ struct Claim {
     /// The number of the next that was read after it.
     behind: Option<i64>,
     /// Its place among those that wait for their next attempt.
-    delayed: Option<(Instant, i64)>,
+    delayed: Option<Place>,
     /// Something newer may have taken its place since it was taken last.
     has_newer: bool,
 }
 
 impl Line {
     /// In order by key, or in none; where it `coalesces` a newer one of a key takes the place of an older.
-    pub(super) fn new(is_ordered: bool, coalesces: bool) -> Self {
-        Self { is_ordered, coalesces, ..Self::default() }
+    pub(super) fn new(is_ordered: bool, coalesces: bool, retry_for: Duration) -> Self {
+        Self { is_ordered, coalesces, retry_for, ..Self::default() }
     }
 
     /// The number up to which the journal was read.
@@ -70,7 +89,16 @@ impl Line {
             }
             self.claimed.insert(waiting.order.clone(), Claim::default());
         }
-        self.fresh.push_back(waiting);
+        self.begin(waiting, now);
+    }
+
+    /// Puts a delivery among those to be tried; one that was tried by an earlier run goes on from there.
+    fn begin(&mut self, waiting: Waiting, now: Instant) {
+        if waiting.since.is_some() {
+            self.delay(waiting, now, now);
+        } else {
+            self.fresh.push_back(waiting);
+        }
     }
 
     /// A newer one of its key has come: whether it is still to be sent is not asked only when its next
@@ -78,11 +106,22 @@ impl Line {
     fn look_at(&mut self, order: &Key, now: Instant) {
         let Some(claim) = self.claimed.get_mut(order) else { return };
         let Some(place) = claim.delayed.filter(|(due, _)| *due > now) else { return };
-        if let Some(waiting) = self.delayed.remove(&place) {
-            let place = (now, place.1);
-            claim.delayed = Some(place);
-            self.delayed.insert(place, waiting);
+        let earlier = (now, place.1);
+        claim.delayed = Some(earlier);
+        if let Some(delayed) = self.remove(place) {
+            self.insert(earlier, delayed);
         }
+    }
+
+    fn insert(&mut self, place: Place, delayed: Delayed) {
+        self.deadlines.insert((delayed.deadline, place.1), place);
+        self.delayed.insert(place, delayed);
+    }
+
+    fn remove(&mut self, place: Place) -> Option<Delayed> {
+        let delayed = self.delayed.remove(&place)?;
+        self.deadlines.remove(&(delayed.deadline, place.1));
+        Some(delayed)
     }
 
     /// Keys that are free, and from which number on their next is to be read.
@@ -91,16 +130,17 @@ impl Line {
     }
 
     /// Takes the next of a key that was free, and the number of the one behind it.
-    pub(super) fn push_behind(&mut self, waiting: Waiting, behind: Option<i64>) {
+    pub(super) fn push_behind(&mut self, waiting: Waiting, behind: Option<i64>, now: Instant) {
         self.claimed.insert(waiting.order.clone(), Claim { behind, ..Claim::default() });
-        self.fresh.push_back(waiting);
+        self.begin(waiting, now);
     }
 
     /// The next to try: what failed and is due comes first, for it is older; `rather_fresh`: last.
     pub(super) fn take(&mut self, now: Instant, rather_fresh: bool) -> Option<Waiting> {
         let is_due = self.next_due().is_some_and(|due| due <= now);
         let waiting = if is_due && (self.fresh.is_empty() || !rather_fresh) {
-            self.delayed.pop_first().map(|(_, waiting)| waiting)
+            let place = self.delayed.first_key_value().map(|(place, _)| *place);
+            place.and_then(|place| self.remove(place)).map(|delayed| delayed.waiting)
         } else {
             self.fresh.pop_front()
         }?;
@@ -115,22 +155,46 @@ impl Line {
         self.delayed.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// It failed, and is tried again then; at once where it may not have to be. What is behind it waits.
+    /// Returns when a delivery's time to be retried is over: so long after its first attempt.
+    pub(super) fn deadline(&self, waiting: &Waiting, now: Instant) -> Instant {
+        let tried_for = waiting.since.map_or(0, |since| clock::now().millis_since(since));
+        let tried_for = Duration::from_millis(u64::try_from(tried_for).unwrap_or(0));
+        now + self.retry_for.saturating_sub(tried_for).min(LONG)
+    }
+
+    /// Takes a delivery that was tried and whose time to be retried is over.
+    pub(super) fn take_expired(&mut self, now: Instant) -> Option<Waiting> {
+        let ((deadline, _), place) = self.deadlines.first_key_value()?;
+        if *deadline > now {
+            return None;
+        }
+        let place = *place;
+        self.remove(place).map(|delayed| delayed.waiting)
+    }
+
+    /// It failed, and is tried again then, and not after its time is over; at once where it may not have
+    /// to be. What is behind it waits.
     pub(super) fn delay(&mut self, waiting: Waiting, now: Instant, until: Instant) {
-        let mut place = (until, waiting.number);
-        if let Some(claim) = self.claimed.get_mut(&waiting.order) {
+        let deadline = self.deadline(&waiting, now);
+        self.put(Delayed { waiting, deadline }, now, until.min(deadline));
+    }
+
+    fn put(&mut self, delayed: Delayed, now: Instant, until: Instant) {
+        let mut place = (until, delayed.waiting.number);
+        if let Some(claim) = self.claimed.get_mut(&delayed.waiting.order) {
             if claim.has_newer {
                 place.0 = now;
             }
             claim.delayed = Some(place);
         }
-        self.delayed.insert(place, waiting);
+        self.insert(place, delayed);
     }
 
     /// The receiver is back: nobody waits any longer.
     pub(super) fn hurry(&mut self, now: Instant) {
-        for (_, waiting) in std::mem::take(&mut self.delayed) {
-            self.delay(waiting, now, now);
+        self.deadlines.clear();
+        for (_, delayed) in std::mem::take(&mut self.delayed) {
+            self.put(delayed, now, now);
         }
     }
 
@@ -153,17 +217,17 @@ impl Line {
 
     /// Forgets all that is at hand: it is not pending any longer.
     pub(super) fn clear(&mut self) {
-        let Self { read, is_ordered, coalesces, .. } = *self;
-        *self = Self { read, is_ordered, coalesces, ..Self::default() };
+        let Self { read, is_ordered, coalesces, retry_for, .. } = *self;
+        *self = Self { read, is_ordered, coalesces, retry_for, ..Self::default() };
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::model::clock::Stopwatch;
+
+    const DAY: Duration = Duration::from_secs(86_400);
 
     fn waiting(number: i64, key: &str) -> Waiting {
         Waiting { number, order: ("rule".to_owned(), key.to_owned()), attempts: 0, since: None }
@@ -177,7 +241,7 @@ mod tests {
     fn what_fails_keeps_its_successors_waiting_unless_they_take_its_place() {
         for coalesces in [false, true] {
             let now = Stopwatch::instant();
-            let mut line = Line::new(true, coalesces);
+            let mut line = Line::new(true, coalesces, DAY);
             line.push(waiting(1, "a"), now);
             let first = line.take(now, false).unwrap();
             line.delay(first, now, now + Duration::from_secs(300));
@@ -197,7 +261,7 @@ mod tests {
     fn what_fails_after_a_newer_one_came_is_looked_at_once_more_and_then_waits() {
         let now = Stopwatch::instant();
         let later = now + Duration::from_secs(300);
-        let mut line = Line::new(true, true);
+        let mut line = Line::new(true, true, DAY);
         line.push(waiting(1, "a"), now);
         let under_way = line.take(now, false).unwrap();
         line.push(waiting(2, "a"), now);
@@ -212,7 +276,7 @@ mod tests {
     #[test]
     fn when_the_receiver_is_back_the_oldest_comes_first() {
         let now = Stopwatch::instant();
-        let mut line = Line::new(true, false);
+        let mut line = Line::new(true, false, DAY);
         for (number, key) in [(1, "a"), (2, "b"), (3, "c")] {
             line.push(waiting(number, key), now);
         }
@@ -224,5 +288,39 @@ mod tests {
         line.hurry(now);
         let order: Vec<_> = std::iter::from_fn(|| number(&mut line, now)).collect();
         assert_eq!(order, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_delivery_that_was_tried_expires_and_one_that_was_not_does_not() {
+        let now = Stopwatch::instant();
+        let minute = Duration::from_secs(60);
+        let mut line = Line::new(true, false, minute);
+        line.push(waiting(1, "a"), now);
+        line.push(waiting(2, "b"), now);
+        let mut tried = line.take(now, false).unwrap();
+        tried.since = Some(clock::now());
+        // Its next attempt would be long after its time.
+        line.delay(tried, now, now + DAY);
+        assert_eq!(line.take_expired(now + minute / 2), None);
+        assert!(line.next_due().unwrap() <= now + minute, "it is tried once more at the end");
+        let expired = line.take_expired(now + 2 * minute).unwrap();
+        assert_eq!(expired.number, 1);
+        assert_eq!(line.take_expired(now + DAY), None, "the other was never tried");
+        assert_eq!(number(&mut line, now + DAY), Some(2));
+        assert_eq!(number(&mut line, now + DAY), None);
+    }
+
+    #[test]
+    fn a_delivery_of_an_earlier_run_expires_by_its_first_attempt() {
+        let now = Stopwatch::instant();
+        let minute = Duration::from_secs(60);
+        let mut line = Line::new(true, false, minute);
+        let since = Some(clock::now().plus_millis(-3_600_000));
+        line.push(Waiting { since, ..waiting(1, "a") }, now);
+        assert_eq!(line.take_expired(now).map(|expired| expired.number), Some(1));
+        line.settled(&waiting(1, "a").order);
+        line.push(Waiting { since, ..waiting(2, "a") }, now);
+        assert_eq!(number(&mut line, now), Some(2), "it may be tried once more");
+        assert_eq!(line.take_expired(now), None);
     }
 }

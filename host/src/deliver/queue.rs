@@ -1,6 +1,6 @@
 //! The loop of a target's queue.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
@@ -57,7 +57,11 @@ impl Queue {
     /// Where the journal cannot be read or written any longer.
     pub async fn run(self) -> Result<Delivered, JournalError> {
         let mut work = Work {
-            line: Line::new(self.endpoint.is_ordered(), self.endpoint.coalesces()),
+            line: Line::new(
+                self.endpoint.is_ordered(),
+                self.endpoint.coalesces(),
+                self.endpoint.retry_for(),
+            ),
             pace: Pace::new(self.endpoint.concurrency()),
             breaker: Breaker::default(),
             gone: Gone::default(),
@@ -89,7 +93,7 @@ impl Work {
             let to = self.line.read();
             let next = self.ask(move |outbox| outbox.next_of(&rule, &key, from, to)).await?;
             if let Some((waiting, behind)) = next {
-                self.line.push_behind(waiting, behind);
+                self.line.push_behind(waiting, behind, Stopwatch::instant());
             }
         }
         // One key may have a long tail: whoever waits is not kept waiting by it.
@@ -122,7 +126,11 @@ impl Work {
             return Ok(());
         }
         let now = Stopwatch::instant();
-        let (room, is_probe) = match self.breaker.leave(now) {
+        let leave = self.breaker.leave(now);
+        if leave != Leave::Any {
+            self.give_up_expired(now).await?;
+        }
+        let (room, is_probe) = match leave {
             Leave::Any => (self.pace.limit().saturating_sub(self.under_way.len()), false),
             Leave::Probe => (1, true),
             Leave::None(_) => (0, false),
@@ -164,6 +172,21 @@ impl Work {
                 let attempt = endpoint.send(&delivery).await;
                 Done { waiting, delivery, attempt, began }
             });
+        }
+        Ok(())
+    }
+
+    /// Gives up deliveries that were tried and whose time is over, while the receiver is left alone: they
+    /// do not wait for an attempt that another delivery makes.
+    async fn give_up_expired(&mut self, now: Instant) -> Result<(), JournalError> {
+        while let Some(waiting) = self.line.take_expired(now) {
+            self.total.dead += 1;
+            error!(
+                number = waiting.number,
+                target = self.queue.name,
+                "delivery given up: its time to be retried is over (retry.for); it is a dead letter now"
+            );
+            self.settle(&waiting, SettledAs::Expired).await?;
         }
         Ok(())
     }
@@ -282,7 +305,10 @@ impl Work {
                 self.breaker.not_probed(now);
                 self.bury(&waiting, Some(&delivery), why, None).await
             }
-            Attempt::Retry(trouble) => {
+            Attempt::Retry(mut trouble) => {
+                // A receiver may not put off a delivery until its time is over, nor those behind it.
+                let most = self.queue.endpoint.retry_for().saturating_mul(3) / 4;
+                trouble.after = trouble.after.map(|after| after.min(most));
                 self.failed(&trouble, began, now);
                 if trouble.blame == Blame::Gone && self.gone.note(delivery.id, now) {
                     return self.disable(&trouble).await;
@@ -315,11 +341,12 @@ impl Work {
         let Trouble { why, response, after, .. } = trouble;
         let wall = clock::now();
         let since = *waiting.since.get_or_insert(wall);
-        let wait = Backoff::nth(WAITS, waiting.attempts, after);
-        let tried_for = wall.millis_since(since).max(0).unsigned_abs();
-        if Duration::from_millis(tried_for).saturating_add(wait) > self.queue.endpoint.retry_for() {
+        let left = self.line.deadline(&waiting, now).saturating_duration_since(now);
+        if left.is_zero() {
             return self.bury(&waiting, Some(delivery), why, response).await;
         }
+        // The last attempt is at the end of its time.
+        let wait = Backoff::nth(WAITS, waiting.attempts, after).min(left);
         let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
         warn!(
             id = %delivery.id, target = delivery.target, code = delivery.code,

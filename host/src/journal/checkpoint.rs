@@ -31,7 +31,16 @@ impl Log {
 
     /// Folds it in where it has grown; to be done between transactions.
     pub(super) fn fold_in(&self, connection: &Connection) -> Result<(), JournalError> {
-        if self.pages.load(Ordering::Relaxed) < PAGES {
+        self.fold_in_at(connection, PAGES)
+    }
+
+    /// Folds it in where it has so many pages.
+    pub(super) fn fold_in_at(
+        &self,
+        connection: &Connection,
+        pages: i32,
+    ) -> Result<(), JournalError> {
+        if self.pages.load(Ordering::Relaxed) < pages {
             return Ok(());
         }
         self.fold_in_now(connection)

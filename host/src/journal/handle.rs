@@ -1,21 +1,24 @@
 //! Gives orders to the writer.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
+use super::budget::{Budget, Permit};
 use super::outgoing::Settled;
 use super::room::Rooms;
 use super::rows::Group;
-use super::{JournalError, SettledAs};
+use super::{JournalError, SettledAs, size};
 use crate::model::Pulse;
 
 /// A group to commit, and whoever waits for it.
 pub(super) struct Commit {
     pub(super) group: Box<Group>,
     pub(super) done: Option<oneshot::Sender<()>>,
+    /// Its bytes of what may wait for the writer.
+    pub(super) permit: Permit,
 }
 
 /// What came of deliveries. It comes by a way of its own, so that it passes where a full disk holds up
@@ -39,16 +42,18 @@ pub(super) struct State {
     pub(super) fault: Mutex<Option<JournalError>>,
     pub(super) thread: Mutex<Option<JoinHandle<()>>>,
     /// Room on a disk or in a queue is not waited for any longer.
-    pub(super) gives_up: AtomicBool,
+    pub(super) gives_up: CancellationToken,
     pub(super) rooms: Rooms,
     /// What the writer does.
     pub(super) pulse: Arc<Pulse>,
+    /// Bytes of groups that may wait for the writer.
+    pub(super) budget: Arc<Budget>,
 }
 
 impl Handle {
     /// From now on a full disk is an error, and a full queue none: there is no time to wait for room.
     pub fn give_up(&self) {
-        self.state.gives_up.store(true, Ordering::Relaxed);
+        self.state.gives_up.cancel();
     }
 
     /// Hands over a group; waits while the writer is far behind, or a target is full that the operator
@@ -75,7 +80,10 @@ impl Handle {
         if !group.step.verdicts.is_empty() {
             self.state.rooms.wait(&self.state.gives_up);
         }
-        let commit = Commit { group: Box::new(group), done };
+        let is_over = || self.commits.is_closed();
+        let permit = self.state.budget.take(size::of(&group), is_over);
+        let permit = permit.ok_or_else(|| self.fault())?;
+        let commit = Commit { group: Box::new(group), done, permit };
         self.commits.blocking_send(commit).map_err(|_| self.fault())
     }
 

@@ -12,21 +12,26 @@
 //! One thread writes; it gathers what waits into one transaction. Deliveries are read by connections
 //! of their own. `schema.rs` documents the tables, for people who look with `sqlite3`.
 
+mod budget;
 mod checkpoint;
 mod handle;
 pub mod inspect;
 mod load;
 mod outbox;
 mod outgoing;
+mod permissions;
+mod quarantine;
 mod room;
 mod rows;
 mod schema;
+mod shares;
+mod size;
 mod sweep;
 pub mod wal;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,13 +48,17 @@ pub use handle::Handle;
 pub use load::{Loaded, SavedWatch};
 pub use outbox::{Outbox, Waiting};
 pub use outgoing::{Settled, SettledAs};
+pub use permissions::{create_folder, create_new_folder};
 pub use rows::{Cursor, Group, Progress};
 use wal::Wal;
+use writer::Seam;
 
 /// The file's name in the journal's folder.
 const FILE: &str = "klaxon.db";
 /// How long a reader waits for a writer, or the other way round; in WAL mode they rarely do.
 const BUSY: Duration = Duration::from_secs(10);
+/// How long the writer leaves a full disk alone before it tries again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Why the journal cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -102,6 +111,21 @@ pub enum JournalError {
         /// Why.
         why: String,
     },
+    /// A group is larger than the journal may be.
+    #[error(
+        "what was decided together ({group} bytes) does not fit into the journal: it would have {needs} \
+         bytes, and journal.max_size is {most}; hint: raise journal.max_size to {} or more, or lower what \
+         rules may keep and answer (limits, grants.state)",
+        needs.saturating_mul(2)
+    )]
+    TooLarge {
+        /// Bytes of the group.
+        group: u64,
+        /// Bytes of the file with it.
+        needs: u64,
+        /// Most bytes of the file.
+        most: u64,
+    },
     /// The writer has ended.
     #[error("the journal's writer has ended: {0}")]
     Ended(String),
@@ -111,6 +135,9 @@ impl From<rusqlite::Error> for JournalError {
     fn from(fault: rusqlite::Error) -> Self {
         match fault.sqlite_error_code() {
             Some(ErrorCode::SystemIoFailure) => Self::Disk(Arc::new(fault)),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Damaged(fault.to_string())
+            }
             _ => Self::Sqlite(Arc::new(fault)),
         }
     }
@@ -142,6 +169,10 @@ pub struct Journal {
     lock: File,
     id: String,
     is_new: bool,
+    /// Errors that a test wants.
+    seam: Seam,
+    /// How long the writer leaves an obstacle alone before it tries again.
+    pause: Duration,
 }
 
 impl Journal {
@@ -154,16 +185,15 @@ impl Journal {
             path: folder.to_owned(),
             why: why.to_string(),
         };
-        std::fs::create_dir_all(folder).map_err(fail)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(folder.join("lock"))
-            .map_err(fail)?;
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| JournalError::Locked { path: folder.to_owned() })?;
+        create_folder(folder).map_err(fail)?;
+        permissions::look_at(folder).map_err(fail)?;
+        let lock = lock(folder)?;
         let path = folder.join(FILE);
+        // SQLite gives its log and the index the permissions of the file.
+        drop(permissions::open(&path).map_err(fail)?);
+        for beside in ["-wal", "-shm"] {
+            permissions::close_to_others(&folder.join(format!("{FILE}{beside}"))).map_err(fail)?;
+        }
         // Before SQLite reads it: what it does not count it overwrites.
         let is_doubtful = look_at_log(&path).map_err(fail)?;
         let mut connection = Connection::open(&path)?;
@@ -173,7 +203,7 @@ impl Journal {
         check(&connection, is_doubtful)?;
         schema::migrate(&mut connection)?;
         let (id, is_new) = identity(&connection)?;
-        Ok(Self { path, connection, lock, id, is_new })
+        Ok(Self { path, connection, lock, id, is_new, seam: Seam::default(), pause: PAUSE })
     }
 
     /// What tells this journal from others.
@@ -246,6 +276,18 @@ impl Journal {
         let handle = writer::start(self, targets, bells.clone(), settings, metrics)?;
         Ok((handle, bells))
     }
+}
+
+/// Takes the lock of a journal's folder; it is held as long as the file is open.
+fn lock(folder: &Path) -> Result<File, JournalError> {
+    let fail = |why: std::io::Error| JournalError::Folder {
+        path: folder.to_owned(),
+        why: why.to_string(),
+    };
+    let lock = permissions::open(&folder.join("lock")).map_err(fail)?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| JournalError::Locked { path: folder.to_owned() })?;
+    Ok(lock)
 }
 
 /// Tells what SQLite passes over in silence when it reads its log. Returns whether something that was

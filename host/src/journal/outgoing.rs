@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::JournalError;
-use super::room::{Changes, Rooms};
+use super::quarantine::Share;
+use super::room::{Admission, Changes, Rooms, cost};
 use super::rows::{json, run};
 use crate::config::Target;
 use crate::model::clock::ClockStep;
@@ -14,6 +15,8 @@ use crate::targets::Delivery;
 
 /// Most refusals that are looked at together.
 const ASKED: i64 = 1000;
+/// Most deliveries that one displaces at once.
+const DISPLACED: i64 = 256;
 
 /// What came of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +52,18 @@ pub enum SettledAs {
         /// What the receiver said.
         response: Option<String>,
     },
+    /// The time to try it again was over before its next attempt: it is a dead letter with the reason of
+    /// its last failure.
+    Expired,
+}
+
+/// What the deliveries of one verdict share.
+#[derive(Debug, Clone, Copy)]
+struct Weight {
+    /// Length of the verdict's JSON.
+    verdict: usize,
+    /// Number of its deliveries.
+    targets: usize,
 }
 
 /// Writes verdicts, their deliveries and what was refused.
@@ -57,6 +72,8 @@ pub(super) struct Outgoing<'a, 'c> {
     pub(super) targets: &'a BTreeMap<String, Target>,
     pub(super) rooms: &'a Rooms,
     pub(super) changes: &'a mut Changes,
+    /// The most that is quarantined of one rule.
+    pub(super) quarantine: Share,
     pub(super) now: Timestamp,
 }
 
@@ -83,6 +100,9 @@ impl Outgoing<'_, '_> {
         }
         let number = self.to.last_insert_rowid();
         self.refused(number, &verdict.refused)?;
+        let targets =
+            verdict.targets.iter().filter(|name| self.targets.contains_key(*name)).count();
+        let weight = Weight { verdict: body.len(), targets };
         for name in &verdict.targets {
             let Some(target) = self.targets.get(name) else { continue };
             let delivery =
@@ -90,7 +110,7 @@ impl Outgoing<'_, '_> {
                     what: format!("verdict {} for target {name}", verdict.id),
                     why: fault.to_string(),
                 })?;
-            self.delivery(number, target, &delivery)?;
+            self.delivery(number, target, &delivery, weight)?;
         }
         Ok(())
     }
@@ -100,22 +120,26 @@ impl Outgoing<'_, '_> {
         verdict: i64,
         target: &Target,
         delivery: &Delivery,
+        weight: Weight,
     ) -> Result<(), JournalError> {
         let name = &delivery.target;
+        let rule = &delivery.order.0;
         if target.coalesce {
             self.supersede(verdict, delivery)?;
         }
-        let dead = self.why_dead(delivery)?;
+        let cost = cost(delivery, weight.verdict, weight.targets);
+        let dead = self.why_dead(delivery, cost)?;
         let state = if dead.is_some() { "dead" } else { "pending" };
         let now = self.now.as_millis();
         let settled_at = dead.is_some().then_some(now);
+        let cost = i64::try_from(cost).unwrap_or(i64::MAX);
         let added = self
             .to
             .prepare_cached(
                 "INSERT OR IGNORE INTO deliveries \
                  (id, verdict, target, key, body, delta, state, made_at, settled_at, reason, hash, \
-                  address) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                  address, rule, cost) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             )?
             .execute(params![
                 delivery.id.as_str(),
@@ -129,25 +153,63 @@ impl Outgoing<'_, '_> {
                 settled_at,
                 dead,
                 hash(delivery),
-                delivery.address
+                delivery.address,
+                rule,
+                cost
             ])?;
         match (added, dead) {
             (0, _) => {}
-            (_, None) => self.changes.waits(name, bytes(delivery.body.len())),
+            (_, None) => self.changes.waits(name, rule, cost),
             (_, Some(_)) => self.changes.refused(name),
         }
         Ok(())
     }
 
-    /// Why a delivery is a dead letter from the beginning.
-    fn why_dead(&self, delivery: &Delivery) -> Result<Option<String>, JournalError> {
-        let name = &delivery.target;
+    /// Returns why a delivery is a dead letter from the beginning; `None` where it waits for its target.
+    fn why_dead(&mut self, delivery: &Delivery, cost: u64) -> Result<Option<String>, JournalError> {
+        let (name, rule) = (&delivery.target, &delivery.order.0);
         if let Some(why) = disabled(self.to, name)? {
             return Ok(Some(format!("the target is disabled: {why}")));
         }
         let Some(room) = self.rooms.get(name) else { return Ok(None) };
-        let lacks = room.lacks(self.changes.bytes(name), delivery.body.len());
-        Ok(lacks.then(|| "the target's queue is full (max_queue)".to_owned()))
+        loop {
+            match room.admits(rule, cost, self.changes, name) {
+                Admission::Admitted => return Ok(None),
+                Admission::Displaces { rule, cost } if self.displace(name, &rule, cost)? => {}
+                Admission::Refused | Admission::Displaces { .. } => {
+                    return Ok(Some("the target's queue is full (max_queue)".to_owned()));
+                }
+            }
+        }
+    }
+
+    /// Makes dead letters of a rule's newest deliveries to a target, until so much is free. Returns
+    /// whether there were any.
+    fn displace(&mut self, target: &str, rule: &str, cost: u64) -> Result<bool, JournalError> {
+        let mut select = self.to.prepare_cached(
+            "SELECT n, cost FROM deliveries WHERE target = ?1 AND state = 'pending' AND rule = ?2 \
+             ORDER BY n DESC LIMIT ?3",
+        )?;
+        let rows = select
+            .query_map(params![target, rule, DISPLACED], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows: Vec<(i64, i64)> = rows.collect::<Result<_, _>>()?;
+        let mut freed = 0u64;
+        for (number, size) in &rows {
+            if freed >= cost {
+                break;
+            }
+            run(
+                self.to,
+                "UPDATE deliveries SET state = 'dead', settled_at = ?2, next_at = NULL, reason = \
+                 'the target''s queue is full (max_queue), and its rule has the largest share of it' \
+                 WHERE n = ?1",
+                [*number, self.now.as_millis()],
+            )?;
+            self.changes.settled(target, rule, *size);
+            self.changes.refused(target);
+            freed = freed.saturating_add(size.unsigned_abs());
+        }
+        Ok(!rows.is_empty())
     }
 
     /// Takes back what waits of the same rule and key, and what died: sent again it would come after
@@ -166,14 +228,14 @@ impl Outgoing<'_, '_> {
             .prepare_cached(
                 "UPDATE deliveries SET state = 'superseded', settled_at = ?4 \
                  WHERE target = ?1 AND key = ?2 AND state = 'pending' AND verdict < ?5 AND \
-                 (SELECT rule FROM verdicts v WHERE v.n = verdict) = ?3 RETURNING length(body)",
+                 (SELECT rule FROM verdicts v WHERE v.n = verdict) = ?3 RETURNING cost",
             )?
             .query_map(params![delivery.target, key, rule, self.now.as_millis(), verdict], |row| {
                 row.get(0)
             })?
             .collect::<Result<_, _>>()?;
         for size in sizes {
-            self.changes.settled(&delivery.target, size);
+            self.changes.settled(&delivery.target, rule, size);
         }
         Ok(())
     }
@@ -184,8 +246,9 @@ impl Outgoing<'_, '_> {
         for one in refused.iter().filter(|one| seen.insert(one.target())) {
             run(
                 self.to,
-                "INSERT INTO refusals (verdict, target, time, reason) VALUES (?1, ?2, ?3, ?4)",
-                params![verdict, one.target(), self.now.as_millis(), one.why],
+                "INSERT INTO refusals (verdict, target, time, reason, by_name) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![verdict, one.target(), self.now.as_millis(), one.why, one.name.is_some()],
             )?;
         }
         Ok(())
@@ -195,15 +258,16 @@ impl Outgoing<'_, '_> {
     /// Returns whether there are more of them.
     pub(super) fn asked_again(&mut self) -> Result<bool, JournalError> {
         let mut select = self.to.prepare_cached(
-            "SELECT r.n, r.target, v.n, v.body FROM refusals r JOIN verdicts v ON v.n = r.verdict \
+            "SELECT r.n, r.target, v.n, v.body, r.by_name FROM refusals r JOIN verdicts v ON v.n = r.verdict \
              WHERE r.retry = 1 LIMIT ?1",
         )?;
-        let rows = select
-            .query_map([ASKED], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-        let rows: Vec<(i64, String, i64, String)> = rows.collect::<Result<_, _>>()?;
+        let rows = select.query_map([ASKED], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?;
+        let rows: Vec<(i64, String, i64, String, bool)> = rows.collect::<Result<_, _>>()?;
         let has_more = rows.len() >= usize::try_from(ASKED).unwrap_or(usize::MAX);
-        for (number, name, verdict, body) in rows {
-            match self.delivery_of(&name, verdict, &body) {
+        for (number, name, verdict, body, is_name) in rows {
+            match self.delivery_of(&name, is_name, verdict, &body) {
                 Ok(()) => run(self.to, "DELETE FROM refusals WHERE n = ?1", [number])?,
                 Err(Unmade::Why(why)) => run(
                     self.to,
@@ -216,9 +280,18 @@ impl Outgoing<'_, '_> {
         Ok(has_more)
     }
 
-    fn delivery_of(&mut self, name: &str, number: i64, body: &str) -> Result<(), Unmade> {
-        // A kind of target that is not granted is kept under the kind's name.
-        let target = self.targets.get(name).filter(|_| !RuleTarget::KINDS.contains(&name));
+    fn delivery_of(
+        &mut self,
+        name: &str,
+        is_name: bool,
+        number: i64,
+        body: &str,
+    ) -> Result<(), Unmade> {
+        // A refusal without a name is stored under its kind, which for an extension is the rule's own
+        // text: a target that happens to be called so is not meant. Older rows do not tell the two
+        // apart.
+        let is_target = is_name && !RuleTarget::KINDS.contains(&name);
+        let target = self.targets.get(name).filter(|_| is_target);
         let Some(target) = target else {
             return Err(Unmade::Why(format!(
                 "there is still no target {name:?}; mend: configure it under `targets`"
@@ -236,7 +309,8 @@ impl Outgoing<'_, '_> {
         if target.coalesce && self.has_newer(number, &delivery).map_err(Unmade::Journal)? {
             return Err(Unmade::Why("something newer of its key was delivered since".to_owned()));
         }
-        self.delivery(number, target, &delivery).map_err(Unmade::Journal)
+        let weight = Weight { verdict: body.len(), targets: 1 };
+        self.delivery(number, target, &delivery, weight).map_err(Unmade::Journal)
     }
 
     fn has_newer(&self, verdict: i64, delivery: &Delivery) -> Result<bool, JournalError> {
@@ -276,22 +350,14 @@ impl Outgoing<'_, '_> {
                     ],
                 );
             }
+            SettledAs::Expired => return self.expire(*number),
             SettledAs::Sent => ("sent", None, None),
             SettledAs::Dead { why, response } => ("dead", Some(why), response.as_ref()),
         };
         // What was sent was sent, though something newer took its place meanwhile; but what was taken
         // out, or put back by an operator under another number, is not touched.
-        let pending: Option<(String, i64)> = self
-            .to
-            .prepare_cached(
-                "SELECT target, length(body) FROM deliveries WHERE n = ?1 AND state = 'pending'",
-            )?
-            .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        if let Some((target, size)) = &pending {
-            self.changes.settled(target, *size);
-        }
-        if pending.is_some() || state == "sent" {
+        let was_pending = self.waits_no_longer(*number)?;
+        if was_pending || state == "sent" {
             run(
                 self.to,
                 "UPDATE deliveries SET state = ?2, settled_at = ?3, reason = ?4, response = ?5, \
@@ -302,6 +368,35 @@ impl Outgoing<'_, '_> {
         Ok(())
     }
 
+    /// Makes a dead letter of a delivery whose time to be tried is over; what the receiver said last
+    /// stays with it.
+    fn expire(&mut self, number: i64) -> Result<(), JournalError> {
+        if !self.waits_no_longer(number)? {
+            return Ok(());
+        }
+        run(
+            self.to,
+            "UPDATE deliveries SET state = 'dead', settled_at = ?2, next_at = NULL, \
+             reason = coalesce(reason || '; ', '') || 'the time to retry it (retry.for) is over' WHERE n = ?1",
+            params![number, self.now.as_millis()],
+        )
+    }
+
+    /// Takes a delivery out of its target's quota. Returns whether it was pending.
+    fn waits_no_longer(&mut self, number: i64) -> Result<bool, JournalError> {
+        let pending: Option<(String, String, i64)> = self
+            .to
+            .prepare_cached(
+                "SELECT target, rule, cost FROM deliveries WHERE n = ?1 AND state = 'pending'",
+            )?
+            .query_row([number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        if let Some((target, rule, cost)) = &pending {
+            self.changes.settled(target, rule, *cost);
+        }
+        Ok(pending.is_some())
+    }
+
     /// Disables a target: what waits for it are dead letters. Returns how many.
     pub(super) fn disable(&mut self, target: &str, why: &str) -> Result<u64, JournalError> {
         let now = self.now.as_millis();
@@ -310,20 +405,20 @@ impl Outgoing<'_, '_> {
             "INSERT OR REPLACE INTO targets (name, disabled_at, reason) VALUES (?1, ?2, ?3)",
             params![target, now, why],
         )?;
-        let sizes: Vec<i64> = self
+        let shares: Vec<(String, i64)> = self
             .to
             .prepare_cached(
                 "UPDATE deliveries SET state = 'dead', settled_at = ?2, reason = ?3 \
-                 WHERE target = ?1 AND state = 'pending' RETURNING length(body)",
+                 WHERE target = ?1 AND state = 'pending' RETURNING rule, cost",
             )?
             .query_map(params![target, now, format!("the target is disabled: {why}")], |row| {
-                row.get(0)
+                Ok((row.get(0)?, row.get(1)?))
             })?
             .collect::<Result<_, _>>()?;
-        for size in &sizes {
-            self.changes.settled(target, *size);
+        for (rule, cost) in &shares {
+            self.changes.settled(target, rule, *cost);
         }
-        Ok(sizes.len() as u64)
+        Ok(shares.len() as u64)
     }
 }
 
@@ -331,10 +426,6 @@ impl Outgoing<'_, '_> {
 enum Unmade {
     Why(String),
     Journal(JournalError),
-}
-
-fn bytes(length: usize) -> i64 {
-    i64::try_from(length).unwrap_or(i64::MAX)
 }
 
 /// Of what a receiver will see.

@@ -1,33 +1,87 @@
-//! How much of the journal each target may fill with what waits for it.
+//! Quotas: how much of the journal the deliveries that wait for one target may take, and how rules share
+//! it.
+//!
+//! What counts is what a delivery costs ([`cost`]), not only its body. When a target's quota is used up,
+//! a rule that has no more than its fair share of it (the quota divided by the rules with deliveries in
+//! it) is still admitted, and the newest deliveries of the rule with the most become dead letters.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::JournalError;
 use crate::config::{Target, WhenFull};
 use crate::model::clock::Stopwatch;
+use crate::targets::Delivery;
 
-/// How long intake waits before it looks again whether there is room.
+/// How often intake that waits checks for room.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A wait that is shorter is not worth a line.
 const TELL: Duration = Duration::from_secs(1);
 
-/// A target's share.
+/// The size of SQLite's pages.
+const PAGE: usize = 4096;
+/// What fits into a page of rows.
+const USABLE: usize = 4050;
+/// Bytes of a delivery's row, and of its entries in indexes, beside its texts.
+const DELIVERY: (usize, usize) = (110, 130);
+/// The same of a verdict.
+const VERDICT: (usize, usize) = (70, 80);
+
+/// Returns the bytes of the journal that a delivery takes: its row, its entries in indexes, and its share
+/// of a verdict that goes to several targets.
+pub(super) fn cost(delivery: &Delivery, verdict: usize, targets: usize) -> u64 {
+    let (rule, key) = &delivery.order;
+    let address = delivery.address.as_deref().map_or(0, str::len);
+    let names = rule.len() + key.len() + delivery.target.len();
+    let own = row(DELIVERY.0 + names + address + delivery.body.len()) + DELIVERY.1 + names;
+    let shared = row(VERDICT.0 + verdict) + VERDICT.1;
+    (own + shared / targets.max(1)) as u64
+}
+
+/// Returns the bytes that a row takes, with what it leaves unused of its pages.
+fn row(bytes: usize) -> usize {
+    match USABLE / bytes.max(1) {
+        0 => bytes.next_multiple_of(PAGE),
+        rows => PAGE / rows,
+    }
+}
+
+/// A target's quota, and what of it is in use.
 #[derive(Debug)]
 pub(super) struct Room {
     most: u64,
     when_full: WhenFull,
-    /// Bytes that wait.
-    bytes: AtomicU64,
+    /// Cost of the deliveries that wait.
+    cost: AtomicU64,
     /// Deliveries that wait.
     count: AtomicU64,
-    /// Deliveries for which there was no room, or no target any longer.
+    /// Deliveries that became dead letters because of the quota or a disabled target.
     refused: AtomicU64,
+    /// Cost of the deliveries that wait, by rule.
+    shares: Mutex<BTreeMap<String, u64>>,
+}
+
+/// What becomes of a delivery.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It waits for the target.
+    Admitted,
+    /// It is a dead letter from the beginning: its rule has its share of a quota that is used up.
+    Refused,
+    /// Deliveries of another rule, which has more than its share, have to make room first.
+    Displaces {
+        /// The rule with the most.
+        rule: String,
+        /// How much is lacking.
+        cost: u64,
+    },
 }
 
 impl Room {
@@ -35,37 +89,76 @@ impl Room {
         Self {
             most: target.max_queue,
             when_full: target.when_full,
-            bytes: AtomicU64::new(0),
+            cost: AtomicU64::new(0),
             count: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            shares: Mutex::default(),
         }
     }
 
-    /// Whether a delivery must become a dead letter, after a change by so many bytes that is not on disk
-    /// yet. One
-    /// always finds room in an empty queue, however large it is.
-    pub(super) fn lacks(&self, before: i64, bytes: usize) -> bool {
-        let waiting = self.bytes.load(Ordering::Relaxed).saturating_add_signed(before);
-        self.when_full == WhenFull::DeadLetter
-            && waiting > 0
-            && waiting.saturating_add(bytes as u64) > self.most
+    /// Decides about a delivery of a rule, after changes that are not on disk yet. One always finds room
+    /// in an empty queue, however large it is.
+    pub(super) fn admits(
+        &self,
+        rule: &str,
+        cost: u64,
+        changes: &Changes,
+        target: &str,
+    ) -> Admission {
+        let change = changes.targets.get(target);
+        let waiting = self.cost.load(Ordering::Relaxed);
+        let waiting = waiting.saturating_add_signed(change.map_or(0, |change| change.cost));
+        let lacks = waiting.saturating_add(cost).saturating_sub(self.most);
+        if self.when_full == WhenFull::Block || waiting == 0 || lacks == 0 {
+            return Admission::Admitted;
+        }
+        let mut shares = self.shares().clone();
+        for (rule, more) in change.iter().flat_map(|change| &change.shares) {
+            add_to(shares.entry(rule.clone()).or_default(), *more);
+        }
+        let own = shares.remove(rule).unwrap_or(0);
+        let others = shares.into_iter().filter(|(_, cost)| *cost > 0);
+        let others: Vec<(String, u64)> = others.collect();
+        let fair = self.most / (others.len() as u64 + 1);
+        let largest = others.into_iter().max_by_key(|(_, cost)| *cost);
+        match largest {
+            Some((rule, most)) if own.saturating_add(cost) <= fair && most > fair => {
+                Admission::Displaces { rule, cost: lacks }
+            }
+            _ => Admission::Refused,
+        }
     }
 
     fn blocks(&self) -> bool {
-        self.when_full == WhenFull::Block && self.bytes.load(Ordering::Relaxed) >= self.most
+        self.when_full == WhenFull::Block && self.cost.load(Ordering::Relaxed) >= self.most
+    }
+
+    fn shares(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Bytes and deliveries that wait.
+    /// Returns the cost and the number of the deliveries that wait.
     pub(super) fn waiting(&self) -> (u64, u64) {
-        (self.bytes.load(Ordering::Relaxed), self.count.load(Ordering::Relaxed))
+        (self.cost.load(Ordering::Relaxed), self.count.load(Ordering::Relaxed))
+    }
+
+    fn apply(&self, change: &Change) {
+        add(&self.count, change.count);
+        add(&self.cost, change.cost);
+        self.refused.fetch_add(change.refused, Ordering::Relaxed);
+        let mut shares = self.shares();
+        for (rule, more) in &change.shares {
+            add_to(shares.entry(rule.clone()).or_default(), *more);
+        }
+        shares.retain(|_, cost| *cost > 0);
     }
 }
 
-/// The shares of all targets. Only the writer changes what waits.
+/// The quotas of all targets. Only the writer changes what waits.
 #[derive(Debug)]
 pub(super) struct Rooms(BTreeMap<String, Room>);
 
@@ -82,45 +175,61 @@ impl Rooms {
         self.0.iter().map(|(name, room)| (name.as_str(), room))
     }
 
-    /// Counts what waits in the file. Returns the targets that nobody knows any longer, with how many
-    /// deliveries wait for each.
+    /// Whether no delivery waits for any target.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.values().all(|room| room.count.load(Ordering::Relaxed) == 0)
+    }
+
+    /// Counts what waits in the file. Returns the targets that are not configured any longer, with the
+    /// number of deliveries that wait for each.
     pub(super) fn count(
         &self,
         connection: &Connection,
     ) -> Result<Vec<(String, i64)>, JournalError> {
         let mut select = connection.prepare_cached(
-            "SELECT target, count(*), sum(length(body)) FROM deliveries WHERE state = 'pending' \
-             GROUP BY target",
+            "SELECT target, rule, count(*), sum(cost) FROM deliveries WHERE state = 'pending' \
+             GROUP BY target, rule",
         )?;
-        let mut found: BTreeMap<String, (i64, i64)> = select
-            .query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?
-            .collect::<Result<_, _>>()?;
-        for (name, room) in &self.0 {
-            let (count, bytes) = found.remove(name).unwrap_or_default();
-            room.count.store(count.unsigned_abs(), Ordering::Relaxed);
-            room.bytes.store(bytes.unsigned_abs(), Ordering::Relaxed);
+        let rows = select
+            .query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?))))?;
+        let mut found: BTreeMap<String, Vec<(String, i64, i64)>> = BTreeMap::new();
+        for row in rows {
+            let (target, share): (String, (String, i64, i64)) = row?;
+            found.entry(target).or_default().push(share);
         }
-        Ok(found.into_iter().map(|(name, (count, _))| (name, count)).collect())
+        for (name, room) in &self.0 {
+            let shares = found.remove(name).unwrap_or_default();
+            let sum = |of: fn(&(String, i64, i64)) -> i64| -> u64 {
+                shares.iter().map(of).map(i64::unsigned_abs).sum()
+            };
+            room.count.store(sum(|share| share.1), Ordering::Relaxed);
+            room.cost.store(sum(|share| share.2), Ordering::Relaxed);
+            let shares = shares.into_iter().map(|(rule, _, cost)| (rule, cost.unsigned_abs()));
+            *room.shares() = shares.collect();
+        }
+        let orphans = found.into_iter().map(|(name, shares)| {
+            let count = shares.iter().map(|(_, count, _)| count).sum();
+            (name, count)
+        });
+        Ok(orphans.collect())
     }
 
     /// Takes in what a transaction that is on disk has changed.
     pub(super) fn apply(&self, changes: &Changes) {
-        for (target, change) in &changes.0 {
+        for (target, change) in &changes.targets {
             if let Some(room) = self.0.get(target) {
-                add(&room.count, change.count);
-                add(&room.bytes, change.bytes);
-                room.refused.fetch_add(change.refused, Ordering::Relaxed);
+                room.apply(change);
             }
         }
     }
 
     /// Waits while a target is full that the operator told to block; not when there is no time.
-    pub(super) fn wait(&self, gives_up: &AtomicBool) {
+    pub(super) fn wait(&self, gives_up: &CancellationToken) {
         let full = || self.0.iter().find(|(_, room)| room.blocks()).map(|(name, _)| name);
         let since = Stopwatch::start();
         let mut is_told = false;
         while let Some(target) = full()
-            && !gives_up.load(Ordering::Relaxed)
+            && !gives_up.is_cancelled()
         {
             if !is_told && since.elapsed() >= TELL {
                 error!(target, "the target's queue is full: intake waits until there is room");
@@ -135,69 +244,86 @@ impl Rooms {
 }
 
 fn add(to: &AtomicU64, change: i64) {
-    let magnitude = change.unsigned_abs();
-    if change < 0 {
-        // An operator may have taken something out in between.
-        let less = |before: u64| Some(before.saturating_sub(magnitude));
-        to.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).unwrap_or_default();
-    } else {
-        to.fetch_add(magnitude, Ordering::Relaxed);
-    }
+    let changed = |before: u64| Some(before.saturating_add_signed(change));
+    // An operator may have taken something out in between.
+    to.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed).unwrap_or_default();
 }
 
-/// What a transaction changes of what waits, by target; and the verdicts of each rule whose ids were
-/// there already.
+/// Changes of one transaction.
 #[derive(Debug, Default)]
-pub(super) struct Changes(BTreeMap<String, Change>, BTreeMap<String, u64>);
+pub(super) struct Changes {
+    /// What waits, by target.
+    targets: BTreeMap<String, Change>,
+    /// How many quarantined events were removed, by rule.
+    quarantine: BTreeMap<String, u64>,
+    /// How many verdicts were ignored because their ids were there already, by rule.
+    repeated: BTreeMap<String, u64>,
+}
 
 #[derive(Debug, Default)]
 struct Change {
     count: i64,
-    bytes: i64,
+    cost: i64,
+    shares: BTreeMap<String, i64>,
     refused: u64,
 }
 
 impl Changes {
     fn of(&mut self, target: &str) -> &mut Change {
-        self.0.entry(target.to_owned()).or_default()
+        self.targets.entry(target.to_owned()).or_default()
     }
 
-    /// A delivery of so many bytes waits.
-    pub(super) fn waits(&mut self, target: &str, bytes: i64) {
+    fn change(&mut self, target: &str, rule: &str, count: i64, cost: i64) {
         let change = self.of(target);
-        change.count += 1;
-        change.bytes += bytes;
+        change.count += count;
+        change.cost += cost;
+        match change.shares.get_mut(rule) {
+            Some(share) => *share += cost,
+            None => drop(change.shares.insert(rule.to_owned(), cost)),
+        }
     }
 
-    /// A delivery of so many bytes waits no longer.
-    pub(super) fn settled(&mut self, target: &str, bytes: i64) {
-        let change = self.of(target);
-        change.count -= 1;
-        change.bytes -= bytes;
+    /// A delivery waits.
+    pub(super) fn waits(&mut self, target: &str, rule: &str, cost: i64) {
+        self.change(target, rule, 1, cost);
     }
 
-    /// A delivery is a dead letter from the beginning.
+    /// A delivery waits no longer.
+    pub(super) fn settled(&mut self, target: &str, rule: &str, cost: i64) {
+        self.change(target, rule, -1, -cost);
+    }
+
+    /// A delivery is a dead letter, for its target's quota is used up or the target is disabled.
     pub(super) fn refused(&mut self, target: &str) {
         self.of(target).refused += 1;
     }
 
-    /// A verdict of a rule is ignored, for its id is there already.
+    /// A verdict of a rule is ignored, because its id is there already.
     pub(super) fn repeats(&mut self, rule: &str) {
-        *self.1.entry(rule.to_owned()).or_default() += 1;
+        *self.repeated.entry(rule.to_owned()).or_default() += 1;
     }
 
-    /// Verdicts that were ignored, by rule.
+    /// Returns the verdicts that were ignored, by rule.
     pub(super) fn repeated(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.1.iter().map(|(rule, count)| (rule.as_str(), *count))
+        self.repeated.iter().map(|(rule, count)| (rule.as_str(), *count))
     }
 
-    /// Bytes that were added for a target, and are not on disk yet; below 0 where more were taken back.
-    pub(super) fn bytes(&self, target: &str) -> i64 {
-        self.0.get(target).map_or(0, |change| change.bytes)
+    /// The oldest quarantined events of a rule were removed.
+    pub(super) fn quarantine_removed(&mut self, rule: Option<&str>, count: usize) {
+        if count > 0 {
+            *self.quarantine.entry(rule.unwrap_or_default().to_owned()).or_default() +=
+                count as u64;
+        }
     }
 
-    /// Targets of which something has changed, with what was refused.
+    /// Returns the targets of which something has changed, with the number of refused deliveries.
     pub(super) fn targets(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.0.iter().map(|(name, change)| (name.as_str(), change.refused))
+        self.targets.iter().map(|(name, change)| (name.as_str(), change.refused))
+    }
+
+    /// Returns the rules of which quarantined events were removed, with their number. The name of the
+    /// objects that could not be decoded is empty.
+    pub(super) fn quarantine(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.quarantine.iter().map(|(name, count)| (name.as_str(), *count))
     }
 }

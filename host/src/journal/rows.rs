@@ -1,12 +1,13 @@
 //! A group as rows of the tables.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::{Transaction, params};
 use serde::Serialize;
 
-use super::JournalError;
 use super::outgoing::Outgoing;
+use super::{JournalError, quarantine};
 use crate::model::{
     FailureKind, Introduction, Keep, KeptObject, KeptWake, Object, Slot, SlotKind, Timestamp, Write,
 };
@@ -57,6 +58,10 @@ pub(super) fn write(out: &mut Outgoing<'_, '_>, group: &Group) -> Result<(), Jou
         out.verdict(one)?;
     }
     trouble(to, &group.step)?;
+    for rule in quarantining(&group.step) {
+        let removed = quarantine::trim(to, rule, out.quarantine)?;
+        out.changes.quarantine_removed(rule, removed);
+    }
     for one in &group.progress {
         progress(to, one)?;
     }
@@ -323,6 +328,16 @@ fn trouble(to: &Transaction<'_>, step: &Step) -> Result<(), JournalError> {
         run(to, insert, values)?;
     }
     Ok(())
+}
+
+/// The rules of which a step quarantines something; `None` stands for objects that could not be decoded.
+fn quarantining(step: &Step) -> BTreeSet<Option<&str>> {
+    let failures = step.failures.iter().filter(|failed| failed.failure.kind.quarantines());
+    let mut rules: BTreeSet<Option<&str>> = failures.map(|failed| Some(&*failed.rule)).collect();
+    if !step.quarantine.is_empty() {
+        rules.insert(None);
+    }
+    rules
 }
 
 /// Of an event on which the rule failed, the object as it was read; of one that was skipped only which it

@@ -6,7 +6,7 @@ use super::JournalError;
 
 /// Each entry makes the next version of the schema; `PRAGMA user_version` says how many were applied.
 /// Times are milliseconds since the Unix epoch.
-const MIGRATIONS: [&str; 4] = ["
+const MIGRATIONS: [&str; 5] = ["
 CREATE TABLE meta (
   key TEXT PRIMARY KEY,           -- journal, history, clock, comparisons, cluster, server
   value TEXT NOT NULL
@@ -209,6 +209,25 @@ ALTER TABLE state ADD COLUMN shared INTEGER;
 ALTER TABLE objects ADD COLUMN life INTEGER NOT NULL DEFAULT 0;
 -- Where a watch has no cursor: the resource version at which all that existed was known last.
 ALTER TABLE watches ADD COLUMN complete_at TEXT;
+", "
+ALTER TABLE deliveries ADD COLUMN rule TEXT NOT NULL DEFAULT '';
+-- Bytes of the journal that it takes: its row, its part of the indexes and its share of the verdict.
+ALTER TABLE deliveries ADD COLUMN cost INTEGER NOT NULL DEFAULT 0;
+UPDATE deliveries SET
+  rule = (SELECT rule FROM verdicts v WHERE v.n = verdict),
+  cost = 700 + length(body) + 2 * length(key)
+    + (SELECT length(v.body) FROM verdicts v WHERE v.n = verdict);
+DROP INDEX deliveries_pending;
+-- Quotas are counted from this index alone, without reading a body.
+CREATE INDEX deliveries_pending ON deliveries (target, n, rule, cost) WHERE state = 'pending';
+DROP INDEX deliveries_dead;
+CREATE INDEX deliveries_dead ON deliveries (n, target, rule, cost) WHERE state = 'dead';
+
+CREATE INDEX quarantine_rule ON quarantine
+  (rule, n, length(CAST(input AS BLOB)) + length(CAST(reason AS BLOB)));
+
+-- 1 where the rule gave the target's name; 0 where target is only the kind of what was refused.
+ALTER TABLE refusals ADD COLUMN by_name INTEGER NOT NULL DEFAULT 1;
 "];
 
 /// The version of the schema that this program writes.

@@ -2,13 +2,11 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::JournalError;
+use super::{JournalError, shares};
 use crate::model::Timestamp;
 
 /// Most rows of a table that one sweep removes, so that it holds nobody up.
 const ROWS: i64 = 10_000;
-/// Most rows that go at once of what somebody may still want.
-const FEW: i64 = 500;
 
 /// What is kept.
 #[derive(Debug, Clone, Copy)]
@@ -41,11 +39,8 @@ pub(super) fn sweep(
          WHERE state <> 'pending' AND settled_at < ?1 LIMIT ?2)",
         params![end, ROWS],
     )?;
-    let too_many = transaction.execute(
-        "DELETE FROM deliveries WHERE n IN (SELECT n FROM deliveries WHERE state = 'dead' \
-         ORDER BY n DESC LIMIT ?2 OFFSET ?1)",
-        params![retention.dead_letters, ROWS],
-    )?;
+    let most = u64::from(retention.dead_letters);
+    let too_many = shares::remove_dead_beyond(&transaction, most, ROWS.unsigned_abs())?;
     transaction.execute("DELETE FROM refusals WHERE time < ?1", [end])?;
     let bare = remove_bare(&transaction, "v.time < ?2", end)?;
     transaction.execute("DELETE FROM quarantine WHERE time < ?1", [end])?;
@@ -55,17 +50,18 @@ pub(super) fn sweep(
     Ok(Swept { too_many, has_more: old.max(too_many).max(bare) >= most })
 }
 
-/// What went to make room.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What was removed to make room.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Removed {
-    /// Deliveries that were sent, and verdicts of which nothing is left.
+    /// Deliveries that were sent or superseded, and verdicts that have nothing else.
     pub(super) sent: usize,
-    /// Dead letters, and what was set aside.
-    pub(super) dead: usize,
+    /// Dead letters, quarantined events and refusals.
+    pub(super) given_up: usize,
 }
 
-/// Makes room where there is none: what was sent goes, however young, the oldest first; and where that is
-/// not enough, the oldest of what was given up or set aside.
+/// Makes room, in this order: deliveries that were sent or superseded, however young, the oldest first;
+/// with them verdicts that have nothing left, whose ids tell repeats, but for the youngest quarter; and
+/// only where there was none of these, the oldest rows of the largest share of what was given up.
 pub(super) fn make_room(connection: &mut Connection) -> Result<Removed, JournalError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let removed = transaction.execute(
@@ -82,22 +78,9 @@ pub(super) fn make_room(connection: &mut Connection) -> Result<Removed, JournalE
     )?;
     let bare = remove_bare(&transaction, "v.n <= ?2", young)?;
     let sent = removed + bare;
-    let dead = if sent > 0 { 0 } else { remove_dead(&transaction)? };
+    let given_up = if sent > 0 { 0 } else { shares::remove_from_largest(&transaction)? };
     transaction.commit()?;
-    Ok(Removed { sent, dead })
-}
-
-fn remove_dead(transaction: &Transaction<'_>) -> Result<usize, JournalError> {
-    let dead = transaction.execute(
-        "DELETE FROM deliveries WHERE n IN (SELECT n FROM deliveries WHERE state = 'dead' \
-         ORDER BY n LIMIT ?1)",
-        [FEW],
-    )?;
-    let aside = transaction.execute(
-        "DELETE FROM quarantine WHERE n IN (SELECT n FROM quarantine ORDER BY n LIMIT ?1)",
-        [FEW],
-    )?;
-    Ok(dead + aside)
+    Ok(Removed { sent, given_up })
 }
 
 /// Removes verdicts of which nothing is left to be delivered, where `which` holds for `bound`, its `?2`.

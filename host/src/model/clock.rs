@@ -14,7 +14,8 @@ static STEADY: Mutex<Option<Steady>> = Mutex::new(None);
 static STEPS: Mutex<Vec<ClockStep>> = Mutex::new(Vec::new());
 
 /// What time it is. It never goes back while the process runs, and after [`not_before`] not behind the
-/// time of an earlier one; a step of the machine's clock by more than an hour is not followed.
+/// time of an earlier one; a step of the machine's clock by more than an hour is followed only when it has
+/// proved right.
 pub fn now() -> Timestamp {
     let mut steady = STEADY.lock().unwrap_or_else(PoisonError::into_inner);
     let (wall, at) = (wall_nanos(), since_boot());
@@ -26,11 +27,14 @@ pub fn now() -> Timestamp {
     now
 }
 
-/// Time goes on from there, if the machine's clock is behind it.
-pub fn not_before(last: Timestamp) {
+/// Goes on from the time of an earlier run, if the machine's clock is behind it by no more than a day.
+/// Returns the step where that time is not believed; it is among [`take_steps`] too.
+pub fn not_before(last: Timestamp) -> Option<ClockStep> {
     let (wall, at) = (wall_nanos(), since_boot());
     let mut steady = STEADY.lock().unwrap_or_else(PoisonError::into_inner);
-    steady.get_or_insert_with(|| Steady::new(wall, at)).not_before(last);
+    let step = steady.get_or_insert_with(|| Steady::new(wall, at)).not_before(last);
+    STEPS.lock().unwrap_or_else(PoisonError::into_inner).extend(step);
+    step
 }
 
 /// Steps of the machine's clock since this was last asked.

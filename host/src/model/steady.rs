@@ -4,8 +4,18 @@ use std::time::Duration;
 
 use super::Timestamp;
 
-/// A step of the machine's clock by more than this is told, and one forward is not followed.
+/// A step of the machine's clock by more than this is reported, and one forward is not followed at once.
 const STEP: Duration = Duration::from_secs(3600);
+/// A clock that was set forward is followed when it has gone evenly for so long since.
+const PROOF: Duration = Duration::from_secs(600);
+/// A clock goes evenly as long as it is off by no more than this.
+const EVEN: Duration = Duration::from_secs(60);
+/// How often time advances by [`STEP`] while it follows.
+const PACE: Duration = Duration::from_secs(60);
+/// A time of an earlier run that is further ahead of the machine's clock than this is not believed.
+const BELIEVED: Duration = Duration::from_secs(86_400);
+/// A machine's clock that is before this was never set: then an earlier run knows better.
+const EARLIEST_MS: i64 = 1_767_225_600_000; // 2026-01-01
 
 /// The machine's clock was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,37 +28,86 @@ pub struct ClockStep {
 
 /// Time as the service counts it. It follows the machine's clock, with these exceptions: it never goes
 /// back, and it does not jump by more than an hour. While it is ahead it runs at nine tenths of the speed
-/// until the machine's has caught up, so timers are a little late and never stand still.
+/// until the machine's has caught up, so timers are a little late and never stand still. A clock that was
+/// set forward by more than an hour is followed once it has gone evenly for ten minutes, by an hour a
+/// minute: what is due does not fire all at once, and a machine that was suspended has the right time
+/// again.
 #[derive(Debug)]
 pub(super) struct Steady {
     /// Nanoseconds since the Unix epoch.
     last: i128,
-    /// What a clock that nobody sets said then.
+    /// The reading of a clock that cannot be set, at that time.
     at: Duration,
-    /// How far off the machine's clock was when that was told last.
+    /// How far off the machine's clock was when that was reported last.
     told: i128,
+    /// The machine's clock, where it was set forward.
+    ahead: Option<Ahead>,
+}
+
+/// A machine's clock that is more than an hour ahead.
+#[derive(Debug, Clone, Copy)]
+struct Ahead {
+    /// How far, in nanoseconds.
+    off: i128,
+    /// Since when it is so far ahead, and goes evenly.
+    since: Duration,
+    /// When time followed it last.
+    followed: Option<Duration>,
 }
 
 impl Steady {
     /// Begins with the machine's clock, in nanoseconds since the Unix epoch.
     pub(super) fn new(wall: i128, at: Duration) -> Self {
-        Self { last: wall, at, told: 0 }
+        Self { last: wall, at, told: 0, ahead: None }
     }
 
-    /// It was later before: time goes on from there.
-    pub(super) fn not_before(&mut self, last: Timestamp) {
-        self.last = self.last.max(nanos(Duration::from_millis(1)) * i128::from(last.as_millis()));
+    /// Goes on from the last time of an earlier run, unless that is more than a day ahead of the machine's
+    /// clock: then one of the two was wrong, and only a machine whose clock was never set is known to be
+    /// it. Returns the step where the earlier time is not believed.
+    pub(super) fn not_before(&mut self, last: Timestamp) -> Option<ClockStep> {
+        let expected = nanos(Duration::from_millis(1)) * i128::from(last.as_millis());
+        let wall = timestamp(self.last);
+        let is_far = expected - self.last > nanos(BELIEVED);
+        if is_far && wall.as_millis() >= EARLIEST_MS {
+            return Some(ClockStep { expected: last, wall });
+        }
+        self.last = self.last.max(expected);
+        None
     }
 
-    /// The time, by the machine's clock and by one that nobody sets; and the step that was found.
+    /// Returns the time, by the machine's clock and by one that cannot be set; and the step that was found.
     pub(super) fn now(&mut self, wall: i128, at: Duration) -> (Timestamp, Option<ClockStep>) {
         let passed = nanos(at.saturating_sub(self.at));
         let expected = self.last + passed;
         let off = wall - expected;
-        self.last =
-            if off > nanos(STEP) { expected } else { (self.last + passed * 9 / 10).max(wall) };
+        let is_following = self.ahead.and_then(|ahead| ahead.followed);
+        let is_recent = is_following.is_some_and(|followed| at.saturating_sub(followed) < PACE);
+        self.last = if off > nanos(STEP) || (off > 0 && is_recent) {
+            expected + self.follow(off, at)
+        } else {
+            self.ahead = None;
+            (self.last + passed * 9 / 10).max(wall)
+        };
         self.at = self.at.max(at);
         (timestamp(self.last), self.step(expected, wall, off))
+    }
+
+    /// Returns by how much time advances now towards a clock that is more than an hour ahead.
+    fn follow(&mut self, off: i128, at: Duration) -> i128 {
+        let fresh = Ahead { off, since: at, followed: None };
+        let ahead = self.ahead.get_or_insert(fresh);
+        if (off - ahead.off).abs() > nanos(EVEN) {
+            *ahead = fresh;
+        }
+        let is_proved = at.saturating_sub(ahead.since) >= PROOF;
+        let is_time = ahead.followed.is_none_or(|followed| at.saturating_sub(followed) >= PACE);
+        if !is_proved || !is_time {
+            return 0;
+        }
+        let advance = off.min(nanos(STEP));
+        ahead.followed = Some(at);
+        ahead.off = off - advance;
+        advance
     }
 
     fn step(&mut self, expected: i128, wall: i128, off: i128) -> Option<ClockStep> {
@@ -156,12 +215,63 @@ mod tests {
     fn over_a_restart_it_goes_on_from_the_last_time() {
         let mut machine = Machine::new();
         let later = timestamp(machine.wall + 5 * HOUR);
-        machine.clock.not_before(later);
+        assert_eq!(machine.clock.not_before(later), None);
         let (now, step) = machine.now();
         assert_eq!(now, later);
         assert!(step.is_some(), "the machine was set back by five hours while it was off");
         machine.pass(10);
         assert_eq!(machine.now().0.millis_since(later), 9000);
+    }
+
+    #[test]
+    fn time_of_an_earlier_run_far_in_the_future_is_not_believed() {
+        let mut machine = Machine::new();
+        machine.wall = nanos(Duration::from_millis(1)) * i128::from(EARLIEST_MS) + 100 * HOUR;
+        machine.clock = Steady::new(machine.wall, machine.at);
+        let year = timestamp(machine.wall + 24 * 365 * HOUR);
+        let step = machine.clock.not_before(year).unwrap();
+        assert_eq!((step.expected, step.wall), (year, timestamp(machine.wall)));
+        machine.pass(1);
+        assert_eq!(machine.now(), (timestamp(machine.wall), None), "the machine is right");
+        // A machine that lost its clock knows less than the journal.
+        let mut lost = Steady::new(5 * HOUR, Duration::ZERO);
+        assert_eq!(lost.not_before(year), None);
+        assert_eq!(lost.now(5 * HOUR, Duration::ZERO).0, year);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_forward_and_goes_evenly_is_followed_an_hour_at_a_time() {
+        let mut machine = Machine::new();
+        let (mut last, _) = machine.now();
+        // As after five hours in which the machine was suspended.
+        machine.wall += 5 * HOUR;
+        machine.pass(1);
+        assert!(machine.now().1.is_some(), "it is reported");
+        let mut minutes = 0;
+        while machine.now().0 != timestamp(machine.wall) {
+            let (now, step) = machine.now();
+            assert_eq!(step, None, "reported once");
+            assert!(now.millis_since(last) <= 3_600_000 + 60_000, "no more than an hour at once");
+            last = now;
+            machine.pass(60);
+            minutes += 1;
+            assert!(minutes < 20, "it is followed");
+        }
+        assert!(minutes >= 10, "not before it has gone evenly for ten minutes");
+    }
+
+    #[test]
+    fn a_clock_that_is_corrected_again_was_never_followed() {
+        let mut machine = Machine::new();
+        let (before, _) = machine.now();
+        machine.wall += 24 * 365 * HOUR;
+        for _ in 0..9 {
+            machine.pass(60);
+            machine.now();
+        }
+        machine.wall -= 24 * 365 * HOUR;
+        machine.pass(60);
+        assert_eq!(machine.now().0.millis_since(before), 600_000);
     }
 
     proptest! {

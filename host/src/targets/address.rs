@@ -1,16 +1,24 @@
 //! Which addresses may be sent to. They are checked when they are dialled, not when the
 //! configuration is read: a name can point elsewhere by then.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-const METADATA: [Ipv6Addr; 2] = [
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
-    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+/// Metadata services of clouds that have no link-local address: they hand out credentials.
+const METADATA: [IpAddr; 6] = [
+    // AWS: instances, and the agent of EKS Pod Identity.
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+    // Google.
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    // Alibaba, Oracle, Azure.
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
 ];
 
 /// What the operator allows beyond public and private addresses.
@@ -21,17 +29,23 @@ pub(super) struct Allowed {
 }
 
 impl Allowed {
-    /// Why an address is refused, if it is.
+    /// Returns why an address is refused, if it is.
     pub(super) fn refusal(self, address: IpAddr) -> Option<String> {
-        let address = unmapped(address);
-        let (kind, word) = if is_loopback(address) && !self.loopback {
-            ("an address of this machine", "loopback")
-        } else if is_link_local(address) && !self.link_local {
-            ("a link-local address", "link-local")
-        } else {
-            return None;
-        };
+        let (kind, word) = meanings(address).into_iter().find_map(|meant| self.kind(meant))?;
         Some(format!("{address} is {kind}; mend: if that is meant, write `allow: [{word}]`"))
+    }
+
+    /// Returns what is refused about an address, and the word that allows it.
+    fn kind(self, address: IpAddr) -> Option<(&'static str, &'static str)> {
+        if is_loopback(address) && !self.loopback {
+            Some(("an address of this machine", "loopback"))
+        } else if METADATA.contains(&address) && !self.link_local {
+            Some(("the address of a cloud's metadata service", "link-local"))
+        } else if is_link_local(address) && !self.link_local {
+            Some(("a link-local address", "link-local"))
+        } else {
+            None
+        }
     }
 
     /// Why a URL is refused whose host is an address; names are judged when they are resolved.
@@ -44,20 +58,43 @@ impl Allowed {
     }
 }
 
-/// An IPv4 address in IPv6 clothes is judged as what it is: mapped (RFC 4291), the deprecated
-/// `::a.b.c.d`, behind NAT64 (`64:ff9b::/96`, RFC 6052) or 6to4 (`2002::/16`, RFC 3056).
-fn unmapped(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = address else { return address };
-    let v4 = match v6.octets() {
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => Some([a, b, c, d]),
+/// Returns an address and all IPv4 addresses that it stands for in some form of translation or tunnel.
+fn meanings(address: IpAddr) -> Vec<IpAddr> {
+    let mut meanings = vec![address];
+    if let IpAddr::V6(v6) = address {
+        meanings.extend(embedded(v6).into_iter().map(|octets| IpAddr::V4(octets.into())));
+    }
+    meanings
+}
+
+fn embedded(address: Ipv6Addr) -> Vec<[u8; 4]> {
+    match address.octets() {
+        // Mapped (RFC 4291), and translated (SIIT, RFC 2765).
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+        | [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, a, b, c, d] => vec![[a, b, c, d]],
+        // The deprecated `::a.b.c.d` (RFC 4291).
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] if (a, b, c) != (0, 0, 0) => {
-            Some([a, b, c, d])
+            vec![[a, b, c, d]]
         }
-        [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => Some([a, b, c, d]),
-        [0x20, 0x02, a, b, c, d, ..] => Some([a, b, c, d]),
-        _ => None,
-    };
-    v4.map_or(address, |octets| IpAddr::V4(octets.into()))
+        // NAT64 with the well-known prefix (RFC 6052).
+        [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => vec![[a, b, c, d]],
+        // NAT64 with a prefix of the operator's own choice (RFC 8215), of 48, 56, 64 or 96 bits: in all
+        // but the last the ninth byte is left out (RFC 6052, section 2.2).
+        [0, 0x64, 0xff, 0x9b, 0, 1, a, b, _, c, d, e, f, g, h, i] => {
+            let all = [[a, b, c, d], [b, c, d, e], [c, d, e, f], [f, g, h, i]];
+            // Zeros are where another length of the prefix has nothing.
+            all.into_iter().filter(|octets| *octets != [0; 4]).collect()
+        }
+        // 6to4 (RFC 3056).
+        [0x20, 0x02, a, b, c, d, ..] => vec![[a, b, c, d]],
+        // Teredo (RFC 4380): its server, and the client's address with all bits turned.
+        [0x20, 0x01, 0, 0, a, b, c, d, _, _, _, _, e, f, g, h] => {
+            vec![[a, b, c, d], [!e, !f, !g, !h]]
+        }
+        // ISATAP (RFC 5214).
+        [.., 0 | 2, 0, 0x5e, 0xfe, a, b, c, d] => vec![[a, b, c, d]],
+        _ => Vec::new(),
+    }
 }
 
 fn is_loopback(address: IpAddr) -> bool {
@@ -67,8 +104,7 @@ fn is_loopback(address: IpAddr) -> bool {
 fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
-        // Two clouds have their metadata service on a unique local address besides.
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || METADATA.contains(&v6),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
 }
 
@@ -132,10 +168,34 @@ mod tests {
             "fd00:ec2::254",
             "64:ff9b::a9fe:a9fe",
             "2002:7f00:1::",
+            "fd00:ec2::23",
+            "100.100.100.200",
+            "192.0.0.192",
+            "168.63.129.16",
+            "::ffff:100.100.100.200",
+            "::ffff:0:127.0.0.1",
+            "::ffff:0:a9fe:a9fe",
+            "64:ff9b:1:7f00:0:100::",
+            "64:ff9b:1:a9:fe:a9fe::",
+            "64:ff9b:1::a9fe:a9fe",
+            "64:ff9b:1:ab::a83f:8110",
+            "2001:0:7f00:1::",
+            "2001:0:808:808::5601:5601",
+            "fe80::5efe:1.2.3.4",
+            "2001:db8::5efe:127.0.0.1",
         ] {
             assert!(strict.refusal(refused.parse().unwrap()).is_some(), "{refused}");
         }
-        for fine in ["10.0.0.1", "192.168.1.1", "8.8.8.8", "fd00::1", "2001:db8::1"] {
+        for fine in [
+            "10.0.0.1",
+            "192.168.1.1",
+            "8.8.8.8",
+            "fd00::1",
+            "2001:db8::1",
+            "64:ff9b::808:808",
+            "64:ff9b:1::808:808",
+            "2001:0:808:808::f7f7:f7f7",
+        ] {
             assert!(strict.refusal(fine.parse().unwrap()).is_none(), "{fine}");
         }
         let loose = Allowed { loopback: true, link_local: false };

@@ -23,8 +23,9 @@ const DELTA_HEADER: &str = "klaxon-delta";
 const MOST_RESPONSE: usize = 64 << 10;
 /// Of a response, only so much is kept.
 const MOST_KEPT: usize = 1 << 10;
-/// A receiver cannot put a delivery off for longer than this at once.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// A receiver cannot put a target off for longer than this at once: as long as the longest pause between
+/// attempts of one delivery.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// A receiver, ready to be sent to.
 pub(super) struct Webhook {

@@ -5,6 +5,7 @@ mod arguments;
 mod backup;
 mod cells;
 mod check;
+mod clock;
 mod enable;
 mod export;
 mod ls;
@@ -109,6 +110,14 @@ enum JournalCommand {
         after_help = "Example:\n  klaxon journal enable notify && klaxon journal retry --target notify"
     )]
     Enable(enable::EnableArguments),
+    /// Show the journal's clock beside the machine's, or set it back
+    ///
+    /// A restart goes on from the journal's clock, so that time never goes back. Where the machine's clock
+    /// was once set too far ahead, the journal's still is.
+    #[command(
+        after_help = "Examples:\n  klaxon journal clock\n  klaxon journal clock --reset --yes   (while the service is stopped)"
+    )]
+    Clock(clock::ClockArguments),
 }
 
 /// Why a command ended early.
@@ -149,6 +158,7 @@ pub(super) fn journal(arguments: &JournalArguments) -> Exit {
         JournalCommand::Backup(arguments) => backup::backup(&place, arguments),
         JournalCommand::Check(arguments) => check::check(&place, arguments),
         JournalCommand::Enable(arguments) => enable::enable(&place, arguments),
+        JournalCommand::Clock(arguments) => clock::clock(&place, arguments),
     });
     done.unwrap_or_else(|Fault { exit, why }| fail(exit, &why))
 }

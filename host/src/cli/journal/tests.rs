@@ -4,7 +4,9 @@ use std::path::Path;
 
 use clap::Parser;
 
-use super::{JournalArguments, JournalCommand, arguments, check, enable, export, ls, overview};
+use super::{
+    JournalArguments, JournalCommand, arguments, check, clock, enable, export, ls, overview,
+};
 use super::{retry, show, table};
 use crate::cli::Exit;
 use crate::journal::inspect::sample::{Sample, TEN, furnished};
@@ -126,7 +128,8 @@ fn the_overview_says_how_much_there_is() {
     let text = overview::text(&found, Path::new("/j/klaxon.db"), now());
     let (first, rest) = text.split_once('\n').unwrap();
     assert!(first.starts_with("journal     /j/klaxon.db: "), "{first}");
-    assert!(first.ends_with("KiB, and 0 B of log (schema 2)"), "{first}");
+    let end = format!("KiB, and 0 B of log (schema {})", found.version);
+    assert!(first.ends_with(&end), "{first}");
     assert_eq!(
         rest,
         "\
@@ -271,4 +274,37 @@ fn long_cells_are_cut_and_ages_have_two_units() {
     let age =
         |seconds: i64| table::age(Timestamp::default(), Timestamp::from_millis(seconds * 1000));
     assert_eq!([age(59), age(61), age(7300), age(90_000)], ["59s", "1m1s", "2h1m", "1d1h"]);
+}
+
+#[test]
+fn the_clock_is_shown_and_set_back_only_when_it_is_confirmed_and_the_service_is_stopped() {
+    for wrong in ["clock --reset", "clock --yes"] {
+        assert!(parsed(wrong).is_err(), "{wrong}");
+    }
+    let sample = furnished();
+    let stored = || {
+        let select = "SELECT value FROM meta WHERE key = 'clock'";
+        sample.service().query_row(select, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    let year_ahead = crate::model::clock::wall().plus_millis(365 * 86_400_000);
+    sample
+        .service()
+        .execute(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES ('clock', ?1)",
+            [year_ahead.as_millis().to_string()],
+        )
+        .unwrap();
+    let before = stored();
+    let found = inspect::clock(&sample.reader(), now()).unwrap();
+    assert_eq!(found.journal, Some(year_ahead));
+    let text = clock::text(&found);
+    assert!(text.contains("ahead; hint: "), "{text}");
+    let running = crate::journal::Journal::open(sample.folder()).unwrap();
+    assert_eq!(run(&sample, "clock"), Exit::Success);
+    assert_eq!(run(&sample, "clock --reset --yes"), Exit::Failure, "the service runs");
+    assert_eq!(stored(), before);
+    drop(running);
+    assert_eq!(run(&sample, "clock --reset --yes"), Exit::Success);
+    let after: i64 = stored().parse().unwrap();
+    assert!(after < year_ahead.as_millis() - 300 * 86_400_000);
 }

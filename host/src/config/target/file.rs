@@ -28,7 +28,8 @@ pub(in crate::config) struct TargetFile {
     /// What comes in order: deliveries of one rule and key (the default), or nothing.
     #[serde(default)]
     pub(in crate::config) order: Order,
-    /// how much may wait for it in the journal, such as 256MiB (the default).
+    /// how much of the journal its deliveries may take while they wait, such as 256MiB (the default, or an
+    /// equal part of what other targets leave of three quarters of journal.max_size, if that is less).
     pub(in crate::config) max_queue: Option<Size>,
     /// What happens beyond that.
     #[serde(default)]

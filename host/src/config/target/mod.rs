@@ -28,7 +28,8 @@ pub struct Target {
     pub kind: TargetKind,
     /// What comes in order.
     pub order: Order,
-    /// Most bytes that may wait for it.
+    /// Most bytes of the journal that its deliveries may take while they wait. Where the file sets none,
+    /// it is 0 until the configuration as a whole is checked.
     pub max_queue: u64,
     /// What happens beyond that.
     pub when_full: WhenFull,

@@ -41,6 +41,9 @@ pub(in crate::config) struct NatsFile {
     token: Option<String>,
     /// How to know the servers, and how to be known to them; where it is written, TLS is required.
     tls: Option<TlsFile>,
+    /// Connect to further servers that the named ones announce, with the same credentials (false).
+    #[serde(default)]
+    discover: bool,
     /// Retries.
     #[serde(default)]
     retry: RetryFile,
@@ -66,6 +69,8 @@ pub struct Nats {
     pub login: Login,
     /// How both sides are known; none: TLS only where the servers ask for it.
     pub tls: Option<Tls>,
+    /// Whether servers that the named ones announce are connected to.
+    pub discover: bool,
     /// How long a delivery is retried.
     pub retry_for: Duration,
 }
@@ -105,8 +110,8 @@ fn is_unfit(c: char) -> bool {
 }
 
 /// Checks a NATS target; none where its subject cannot be made, which is said. Which addresses it may
-/// send to is not checked: a server on the same machine is usual, and a server tells its clients the
-/// addresses of the others in its cluster anyway.
+/// send to is not checked: a server on the same machine is usual, and with `discover` a server tells its
+/// clients the addresses of the others in its cluster anyway.
 pub(super) fn check(check: &mut Check<'_>, pointer: &str, file: NatsFile) -> Option<Nats> {
     let mut servers = Vec::new();
     for url in file.url.split(',').map(str::trim) {
@@ -133,7 +138,7 @@ pub(super) fn check(check: &mut Check<'_>, pointer: &str, file: NatsFile) -> Opt
         }
     };
     let retry_for = file.retry.r#for.map_or(RETRY_FOR, |Span(span)| span);
-    Some(Nats { servers, subject, timeout, login, tls, retry_for })
+    Some(Nats { servers, subject, timeout, login, tls, discover: file.discover, retry_for })
 }
 
 /// Checks the address of one server. Errors do not repeat it: a password may be in it.

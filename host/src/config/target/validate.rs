@@ -9,8 +9,6 @@ use crate::config::Secret;
 use crate::config::validate::Check;
 use crate::document::escape;
 
-/// How much may wait for a target, in bytes.
-const MAX_QUEUE: u64 = 256 << 20;
 /// How many deliveries may be under way to one receiver.
 const CONCURRENCY: u16 = 16;
 
@@ -32,7 +30,7 @@ pub(in crate::config) fn target(
     Some(Target {
         kind,
         order: file.order,
-        max_queue: file.max_queue.map_or(MAX_QUEUE, |size| size.0 as u64),
+        max_queue: file.max_queue.map_or(0, |size| size.0 as u64),
         when_full: file.when_full,
         coalesce: file.coalesce,
         rules: None,

@@ -8,6 +8,7 @@
 mod backup;
 mod check;
 mod chunks;
+mod clock;
 mod fault;
 mod filter;
 mod find;
@@ -26,6 +27,7 @@ mod views;
 
 pub use backup::{Backup, backup};
 pub use check::{Check, check};
+pub use clock::{Clock, clock, reset_clock};
 pub use fault::InspectError;
 pub use filter::{Filter, State};
 pub use incident::IncidentRow;

@@ -2,7 +2,10 @@
 
 mod cluster;
 mod damage;
+mod faults;
 mod outgoing;
+mod permissions;
+mod quota;
 mod writer;
 
 use std::collections::BTreeMap;

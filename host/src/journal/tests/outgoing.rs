@@ -182,6 +182,33 @@ fn what_was_refused_is_kept_and_made_when_it_is_asked_for_and_its_target_exists(
     assert!(left.starts_with("never0there is still no target"), "{left}");
 }
 
+#[test]
+fn extension_whose_kind_is_called_like_a_target_is_not_sent_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // The kind of an extension is the rule's own text.
+    let refused = Refused {
+        kind: "out".to_owned(),
+        name: None,
+        why: "there is no such extension".to_owned(),
+        writes_to: None,
+    };
+    let quiet = Verdict { targets: Vec::new(), refused: vec![refused], ..verdict(1) };
+    let handle = start(folder.path());
+    handle.commit_and_wait(group(vec![], vec![quiet], vec![])).unwrap();
+    let other = rusqlite::Connection::open(folder.path().join(super::super::FILE)).unwrap();
+    other.execute("UPDATE refusals SET retry = 1", []).unwrap();
+    let asked = || -> i64 {
+        other.query_row("SELECT sum(retry) FROM refusals", [], |row| row.get(0)).unwrap()
+    };
+    let since = Stopwatch::start();
+    while asked() > 0 {
+        assert!(since.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    handle.close().unwrap();
+    assert!(states(folder.path()).is_empty(), "it went to the target of that name");
+}
+
 fn with_room(most: u64, when_full: WhenFull) -> std::collections::BTreeMap<String, Target> {
     let mut targets = targets();
     let out = targets.get_mut("out").unwrap();

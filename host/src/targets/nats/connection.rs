@@ -42,6 +42,8 @@ impl Connector {
             .connection_timeout(settings.timeout.min(LONGEST_CONNECT))
             // The list of servers is gone through once at least.
             .max_reconnects(RECONNECTS.max(servers.len()));
+        // A server that was taken over could name any address, which would get our credentials.
+        let options = if settings.discover { options } else { options.ignore_discovered_servers() };
         let options = match &settings.tls {
             None => options,
             Some(tls) => options.require_tls(true).tls_client_config(tls_config(tls)?),

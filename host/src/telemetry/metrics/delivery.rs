@@ -25,6 +25,8 @@ pub(super) struct Delivery {
     commits: Histogram,
     committed: Counter,
     journal_bytes: Gauge,
+    journal_removed: Counters<1>,
+    quarantine_removed: Counters<1>,
 }
 
 impl Default for Delivery {
@@ -40,6 +42,8 @@ impl Default for Delivery {
             commits: seconds(),
             committed: Counter::default(),
             journal_bytes: Gauge::default(),
+            journal_removed: Family::default(),
+            quarantine_removed: Family::default(),
         }
     }
 }
@@ -56,7 +60,11 @@ impl Delivery {
         );
         registry.register("target_queue", "Deliveries that wait for a target", self.queue.clone());
         let bytes = self.queue_bytes.clone();
-        registry.register("target_queue_bytes", "Bytes that wait for a target", bytes);
+        registry.register(
+            "target_queue_bytes",
+            "Bytes of the journal that the deliveries take which wait for a target",
+            bytes,
+        );
         let pace = self.pace.clone();
         registry.register("target_concurrency", "Deliveries that may be under way at once", pace);
         registry.register(
@@ -83,6 +91,16 @@ impl Delivery {
         );
         let bytes = self.journal_bytes.clone();
         registry.register("journal_bytes", "Bytes of the journal that are in use", bytes);
+        registry.register(
+            "journal_removed",
+            "Rows that were removed before their time, for the journal had no room",
+            self.journal_removed.clone(),
+        );
+        registry.register(
+            "quarantine_removed",
+            "Quarantined events that were removed, for their rule had more than its share",
+            self.quarantine_removed.clone(),
+        );
     }
 }
 
@@ -132,5 +150,16 @@ impl Metrics {
     /// Says how much of the journal is in use.
     pub fn journal_bytes(&self, bytes: i64) {
         self.delivery.journal_bytes.set(bytes);
+    }
+
+    /// Counts rows that were removed to make room: `sent`, or `given_up`.
+    pub fn journal_removed(&self, rows: &str, count: usize) {
+        self.delivery.journal_removed.get_or_create(&[label("rows", rows)]).inc_by(count as u64);
+    }
+
+    /// Counts quarantined events of a rule that were removed, for it had more than its share. The name of
+    /// objects that could not be decoded is empty.
+    pub fn quarantine_removed(&self, rule: &str, count: u64) {
+        self.delivery.quarantine_removed.get_or_create(&[label("rule", rule)]).inc_by(count);
     }
 }

@@ -37,6 +37,8 @@ fn every_metric_has_its_name_labels_and_kind() {
     metrics.target_disabled("notify", false);
     metrics.commit(32, 0.005);
     metrics.journal_bytes(1 << 20);
+    metrics.journal_removed("given_up", 500);
+    metrics.quarantine_removed("akkeris", 3);
     insta::assert_snapshot!(metrics.encode().unwrap());
 }
 

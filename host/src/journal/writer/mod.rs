@@ -1,25 +1,36 @@
 //! The one thread that writes: it gathers what waits into one transaction, for an fsync costs more
 //! than a thousand rows.
+//!
+//! - `commit`: writes what was gathered, in parts where it has no room together;
+//! - `obstacle`: what is waited for, such as a full disk;
+//! - this file: the loop that gathers, writes, sweeps and reports.
 
-use std::collections::BTreeMap;
+mod commit;
+mod obstacle;
+mod seam;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::budget::Budget;
 use super::checkpoint::Log;
 use super::handle::{Commit, Handle, Outcome, State};
-use super::outgoing::Outgoing;
+use super::quarantine::Share;
 use super::room::{Changes, Rooms};
-use super::sweep::{Removed, Retention, Swept, make_room, sweep};
-use super::{Journal, JournalError, rows};
+use super::sweep::{Retention, Swept, sweep};
+use super::{Journal, JournalError};
 use crate::config::{self, Target};
 use crate::model::clock::{self, ClockStep, Stopwatch};
 use crate::telemetry::metrics::Metrics;
+use obstacle::Obstacle;
+pub(super) use seam::Seam;
 
 /// Groups that wait for the writer; beyond that whoever decides waits.
 const QUEUE: usize = 64;
@@ -27,10 +38,13 @@ const QUEUE: usize = 64;
 const OUTCOMES: usize = 1024;
 /// Most orders of one transaction.
 const TOGETHER: usize = 256;
-/// Pages that are there for outcomes and removals alone, at least.
-const RESERVE: u64 = 256;
-/// How long a full disk is left alone before the next attempt.
-const FULL_WAIT: Duration = Duration::from_secs(1);
+/// Bytes of groups that wait for the writer or are being written.
+const BYTES: u64 = 64 << 20;
+/// How long SQLite itself waits for another program's lock, before the writer says so and listens for
+/// outcomes and the end.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+/// Pages of the log from which it is folded in while there is no room.
+const SMALL_LOG: i32 = 64;
 /// How often it is looked whether somebody else has written.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often what waits is counted at most, for that reads every row of it.
@@ -41,15 +55,24 @@ const SWEEP: Duration = Duration::from_secs(60);
 struct Writer {
     connection: Connection,
     log: Log,
+    /// Waits for whichever order comes first.
+    runtime: tokio::runtime::Runtime,
+    seam: Seam,
+    /// How long an obstacle is left alone before groups are tried again.
+    pause: Duration,
     targets: BTreeMap<String, Target>,
     bells: BTreeMap<String, Arc<Notify>>,
     retention: Retention,
+    /// The most that is quarantined of one rule.
+    quarantine: Share,
     commits: mpsc::Receiver<Commit>,
     outcomes: mpsc::Receiver<Outcome>,
     state: Arc<State>,
     metrics: Arc<Metrics>,
     /// Grows when another process has written.
     version: i64,
+    /// Rules of which it was said that their quarantine is full.
+    trimmed: BTreeSet<String>,
     /// Refusals may be asked for again.
     looks_again: bool,
     /// What waits must be counted anew, and when it was last.
@@ -57,6 +80,8 @@ struct Writer {
     counted: Stopwatch,
     /// Most pages of the file.
     pages: u64,
+    /// Orders that an error kept from being written.
+    unwritten: Vec<Batch>,
     _lock: File,
 }
 
@@ -90,7 +115,8 @@ pub(super) fn start(
 ) -> Result<Handle, JournalError> {
     let (commits, commits_in) = mpsc::channel(QUEUE);
     let (outcomes, outcomes_in) = mpsc::channel(OUTCOMES);
-    let Journal { mut connection, lock, .. } = journal;
+    let Journal { mut connection, lock, seam, pause, .. } = journal;
+    connection.busy_timeout(LOCK_WAIT)?;
     let log = Log::of(&mut connection)?;
     let pages = pages_of(&connection, settings.max_size)?;
     limit(&connection, pages)?;
@@ -105,39 +131,45 @@ pub(super) fn start(
     let state = Arc::new(State {
         fault: Mutex::new(None),
         thread: Mutex::new(None),
-        gives_up: AtomicBool::new(false),
+        gives_up: CancellationToken::new(),
         rooms,
         pulse: Arc::default(),
+        budget: Budget::new(BYTES),
     });
     let retention = Retention {
         millis: i64::try_from(settings.retain.as_millis()).unwrap_or(i64::MAX),
         dead_letters: settings.max_dead_letters,
     };
     let version = data_version(&connection)?;
+    let ended = |fault: std::io::Error| JournalError::Ended(fault.to_string());
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(ended)?;
     let mut writer = Writer {
         connection,
         log,
+        runtime,
+        seam,
+        pause,
         targets,
         bells,
         retention,
+        quarantine: Share::of(settings.max_size),
         commits: commits_in,
         outcomes: outcomes_in,
         state: state.clone(),
         metrics,
         version,
+        trimmed: BTreeSet::new(),
         looks_again: true,
         needs_count: false,
         counted: Stopwatch::start(),
         pages,
+        unwritten: Vec::new(),
         _lock: lock,
     };
-    let ended = |fault: std::io::Error| JournalError::Ended(fault.to_string());
-    // Only to wait for whichever order comes first.
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(ended)?;
     let thread = std::thread::Builder::new()
         .name("klaxon-journal".to_owned())
-        .spawn(move || writer.run(&runtime))
+        .spawn(move || writer.run())
         .map_err(ended)?;
     *state.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     Ok(Handle { commits, outcomes, state })
@@ -162,9 +194,9 @@ fn data_version(connection: &Connection) -> Result<i64, JournalError> {
 }
 
 impl Writer {
-    fn run(&mut self, runtime: &tokio::runtime::Runtime) {
+    fn run(&mut self) {
         let mut swept: Option<(Stopwatch, Duration)> = None;
-        while let Some(batch) = self.gather(runtime) {
+        while let Some(batch) = self.gather() {
             let written = self.look().and_then(|()| self.write(batch));
             if let Err(fault) = written.and_then(|()| self.fold_in()) {
                 return self.end(fault);
@@ -175,7 +207,7 @@ impl Writer {
                         let pause = if has_more { LOOK } else { SWEEP };
                         swept = Some((Stopwatch::start(), pause));
                     }
-                    Err(fault) if is_waited_for(&fault) => {
+                    Err(fault) if Obstacle::of(&fault).is_some() => {
                         warn!(%fault, "old rows of the journal could not be removed yet");
                         swept = Some((Stopwatch::start(), SWEEP));
                     }
@@ -186,7 +218,7 @@ impl Writer {
         let folded = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
         match folded.map_err(JournalError::from) {
             Ok(()) => {}
-            Err(fault) if is_waited_for(&fault) => {
+            Err(fault) if Obstacle::of(&fault).is_some() => {
                 info!(%fault, "the journal's log was not folded in; the next start does it");
             }
             Err(fault) => self.end(fault),
@@ -200,7 +232,7 @@ impl Writer {
     /// What stands in the way of it now may not the next time; the log is as good until then.
     fn folded(&self, folded: Result<(), JournalError>) -> Result<(), JournalError> {
         match folded {
-            Err(fault) if is_waited_for(&fault) => Ok(()),
+            Err(fault) if Obstacle::of(&fault).is_some() => Ok(()),
             folded => folded,
         }
     }
@@ -232,20 +264,21 @@ impl Writer {
 
     /// Waits for an order, or until it is time to look, and takes what else is there; none when nobody
     /// can give orders any longer.
-    fn gather(&mut self, runtime: &tokio::runtime::Runtime) -> Option<Batch> {
+    fn gather(&mut self) -> Option<Batch> {
         let mut batch = Batch::default();
         self.state.pulse.idle();
+        let Self { runtime, commits, outcomes, .. } = self;
         let is_over = runtime.block_on(async {
             tokio::select! {
-                commit = self.commits.recv() => match commit {
+                commit = commits.recv() => match commit {
                     Some(commit) => batch.commits.push(commit),
                     // Nothing more is decided; what came of deliveries may still be on its way.
-                    None => match self.outcomes.recv().await {
+                    None => match outcomes.recv().await {
                         Some(outcome) => batch.outcomes.push(outcome),
                         None => return true,
                     },
                 },
-                Some(outcome) = self.outcomes.recv() => batch.outcomes.push(outcome),
+                Some(outcome) = outcomes.recv() => batch.outcomes.push(outcome),
                 () = tokio::time::sleep(LOOK) => {}
             }
             false
@@ -257,7 +290,7 @@ impl Writer {
         for step in &batch.clock_steps {
             warn!(
                 expected = %step.expected, clock = %step.wall,
-                "the machine's clock was set by more than an hour: time goes on evenly here until both agree; mend: if the clock is right now and was behind before, start again"
+                "the machine's clock was set by more than an hour: time goes on evenly here; a clock that is ahead is followed when it has proved right for ten minutes"
             );
         }
         while batch.commits.len() < QUEUE
@@ -275,134 +308,6 @@ impl Writer {
         {
             batch.outcomes.push(outcome);
         }
-    }
-
-    /// Writes what belongs together; while there is no room it waits, and with it whoever decides. What
-    /// comes of deliveries passes, for that makes room.
-    fn write(&mut self, mut batch: Batch) -> Result<(), JournalError> {
-        let mut is_full = false;
-        while !batch.is_empty() {
-            let fault = match self.transaction(&batch) {
-                Ok(written) => {
-                    self.done(std::mem::take(&mut batch), &written);
-                    continue;
-                }
-                Err(fault) => fault,
-            };
-            if !is_waited_for(&fault) || self.state.gives_up.load(Ordering::Relaxed) {
-                return Err(fault);
-            }
-            if !is_full && is_disk_full(&fault) {
-                error!(
-                    "the journal has no room, by journal.max_size or on its disk: intake waits until there is"
-                );
-            } else if !is_full {
-                error!(%fault, "another program writes to the journal and does not end: intake waits for it");
-            }
-            is_full = true;
-            self.find_room(&mut batch)?;
-            // The log has no bound but this, and begins anew in its place once it is folded in.
-            self.folded(self.log.fold_in_now(&self.connection))?;
-        }
-        if is_full {
-            info!("the journal has room again: intake goes on");
-        }
-        Ok(())
-    }
-
-    /// Looks for room: what came of deliveries is written by itself, then what was sent goes, and at
-    /// last the oldest of what was given up. For that there are some pages more than for the rest.
-    fn find_room(&mut self, batch: &mut Batch) -> Result<(), JournalError> {
-        self.state.pulse.waits("waiting for room, by journal.max_size or on its disk, or for another program that writes");
-        self.gather_outcomes(batch);
-        limit(&self.connection, self.pages.saturating_add((self.pages / 100).max(RESERVE)))?;
-        let mut outcomes = std::mem::take(&mut batch.outcomes);
-        // Those that free something come first.
-        outcomes.sort_by_key(|outcome| !outcome.frees());
-        let before = outcomes.len();
-        batch.outcomes = self.write_what_fits(outcomes)?;
-        let has_settled = batch.outcomes.len() < before;
-        let removed = match make_room(&mut self.connection) {
-            Ok(removed) => removed,
-            Err(fault) if is_waited_for(&fault) => Removed::default(),
-            Err(fault) => return Err(fault),
-        };
-        limit(&self.connection, self.pages)?;
-        if removed.sent > 0 {
-            warn!(
-                rows = removed.sent,
-                "the journal has no room: what was sent is not kept as long as it should be"
-            );
-        }
-        if removed.dead > 0 {
-            error!(
-                rows = removed.dead,
-                "the journal has no room: the oldest dead letters and quarantined events are removed"
-            );
-        }
-        if !has_settled && removed == Removed::default() {
-            std::thread::sleep(FULL_WAIT);
-        }
-        Ok(())
-    }
-
-    /// Writes outcomes, as many together as there is room for. Returns those that found none.
-    fn write_what_fits(&mut self, outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, JournalError> {
-        let mut parts = vec![outcomes];
-        let mut left = Vec::new();
-        while let Some(outcomes) = parts.pop() {
-            let mut alone = Batch { outcomes, ..Batch::default() };
-            match self.transaction(&alone) {
-                Ok(written) => self.done(alone, &written),
-                Err(fault) if !is_waited_for(&fault) => return Err(fault),
-                Err(_) if alone.outcomes.len() <= 1 => left.append(&mut alone.outcomes),
-                Err(_) => {
-                    let later = alone.outcomes.split_off(alone.outcomes.len() / 2);
-                    parts.extend([later, alone.outcomes]);
-                }
-            }
-        }
-        Ok(left)
-    }
-
-    fn transaction(&mut self, batch: &Batch) -> Result<Written, JournalError> {
-        let mut written = Written::default();
-        if batch.is_empty() {
-            return Ok(written);
-        }
-        let began = Stopwatch::start();
-        self.state.pulse.works("writing");
-        // From the beginning for writing: an operator's command that writes is waited for, which SQLite does
-        // not do for a reader that becomes a writer.
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut out = Outgoing {
-            to: &transaction,
-            targets: &self.targets,
-            rooms: &self.state.rooms,
-            changes: &mut written.changes,
-            now: clock::now(),
-        };
-        for outcome in &batch.outcomes {
-            match outcome {
-                Outcome::Settled(settled) => out.settle(settled)?,
-                Outcome::Disable(target, why, _) => {
-                    written.disabled.push(out.disable(target, why)?);
-                }
-            }
-        }
-        for commit in &batch.commits {
-            rows::write(&mut out, &commit.group)?;
-        }
-        if batch.is_look {
-            written.has_more_asked = out.asked_again()?;
-        }
-        for step in &batch.clock_steps {
-            out.clock_step(step)?;
-        }
-        transaction.commit()?;
-        self.metrics.commit(batch.len(), began.elapsed().as_secs_f64());
-        Ok(written)
     }
 
     /// Tells whoever waits that it is on disk.
@@ -428,6 +333,16 @@ impl Writer {
                     rule,
                     count,
                     "verdicts ignored: their ids were recorded before (said once, then counted in klaxon_verdicts_repeated_total)"
+                );
+            }
+        }
+        for (rule, removed) in written.changes.quarantine() {
+            self.metrics.quarantine_removed(rule, removed);
+            if self.trimmed.insert(rule.to_owned()) {
+                warn!(
+                    rule,
+                    removed,
+                    "the rule has more quarantined events than it may keep: from now on its oldest are removed, counted in klaxon_quarantine_removed_total; hint: mend the rule, or `klaxon journal export quarantine` them"
                 );
             }
         }
@@ -466,13 +381,18 @@ impl Writer {
             self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
         let free: i64 =
             self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-        let page: i64 = self.connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let page = self.page_size()?.cast_signed();
         self.metrics.journal_bytes((pages - free).saturating_mul(page));
         for (name, room) in self.state.rooms.iter() {
             let (bytes, count) = room.waiting();
             self.metrics.target_queue(name, count, bytes);
         }
         Ok(has_more)
+    }
+
+    fn page_size(&self) -> Result<u64, JournalError> {
+        let page: i64 = self.connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        Ok(page.unsigned_abs())
     }
 }
 
@@ -483,23 +403,5 @@ impl Batch {
 
     fn is_empty(&self) -> bool {
         self.len() == 0 && !self.is_look && self.clock_steps.is_empty()
-    }
-}
-
-/// Whether it may end by itself: a full disk, or another program that writes.
-fn is_waited_for(fault: &JournalError) -> bool {
-    let JournalError::Sqlite(sqlite) = fault else { return is_disk_full(fault) };
-    let code = sqlite.sqlite_error_code();
-    is_disk_full(fault) || matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
-}
-
-fn is_disk_full(fault: &JournalError) -> bool {
-    match fault {
-        JournalError::Sqlite(fault) => fault.sqlite_error_code() == Some(ErrorCode::DiskFull),
-        // The index of the log could not grow.
-        JournalError::Disk(fault) => fault
-            .sqlite_error()
-            .is_some_and(|fault| fault.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE),
-        _ => false,
     }
 }

@@ -1,0 +1,69 @@
+//! An estimate of the memory that a group takes, and of what it writes.
+
+use serde_json::Value;
+
+use super::Group;
+use crate::model::{Keep, Object, Refused, Verdict, Write};
+
+/// What a row or a small object takes beside its texts.
+const ROW: usize = 256;
+/// What an object takes that the host knows in part.
+const OBJECT: usize = 2048;
+
+/// Estimates the bytes of a group: exact for what a rule or a cluster user can make large.
+pub(super) fn of(group: &Group) -> u64 {
+    let step = &group.step;
+    let verdicts: usize = step.verdicts.iter().map(verdict).sum();
+    let keep: usize = step.keep.iter().map(keep).sum();
+    let quarantine: usize = step.quarantine.iter().map(|one| ROW + one.json.len()).sum();
+    let failures = step.failures.iter().map(|one| {
+        let input = if one.failure.kind.quarantines() { object(&one.input.object) } else { 0 };
+        ROW + one.failure.message.len() + input
+    });
+    let failures: usize = failures.sum();
+    let rest = (step.gaps.len() + group.progress.len()) * ROW;
+    (verdicts + keep + quarantine + failures + rest) as u64
+}
+
+fn verdict(verdict: &Verdict) -> usize {
+    let refused = |one: &Refused| ROW + one.target().len() + one.why.len();
+    let refused: usize = verdict.refused.iter().map(refused).sum();
+    let body = verdict.payload.get().len() + verdict.title.len() + verdict.key.len();
+    // It is written once as a verdict, and once for each of its targets.
+    (ROW + body) * (1 + verdict.targets.len()) + refused
+}
+
+fn keep(change: &Keep) -> usize {
+    ROW + match change {
+        Keep::Object(kept) => {
+            let memberships =
+                kept.memberships.iter().map(|one| one.partition.len() + one.interest.len());
+            memberships.sum::<usize>() + kept.form.as_deref().map_or(0, object)
+        }
+        Keep::State(.., writes, _) => writes.iter().map(write).sum(),
+        Keep::Wake(wake) => wake.key.len() + wake.payload.len(),
+        Keep::Parked(parked) => parked.entry.len(),
+        Keep::Incident(incident) => incident.key.len() + ROW,
+        _ => 0,
+    }
+}
+
+fn write(write: &Write) -> usize {
+    ROW + match write {
+        Write::Put { key, value, .. } => key.len() + value.len(),
+        Write::Remove { key } => key.len(),
+    }
+}
+
+fn object(object: &Object) -> usize {
+    OBJECT + object.document.as_deref().map_or(0, value)
+}
+
+fn value(of: &Value) -> usize {
+    16 + match of {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(value).sum(),
+        Value::Object(members) => members.iter().map(|(name, of)| name.len() + value(of)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}

@@ -1,0 +1,308 @@
+//! Writes what was gathered, in as many transactions as it takes, and waits where it cannot be written.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use rusqlite::TransactionBehavior;
+use tracing::{debug, error, info, warn};
+
+use super::obstacle::Obstacle;
+use super::{Batch, QUEUE, TOGETHER, Writer, Written, limit};
+use crate::journal::handle::{Commit, Outcome};
+use crate::journal::outgoing::Outgoing;
+use crate::journal::sweep::{Removed, make_room};
+use crate::journal::{JournalError, rows};
+use crate::model::clock::{self, Stopwatch};
+
+/// Pages beyond the bound that are there for outcomes and removals alone, at least.
+const RESERVE: u64 = 256;
+/// How long a lock is left alone, beside the time for which SQLite itself waits for it.
+const LOCKED: Duration = Duration::from_millis(10);
+
+impl Writer {
+    /// Writes a batch. Groups that have no room together are written in smaller transactions, in their
+    /// order; while there is no room for one, the writer waits, and with it whoever decides. Outcomes of
+    /// deliveries are written meanwhile, for they free room.
+    pub(super) fn write(&mut self, batch: Batch) -> Result<(), JournalError> {
+        let Batch { commits, outcomes, is_look, clock_steps } = batch;
+        let mut commits = VecDeque::from(commits);
+        let mut batch = Batch { commits: Vec::new(), outcomes, is_look, clock_steps };
+        let written = self.write_in_parts(&mut commits, &mut batch);
+        if written.is_err() {
+            // Who waits for them hears of the end when the reason is known.
+            self.unwritten.push(batch);
+            self.unwritten.push(Batch { commits: commits.into(), ..Batch::default() });
+        }
+        written
+    }
+
+    fn write_in_parts(
+        &mut self,
+        commits: &mut VecDeque<Commit>,
+        batch: &mut Batch,
+    ) -> Result<(), JournalError> {
+        let mut together = commits.len();
+        let mut told = None;
+        loop {
+            let count = together.clamp(1, QUEUE).min(commits.len());
+            batch.commits.extend(commits.drain(..count));
+            if batch.is_empty() {
+                break;
+            }
+            let fault = match self.transaction(batch) {
+                Ok(written) => {
+                    self.done(std::mem::take(batch), &written);
+                    together = count * 2;
+                    continue;
+                }
+                Err(fault) => fault,
+            };
+            while let Some(commit) = batch.commits.pop() {
+                commits.push_front(commit);
+            }
+            let obstacle = Obstacle::of(&fault).filter(|_| !self.state.gives_up.is_cancelled());
+            let Some(obstacle) = obstacle else { return Err(fault) };
+            if obstacle == Obstacle::Full && count > 1 {
+                debug!(groups = count, "groups have no room together and are written in parts");
+                together = count / 2;
+                continue;
+            }
+            if told != Some(obstacle) {
+                error!(%fault, "{obstacle}");
+                told = Some(obstacle);
+            }
+            self.overcome(obstacle, batch, commits.front())?;
+            together = 1;
+        }
+        match told {
+            Some(Obstacle::Locked) => info!("the journal's lock is free again: intake goes on"),
+            Some(_) => info!("the journal has room again: intake goes on"),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Does what helps against an obstacle, and waits where nothing does.
+    fn overcome(
+        &mut self,
+        obstacle: Obstacle,
+        batch: &mut Batch,
+        group: Option<&Commit>,
+    ) -> Result<(), JournalError> {
+        self.gather_outcomes(batch);
+        let has_settled = match obstacle {
+            // As long as the lock is held, nothing can be written.
+            Obstacle::Locked => false,
+            Obstacle::Full | Obstacle::NoIndex => self.settle(batch)?,
+        };
+        let removed = match obstacle {
+            Obstacle::Full => self.make_room()?,
+            // Only a full disk costs rows.
+            Obstacle::Locked | Obstacle::NoIndex => Removed::default(),
+        };
+        // The log has no bound but this, and begins anew in its place once it is folded in.
+        self.folded(self.log.fold_in_now(&self.connection))?;
+        if has_settled || removed != Removed::default() {
+            return Ok(());
+        }
+        if obstacle == Obstacle::Full && batch.outcomes.is_empty() {
+            self.check_that_it_can_fit(group)?;
+        }
+        self.wait(obstacle, batch)
+    }
+
+    /// Waits for outcomes, which are written at once, until one of them freed room, it is time to try
+    /// groups again, or the time to wait is over.
+    fn wait(&mut self, obstacle: Obstacle, batch: &mut Batch) -> Result<(), JournalError> {
+        self.state.pulse.waits(match obstacle {
+            Obstacle::Locked => "waiting for another program that writes to the journal",
+            Obstacle::Full | Obstacle::NoIndex => {
+                "waiting for room, by journal.max_size or on its disk"
+            }
+        });
+        let since = Stopwatch::start();
+        let pause = if obstacle == Obstacle::Locked { LOCKED } else { self.pause };
+        while let Some(left) = pause.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
+            if !self.hear(left, batch) {
+                return Ok(());
+            }
+            self.gather_outcomes(batch);
+            if obstacle == Obstacle::Locked || batch.outcomes.is_empty() {
+                continue;
+            }
+            if self.settle(batch)? {
+                return Ok(());
+            }
+            self.folded(self.log.fold_in_at(&self.connection, super::SMALL_LOG))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for an outcome. Returns `false` where there is no time to wait for one any longer.
+    fn hear(&mut self, left: Duration, batch: &mut Batch) -> bool {
+        let Self { runtime, outcomes, state, .. } = self;
+        let has_room = batch.outcomes.len() < TOGETHER;
+        runtime.block_on(async {
+            tokio::select! {
+                Some(outcome) = outcomes.recv(), if has_room => {
+                    batch.outcomes.push(outcome);
+                    true
+                }
+                () = state.gives_up.cancelled() => false,
+                () = tokio::time::sleep(left) => false,
+            }
+        })
+    }
+
+    /// Writes outcomes by themselves, as many together as there is room for; for that there are some
+    /// pages more than for the rest. Returns whether any of them freed room.
+    fn settle(&mut self, batch: &mut Batch) -> Result<bool, JournalError> {
+        let mut outcomes = std::mem::take(&mut batch.outcomes);
+        // Those that free something come first.
+        outcomes.sort_by_key(|outcome| !outcome.frees());
+        let freeing = |outcomes: &[Outcome]| outcomes.iter().filter(|one| one.frees()).count();
+        let before = freeing(&outcomes);
+        self.raise_limit()?;
+        batch.outcomes = self.write_what_fits(outcomes)?;
+        limit(&self.connection, self.pages)?;
+        Ok(freeing(&batch.outcomes) < before)
+    }
+
+    fn raise_limit(&self) -> Result<(), JournalError> {
+        let reserve = (self.pages / 100).max(RESERVE);
+        limit(&self.connection, self.pages.saturating_add(reserve))
+    }
+
+    /// Writes outcomes, as many together as there is room for. Returns those that found none.
+    fn write_what_fits(&mut self, outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, JournalError> {
+        let mut parts = vec![outcomes];
+        let mut left = Vec::new();
+        while let Some(outcomes) = parts.pop() {
+            let mut alone = Batch { outcomes, ..Batch::default() };
+            match self.transaction(&alone).map_err(|fault| (Obstacle::of(&fault), fault)) {
+                Ok(written) => self.done(alone, &written),
+                Err((None, fault)) => return Err(fault),
+                Err((Some(Obstacle::Full), _)) if alone.outcomes.len() > 1 => {
+                    let later = alone.outcomes.split_off(alone.outcomes.len() / 2);
+                    parts.extend([later, alone.outcomes]);
+                }
+                Err(_) => left.append(&mut alone.outcomes),
+            }
+        }
+        Ok(left)
+    }
+
+    /// Removes what may go, and says what went.
+    fn make_room(&mut self) -> Result<Removed, JournalError> {
+        self.raise_limit()?;
+        let removed = self.seam.pass().and_then(|()| make_room(&mut self.connection));
+        limit(&self.connection, self.pages)?;
+        let removed = match removed {
+            Err(fault) if Obstacle::of(&fault).is_some() => Removed::default(),
+            removed => removed?,
+        };
+        if removed.sent > 0 {
+            self.metrics.journal_removed("sent", removed.sent);
+            warn!(
+                rows = removed.sent,
+                "the journal has no room: what was sent is not kept as long as it should be"
+            );
+        }
+        if removed.given_up > 0 {
+            self.metrics.journal_removed("given_up", removed.given_up);
+            error!(
+                rows = removed.given_up,
+                "the journal has no room: the oldest rows of the largest share of dead letters, quarantined events and refusals are removed; hint: raise journal.max_size, or `klaxon journal export` them and mend their targets and rules"
+            );
+        }
+        Ok(removed)
+    }
+
+    /// Ends the wait for room that cannot come: nothing is left to be removed, no delivery will free
+    /// anything, and the group alone is too large for `journal.max_size`.
+    fn check_that_it_can_fit(&mut self, group: Option<&Commit>) -> Result<(), JournalError> {
+        let Some(commit) = group.filter(|_| self.state.rooms.is_empty()) else { return Ok(()) };
+        let page = self.page_size()?;
+        match self.pages_with(commit)? {
+            Some(pages) if pages > self.pages => Err(JournalError::TooLarge {
+                group: commit.permit.bytes(),
+                needs: pages.saturating_mul(page),
+                most: self.pages.saturating_mul(page),
+            }),
+            // The disk is full: somebody may free some of it.
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the pages that the file would have with a group; `None` where even that cannot be found
+    /// out now. Nothing is written.
+    fn pages_with(&mut self, commit: &Commit) -> Result<Option<u64>, JournalError> {
+        limit(&self.connection, u64::MAX)?;
+        let tried = self.try_out(commit);
+        limit(&self.connection, self.pages)?;
+        match tried {
+            Err(fault) if Obstacle::of(&fault).is_some() => Ok(None),
+            tried => tried.map(Some),
+        }
+    }
+
+    fn try_out(&mut self, commit: &Commit) -> Result<u64, JournalError> {
+        let mut written = Written::default();
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut out = Outgoing {
+            to: &transaction,
+            targets: &self.targets,
+            rooms: &self.state.rooms,
+            changes: &mut written.changes,
+            quarantine: self.quarantine,
+            now: clock::now(),
+        };
+        rows::write(&mut out, &commit.group)?;
+        let pages: i64 = transaction.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        transaction.rollback()?;
+        Ok(pages.unsigned_abs())
+    }
+
+    fn transaction(&mut self, batch: &Batch) -> Result<Written, JournalError> {
+        let mut written = Written::default();
+        if batch.is_empty() {
+            return Ok(written);
+        }
+        self.seam.pass()?;
+        let began = Stopwatch::start();
+        self.state.pulse.works("writing");
+        // From the beginning for writing: an operator's command that writes is waited for, which SQLite does
+        // not do for a reader that becomes a writer.
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut out = Outgoing {
+            to: &transaction,
+            targets: &self.targets,
+            rooms: &self.state.rooms,
+            changes: &mut written.changes,
+            quarantine: self.quarantine,
+            now: clock::now(),
+        };
+        for outcome in &batch.outcomes {
+            match outcome {
+                Outcome::Settled(settled) => out.settle(settled)?,
+                Outcome::Disable(target, why, _) => {
+                    written.disabled.push(out.disable(target, why)?);
+                }
+            }
+        }
+        for commit in &batch.commits {
+            rows::write(&mut out, &commit.group)?;
+        }
+        if batch.is_look {
+            written.has_more_asked = out.asked_again()?;
+        }
+        for step in &batch.clock_steps {
+            out.clock_step(step)?;
+        }
+        transaction.commit()?;
+        self.metrics.commit(batch.len(), began.elapsed().as_secs_f64());
+        Ok(written)
+    }
+}

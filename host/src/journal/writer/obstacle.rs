@@ -1,0 +1,54 @@
+//! What keeps the journal from being written for a time.
+
+use std::fmt;
+
+use rusqlite::{ErrorCode, ffi};
+
+use crate::journal::JournalError;
+
+/// What keeps a transaction from being written, and may end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// Another program holds the lock for writing. Removing rows would not help.
+    Locked,
+    /// The disk is full, or the journal is as large as it may be: the only obstacle for which rows are
+    /// removed.
+    Full,
+    /// The index of the log cannot grow, for the disk is full. Removing rows would make it grow further;
+    /// folding the log into the file helps.
+    NoIndex,
+}
+
+impl Obstacle {
+    /// The obstacle that an error stands for; `None` where the error ends the writer.
+    pub(super) fn of(fault: &JournalError) -> Option<Self> {
+        match fault {
+            JournalError::Sqlite(fault) => match fault.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Some(Self::Locked),
+                Some(ErrorCode::DiskFull) => Some(Self::Full),
+                _ => None,
+            },
+            JournalError::Disk(fault) => {
+                let code = fault.sqlite_error()?.extended_code;
+                (code == ffi::SQLITE_IOERR_SHMSIZE).then_some(Self::NoIndex)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Locked => {
+                "another program holds the journal's lock for writing: intake waits for it, and what comes of deliveries is recorded as soon as it ends; hint: find the program with `fuser klaxon.db`"
+            }
+            Self::Full => {
+                "the journal has no room, by journal.max_size or on its disk: intake waits until there is"
+            }
+            Self::NoIndex => {
+                "the index of the journal's log cannot grow, for the disk is full: intake waits until there is room; hint: free some space on the disk"
+            }
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! Servers of NATS that announce others.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use klaxon::config::Target;
+use klaxon::targets::{Attempt, Delivery};
+use serde_json::json;
+
+use crate::support::targets::{delivery, endpoint, target, verdict};
+
+/// A server that announces another one, and is gone once it has a client.
+fn fleeting(announced: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        drop(listener);
+        greet(&stream, &announced);
+    });
+    address
+}
+
+/// Lets a client in, as a server does.
+fn greet(mut stream: &TcpStream, announced: &str) {
+    let info = json!({
+        "server_id": "fake", "server_name": "fake", "version": "2.10.0", "go": "go1", "host": "127.0.0.1",
+        "port": 4222, "headers": true, "max_payload": 1_048_576, "proto": 1, "client_id": 1,
+        "connect_urls": [announced],
+    });
+    write!(stream, "INFO {info}\r\n").unwrap();
+    for line in BufReader::new(stream).lines() {
+        if line.unwrap().starts_with("PING") {
+            stream.write_all(b"PONG\r\n").unwrap();
+            return;
+        }
+    }
+}
+
+/// A server that tells when somebody connects.
+fn listening() -> (String, Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let is_heard = stream.is_ok_and(|_| tell.send(()).is_ok());
+            if !is_heard {
+                return;
+            }
+        }
+    });
+    (address, told)
+}
+
+fn made(address: &str, discover: bool) -> (Target, Delivery) {
+    let nats = json!({"url": format!("nats://{address}"), "discover": discover, "timeout": "8s",
+        "user": "me", "password": "secret"});
+    let target = target(Path::new("."), json!({ "nats": nats }));
+    let delivery = delivery(1, &target, &verdict("R14"));
+    (target, delivery)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn announced_servers_get_our_credentials_only_where_they_are_allowed() {
+    for discover in [true, false] {
+        let (announced, told) = listening();
+        let (target, delivery) = made(&fleeting(announced), discover);
+        let sender = endpoint(&target);
+        // Until the connection is given up: each server was tried by then.
+        let attempt = sender.send(&delivery).await;
+        assert!(matches!(attempt, Attempt::Retry(_)), "{attempt:?}");
+        let is_asked = told.recv_timeout(Duration::from_millis(10)).is_ok();
+        assert_eq!(is_asked, discover);
+    }
+}
