@@ -8,6 +8,7 @@ mod cli;
 mod cluster;
 mod delivery;
 mod durability;
+mod engine;
 mod fake_api;
 mod gaps;
 mod harness;

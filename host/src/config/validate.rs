@@ -317,6 +317,7 @@ impl<'a> Check<'a> {
             limits: Limits {
                 cpu: rule.limits.cpu.map_or(defaults.cpu, |span| span.0),
                 memory: rule.limits.memory.map_or(defaults.memory, |size| size.0),
+                module: rule.limits.module.map_or(defaults.module, |size| size.0),
                 state,
                 parked: rule.limits.parked.map_or(defaults.parked, |size| size.0),
                 when_parked_full: match rule.limits.when_parked_full {

@@ -118,7 +118,8 @@ impl Pipeline {
     pub(super) fn settle(&mut self, task: &Task, answer: Answer) -> bool {
         let Task { rule: loaded, event } = task;
         let Some(rule) = self.rules.get_mut(loaded.index.0) else { return false };
-        let failed = answer.outcome.as_ref().is_err_and(|failure| failure.kind.quarantines());
+        let failed =
+            answer.outcome.as_ref().is_err_and(|failure| failure.kind.counts_against_rule());
         // A pause that began with an old event would be over before it began.
         let ruling = rule.breaker.rule(event.time.max(self.wall), failed);
         if let Ruling::AcceptAndOpen { until } = ruling {
