@@ -6,7 +6,9 @@ use std::time::Duration;
 use insta::assert_snapshot;
 use klaxon::config::Rule;
 use klaxon::engine::{Engine, Options, RuleIndex, RuleSpec};
-use klaxon::model::{Capability, FailureKind, Limits};
+use klaxon::model::{Capability, FailureKind, Limits, Origin};
+use klaxon::pipeline::assemble;
+use klaxon::policy::Targets;
 use serde_json::{Value, json};
 
 use crate::support::{Ran, module, options, pod_line, replay, rule, stream};
@@ -75,7 +77,132 @@ fn deep_recursion_exhausts_the_sandboxs_stack_only() {
 
 #[test]
 fn a_trap_on_one_event_of_64_spares_the_batch() {
-    assert_snapshot!(one_event_fails(hostile("trap", POISON), FailureKind::Trap));
+    let message = one_event_fails(hostile("trap", POISON), FailureKind::Trap);
+    insta::with_settings!({filters => vec![("lib.rs:[0-9]+:[0-9]+", "lib.rs:LINE")]}, {
+        assert_snapshot!(message);
+    });
+}
+
+#[test]
+fn an_answer_is_bounded_by_the_host_and_not_only_by_what_a_call_carries() {
+    // Every event is answered with a verdict of 11 bytes besides: code, key and payload.
+    let most = Limits::default().answer - "SEENpod-131".len();
+    let answer = |behaviour: &str, size: usize| {
+        let settings = json!({"behaviour": behaviour, "on": POISON, "size": size});
+        let mut bad = rule("hostile", "hostile", settings);
+        bad.limits.cpu = Duration::from_secs(60);
+        bad
+    };
+    assert_eq!(beside_a_neighbour(answer("answer-title", most)).step.failures.len(), 0);
+    // From one byte too many up to what the call as a whole may carry; then the call fails.
+    for size in [most + 1, 2 << 20, 7 << 20, 9 << 20] {
+        let message = one_event_fails(answer("answer-title", size), FailureKind::AnswerTooLarge);
+        assert!(message.contains("larger than the host takes"), "{size}: {message}");
+        // What no receiver gets counts too: it is recorded as refused.
+        one_event_fails(answer("answer-extension", size), FailureKind::AnswerTooLarge);
+    }
+}
+
+#[test]
+fn verdicts_of_an_answer_are_counted() {
+    let answer = |size: usize| {
+        let settings = json!({"behaviour": "answer-verdicts", "on": POISON, "size": size});
+        rule("hostile", "hostile", settings)
+    };
+    let ran = beside_a_neighbour(answer(999));
+    assert!(ran.step.failures.is_empty(), "{:?}", ran.step.failures);
+    let message = one_event_fails(answer(1000), FailureKind::AnswerTooLarge);
+    assert!(message.contains("1001 verdicts, and may have 1000; hint: "), "{message}");
+}
+
+#[test]
+fn an_error_of_megabytes_is_recorded_with_its_beginning_and_its_length() {
+    let settings = json!({"behaviour": "answer-error", "on": POISON, "size": 7_000_000});
+    let mut bad = rule("hostile", "hostile", settings);
+    bad.limits.cpu = Duration::from_secs(60);
+    let message = one_event_fails(bad, FailureKind::RuleError);
+    assert!(message.ends_with("é… (cut: 7000000 bytes in all)"), "{} bytes", message.len());
+    assert!(message.len() < 5000, "{} bytes", message.len());
+}
+
+#[test]
+fn log_lines_of_megabytes_keep_four_kibibytes_each() {
+    let settings = json!({"behaviour": "log-lines", "size": 4_000_000});
+    let mut bad = rule("hostile", "hostile", settings);
+    bad.limits.cpu = Duration::from_secs(60);
+    let ran = beside_a_neighbour(bad);
+    assert!(ran.step.failures.is_empty(), "{:?}", ran.step.failures);
+    let lines = || ran.step.log.iter().map(|line| &line.line.text);
+    assert!(lines().all(|text| text.len() <= 4096));
+    let longest = lines().map(String::capacity).max();
+    assert_eq!(longest, Some(4096), "what a line keeps of memory is what it shows");
+    // All 64 events are one call, which has room for a mebibyte; what is over is counted.
+    let kept: usize = lines().filter(|text| text.starts_with('l')).map(String::capacity).sum();
+    assert_eq!(kept, 1 << 20);
+    let dropped = lines().filter_map(|text| text.split_once(" more lines")?.0.parse::<u32>().ok());
+    assert_eq!(dropped.sum::<u32>(), 64 * 40 - 256);
+}
+
+/// The witness with another path in its manifest: both have as many bytes.
+fn witness_asking_for(path: &str, folder: &std::path::Path) -> Rule {
+    const DECLARED: &[u8] = b"$.spec.size";
+    assert_eq!(path.len(), DECLARED.len());
+    let mut bytes = std::fs::read(module("witness")).unwrap();
+    let places: Vec<usize> = bytes
+        .windows(DECLARED.len())
+        .enumerate()
+        .filter(|(_, at)| *at == DECLARED)
+        .map(|(at, _)| at)
+        .collect();
+    assert!(!places.is_empty(), "the manifest holds its path as a text");
+    for at in places {
+        bytes[at..at + DECLARED.len()].copy_from_slice(path.as_bytes());
+    }
+    let mut rule = rule("witness", "witness", json!({}));
+    rule.module = folder.join("witness.wasm");
+    std::fs::write(&rule.module, bytes).unwrap();
+    rule
+}
+
+#[test]
+fn a_path_that_is_slow_on_large_objects_is_refused_at_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin { cluster: "test".to_owned(), source: "replay".to_owned() };
+    let bad = witness_asking_for("$..[?$..* ]", folder.path());
+    let fault = assemble(&[bad], Targets::Any, origin, options()).err().unwrap().to_string();
+    assert_snapshot!(fault);
+}
+
+#[test]
+fn an_object_that_costs_a_path_too_much_fails_for_that_rule_only() {
+    let folder = tempfile::tempdir().unwrap();
+    // A megabyte and a half in 400,000 values, which the path would all visit.
+    let widget = |version: u64, items: usize| {
+        let text = format!("[{}1]", "1, ".repeat(items));
+        json!({"at": "2026-01-01T00:00:00Z", "type": "MODIFIED", "object": {
+            "apiVersion": "example.test/v1", "kind": "Widget",
+            "metadata": {"name": "wide", "namespace": "a", "uid": "wide",
+                "resourceVersion": version.to_string()},
+            "spec": {"items": serde_json::from_str::<Value>(&text).unwrap()}}})
+    };
+    let lines = [widget(1000, 10), widget(1001, 400_000), widget(1002, 20)];
+    let widgets = stream(folder.path(), "widgets.jsonl", &lines);
+    let bad = witness_asking_for("$..['name']", folder.path());
+    let neighbour = rule("neighbour", "hostile", json!({"behaviour": "nothing"}));
+    let good = rule("good", "witness", json!({}));
+    let streams = [pods(folder.path()), widgets];
+    let ran = replay(&[bad, neighbour, good], &streams, options());
+
+    let [failed] = ran.step.failures.as_slice() else { panic!("{:?}", ran.step.failures) };
+    assert_eq!((&*failed.rule, failed.object.name.as_str()), ("witness", "wide"));
+    assert_eq!(failed.failure.kind, FailureKind::OverBudget);
+    assert!(failed.failure.kind.quarantines() && failed.failure.kind.counts_against_rule());
+    assert_snapshot!(failed.failure.message);
+    assert_eq!(failed.input.object.meta.resource_version, "1001");
+    let of = |name: &str| ran.step.verdicts.iter().filter(|v| &*v.rule == name).count();
+    assert_eq!(of("neighbour"), PODS);
+    assert_eq!(of("good"), PODS + 3, "another rule of the same kind is asked about it");
+    assert_eq!(of("witness"), PODS + 2, "the rule is asked about the object's next state");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod cli;
 mod cluster;
 mod delivery;
 mod durability;
+mod engine;
 mod fake_api;
 mod gaps;
 mod harness;

@@ -168,7 +168,7 @@ fn verdict(number: usize) -> Verdict {
         timer: None,
         object,
         delta: 0,
-        fields: Vec::new(),
+        fields: Ok(Vec::new()),
         partition: "shop".into(),
     };
     let payload = format!(r#"{{"app":"shop","code":"H10","pod":"shop-{number}","restarts":3}}"#);

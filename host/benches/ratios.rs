@@ -206,7 +206,7 @@ fn model_events(text: &str) -> Vec<Arc<Event>> {
                 timer: None,
                 object: object.clone(),
                 delta: 0,
-                fields: Vec::new(),
+                fields: Ok(Vec::new()),
                 partition: format!("uid-{number}").into(),
             })
         })
@@ -228,6 +228,7 @@ fn options(workers: usize, batch: usize) -> Options {
         fresh_instances: false,
         cache: None,
         measure: false,
+        ..Options::default()
     }
 }
 

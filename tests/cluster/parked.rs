@@ -113,6 +113,40 @@ async fn events_of_a_rule_out_of_service_wait_until_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn events_that_a_rule_answers_with_an_error_are_quarantined_and_it_stays_in_service() {
+    let api = FakeApi::start().await;
+    api.put(pod("good-0", "web"));
+    let rule = |name: &str, settings: serde_json::Value| json!({"name": name, "module": module("hostile"), "settings": settings});
+    let site = site(&api).rules(vec![
+        json!({"name": "witness", "module": module("witness")}),
+        rule("failing", json!({"behaviour": "answer-error", "on": "bad", "size": 100_000})),
+        rule("undeclared", json!({"behaviour": "say-undeclared-code", "on": "bad"})),
+    ]);
+    let running = site.start();
+    site.wait("the list", |seen| seen.len() == 1);
+    site.wait_until_following(&WATCHES);
+    for _ in 0..11 {
+        api.put(pod("bad", "web"));
+    }
+    api.put(pod("good-1", "web"));
+    site.wait("all of it", |seen| seen.len() == 13);
+    until("the answers", || {
+        answered(&site, "failing").len() + answered(&site, "undeclared").len() == 4
+    });
+    running.stop();
+    for (name, reason) in
+        [("failing", "é… (cut: 100000 bytes in all)"), ("undeclared", "is not declared")]
+    {
+        assert_eq!(answered(&site, name), ["good-0", "good-1"]);
+        let rows = site.rows(&format!(
+            "SELECT input || reason FROM quarantine WHERE rule = '{name}' AND length(reason) < 5000"
+        ));
+        assert_eq!(rows.len(), 11, "{rows:?}");
+        assert!(rows.iter().all(|row| row.contains("\"bad\"") && row.contains(reason)), "{rows:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_room_intake_waits_and_nothing_is_lost() {
     let api = FakeApi::start().await;
     let names = put_pods(&api);

@@ -86,6 +86,7 @@ pub(crate) fn options() -> Options {
         fresh_instances: false,
         cache: Some(target_dir().join("test-cache")),
         measure: false,
+        ..Options::default()
     }
 }
 

@@ -157,6 +157,7 @@ impl EngineArguments {
             fresh_instances: self.fresh_instances,
             cache: self.cache.directory(),
             measure: false,
+            ..Options::default()
         }
     }
 }

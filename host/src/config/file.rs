@@ -188,6 +188,8 @@ pub(super) struct LimitsFile {
     pub(super) cpu: Option<Span>,
     /// the memory of one instance, such as 32MiB.
     pub(super) memory: Option<Size>,
+    /// the size of the module's file, such as 64MiB.
+    pub(super) module: Option<Size>,
     /// the events that may wait while the rule is slow or out of service, such as 64MiB.
     pub(super) parked: Option<Size>,
     /// What happens when there is no more room for them.

@@ -374,6 +374,7 @@ impl<'a> Check<'a> {
             limits: Limits {
                 cpu: rule.limits.cpu.map_or(defaults.cpu, |span| span.0),
                 memory: rule.limits.memory.map_or(defaults.memory, |size| size.0),
+                module: rule.limits.module.map_or(defaults.module, |size| size.0),
                 state,
                 state_total: state_total.unwrap_or(defaults.state_total.max(state)),
                 timers: rule.limits.timers.map_or(defaults.timers, |size| size.0),

@@ -3,18 +3,23 @@
 use serde::de::IgnoredAny;
 
 use super::Answer;
-use crate::model::{Failure, FailureKind, Manifest, Outcome, RuleVerdict};
+use crate::model::{
+    Cause, ConditionRequest, EventRequest, Extension, Failure, FailureKind, GateRequest, Identity,
+    Label, Manifest, Metric, ObjectRef, Outcome, RuleTarget, RuleVerdict, Wake,
+};
 
 /// Most timers of one partition, and so of one answer.
 pub const MAX_WAKES: usize = 100;
+/// Most verdicts of one answer, targets of all of them, labels of their metrics, and cancelled wakes.
+const MAX_ITEMS: usize = 1000;
 /// Most bytes of a verdict's code and key: the policy remembers both of every open incident.
 const MAX_INCIDENT: usize = 1 << 10;
 /// So many characters of each are told where they are too long.
 const TOLD: usize = 40;
 
 impl Answer {
-    pub(super) fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into() }.into()
+    fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
+        Failure::new(kind, message).into()
     }
 
     /// For an event whose rule is out of service.
@@ -23,12 +28,6 @@ impl Answer {
             FailureKind::OutOfService,
             "the rule failed too often and is out of service for now",
         )
-    }
-
-    /// For an event whose worker is gone. Workers end with the engine only, so it is a bug if
-    /// anyone sees this; an event must have an answer all the same.
-    pub(super) fn lost() -> Self {
-        Self::failed(FailureKind::Trap, "the worker that ran the rule ended")
     }
 }
 
@@ -40,14 +39,77 @@ impl From<Failure> for Answer {
 
 /// What is said of an answer over its limit, whoever notices.
 pub(super) const TOO_LARGE: &str =
-    "the answer to the event is larger than the host takes; mend: answer less";
+    "the answer to the event is larger than the host takes; hint: answer less";
 
-/// All texts that can be long.
-fn texts(outcome: &Outcome) -> impl Iterator<Item = &str> {
-    let verdicts = outcome.verdicts.iter();
-    let verdicts = verdicts.flat_map(|verdict| [&verdict.key, &verdict.title, &verdict.payload]);
-    let wakes = outcome.wakes.iter().flat_map(|wake| [&wake.key, &wake.payload]);
-    verdicts.chain(wakes).chain(&outcome.cancels).map(String::as_str)
+/// Bytes of all texts of an outcome: each is kept, sent or logged. Whoever adds a text to an outcome is
+/// asked here what it counts.
+fn bytes(outcome: &Outcome) -> usize {
+    let Outcome { verdicts, wakes, cancels } = outcome;
+    let of_verdict = |verdict: &RuleVerdict| {
+        let RuleVerdict { code, key, title, payload, targets, status: _, severity: _ } = verdict;
+        let targets = targets.iter().map(bytes_of_target).sum::<usize>();
+        code.len() + key.len() + title.len() + payload.len() + targets
+    };
+    let of_wake = |Wake { key, payload, at: _ }: &Wake| key.len() + payload.len();
+    verdicts.iter().map(of_verdict).sum::<usize>()
+        + wakes.iter().map(of_wake).sum::<usize>()
+        + cancels.iter().map(String::len).sum::<usize>()
+}
+
+fn bytes_of_target(target: &RuleTarget) -> usize {
+    match target {
+        RuleTarget::Routed => 0,
+        RuleTarget::Named(name) => name.len(),
+        RuleTarget::KubernetesEvent(request) => {
+            let EventRequest { reporting_component, regarding, level: _, reason, note, action } =
+                request;
+            let component = reporting_component.as_ref().map_or(0, String::len);
+            component + bytes_of_object(regarding) + reason.len() + note.len() + action.len()
+        }
+        RuleTarget::Apply(object) => object.len(),
+        RuleTarget::Condition(request) => {
+            let ConditionRequest { about, name, status: _, cause } = request;
+            let Cause { reason, message } = cause;
+            bytes_of_object(about) + name.len() + reason.len() + message.len()
+        }
+        RuleTarget::Gate(GateRequest { gate, open: _ }) => gate.len(),
+        RuleTarget::Metric(Metric { name, kind: _, value: _, labels }) => {
+            let of_label = |Label { key, value }: &Label| key.len() + value.len();
+            name.len() + labels.iter().map(of_label).sum::<usize>()
+        }
+        RuleTarget::Extension(Extension { kind, body }) => kind.len() + body.len(),
+    }
+}
+
+fn bytes_of_object(object: &ObjectRef) -> usize {
+    let ObjectRef { identity, part } = object;
+    let Identity { api_version, kind, namespace, name, uid } = identity;
+    let part = part.as_ref().map_or(0, String::len);
+    api_version.len() + kind.len() + namespace.len() + name.len() + uid.len() + part
+}
+
+/// Checks how many of each an outcome has: each costs more than its texts.
+fn check_counts(outcome: &Outcome) -> Result<(), Failure> {
+    let targets = outcome.verdicts.iter().flat_map(|verdict| &verdict.targets);
+    let labels = targets.clone().map(|target| match target {
+        RuleTarget::Metric(metric) => metric.labels.len(),
+        _ => 0,
+    });
+    let counts = [
+        ("verdicts", outcome.verdicts.len()),
+        ("targets", targets.count()),
+        ("labels of metrics", labels.sum()),
+        ("cancelled wakes", outcome.cancels.len()),
+    ];
+    match counts.into_iter().find(|(_, count)| *count > MAX_ITEMS) {
+        None => Ok(()),
+        Some((what, count)) => Err(Failure::new(
+            FailureKind::AnswerTooLarge,
+            format!(
+                "the answer to the event has {count} {what}, and may have {MAX_ITEMS}; hint: say it in fewer verdicts, with the rest in their payloads"
+            ),
+        )),
+    }
 }
 
 /// What is wrong with an outcome, if anything is.
@@ -56,9 +118,9 @@ pub(super) fn check(
     most_bytes: usize,
     outcome: &Outcome,
 ) -> Result<(), Failure> {
-    if texts(outcome).map(str::len).sum::<usize>() > most_bytes {
-        let message = TOO_LARGE.to_owned();
-        return Err(Failure { kind: FailureKind::AnswerTooLarge, message });
+    check_counts(outcome)?;
+    if bytes(outcome) > most_bytes {
+        return Err(Failure::new(FailureKind::AnswerTooLarge, TOO_LARGE));
     }
     for (number, verdict) in (1..).zip(&outcome.verdicts) {
         if manifest.code(&verdict.code).is_none() {
@@ -100,7 +162,7 @@ fn check_key(number: usize, verdict: &RuleVerdict) -> Result<(), Failure> {
 }
 
 fn invalid(message: String) -> Result<(), Failure> {
-    Err(Failure { kind: FailureKind::InvalidAnswer, message })
+    Err(Failure::new(FailureKind::InvalidAnswer, message))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::Duration;
 
-use super::worker::{Bell, Job, Reply, Worker};
+use super::worker::{Bell, Job, Reply, WORKER_ENDED, Worker};
 use super::{Answer, LoadedRule, Options, Sandbox};
 use crate::model::{Event, StateView};
 
@@ -14,7 +14,7 @@ pub struct Apart {
     patience: Option<Duration>,
     bell: Option<Bell>,
     worker: Worker,
-    asked: Option<(usize, Receiver<Reply>)>,
+    asked: Option<Receiver<Reply>>,
     // Dropped last: the call under way needs its clock to end, for which the worker waits.
     _sandbox: Arc<Sandbox>,
 }
@@ -39,26 +39,28 @@ impl Apart {
     /// Asks about events, in order; to be done when it is not asked anything else.
     pub fn ask(&mut self, state: &Arc<dyn StateView>, events: Vec<Arc<Event>>) {
         let (reply, replies) = sync_channel(1);
-        self.asked = Some((events.len(), replies));
+        self.asked = Some(replies);
         let mut job = Job::new(self.rule.clone(), state.clone(), self.patience, self.bell.clone());
         for (position, event) in events.into_iter().enumerate() {
             job.push(position, event);
         }
-        self.worker.send(job, reply);
+        self.worker.send(vec![job], reply);
     }
 
     /// The answers, in order, once they are there; the last events may have none, the first has one.
+    ///
+    /// # Panics
+    /// Where the thread panicked twice on the events, as [`Engine::evaluate`](super::Engine::evaluate).
     pub fn answers(&mut self) -> Option<Vec<Option<Answer>>> {
-        let (count, replies) = self.asked.take()?;
+        let replies = self.asked.take()?;
         match replies.try_recv() {
-            Ok(reply) => Some(reply.into_iter().map(|(_, answer)| answer).collect()),
+            Ok(Ok(answers)) => Some(answers.into_iter().map(|(_, answer)| answer).collect()),
+            Ok(Err(panicked)) => panic!("{panicked}"),
             Err(TryRecvError::Empty) => {
-                self.asked = Some((count, replies));
+                self.asked = Some(replies);
                 None
             }
-            Err(TryRecvError::Disconnected) => {
-                Some((0..count).map(|_| Some(Answer::lost())).collect())
-            }
+            Err(TryRecvError::Disconnected) => panic!("{WORKER_ENDED}"),
         }
     }
 }

@@ -55,9 +55,32 @@ impl Runner {
 
     /// Answers events, in order, in batches of at most so many. Once they took longer than `patience`, or
     /// the answers more bytes than `limits.answers`, no further call is made: then the last events have no
-    /// answer, but the first always has. As a
-    /// call cannot be left before its end, those of a rule that takes its time have few events.
+    /// answer, but the first always has. As a call cannot be left before its end, those of a rule that takes
+    /// its time have few events.
+    ///
+    /// The rule is not asked about an event whose fields cannot be had: that is the answer.
     pub(super) fn run(
+        &mut self,
+        events: &[Arc<Event>],
+        batch: usize,
+        state: &Arc<dyn StateView>,
+        patience: Option<Duration>,
+    ) -> Vec<Answer> {
+        if events.iter().all(|event| event.fields.is_ok()) {
+            return self.ask(events, batch, state, patience);
+        }
+        let asked: Vec<Arc<Event>> =
+            events.iter().filter(|event| event.fields.is_ok()).cloned().collect();
+        let mut answers = self.ask(&asked, batch, state, patience).into_iter();
+        let answer = |event: &Arc<Event>| match &event.fields {
+            Ok(_) => answers.next(),
+            Err(failure) => Some(Failure::clone(failure).into()),
+        };
+        events.iter().map_while(answer).collect()
+    }
+
+    /// As a call cannot be left before its end, those of a rule that takes its time have few events.
+    fn ask(
         &mut self,
         events: &[Arc<Event>],
         batch: usize,
@@ -205,7 +228,7 @@ fn judge(
     for (place, raw) in raw.into_iter().enumerate() {
         let outcome = match (call.failure_of(place), raw) {
             (Some(failure), _) => Err(failure),
-            (None, Err(message)) => Err(Failure { kind: FailureKind::RuleError, message }),
+            (None, Err(message)) => Err(Failure::new(FailureKind::RuleError, message)),
             (None, Ok(outcome)) => {
                 check(&rule.manifest, rule.limits.answer, &outcome).map(|()| outcome)
             }

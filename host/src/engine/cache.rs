@@ -1,5 +1,5 @@
-//! Where compiled code is kept between runs. It is code that we will run, so the folder must be
-//! one that nobody else can write to.
+//! Where compiled code is stored between runs. It is code that we will run, so nobody else may write to
+//! the folder, or put another one in its place.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -9,10 +9,10 @@ use wasmtime::{Cache, CacheConfig};
 
 use super::EngineError;
 
-const MEND: &str = "name another folder with `--cache DIR`, or none with `--no-cache`";
+const HINT: &str = "name a folder with `--cache DIR` that only its owner may change, in folders of which that is true too, or none with `--no-cache`";
 
 /// The folder for the user who runs this: `$XDG_CACHE_HOME/klaxon`, else `$HOME/.cache/klaxon`
-/// (XDG Base Directory Specification); none where neither is set.
+/// (XDG Base Directory Specification); `None` where neither is set.
 pub fn default_directory() -> Option<PathBuf> {
     let of = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
     let cache = of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")))?;
@@ -21,22 +21,42 @@ pub fn default_directory() -> Option<PathBuf> {
 
 /// Opens the cache in a folder, which is made with access for its owner only.
 pub(super) fn open(directory: &Path) -> Result<Cache, EngineError> {
-    let refuse = |why: String| EngineError::Cache { path: directory.to_owned(), why, mend: MEND };
+    let refuse = |why: String| EngineError::Cache { path: directory.to_owned(), why, hint: HINT };
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
         .map_err(|fault| refuse(fault.to_string()))?;
-    let found = fs::metadata(directory).map_err(|fault| refuse(fault.to_string()))?;
-    if found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(refuse("it belongs to another user".to_owned()));
+    // Without symbolic links, which may be changed after the check.
+    let folder = directory.canonicalize().map_err(|fault| refuse(fault.to_string()))?;
+    for parent in folder.ancestors().skip(1) {
+        check(parent, true).map_err(|why| refuse(format!("{}: {why}", parent.display())))?;
     }
-    if found.permissions().mode() & 0o022 != 0 {
-        return Err(refuse("others may write to it".to_owned()));
-    }
+    check(&folder, false).map_err(refuse)?;
     let mut config = CacheConfig::new();
-    config.with_directory(directory);
+    config.with_directory(&folder);
     Cache::new(config).map_err(|fault| refuse(format!("{fault:#}")))
+}
+
+/// Checks that only we, or root, decide what is in a folder. In a parent with the sticky bit, such as
+/// `/tmp`, others may add to it but move nothing of ours; and the group of a parent may write to it where
+/// it is the owner's private group, which has the owner's number.
+fn check(folder: &Path, is_parent: bool) -> Result<(), String> {
+    const STICKY: u32 = 0o1000;
+    const GROUP_WRITES: u32 = 0o020;
+    const OTHERS_WRITE: u32 = 0o002;
+    let found = fs::metadata(folder).map_err(|fault| fault.to_string())?;
+    let (owner, mode) = (found.uid(), found.permissions().mode());
+    let is_ours = owner == rustix::process::geteuid().as_raw();
+    if !is_ours && !(is_parent && owner == 0) {
+        return Err("it belongs to another user".to_owned());
+    }
+    let is_private_group = is_parent && is_ours && found.gid() == owner;
+    let by_group = mode & GROUP_WRITES != 0 && !is_private_group;
+    if (by_group || mode & OTHERS_WRITE != 0) && !(is_parent && mode & STICKY != 0) {
+        return Err("others may write to it".to_owned());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -52,5 +72,26 @@ mod tests {
         let fault = open(&open_to_all).unwrap_err().to_string();
         assert!(fault.contains("others may write to it"), "{fault}");
         assert!(open(&folder.path().join("own")).is_ok());
+    }
+    #[test]
+    fn a_folder_in_one_that_others_may_write_to_is_refused_unless_that_is_sticky() {
+        let outer = tempfile::tempdir().unwrap();
+        let parent = outer.path().join("shared");
+        let folder = parent.join("own").join("compiled");
+        fs::create_dir(&parent).unwrap();
+        for (mode, is_refused) in [(0o777, true), (0o757, true), (0o1777, false), (0o755, false)] {
+            fs::set_permissions(&parent, fs::Permissions::from_mode(mode)).unwrap();
+            let fault = open(&folder).err().map(|fault| fault.to_string());
+            assert_eq!(fault.is_some(), is_refused, "{mode:o}: {fault:?}");
+            if let Some(fault) = fault {
+                assert!(fault.contains("shared: others may write to it"), "{fault}");
+                assert!(fault.contains("hint: "), "{fault}");
+            }
+        }
+        // A link is followed first: the folder that is used is the one that was checked.
+        let link = outer.path().join("link");
+        std::os::unix::fs::symlink(&parent, &link).unwrap();
+        fs::set_permissions(&parent, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(open(&link.join("own").join("compiled")).is_err());
     }
 }

@@ -1,12 +1,16 @@
 //! What is wrong with a module, in words that name the mend for the language it comes from.
 
-use wasmparser::{Parser, Payload};
+use wasmparser::{Parser, Payload, TypeRef};
 
-/// Imports and exports by name, read from a core module or a component without compiling it.
+/// Imports and exports by name, and how much there is to compile, read from a core module or a component without compiling it.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
     pub(super) imports: Vec<String>,
     pub(super) exports: Vec<String>,
+    /// Functions of all core modules.
+    pub(super) functions: usize,
+    /// Memories of the core module that has most.
+    pub(super) memories: usize,
 }
 
 /// Reads the outermost imports and exports.
@@ -16,18 +20,39 @@ pub(super) struct Outline {
 pub(super) fn outline(bytes: &[u8]) -> Result<Outline, String> {
     let mut outline = Outline::default();
     let mut depth = 0u32;
+    // Of each module and component that is open.
+    let mut memories = vec![0usize];
     // Some of these faults go on for lines; the first says it all.
     let text = |fault: wasmparser::BinaryReaderError| {
         fault.to_string().lines().next().unwrap_or_default().trim_end_matches('[').to_owned()
     };
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(text)? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ImportSection(section) if depth == 0 => {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                depth += 1;
+                memories.push(0);
+            }
+            Payload::End(_) => {
+                depth = depth.saturating_sub(1);
+                outline.memories = outline.memories.max(memories.pop().unwrap_or(0));
+            }
+            Payload::MemorySection(section) => {
+                if let Some(memories) = memories.last_mut() {
+                    *memories += section.count() as usize;
+                }
+            }
+            Payload::FunctionSection(section) => outline.functions += section.count() as usize,
+            Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import.map_err(text)?;
-                    outline.imports.push(format!("{}.{}", import.module, import.name));
+                    if let TypeRef::Memory(_) = import.ty
+                        && let Some(memories) = memories.last_mut()
+                    {
+                        *memories += 1;
+                    }
+                    if depth == 0 {
+                        outline.imports.push(format!("{}.{}", import.module, import.name));
+                    }
                 }
             }
             Payload::ExportSection(section) if depth == 0 => {

@@ -19,7 +19,7 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new(limits: &Limits, counts_fuel: bool) -> Self {
         Self {
-            limiter: Limiter { memory: limits.memory, peak: 0 },
+            limiter: Limiter::new(limits.memory),
             deadline: Deadline::new(),
             call: Call::default(),
             counts_fuel,

@@ -2,52 +2,92 @@
 
 use wasmtime::ResourceLimiter;
 
-/// Elements of all tables of an instance: a rule's function table has some hundreds.
-const TABLE_ELEMENTS: usize = 20_000;
-const INSTANCES: usize = 16;
+/// Elements of all tables of an instance: a rule's function table has some hundreds, that of an
+/// interpreter some ten thousand.
+const TABLE_ELEMENTS: usize = 50_000;
+/// Host memory of a table's element.
+const BYTES_OF_ELEMENT: usize = size_of::<usize>();
+/// Core instances of a component: componentize-py makes 24, each of a few bytes.
+const INSTANCES: usize = 64;
+/// Tables of a component, one for each of the core modules that have functions of each other.
+const TABLES: usize = INSTANCES;
+/// Linear memories of a component, one for each core module: a rule has one or two.
+const MEMORIES: usize = 16;
 
 /// Why an instance may not grow.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GrowthRefused {
     #[error(
-        "memory would grow to {wanted} bytes, over the rule's limit of {limit}; mend: keep less, or raise `limits.memory`"
+        "memory would grow to {wanted} bytes, over the rule's limit of {limit}; hint: keep less, or raise `limits.memory`"
     )]
     Memory { wanted: usize, limit: usize },
-    #[error("a table would grow to {wanted} elements, over the limit of {TABLE_ELEMENTS}")]
+    #[error("tables would grow to {wanted} elements, over the limit of {TABLE_ELEMENTS}")]
     Table { wanted: usize },
 }
 
-/// Says no with a reason, where the guest would otherwise only see that memory did not grow.
+/// Refuses growth with a reason, where the guest would otherwise only see that memory did not grow. The
+/// limit is for all memories and tables of the instance together.
 pub(super) struct Limiter {
-    pub(super) memory: usize,
-    /// The most that it grew to.
-    pub(super) peak: usize,
+    limit: usize,
+    /// Bytes of all memories.
+    memory: usize,
+    /// Elements of all tables.
+    elements: usize,
+    /// Bytes that a memory was allowed to grow by, in case that it then fails to.
+    last: usize,
+}
+
+impl Limiter {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, memory: 0, elements: 0, last: 0 }
+    }
+
+    /// Bytes of linear memory of the instance: memories do not shrink.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
+    fn check(&self, memory: usize, elements: usize) -> wasmtime::Result<()> {
+        let wanted = memory.saturating_add(elements.saturating_mul(BYTES_OF_ELEMENT));
+        if wanted > self.limit {
+            let refused = GrowthRefused::Memory { wanted, limit: self.limit };
+            return Err(wasmtime::Error::new(refused));
+        }
+        Ok(())
+    }
 }
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > self.memory {
-            let refused = GrowthRefused::Memory { wanted: desired, limit: self.memory };
-            return Err(wasmtime::Error::new(refused));
-        }
-        self.peak = self.peak.max(desired);
+        let growth = desired.saturating_sub(current);
+        let memory = self.memory.saturating_add(growth);
+        self.check(memory, self.elements)?;
+        (self.memory, self.last) = (memory, growth);
         Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory = self.memory.saturating_sub(std::mem::take(&mut self.last));
+        Ok(())
     }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > TABLE_ELEMENTS {
-            return Err(wasmtime::Error::new(GrowthRefused::Table { wanted: desired }));
+        let elements = self.elements.saturating_add(desired.saturating_sub(current));
+        if elements > TABLE_ELEMENTS {
+            return Err(wasmtime::Error::new(GrowthRefused::Table { wanted: elements }));
         }
+        self.check(self.memory, elements)?;
+        self.elements = elements;
         Ok(true)
     }
 
@@ -56,10 +96,39 @@ impl ResourceLimiter for Limiter {
     }
 
     fn tables(&self) -> usize {
-        INSTANCES
+        TABLES
     }
 
     fn memories(&self) -> usize {
-        INSTANCES
+        MEMORIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_and_tables_share_the_limit() {
+        let mut limiter = Limiter::new(1000);
+        assert!(limiter.memory_growing(0, 400, None).is_ok());
+        assert!(limiter.memory_growing(0, 300, None).is_ok());
+        assert!(limiter.memory_growing(300, 500, None).is_ok());
+        assert_eq!(limiter.memory(), 900);
+        assert!(limiter.memory_growing(400, 501, None).is_err());
+        assert!(limiter.table_growing(0, 10, None).is_ok());
+        assert!(limiter.table_growing(0, 10, None).is_err());
+        assert!(limiter.memory_growing(500, 521, None).is_err());
+        // What could not grow does not count.
+        assert!(limiter.memory_growing(500, 520, None).is_ok());
+        limiter.memory_grow_failed(wasmtime::Error::msg("no memory")).unwrap();
+        assert_eq!(limiter.memory(), 900);
+    }
+
+    #[test]
+    fn elements_of_all_tables_have_a_bound_of_their_own() {
+        let mut limiter = Limiter::new(usize::MAX);
+        assert!(limiter.table_growing(0, TABLE_ELEMENTS, None).is_ok());
+        assert!(limiter.table_growing(0, 1, None).is_err());
     }
 }

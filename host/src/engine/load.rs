@@ -1,7 +1,9 @@
 //! From a file's bytes to a rule that can run.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -12,7 +14,22 @@ use super::instance::Code;
 use super::sandbox::Sandbox;
 use super::trap::failure_in;
 use super::{diagnose, instance, settings};
-use crate::model::{Capability, Limits, Manifest};
+use crate::model::{Capability, Failure, FailureKind, Limits, Manifest, cut};
+
+/// Most functions of a module: an interpreter has some thirty thousand, and each is compiled at load.
+const MOST_FUNCTIONS: usize = 200_000;
+/// Most bytes of a manifest.
+const MOST_MANIFEST: usize = 1 << 20;
+/// Most codes of a manifest.
+const MOST_CODES: usize = 1000;
+/// Most interests of a manifest, and most schedules.
+const MOST_INTERESTS: usize = 64;
+/// Most fields and most annotations of an interest.
+const MOST_FIELDS: usize = 64;
+/// Most namespaces of an interest.
+const MOST_NAMESPACES: usize = 1000;
+/// Most bytes of a name in a manifest: it is in every verdict, metric and log line.
+const MOST_NAME: usize = 200;
 
 /// A rule's place among the rules of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,6 +106,17 @@ pub struct LoadError {
 /// What is wrong with a rule.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadFault {
+    /// The module is larger than its limit.
+    #[error(
+        "the module has more than {limit} bytes, its limit; hint: build it without debug information, or raise `limits.module`"
+    )]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The module has more functions than are compiled.
+    #[error("the module has {0} functions, and may have {MOST_FUNCTIONS}; hint: link less into it")]
+    TooManyFunctions(usize),
     /// The bytes are no WebAssembly, or end early.
     #[error("this is no complete WebAssembly module: {0}; mend: build the rule again")]
     NotWasm(String),
@@ -129,6 +157,19 @@ pub enum LoadFault {
     /// The rule failed while it took its settings.
     #[error("the rule failed in `configure`: {0}")]
     Configure(String),
+}
+
+/// Reads a module's file, and no more of it than one byte over its limit: [`Sandbox::load`] then says
+/// that it is too large.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub fn read_module(path: &Path, limits: &Limits) -> std::io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let most = u64::try_from(limits.module).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 pub(super) fn describe(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Manifest, LoadError> {
@@ -175,8 +216,21 @@ pub(super) fn load(
 }
 
 fn compile(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Compiled, LoadFault> {
+    let limit = spec.limits.module;
+    if spec.bytes.len() > limit {
+        return Err(LoadFault::TooLarge { limit });
+    }
     // Read whole before anything else: a truncated file is told apart from a wrong one.
-    diagnose::outline(&spec.bytes).map_err(LoadFault::NotWasm)?;
+    let outline = diagnose::outline(&spec.bytes).map_err(LoadFault::NotWasm)?;
+    if outline.functions > MOST_FUNCTIONS {
+        return Err(LoadFault::TooManyFunctions(outline.functions));
+    }
+    if outline.memories > 1 {
+        return Err(LoadFault::Compile(format!(
+            "a core module has {} memories, and may have one; hint: build it without multi-memory",
+            outline.memories
+        )));
+    }
     let bytes = klaxon_build::componentize(&spec.bytes)
         .map_err(|fault| LoadFault::NotAComponent(explain(&spec.bytes, &fault.to_string())))?;
     let outline = diagnose::outline(&bytes).map_err(LoadFault::NotWasm)?;
@@ -214,9 +268,15 @@ fn explain(bytes: &[u8], fault: &str) -> String {
 fn manifest_of(code: &Code, component: &Loaded, limits: &Limits) -> Result<Manifest, LoadFault> {
     let mut store = instance::store(code, limits);
     instance::arm(&mut store, limits, 1);
+    store.set_hostcall_fuel(MOST_MANIFEST);
     let described =
         component.instantiate(&mut store).and_then(|mut guest| guest.describe(&mut store));
-    described.map_err(|fault| LoadFault::Describe(failure_in(&store, &fault).message))
+    described.map_err(|fault| match failure_in(&store, &fault) {
+        Failure { kind: FailureKind::AnswerTooLarge, .. } => LoadFault::Manifest(format!(
+            "it is larger than {MOST_MANIFEST} bytes; hint: describe less"
+        )),
+        failure => LoadFault::Describe(failure.message),
+    })
 }
 
 fn configure(compiled: &Compiled, spec: &RuleSpec) -> Result<(), LoadFault> {
@@ -235,13 +295,14 @@ fn configure(compiled: &Compiled, spec: &RuleSpec) -> Result<(), LoadFault> {
         .and_then(|mut guest| guest.configure(&mut store, &spec.settings.to_string()));
     match configured {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(problem)) => Err(LoadFault::Settings(problem.path, problem.message)),
+        Ok(Err(problem)) => Err(LoadFault::Settings(cut(problem.path), cut(problem.message))),
         Err(fault) => Err(LoadFault::Configure(failure_in(&store, &fault).message)),
     }
 }
 
 /// What a manifest must not say.
 fn check_manifest(manifest: &Manifest) -> Result<(), String> {
+    check_counts(manifest)?;
     let unique = |what: &str, names: Vec<&str>| {
         let mut seen = BTreeSet::new();
         match names.iter().find(|name| !seen.insert(**name)) {
@@ -258,6 +319,36 @@ fn check_manifest(manifest: &Manifest) -> Result<(), String> {
         if interest.api_version.is_empty() || interest.kind.is_empty() {
             return Err(format!("interest {:?} names no api version or no kind", interest.name));
         }
+    }
+    Ok(())
+}
+
+/// Refuses more of anything than the host takes: each costs something for every event or every object.
+fn check_counts(manifest: &Manifest) -> Result<(), String> {
+    let within = |what: &str, count: usize, most: usize| match count > most {
+        true => Err(format!("it has {count} {what}, and may have {most}; hint: declare fewer")),
+        false => Ok(()),
+    };
+    within("codes", manifest.codes.len(), MOST_CODES)?;
+    within("interests", manifest.interests.len(), MOST_INTERESTS)?;
+    within("schedules", manifest.schedules.len(), MOST_INTERESTS)?;
+    let names = [("the name", &manifest.name), ("the version", &manifest.version)].into_iter();
+    let names = names
+        .chain(manifest.codes.iter().map(|code| ("the name of a code", &code.name)))
+        .chain(manifest.interests.iter().map(|one| ("the name of an interest", &one.name)));
+    for (what, name) in names {
+        if name.len() > MOST_NAME {
+            let bytes = name.len();
+            return Err(format!(
+                "{what} has {bytes} bytes, and may have {MOST_NAME}; hint: shorten it"
+            ));
+        }
+    }
+    for interest in &manifest.interests {
+        let of = |what: &str| format!("{what} in interest {:?}", interest.name);
+        within(&of("fields"), interest.fields.len(), MOST_FIELDS)?;
+        within(&of("annotations"), interest.annotations.len(), MOST_FIELDS)?;
+        within(&of("namespaces"), interest.namespaces.len(), MOST_NAMESPACES)?;
     }
     Ok(())
 }

@@ -28,6 +28,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
@@ -39,10 +40,10 @@ pub use breaker::{Breaker, Ruling};
 pub use cache::default_directory as default_cache_directory;
 pub use caller::Caller;
 pub use imports::log::{Level, Line};
-pub use load::{LoadError, LoadFault, LoadedRule, RuleIndex, RuleSpec};
+pub use load::{LoadError, LoadFault, LoadedRule, RuleIndex, RuleSpec, read_module};
 pub use sandbox::Sandbox;
 pub use worker::Bell;
-use worker::{Job, Worker};
+use worker::{Job, WORKER_ENDED, Worker};
 
 /// How an engine runs.
 #[derive(Debug, Clone)]
@@ -57,6 +58,25 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// Tell what each event cost that had a call to itself.
     pub measure: bool,
+    /// Panics to make, for tests.
+    pub panics: PanicsForTests,
+}
+
+/// So many panics are made where workers begin with a job, before any other job is done.
+#[derive(Debug, Clone, Default)]
+pub struct PanicsForTests(Arc<AtomicU32>);
+
+impl PanicsForTests {
+    /// Makes so many.
+    pub fn times(times: u32) -> Self {
+        Self(Arc::new(times.into()))
+    }
+
+    fn strike(&self) {
+        let left =
+            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        assert!(left.is_err(), "a test asked for this panic");
+    }
 }
 
 impl Default for Options {
@@ -67,6 +87,7 @@ impl Default for Options {
             fresh_instances: false,
             cache: None,
             measure: false,
+            panics: PanicsForTests::default(),
         }
     }
 }
@@ -78,14 +99,14 @@ pub enum EngineError {
     #[error("the WebAssembly engine cannot start: {0}")]
     Wasm(String),
     /// The cache folder is not safe or not usable.
-    #[error("compiled code cannot be kept in {path}: {why}; mend: {mend}")]
+    #[error("compiled code cannot be stored in {path}: {why}; hint: {hint}")]
     Cache {
         /// The folder.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
         /// What to do.
-        mend: &'static str,
+        hint: &'static str,
     },
     /// A thread could not be started.
     #[error("a thread could not be started: {0}")]
@@ -183,6 +204,9 @@ impl Engine {
     /// and how events fall into batches changes no answer. There is none where the engine lost its patience
     /// with the rule ([`Engine::be_patient_for`]); then there may be answers to later events of other
     /// partitions of the rule.
+    ///
+    /// # Panics
+    /// Where a worker panicked twice on the same events: no answer would be the rule's.
     pub fn evaluate(&self, state: &Arc<dyn StateView>, tasks: &[Task]) -> Vec<Option<Answer>> {
         let mut jobs: Vec<Vec<Job>> = self.workers.iter().map(|_| Vec::new()).collect();
         for (position, task) in tasks.iter().enumerate() {
@@ -204,17 +228,23 @@ impl Engine {
         let expected = jobs.iter().map(Vec::len).sum::<usize>();
         let (reply, replies) = sync_channel(expected.max(1));
         for (worker, jobs) in self.workers.iter().zip(jobs) {
-            for job in jobs {
-                worker.send(job, reply.clone());
+            if !jobs.is_empty() {
+                worker.send(jobs, reply.clone());
             }
         }
         drop(reply);
-        let mut answers: Vec<Option<Answer>> = tasks.iter().map(|_| Some(Answer::lost())).collect();
-        for (position, answer) in replies.into_iter().flatten() {
-            if let Some(place) = answers.get_mut(position) {
-                *place = answer;
+        let mut answers: Vec<Option<Answer>> = tasks.iter().map(|_| None).collect();
+        let mut missing = tasks.len();
+        for reply in replies {
+            let reply = reply.unwrap_or_else(|panicked| panic!("{panicked}"));
+            missing = missing.saturating_sub(reply.len());
+            for (position, answer) in reply {
+                if let Some(place) = answers.get_mut(position) {
+                    *place = answer;
+                }
             }
         }
+        assert!(missing == 0, "{WORKER_ENDED}");
         answers
     }
 

@@ -33,7 +33,7 @@ pub(super) fn failure_in(store: &Store<Host>, fault: &wasmtime::Error) -> Failur
         // The root cause names the trap; what stands before it is a list of code addresses.
         (FailureKind::Trap, fault.root_cause().to_string())
     };
-    Failure { kind, message }
+    Failure::new(kind, message)
 }
 
 fn is_answer_too_large(fault: &wasmtime::Error) -> bool {

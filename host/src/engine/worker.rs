@@ -1,6 +1,12 @@
 //! A thread that runs rules.
+//!
+//! A panic on it is a fault of the host, not of the rule. So no event fails: the worker makes its
+//! instances anew and asks again. Where that panics too, so does whoever waits for the answers, and the
+//! process ends with the reason; what was not committed is read again after the restart.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -41,10 +47,26 @@ impl Job {
     }
 }
 
-/// Answers with their positions in the round; none where the job ran out of patience before.
-pub(super) type Reply = Vec<(usize, Option<Answer>)>;
+/// Answers with their positions in the round; `None` where the job ran out of patience before.
+pub(super) type Reply = Result<Vec<(usize, Option<Answer>)>, Panicked>;
 
-type Message = (Job, SyncSender<Reply>);
+/// The host panicked twice on the same events.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the host panicked twice while rule {rule} was asked about {events} events: {message}; this is a defect of the host: nothing is lost, the events are read again after a restart; hint: report it with the log"
+)]
+pub(super) struct Panicked {
+    rule: Arc<str>,
+    events: usize,
+    message: String,
+}
+
+/// Why nobody answers: a worker ends with the engine only.
+pub(super) const WORKER_ENDED: &str = "a thread that runs rules ended before the engine; this is a defect of the host; hint: report it with the log";
+
+/// All jobs of a round for this worker: one message, so that a worker which is slow does not keep the
+/// engine from handing the other workers theirs.
+type Message = (Vec<Job>, SyncSender<Reply>);
 
 /// The engine's end of a worker. Dropping it ends the thread after its last job.
 pub(super) struct Worker {
@@ -64,11 +86,11 @@ impl Worker {
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Hands a job over; waits while the worker has another one waiting.
-    pub(super) fn send(&self, job: Job, reply: SyncSender<Reply>) {
+    /// Hands jobs over. Each is replied to by itself, in their order.
+    pub(super) fn send(&self, new: Vec<Job>, reply: SyncSender<Reply>) {
         if let Some(jobs) = &self.jobs {
-            // A worker that is gone drops the reply's sender, which the engine answers for.
-            drop(jobs.send((job, reply)));
+            // A worker that is gone drops the reply's sender, which whoever waits for it finds.
+            drop(jobs.send((new, reply)));
         }
     }
 }
@@ -82,19 +104,53 @@ impl Drop for Worker {
     }
 }
 
+type Runners = HashMap<RuleIndex, Runner>;
+
 fn work(inbox: &Receiver<Message>, options: &Options) {
-    let mut runners: HashMap<RuleIndex, Runner> = HashMap::new();
-    while let Ok((job, reply)) = inbox.recv() {
-        let runner = runners.entry(job.rule.index).or_insert_with(|| {
-            Runner::new(job.rule.clone(), options.fresh_instances, options.measure)
-        });
-        let answers = runner.run(&job.events, options.batch.get(), &job.state, job.patience);
-        let answers = answers.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
-        let reply_with = job.positions.into_iter().zip(answers).collect();
-        // Nobody waits any longer where the engine is being dropped.
-        drop(reply.send(reply_with));
-        if let Some(bell) = job.bell {
-            bell();
+    let mut runners = Runners::new();
+    while let Ok((jobs, reply)) = inbox.recv() {
+        for job in jobs {
+            let answers = answer(&mut runners, &job, options);
+            let answers = answers.map(|answers| {
+                let answers = answers.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+                job.positions.into_iter().zip(answers).collect()
+            });
+            // Nobody waits any longer where the engine is being dropped.
+            drop(reply.send(answers));
+            if let Some(bell) = job.bell {
+                bell();
+            }
         }
     }
+}
+
+/// Answers a job; after a panic with new instances, once.
+fn answer(runners: &mut Runners, job: &Job, options: &Options) -> Result<Vec<Answer>, Panicked> {
+    let mut attempt = || {
+        // What a panic leaves of the instances is not used again.
+        let answers = catch_unwind(AssertUnwindSafe(|| {
+            options.panics.strike();
+            let runner = runners.entry(job.rule.index).or_insert_with(|| {
+                Runner::new(job.rule.clone(), options.fresh_instances, options.measure)
+            });
+            runner.run(&job.events, options.batch.get(), &job.state, job.patience)
+        }));
+        answers.map_err(|panic| {
+            let broken = std::mem::take(runners);
+            drop(catch_unwind(AssertUnwindSafe(|| drop(broken))));
+            text_of(&*panic)
+        })
+    };
+    attempt().or_else(|message| {
+        let (rule, events) = (&job.rule.name, job.events.len());
+        tracing::error!(%rule, events, panic = message, "the host panicked while it ran a rule: asking again");
+        let panicked = |message| Panicked { rule: rule.clone(), events, message };
+        attempt().map_err(panicked)
+    })
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "no message".to_owned())
 }

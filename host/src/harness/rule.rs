@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::replay::{Replay, ReplayError, Summary};
 use crate::engine::{
     Engine, EngineError, LoadError, LoadFault, LoadedRule, Options, RuleIndex, RuleSpec, Sandbox,
+    read_module,
 };
 use crate::model::{
     Capability, Limits, Manifest, Narrowing, Origin, Slot, StateKeeper, Timestamp, Write,
@@ -54,6 +55,7 @@ impl Way {
             fresh_instances: matches!(self, Self::Fresh | Self::FreshSingles),
             cache: None,
             measure: is_single,
+            ..Options::default()
         }
     }
 
@@ -186,12 +188,12 @@ impl RuleUnderTest {
     }
 
     fn spec(module: &Path, settings: Value) -> Result<RuleSpec, RuleError> {
-        let bytes = std::fs::read(module)
+        let limits = Limits::default();
+        let bytes = read_module(module, &limits)
             .map_err(|source| RuleError::File { path: module.to_owned(), source })?;
         let name =
             module.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into());
         let grants = BTreeSet::from(Capability::ALL);
-        let limits = Limits::default();
         Ok(RuleSpec { name, origin: module.to_owned(), bytes, settings, limits, grants })
     }
 

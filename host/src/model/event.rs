@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Id, Object, Timestamp};
+use super::{Failure, Id, Object, Timestamp};
 
 /// Why a rule is called. The contract documents each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,6 +64,9 @@ pub enum Value {
     Json(String),
 }
 
+/// Values of an interest's fields, by position.
+pub type Fields = Result<Vec<Value>, Arc<Failure>>;
+
 /// Where events are seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
@@ -94,8 +97,9 @@ pub struct Event {
     pub object: Arc<Object>,
     /// For a Kubernetes Event: how much its count grew.
     pub delta: u32,
-    /// Values of the interest's fields, by position.
-    pub fields: Vec<Value>,
+    /// Values of the interest's fields, by position; or why they cannot be had, which is then the answer
+    /// to the event: the rule is not asked.
+    pub fields: Fields,
     /// Which state it shares.
     pub partition: Arc<str>,
 }

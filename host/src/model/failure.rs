@@ -11,6 +11,26 @@ pub struct Failure {
     pub message: String,
 }
 
+/// Most bytes of a message: a rule writes much of it, and it is logged and recorded for each event.
+const MOST_MESSAGE: usize = 4 << 10;
+
+impl Failure {
+    /// A failure with as much of a message as is kept.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: cut(message.into()) }
+    }
+}
+
+/// Cuts a text of any length to what is kept of a message, with its true length.
+pub fn cut(text: String) -> String {
+    if text.len() <= MOST_MESSAGE {
+        return text;
+    }
+    // A new text: the old one would keep its room.
+    let begin = text.get(..text.floor_char_boundary(MOST_MESSAGE)).unwrap_or_default();
+    [begin, &format!("… (cut: {} bytes in all)", text.len())].concat()
+}
+
 /// What sort of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,7 +47,8 @@ pub enum FailureKind {
     OutOfTime,
     /// The answer was larger than allowed.
     AnswerTooLarge,
-    /// The rule went over the budget of its partition or the number of its host calls.
+    /// The rule went over the budget of its partition, the number of its host calls, or what its fields may
+    /// cost.
     OverBudget,
     /// The rule was still out of service at the end of a replay.
     OutOfService,
@@ -52,9 +73,29 @@ impl FailureKind {
         }
     }
 
-    /// Whether the event is set aside with its input, and counts towards taking the rule out of
-    /// service: the rule did not even say that it cannot answer.
+    /// Whether the event is quarantined with its input: nothing else would tell what was not answered.
     pub fn quarantines(self) -> bool {
-        !matches!(self, Self::RuleError | Self::InvalidAnswer | Self::OutOfService)
+        self != Self::OutOfService
+    }
+
+    /// Whether the failure counts towards taking the rule out of service: the rule did not even report
+    /// that it cannot answer.
+    pub fn counts_against_rule(self) -> bool {
+        !matches!(self, Self::RuleError | Self::InvalidAnswer | Self::OutOfService | Self::Skipped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_between_characters_and_keeps_no_room() {
+        let message = "é".repeat(4 << 20);
+        let failure = Failure::new(FailureKind::RuleError, message);
+        assert!(failure.message.ends_with("é… (cut: 8388608 bytes in all)"));
+        assert!(failure.message.capacity() < 2 * MOST_MESSAGE);
+        let short = "x".repeat(MOST_MESSAGE);
+        assert_eq!(Failure::new(FailureKind::RuleError, short.as_str()).message, short);
     }
 }

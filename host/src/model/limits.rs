@@ -9,8 +9,10 @@ pub struct Limits {
     pub cpu: Duration,
     /// CPU time on top for each event of the batch.
     pub cpu_per_event: Duration,
-    /// Linear memory of one instance, in bytes.
+    /// Linear memories and tables of one instance together, in bytes.
     pub memory: usize,
+    /// Bytes of the module's file.
+    pub module: usize,
     /// Bytes of the answer to one event.
     pub answer: usize,
     /// Calls into the host by one event.
@@ -49,6 +51,7 @@ impl Default for Limits {
             cpu: Duration::from_millis(20),
             cpu_per_event: Duration::from_millis(5),
             memory: 32 << 20,
+            module: 64 << 20,
             answer: 1 << 20,
             host_calls: 1000,
             state: 1 << 20,

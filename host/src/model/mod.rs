@@ -18,8 +18,8 @@ mod subject;
 mod timestamp;
 mod verdict;
 
-pub use event::{Change, Event, Origin, Timer, Value};
-pub use failure::{Failure, FailureKind};
+pub use event::{Change, Event, Fields, Origin, Timer, Value};
+pub use failure::{Failure, FailureKind, cut};
 pub use id::{Id, IdPart, IdWriter, NoId};
 pub use incident::{
     Bucket, Delivered, Digest, Held, Incident, IncidentRecord, KeptIncident, Place, Window,

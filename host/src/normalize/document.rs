@@ -1,9 +1,6 @@
 //! The whole object for rules that ask for fields by path, without what nobody was granted.
 
 use serde_json::Value as Json;
-use serde_json_path::JsonPath;
-
-use crate::model::Value;
 
 pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -46,46 +43,6 @@ fn remove_env_values(json: &mut Json) {
     }
 }
 
-/// Reads a JSONPath expression (RFC 9535).
-///
-/// # Errors
-/// Where it is none: what is wrong and where.
-pub fn parse_path(text: &str) -> Result<JsonPath, String> {
-    JsonPath::parse(text).map_err(|fault| fault.to_string())
-}
-
-/// What each path finds in a document: one match is that value, several are an array of them.
-pub fn evaluate_fields(paths: &[JsonPath], document: &Json) -> Vec<Value> {
-    paths
-        .iter()
-        .map(|path| {
-            let found = path.query(document).all();
-            match found.as_slice() {
-                [] => Value::Null,
-                [one] => value(one),
-                several => {
-                    let several: Vec<&Json> = several.to_vec();
-                    serde_json::to_string(&several).map_or(Value::Null, Value::Json)
-                }
-            }
-        })
-        .collect()
-}
-
-fn value(json: &Json) -> Value {
-    match json {
-        Json::Null => Value::Null,
-        Json::Bool(yes) => Value::Boolean(*yes),
-        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(integer), _) => Value::Integer(integer),
-            (None, Some(float)) => Value::Number(float),
-            (None, None) => Value::Text(number.to_string()),
-        },
-        Json::String(text) => Value::Text(text.clone()),
-        Json::Array(_) | Json::Object(_) => Value::Json(json.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,37 +57,5 @@ mod tests {
             assert!(!text.contains(gone), "{gone} in {text}");
         }
         assert!(text.contains("keep") && text.contains("\"name\":\"A\""));
-    }
-
-    #[test]
-    fn fields_are_typed_by_what_is_found() {
-        let json = serde_json::json!({"a": {"b": [1, 2.5, "x", null, true, {"c": 1}]}});
-        let paths: Vec<JsonPath> = [
-            "$.a.b[0]",
-            "$.a.b[1]",
-            "$.a.b[2]",
-            "$.a.b[3]",
-            "$.a.b[4]",
-            "$.a.b[5]",
-            "$.a.b[0:2]",
-            "$.no",
-        ]
-        .iter()
-        .map(|path| parse_path(path).unwrap())
-        .collect();
-        assert_eq!(
-            evaluate_fields(&paths, &json),
-            [
-                Value::Integer(1),
-                Value::Number(2.5),
-                Value::Text("x".to_owned()),
-                Value::Null,
-                Value::Boolean(true),
-                Value::Json(r#"{"c":1}"#.to_owned()),
-                Value::Json("[1,2.5]".to_owned()),
-                Value::Null,
-            ]
-        );
-        assert!(parse_path("a.b").is_err());
     }
 }

@@ -12,6 +12,7 @@ mod kubernetes_event;
 mod lax;
 mod meta;
 mod node;
+mod path;
 mod pod;
 mod status;
 mod workload;
@@ -20,8 +21,8 @@ use std::sync::Arc;
 
 use crate::model::{Meta, Object, Parts, Subject};
 
-pub use document::{evaluate_fields, parse_path};
 use header::{Header, header};
+pub use path::{FieldPath, FieldsOverBudget};
 
 /// What the rules of this host need of objects, beyond what is always read.
 #[derive(Debug, Clone, Default)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{MemoryState, Pipeline};
 use crate::config;
-use crate::engine::{Engine, EngineError, LoadError, Options, RuleIndex, RuleSpec};
+use crate::engine::{Engine, EngineError, LoadError, Options, RuleIndex, RuleSpec, read_module};
 use crate::model::{Capability, Origin};
 use crate::policy::{RulePolicy, Targets, UnknownCode, check_codes};
 use crate::route::InterestError;
@@ -83,10 +83,8 @@ pub fn assemble_with(
     let engine = Engine::start(options)?;
     let mut pipeline = Pipeline::new(engine, origin, state);
     for (place, rule) in rules.iter().enumerate() {
-        let bytes = std::fs::read(&rule.module).map_err(|source| AssembleError::File {
-            rule: rule.name.clone(),
-            path: rule.module.clone(),
-            source,
+        let bytes = read_module(&rule.module, &rule.limits).map_err(|source| {
+            AssembleError::File { rule: rule.name.clone(), path: rule.module.clone(), source }
         })?;
         let mut grants = BTreeSet::from([Capability::Log]);
         if rule.state_granted {

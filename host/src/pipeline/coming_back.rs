@@ -105,7 +105,8 @@ impl Pipeline {
             gap,
             interest: place.unwrap_or(0),
             timer,
-            fields: place.map(|at| self.router.fields(rule, at, &object)).unwrap_or_default(),
+            fields: place
+                .map_or_else(|| Ok(Vec::new()), |at| self.router.fields(rule, at, &object)),
             object,
             delta,
             partition,

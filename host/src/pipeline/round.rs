@@ -175,7 +175,8 @@ impl Pipeline {
         limited.extend(rule.meter.count(bytes, verdicts, now, limits));
         let is_over = rule.meter.is_full(limits) || rule.meter.is_paused(now);
         let kind = rule.kind_of(event);
-        let failed = answer.outcome.as_ref().is_err_and(|failure| failure.kind.quarantines());
+        let failed =
+            answer.outcome.as_ref().is_err_and(|failure| failure.kind.counts_against_rule());
         // A pause that began with an old event would be over before it began.
         let ruling = rule.breaker.rule(now, failed);
         if let Ruling::AcceptAndOpen { until } = ruling {

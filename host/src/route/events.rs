@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::comparison::Compared;
 use super::interest::Compiled;
 use super::known::{Known, Membership};
+use super::partition::Partitioning;
 use super::{Routed, Router, partition};
 use crate::model::{
-    Change, Event, Id, Identity, Meta, Object, Subject, Timestamp, Value, are_kubernetes_events,
+    Change, Event, Fields, Id, Identity, Meta, Object, Subject, Timestamp, are_kubernetes_events,
 };
 
 /// A rule's interests, in the order of its manifest.
@@ -83,7 +84,7 @@ impl Router {
         let mut routed = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
             let was = sight.before.and_then(|known| known.membership(index));
-            let is = rule.membership(index, &sight.object);
+            let is = rule.membership(index, &sight.object, was);
             let stays = match (was, &is) {
                 (Some(was), Some((is, _))) => was.partition == is.partition,
                 _ => false,
@@ -117,7 +118,7 @@ impl Router {
             if memberships.iter().any(|membership| membership.rule == index) {
                 continue;
             }
-            if let Some((is, fields)) = rule.membership(index, &sight.object) {
+            if let Some((is, fields)) = rule.membership(index, &sight.object, None) {
                 routed.extend(self.event(&is, Change::Snapshot, Some(number), fields, sight));
                 memberships.push(is);
             }
@@ -131,7 +132,7 @@ impl Router {
         is: &Membership,
         change: Change,
         introduction: Option<u64>,
-        fields: Vec<Value>,
+        fields: Fields,
         sight: &Sight<'_>,
     ) -> Option<(usize, Arc<Event>)> {
         let rule = self.rules.get(is.rule)?;
@@ -239,7 +240,7 @@ impl Router {
             timer: None,
             object: sight.object.clone(),
             delta: 0,
-            fields: Vec::new(),
+            fields: Ok(Vec::new()),
             partition: view.partition.clone(),
         }
     }
@@ -271,12 +272,29 @@ fn id_group(identity: &Identity) -> &str {
 
 impl RuleInterests {
     /// The rule's view of an object, by the first interest that matches, with the values of its
-    /// fields.
-    fn membership(&self, rule: usize, object: &Object) -> Option<(Membership, Vec<Value>)> {
+    /// fields. Where these cannot be had the object stays in the partition where it was (`was`), or is
+    /// in its own: the event has its answer already, and the rule hears of the object's next state.
+    fn membership(
+        &self,
+        rule: usize,
+        object: &Object,
+        was: Option<&Membership>,
+    ) -> Option<(Membership, Fields)> {
         let (interest, compiled) =
             (0u32..).zip(&self.interests).find(|(_, interest)| interest.matches(object))?;
-        let fields = compiled.fields(object);
-        let partition = partition::of(&compiled.partition, object, &fields);
+        let fields = compiled.fields(object).and_then(|fields| {
+            let partition = partition::of(&compiled.partition, object, &fields)?;
+            Ok((fields, partition))
+        });
+        let (partition, fields) = match fields {
+            Ok((fields, partition)) => (partition, Ok(fields)),
+            Err(failure) => {
+                let is_by_field = matches!(compiled.partition, Partitioning::Field(_));
+                let was = was.filter(|was| is_by_field && was.interest == interest);
+                let other = || partition::without_fields(&compiled.partition, object);
+                (was.map_or_else(other, |was| was.partition.clone()), Err(failure))
+            }
+        };
         Some((Membership { rule, interest, partition }, fields))
     }
 
@@ -284,8 +302,8 @@ impl RuleInterests {
         self.interests.get(interest as usize).is_some_and(|interest| interest.wants(change))
     }
 
-    pub(super) fn fields(&self, interest: u32, object: &Object) -> Vec<Value> {
+    pub(super) fn fields(&self, interest: u32, object: &Object) -> Fields {
         let interest = self.interests.get(interest as usize);
-        interest.map(|interest| interest.fields(object)).unwrap_or_default()
+        interest.map_or_else(|| Ok(Vec::new()), |interest| interest.fields(object))
     }
 }

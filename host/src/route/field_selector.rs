@@ -1,7 +1,10 @@
 //! Field selectors as kubectl's `--field-selector` takes them.
 
+use std::io::{self, Write};
+
 use serde_json::Value;
 
+use super::interest::check_length;
 use crate::model::Object;
 
 /// A parsed selector: all requirements must hold.
@@ -19,6 +22,7 @@ impl FieldSelector {
     /// # Errors
     /// Where a requirement is none: which, and what forms there are.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        check_length("field", text)?;
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         parts
             .map(|part| {
@@ -46,14 +50,15 @@ impl FieldSelector {
     pub(super) fn matches(&self, object: &Object) -> bool {
         let identity = &object.meta.identity;
         self.0.iter().all(|requirement| {
-            let found = match requirement.path.as_str() {
-                "metadata.name" => identity.name.clone(),
-                "metadata.namespace" => identity.namespace.clone(),
+            let is_found = match requirement.path.as_str() {
+                "metadata.name" => identity.name == requirement.value,
+                "metadata.namespace" => identity.namespace == requirement.value,
                 path => {
-                    object.document.as_deref().map_or(String::new(), |json| look_up(json, path))
+                    let json = object.document.as_deref();
+                    is_text_of(json.and_then(|json| look_up(json, path)), &requirement.value)
                 }
             };
-            (found == requirement.value) == requirement.equal
+            is_found == requirement.equal
         })
     }
 }
@@ -70,12 +75,79 @@ fn requirement(text: &str) -> Option<Requirement> {
         .then_some(Requirement { path, value, equal })
 }
 
-/// The value at a dotted path as text; empty where there is none, as the API server compares it.
-fn look_up(json: &Value, path: &str) -> String {
-    let found = path.split('.').try_fold(json, |json, key| json.get(key));
+/// The value at a dotted path.
+fn look_up<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(json, |json, key| json.get(key))
+}
+
+/// Whether a value is written as a text; `None` is the empty text, as the API server compares it. A value
+/// of any size is looked at up to the first difference.
+fn is_text_of(found: Option<&Value>, text: &str) -> bool {
     match found {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => String::new(),
-        Some(other) => other.to_string(),
+        Some(Value::String(found)) => found == text,
+        Some(Value::Null) | None => text.is_empty(),
+        Some(other) => {
+            let mut rest = Rest(text.as_bytes());
+            serde_json::to_writer(&mut rest, other).is_ok() && rest.0.is_empty()
+        }
+    }
+}
+
+/// What of a text has not been written yet: fails at the first byte that differs.
+struct Rest<'a>(&'a [u8]);
+
+impl Write for Rest<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{Meta, Subject};
+
+    #[test]
+    fn values_of_any_type_are_compared_as_they_are_written() {
+        let document =
+            json!({"spec": {"n": 3, "yes": true, "text": "x", "none": null, "list": [1, 2]}});
+        let object = Object {
+            meta: Meta::default(),
+            subject: Subject::Other,
+            document: Some(Arc::new(document)),
+        };
+        let matches = |text: &str| FieldSelector::parse(text).unwrap().matches(&object);
+        for yes in [
+            "spec.n=3",
+            "spec.n!=30",
+            "spec.yes==true",
+            "spec.text=x",
+            "spec.none=",
+            "spec.no=",
+            "spec.list!=[1",
+            "metadata.name=",
+        ] {
+            assert!(matches(yes), "{yes}");
+        }
+        for no in
+            ["spec.n=", "spec.n=30", "spec.n!=3", "spec.text=xy", "spec.none=null", "spec.no=x"]
+        {
+            assert!(!matches(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn a_long_selector_is_refused_with_its_length() {
+        let fault = FieldSelector::parse(&"a=b,".repeat(1000)).unwrap_err();
+        assert!(fault.contains("has 4000 bytes") && fault.contains("hint: "), "{fault}");
     }
 }

@@ -1,15 +1,15 @@
 //! An interest of a manifest, narrowed by the operator and ready to match.
 
-use serde_json_path::JsonPath;
+use std::sync::Arc;
 
 use super::field_selector::FieldSelector;
 use super::label_selector::LabelSelector;
 use super::partition::Partitioning;
 use crate::model::{
-    Change, Changes, Interest, Manifest, Narrowing, Object, PartitionBy, Parts, Value, api_group,
-    are_kubernetes_events,
+    Change, Changes, Failure, FailureKind, Fields, Interest, Manifest, Narrowing, Object,
+    PartitionBy, Parts, api_group, are_kubernetes_events,
 };
-use crate::normalize::{Wanted, evaluate_fields, parse_path};
+use crate::normalize::{FieldPath, Wanted};
 
 /// Why an interest cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub(super) struct Compiled {
     pub(super) partition: Partitioning,
     parts: Parts,
     annotations: Vec<String>,
-    fields: Vec<JsonPath>,
+    fields: Vec<FieldPath>,
     /// All that says what the rule gets, as text: where it changes, the rule gets what exists anew.
     pub(super) fingerprint: String,
 }
@@ -70,7 +70,10 @@ impl Compiled {
         let fields = interest
             .fields
             .iter()
-            .map(|path| parse_path(path).map_err(|fault| format!("field {path:?}: {fault}")))
+            .map(|path| {
+                FieldPath::parse(path)
+                    .map_err(|fault| format!("field {:?}: {fault}", beginning(path)))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let is_new_form = interest.kind == "Event" && interest.api_version != "v1";
         let asks = !interest.fields.is_empty() || !interest.field_selector.trim().is_empty();
@@ -144,10 +147,15 @@ impl Compiled {
         }
     }
 
-    pub(super) fn fields(&self, object: &Object) -> Vec<Value> {
+    pub(super) fn fields(&self, object: &Object) -> Fields {
         match &object.document {
-            Some(document) if !self.fields.is_empty() => evaluate_fields(&self.fields, document),
-            _ => Vec::new(),
+            Some(document) if !self.fields.is_empty() => {
+                FieldPath::evaluate(&self.fields, document).map_err(|spent| {
+                    let message = spent.to_string();
+                    Arc::new(Failure { kind: FailureKind::OverBudget, message })
+                })
+            }
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -190,4 +198,27 @@ fn narrow(asked: &[String], narrowed: Option<&Vec<String>>) -> Result<Vec<String
         ));
     }
     Ok(both)
+}
+
+/// As much of a rule's text as an error tells.
+pub(super) fn beginning(text: &str) -> String {
+    const TOLD: usize = 80;
+    let mut characters = text.chars();
+    let begin: String = characters.by_ref().take(TOLD).collect();
+    if characters.next().is_some() { begin + "…" } else { begin }
+}
+
+/// Most bytes of a selector: it is part of every watch's address, and compared with every object.
+const MOST_SELECTOR: usize = 2048;
+
+/// Refuses a selector that is too long.
+pub(super) fn check_length(what: &str, selector: &str) -> Result<(), String> {
+    if selector.len() <= MOST_SELECTOR {
+        return Ok(());
+    }
+    Err(format!(
+        "{what} selector {:?} has {} bytes, and may have {MOST_SELECTOR}; hint: select by fewer values, and look at the rest in the rule",
+        beginning(selector),
+        selector.len()
+    ))
 }

@@ -1,5 +1,6 @@
 //! Label selectors as kubectl's `-l` takes them (Kubernetes API, "Labels and Selectors").
 
+use super::interest::check_length;
 use crate::model::Meta;
 
 /// A parsed selector: all requirements must hold.
@@ -24,6 +25,7 @@ impl LabelSelector {
     /// # Errors
     /// Where a requirement is none: which, and what forms there are.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        check_length("label", text)?;
         split(text)
             .into_iter()
             .map(|part| {
@@ -174,6 +176,15 @@ mod tests {
         for wrong in ["a b", "=x", "a in b", "a near (b)", ",", "a=b=c", "!"] {
             let fault = LabelSelector::parse(wrong).unwrap_err();
             assert!(fault.contains("key notin (a,b)"), "{wrong}: {fault}");
+        }
+    }
+
+    #[test]
+    fn a_long_selector_is_refused_with_its_length() {
+        for long in ["(".repeat(3000), "a,".repeat(1500), format!("a in ({})", "b,".repeat(1500))] {
+            let fault = LabelSelector::parse(&long).unwrap_err();
+            assert!(fault.contains(&format!("has {} bytes", long.len())), "{fault}");
+            assert!(fault.contains("hint: "), "{fault}");
         }
     }
 }

@@ -20,8 +20,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
-    Event, Identity, Introduction, Manifest, Meta, Narrowing, Object, Observation, Origin, Seen,
-    Subject, Timestamp, Value,
+    Event, Fields, Identity, Introduction, Manifest, Meta, Narrowing, Object, Observation, Origin,
+    Seen, Subject, Timestamp,
 };
 use crate::normalize::Wanted;
 
@@ -160,8 +160,9 @@ impl Router {
     }
 
     /// Values of an interest's fields in an object.
-    pub fn fields(&self, rule: usize, interest: u32, object: &Object) -> Vec<Value> {
-        self.rules.get(rule).map(|rule| rule.fields(interest, object)).unwrap_or_default()
+    pub fn fields(&self, rule: usize, interest: u32, object: &Object) -> Fields {
+        let rule = self.rules.get(rule);
+        rule.map_or_else(|| Ok(Vec::new()), |rule| rule.fields(interest, object))
     }
 
     /// The name of a rule's interest.

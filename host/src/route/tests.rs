@@ -4,8 +4,8 @@ use serde_json::{Value as Json, json};
 
 use super::{Coverage, Remains, Router, Routing, Telling};
 use crate::model::{
-    Change, Changes, Event, Interest, Manifest, Narrowing, Observation, Origin, PartitionBy, Parts,
-    Seen, Timestamp, Value,
+    Change, Changes, Event, FailureKind, Interest, Manifest, Narrowing, Observation, Origin,
+    PartitionBy, Parts, Seen, Timestamp, Value,
 };
 use crate::normalize::decode;
 
@@ -228,9 +228,49 @@ fn fields_of_any_kind_come_by_position_and_can_partition() {
             "name": "k", "resourceVersion": version.to_string()}, "spec": {"serviceName": name, "count": 2}})
     };
     let event = house.events(Seen::Present, &object(1, "app1")).remove(0);
-    assert_eq!(event.fields, [Value::Text("app1".to_owned()), Value::Integer(2)]);
+    assert_eq!(event.fields, Ok(vec![Value::Text("app1".to_owned()), Value::Integer(2)]));
     assert_eq!(&*event.partition, "n/app1");
     assert_eq!(house.changes(Seen::Present, &object(2, "skip")), ["left n/app1"]);
+}
+
+#[test]
+fn an_object_whose_fields_cost_too_much_fails_where_it_is_and_is_back_with_its_next_state() {
+    let mut custom = interest("pkis", "box.com/v1", "PKI");
+    custom.fields = vec!["$.spec.name".to_owned(), "$.spec.items[*].x".to_owned()];
+    custom.partition = PartitionBy::Field("$.spec.name".to_owned());
+    let mut house = House::new(vec![custom]);
+    let object = |version: u32, name: &str, items: usize| {
+        json!({"apiVersion": "box.com/v1", "kind": "PKI", "metadata": {"uid": "k", "namespace": "n",
+            "name": "k", "resourceVersion": version.to_string()},
+            "spec": {"name": name, "items": vec![json!({"x": 1}); items]}})
+    };
+    let failure = |event: &Event| event.fields.clone().unwrap_err();
+    let kind = |event: &Event| (event.change, event.partition.to_string());
+
+    // At first the host knows no other partition than the object's own.
+    let event = house.events(Seen::Present, &object(1, "app", 100_000)).remove(0);
+    assert_eq!(failure(&event).kind, FailureKind::OverBudget);
+    assert!(
+        failure(&event).message.contains("\"$.spec.items[*].x\""),
+        "{}",
+        failure(&event).message
+    );
+    assert_eq!(kind(&event), (Change::Added, "k".to_owned()));
+    assert_eq!(house.changes(Seen::Present, &object(2, "app", 1)), ["left k", "added n/app"]);
+
+    // Later the object stays where it was; nothing is told to have left.
+    let event = house.events(Seen::Present, &object(3, "other", 100_000)).remove(0);
+    assert!(event.fields.is_err());
+    assert_eq!(kind(&event), (Change::Modified, "n/app".to_owned()));
+    assert_eq!(house.changes(Seen::Present, &object(4, "app", 2)), ["modified n/app"]);
+
+    // So it does where the partition's name would be long.
+    let long = "x".repeat(513);
+    let event = house.events(Seen::Present, &object(5, &long, 1)).remove(0);
+    assert!(failure(&event).message.contains("513 bytes"), "{}", failure(&event).message);
+    assert_eq!(kind(&event), (Change::Modified, "n/app".to_owned()));
+    let event = house.events(Seen::Deleted, &object(6, "app", 1)).remove(0);
+    assert_eq!((kind(&event), event.fields.is_ok()), ((Change::Deleted, "n/app".to_owned()), true));
 }
 
 #[test]

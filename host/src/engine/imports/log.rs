@@ -2,8 +2,12 @@
 
 use crate::engine::host::Call;
 
-const MAX_LINE: usize = 4096;
+/// Most bytes of a line.
+pub(in crate::engine) const MAX_LINE: usize = 4096;
+/// Most lines of an event.
 const MAX_LINES: usize = 32;
+/// Most bytes of the lines of one call, whatever the number of its events.
+const MAX_CALL: usize = 1 << 20;
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub struct Line {
 pub(in crate::engine) struct Log {
     lines: Vec<(usize, Line)>,
     dropped: Vec<(usize, u32)>,
+    /// Bytes of the call's lines so far.
+    bytes: usize,
 }
 
 impl Log {
@@ -49,18 +55,19 @@ impl Call {
         &mut self,
         index: u32,
         level: Level,
-        mut text: String,
+        text: String,
     ) -> wasmtime::Result<()> {
         let (place, _) = self.event(index)?;
-        if self.log.lines.iter().filter(|(at, _)| *at == place).count() >= MAX_LINES {
+        let lines = self.log.lines.iter().rev().take_while(|(at, _)| *at == place).count();
+        if lines >= MAX_LINES || self.log.bytes + text.capacity() > MAX_CALL {
             match self.log.dropped.iter_mut().find(|(at, _)| *at == place) {
                 Some((_, count)) => *count += 1,
                 None => self.log.dropped.push((place, 1)),
             }
             return Ok(());
         }
-        let end = text.floor_char_boundary(MAX_LINE);
-        text.truncate(end);
+        // What the line keeps of the host's memory, not what it shows.
+        self.log.bytes += text.capacity();
         self.log.lines.push((place, Line { level, text }));
         Ok(())
     }

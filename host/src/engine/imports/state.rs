@@ -72,6 +72,11 @@ impl StateCall {
         self.writes.iter().any(|(at, _)| *at == place)
     }
 
+    /// Most bytes of a partition's keys and values.
+    pub(in crate::engine) fn budget(&self) -> usize {
+        self.budget
+    }
+
     fn slot(&self, partition: &Arc<str>) -> Slot {
         Slot { rule: self.rule.clone(), partition: partition.clone() }
     }
@@ -123,10 +128,33 @@ impl Call {
     pub(in crate::engine) fn state_get(
         &mut self,
         index: u32,
-        key: &str,
+        key: Option<&str>,
     ) -> wasmtime::Result<Option<String>> {
         let (_, event) = self.event(index)?;
-        Ok(self.state.get(&event.partition, key, event.time))
+        Ok(key.and_then(|key| self.state.get(&event.partition, key, event.time)))
+    }
+
+    /// Fails the event, for it puts more than any partition has room for.
+    pub(in crate::engine) fn state_refuse(
+        &mut self,
+        index: u32,
+        bytes: usize,
+    ) -> wasmtime::Result<()> {
+        let (place, event) = self.event(index)?;
+        self.go_over_budget(place, &event.partition, bytes);
+        Ok(())
+    }
+
+    fn go_over_budget(&mut self, place: usize, partition: &str, bytes: usize) {
+        // The first is told; a rule may go on to the end of its host calls.
+        if self.over_budget.iter().any(|(at, _)| *at == place) {
+            return;
+        }
+        let message = format!(
+            "the state of partition {partition:?} would grow to {bytes} bytes, over its budget of {}; hint: keep less, or raise `grants.state`",
+            self.state.budget
+        );
+        self.over_budget.push((place, message));
     }
 
     pub(in crate::engine) fn state_put(
@@ -145,13 +173,7 @@ impl Call {
         let freed = self.state.get(partition, &key, now).map_or(0, |old| key.len() + old.len());
         let after = (before + key.len() + value.len()).saturating_sub(freed);
         if after > self.state.budget {
-            self.over_budget.push((
-                place,
-                format!(
-                    "the state of partition {partition:?} would grow to {after} bytes, over its budget of {}; mend: keep less, or raise `grants.state`",
-                    self.state.budget
-                ),
-            ));
+            self.go_over_budget(place, partition, after);
             return Ok(());
         }
         self.state.used.insert(partition.clone(), (now, after));
@@ -163,12 +185,17 @@ impl Call {
     pub(in crate::engine) fn state_remove(
         &mut self,
         index: u32,
-        key: String,
+        key: Option<String>,
     ) -> wasmtime::Result<()> {
         let (place, event) = self.event(index)?;
         let partition = &event.partition;
-        let freed = self.state.get(partition, &key, event.time).map(|old| key.len() + old.len());
-        if let (Some(freed), Some((_, used))) = (freed, self.state.used.get_mut(partition)) {
+        let old = key.and_then(|key| {
+            let old = self.state.get(partition, &key, event.time)?;
+            Some((key.len() + old.len(), key))
+        });
+        // What is not there needs no removal, and would only take memory until the commit.
+        let Some((freed, key)) = old else { return Ok(()) };
+        if let Some((_, used)) = self.state.used.get_mut(partition) {
             *used = used.saturating_sub(freed);
         }
         self.state.write(place, partition, Write::Remove { key });
@@ -178,9 +205,10 @@ impl Call {
     pub(in crate::engine) fn state_keys(
         &mut self,
         index: u32,
-        prefix: &str,
+        prefix: Option<&str>,
     ) -> wasmtime::Result<Vec<String>> {
         let (_, event) = self.event(index)?;
+        let Some(prefix) = prefix else { return Ok(Vec::new()) };
         let keys = self.state.sizes(&event.partition, event.time).into_keys();
         Ok(keys.filter(|key| key.starts_with(prefix)).collect())
     }

@@ -98,7 +98,7 @@ fn verdict(number: u64) -> Verdict {
         timer: None,
         object: object("u"),
         delta: 0,
-        fields: Vec::new(),
+        fields: Ok(Vec::new()),
         partition: "u".into(),
     };
     Verdict {

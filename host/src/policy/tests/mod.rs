@@ -62,7 +62,7 @@ fn verdict(title: &str, about: &str, status: Status, at: Timestamp) -> Verdict {
         timer: None,
         object: Arc::new(object),
         delta: 0,
-        fields: Vec::new(),
+        fields: Ok(Vec::new()),
         partition: "p".into(),
     };
     Verdict {

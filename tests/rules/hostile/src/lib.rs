@@ -19,6 +19,9 @@ pub struct Settings {
     /// Millions of turns of a busy loop on each event.
     #[serde(default)]
     pub spins: u32,
+    /// How much of it: bytes of an answer, a line or an error, or a number of verdicts.
+    #[serde(default)]
+    pub size: usize,
 }
 
 /// Ways to misbehave.
@@ -32,6 +35,18 @@ pub enum Behaviour {
     RecurseDeeply,
     Trap,
     AnswerGigabyte,
+    /// A title of `size` bytes, with the verdict's code and key.
+    AnswerTitle,
+    /// The body of an extension, of `size` bytes.
+    AnswerExtension,
+    /// `size` verdicts beside the one that it always says.
+    AnswerVerdicts,
+    /// An error of `size` bytes.
+    AnswerError,
+    /// Lines of `size` bytes, as many as there are host calls for.
+    LogLines,
+    /// Removes keys of `size` bytes that are not there.
+    RemoveLongKeys,
     SayUndeclaredCode,
     SayBrokenPayload,
     SayLongKey,
@@ -125,6 +140,33 @@ impl Hostile {
             Behaviour::AnswerGigabyte => {
                 let title = String::from_utf8(vec![b'x'; 1 << 30]).map_err(|f| f.to_string())?;
                 out.say(Verdict::firing("SEEN", "").title(title));
+            }
+            Behaviour::AnswerTitle => {
+                let title = "t".repeat(self.settings.size - "SEEN".len());
+                out.say(Verdict::firing("SEEN", "").title(title));
+            }
+            Behaviour::AnswerExtension => {
+                let body = "b".repeat(self.settings.size);
+                let extension = klaxon_sdk::Extension { kind: "pager".to_owned(), body };
+                out.say(Verdict::firing("SEEN", "").to(Target::Extension(extension)));
+            }
+            Behaviour::AnswerVerdicts => {
+                for number in 0..self.settings.size {
+                    out.say(Verdict::firing("SEEN", number.to_string()));
+                }
+            }
+            Behaviour::AnswerError => return Err("é".repeat(self.settings.size / 2)),
+            Behaviour::LogLines => {
+                let line = "l".repeat(self.settings.size);
+                for _ in 0..40 {
+                    cx.log(Level::Debug, &line);
+                }
+            }
+            Behaviour::RemoveLongKeys => {
+                for number in 0..40 {
+                    let key = format!("{number}{}", "k".repeat(self.settings.size));
+                    cx.state().remove(&key);
+                }
             }
             Behaviour::SayUndeclaredCode => out.say(Verdict::firing("NOPE", "")),
             Behaviour::SayBrokenPayload => {

@@ -1,43 +1,81 @@
 //! The imports of this version, handed to the capabilities.
+//!
+//! Texts are taken as places in the rule's memory (`WasmStr`), and only as much of them is copied as the
+//! host has room for: what the bindings would copy by themselves is a megabyte a call.
 
-use super::bindings::klaxon::rule::{log, state, types};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{HasSelf, Linker, WasmStr};
+
+use super::bindings::klaxon::rule::{log, types};
 use crate::engine::host::Host;
-use crate::engine::imports::log::Level;
+use crate::engine::imports::log::{Level, MAX_LINE};
+
+type Context<'a> = StoreContextMut<'a, Host>;
 
 impl types::Host for Host {}
 
-impl state::Host for Host {
-    fn get(&mut self, event: u32, key: String) -> wasmtime::Result<Option<String>> {
-        self.call.state_get(event, &key)
-    }
-
-    fn put(
-        &mut self,
-        event: u32,
-        key: String,
-        value: String,
-        ttl_seconds: u32,
-    ) -> wasmtime::Result<()> {
-        self.call.state_put(event, key, value, ttl_seconds)
-    }
-
-    fn remove(&mut self, event: u32, key: String) -> wasmtime::Result<()> {
-        self.call.state_remove(event, key)
-    }
-
-    fn keys(&mut self, event: u32, prefix: String) -> wasmtime::Result<Vec<String>> {
-        self.call.state_keys(event, &prefix)
-    }
+pub(in crate::engine::abi) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    types::add_to_linker::<_, HasSelf<_>>(linker, |host| host)?;
+    let mut state = linker.instance("klaxon:rule/state@0.1.0")?;
+    state.func_wrap("get", get)?;
+    state.func_wrap("put", put)?;
+    state.func_wrap("remove", remove)?;
+    state.func_wrap("keys", keys)?;
+    linker.instance("klaxon:rule/log@0.1.0")?.func_wrap("write", write)
 }
 
-impl log::Host for Host {
-    fn write(&mut self, event: u32, level: log::Level, text: String) -> wasmtime::Result<()> {
-        let level = match level {
-            log::Level::Debug => Level::Debug,
-            log::Level::Info => Level::Info,
-            log::Level::Warn => Level::Warn,
-            log::Level::Error => Level::Error,
-        };
-        self.call.write_line(event, level, text)
+fn get(
+    mut store: Context<'_>,
+    (event, key): (u32, WasmStr),
+) -> wasmtime::Result<(Option<String>,)> {
+    let key = short(&store, &key)?;
+    Ok((store.data_mut().call.state_get(event, key.as_deref())?,))
+}
+
+fn put(
+    mut store: Context<'_>,
+    (event, key, value, ttl_seconds): (u32, WasmStr, WasmStr, u32),
+) -> wasmtime::Result<()> {
+    let (key, value) = (key.to_str(&store)?, value.to_str(&store)?);
+    let bytes = key.len().saturating_add(value.len());
+    if bytes > store.data().call.state.budget() {
+        return store.data_mut().call.state_refuse(event, bytes);
     }
+    let (key, value) = (key.into_owned(), value.into_owned());
+    store.data_mut().call.state_put(event, key, value, ttl_seconds)
+}
+
+fn remove(mut store: Context<'_>, (event, key): (u32, WasmStr)) -> wasmtime::Result<()> {
+    let key = short(&store, &key)?;
+    store.data_mut().call.state_remove(event, key)
+}
+
+fn keys(
+    mut store: Context<'_>,
+    (event, prefix): (u32, WasmStr),
+) -> wasmtime::Result<(Vec<String>,)> {
+    let prefix = short(&store, &prefix)?;
+    Ok((store.data_mut().call.state_keys(event, prefix.as_deref())?,))
+}
+
+fn write(
+    mut store: Context<'_>,
+    (event, level, text): (u32, log::Level, WasmStr),
+) -> wasmtime::Result<()> {
+    let level = match level {
+        log::Level::Debug => Level::Debug,
+        log::Level::Info => Level::Info,
+        log::Level::Warn => Level::Warn,
+        log::Level::Error => Level::Error,
+    };
+    let text = text.to_str(&store)?;
+    let begin = text.get(..text.floor_char_boundary(MAX_LINE)).unwrap_or_default().to_owned();
+    store.data_mut().call.write_line(event, level, begin)
+}
+
+/// Copies a key; `None` where it is longer than any key that there can be.
+fn short(store: &Context<'_>, key: &WasmStr) -> wasmtime::Result<Option<String>> {
+    let key = key.to_str(store)?;
+    let is_short = key.len() <= store.data().call.state.budget();
+    Ok(is_short.then(|| key.into_owned()))
 }

@@ -50,7 +50,7 @@ fn lower_event<'a>(
         }),
         object: meta(arena, &event.object.meta, parts, annotations),
         subject: subject(arena, event, parts),
-        fields: list(arena, &event.fields, value),
+        fields: list(arena, event.fields.as_deref().unwrap_or_default(), value),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bumpalo::Bump;
 use wasmtime::Store;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, Linker};
 
 use super::{Guest, Problem};
 use crate::engine::host::Host;
@@ -23,11 +23,9 @@ mod bindings {
     });
 }
 
-pub(super) type Pre = bindings::StatefulRulePre<Host>;
+pub(super) use imports::add_to_linker;
 
-pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    bindings::StatefulRule::add_to_linker::<_, HasSelf<_>>(linker, |host| host)
-}
+pub(super) type Pre = bindings::StatefulRulePre<Host>;
 
 pub(super) fn prepare(linker: &Linker<Host>, component: &Component) -> wasmtime::Result<Pre> {
     bindings::StatefulRulePre::new(linker.instantiate_pre(component)?)
