@@ -68,6 +68,25 @@ fn what_kubectl_prints_is_a_stream_as_it_is() {
 }
 
 #[test]
+fn the_deletion_of_an_unknown_object_is_counted_as_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |second: u8| format!("2026-01-01T00:00:0{second}Z");
+    let gone = |name: &str, version| {
+        pod_line("DELETED", &at(version), name, version.into(), &serde_json::json!({}))
+    };
+    let known = pod_line("ADDED", &at(1), "web", 1, &serde_json::json!({}));
+    let lines = [known.clone(), known, gone("web", 2), gone("web", 2), gone("other", 3)];
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    let path = folder.path().join("pods.jsonl");
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let akkeris = module("akkeris");
+    let output = klaxon(&["replay", "--rule", akkeris.to_str().unwrap(), path.to_str().unwrap()]);
+    let summary = text(&output.stderr);
+    assert!(summary.contains("5 objects"), "{summary}");
+    assert!(summary.contains("1 repeated, 2 unknown, 0 undecodable"), "{summary}");
+}
+
+#[test]
 fn compressed_streams_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let pods = fixture("akkeris").into_iter().find(|path| path.ends_with("pods.jsonl")).unwrap();

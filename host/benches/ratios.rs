@@ -87,9 +87,12 @@ fn main() {
         whole("bytes to verdict: akkeris, one worker", || one_worker.run(&versions)),
         whole("bytes to verdict: akkeris, two workers", || two_workers_whole.run(&versions)),
     ];
-    // `cargo xtask bench decode` measures only what has that in its name, such as under a profiler.
-    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    candidates.retain(|one| filter.as_ref().is_none_or(|filter| one.name.contains(filter)));
+    // `cargo xtask bench ratios --only decode` measures these only, such as under a profiler.
+    if let Some(only) = std::env::args().skip(1).find(|argument| !argument.starts_with('-')) {
+        let names: Vec<&str> = candidates.iter().map(|one| one.name).collect();
+        candidates.retain(|one| one.name.contains(&only));
+        assert!(!candidates.is_empty(), "no candidate has {only:?} in its name: {names:#?}");
+    }
     report(&measure(&mut candidates));
 }
 

@@ -1,20 +1,80 @@
 //! `cargo xtask bench`: measures, and prints ratios of one run.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::rules;
 use crate::workspace::{cargo, run_command};
 
-/// Each by name: asked for all benches, cargo would run the unit tests too.
+/// All benches, each by name: asked for all benches, cargo would run the unit tests too.
 const BENCHES: [&str; 5] = ["ratios", "harness", "scale", "journal", "latency"];
+/// The one that has candidates to choose from.
+const HAS_CANDIDATES: &str = "ratios";
 
-/// Builds what is measured and measures; with a filter, only what has it in its name.
-pub(crate) fn run(filter: Option<&str>) -> Result<()> {
+/// Builds and runs the benches that have the filter in their names, or all of them.
+pub(crate) fn run(filter: Option<&str>, only: Option<&str>) -> Result<()> {
+    let chosen = choose(filter, only)?;
     rules::build_all()?;
     let mut bench = cargo();
     bench.args(["bench", "--package", "klaxon"]);
-    for name in BENCHES {
+    for name in chosen {
         bench.args(["--bench", name]);
     }
-    run_command(bench.arg("--").args(filter))
+    run_command(bench.arg("--").args(only))
+}
+
+/// Selects benches by name, before anything is built.
+fn choose(filter: Option<&str>, only: Option<&str>) -> Result<Vec<&'static str>> {
+    let is_meant = |name: &&str| filter.is_none_or(|filter| name.contains(filter));
+    let chosen: Vec<&str> = BENCHES.into_iter().filter(is_meant).collect();
+    if let Some(filter) = filter
+        && chosen.is_empty()
+    {
+        bail!("no bench has {filter:?} in its name; hint: use {}", BENCHES.join(", "));
+    }
+    if only.is_some() && chosen != [HAS_CANDIDATES] {
+        bail!(
+            "--only selects candidates of one bench; hint: cargo xtask bench {HAS_CANDIDATES} --only TEXT"
+        );
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn benches_are_chosen_by_name() {
+        assert_eq!(choose(None, None).unwrap(), BENCHES);
+        assert_eq!(choose(Some("ratios"), None).unwrap(), ["ratios"]);
+        assert_eq!(choose(Some("ratios"), Some("decode")).unwrap(), ["ratios"]);
+    }
+
+    #[test]
+    fn a_filter_that_matches_nothing_lists_the_names() {
+        let error = choose(Some("decode"), None).unwrap_err().to_string();
+        for name in BENCHES {
+            assert!(error.contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn candidates_belong_to_one_bench() {
+        for filter in [None, Some("scale")] {
+            assert!(choose(filter, Some("decode")).is_err());
+        }
+    }
+
+    /// Every bench of the host's manifest can be chosen.
+    #[test]
+    fn every_bench_of_the_manifest_is_listed() {
+        let manifest = std::fs::read_to_string(crate::workspace::root().join("host/Cargo.toml"));
+        let manifest = manifest.unwrap();
+        let names: Vec<&str> = manifest
+            .split("[[bench]]")
+            .skip(1)
+            .filter_map(|table| table.split('"').nth(1))
+            .collect();
+        assert_eq!(names, BENCHES);
+    }
 }

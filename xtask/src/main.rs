@@ -1,6 +1,7 @@
 //! The developer's commands: `cargo xtask help`.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "commands talk to a person")]
 
+mod advisories;
 mod bench;
 mod ci;
 mod control_plane;
@@ -45,14 +46,19 @@ enum Command {
     Rules,
     /// Measure, as ratios in one run
     Bench {
-        /// Only what has this in its name
+        /// Only benches that have this in their names
         filter: Option<String>,
+        /// Only candidates of the bench `ratios` that have this in their names, such as under a profiler
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
     },
+    /// Look for known vulnerabilities and yanked versions in the dependencies; reports, and never fails
+    Advisories,
     /// Check what no compiler checks: import edges, module docs, file lengths, decisions, the contract
     Tidy,
     /// Write what is generated
     Gen,
-    /// Everything that a change must pass: fmt, clippy, tidy, gen, licences, tests
+    /// Everything that a change must pass: fmt, clippy, tidy, gen, licences, tests; reports advisories
     Ci,
 }
 
@@ -63,7 +69,11 @@ fn main() -> ExitCode {
         Command::E2e { filter, kubeconfig } => e2e::run(filter.as_deref(), kubeconfig.as_deref()),
         Command::Torture(torture) => torture::run(&torture),
         Command::Rules => rules::build_all().map(|_| ()),
-        Command::Bench { filter } => bench::run(filter.as_deref()),
+        Command::Bench { filter, only } => bench::run(filter.as_deref(), only.as_deref()),
+        Command::Advisories => {
+            advisories::report();
+            Ok(())
+        }
         Command::Tidy => tidy::run(),
         Command::Gen => r#gen::run(),
         Command::Ci => ci::run(),

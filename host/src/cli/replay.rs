@@ -175,12 +175,13 @@ impl Told {
             },
             Output::Text => {
                 eprintln!(
-                    "{} objects from {} streams ({} ignored, {} repeated, {} undecodable), \
+                    "{} objects from {} streams ({} ignored, {} repeated, {} unknown, {} undecodable), \
                      {} events for rules ({} wakes, {} not due yet), {} verdicts, {} failures",
                     counts.observed,
                     summary.streams,
                     counts.ignored,
-                    counts.repeated + counts.unknown,
+                    counts.repeated,
+                    counts.unknown,
                     counts.undecodable,
                     counts.events,
                     counts.wakes,

@@ -239,11 +239,16 @@ struct Dyno<'a> {
     r#type: &'a str,
 }
 
+/// Returns the sum of the app containers' restarts.
+fn restarts(pod: &Pod) -> u32 {
+    pod.containers_of(ContainerKind::App)
+        .fold(0, |sum, container| sum.saturating_add(container.restart_count))
+}
+
 /// What receivers are told of a crash.
 pub(crate) fn payload<'a>(event: &'a Event, app: &App<'a>, pod: &Pod, code: Code) -> Crashed<'a> {
-    let restarts = pod
-        .containers_of(ContainerKind::App)
-        .fold(0u32, |sum, container| sum.saturating_add(container.restart_count));
+    // A pod that no node has room for has restarted nothing, whatever its containers say.
+    let restarts = if code.name == H98.name { 0 } else { restarts(pod) };
     Crashed {
         app: Named { name: app.name },
         space: Named { name: app.space },

@@ -2,15 +2,49 @@
 
 use klaxon_sdk::prelude::*;
 use klaxon_sdk::{Workload, rfc3339};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::app::{App, Named};
+use crate::app::{self, App, Named};
 
 /// The label that names a release.
 pub(crate) const RELEASE_UUID: &str = "akkeris.io/release-uuid";
-const KNOWN: &str = "releases";
-const REMEMBERED: usize = 20;
+const STATE: &str = "releases";
+/// Most deployments of one app that are remembered; the ones whose release changed last stay.
+const MOST_DEPLOYMENTS: usize = 200;
 const NEWS_FOR_MS: i64 = 3_600_000;
+
+/// The releases of one app so far.
+#[derive(Default, Serialize, Deserialize)]
+struct Releases {
+    /// The release that was reported last.
+    reported: Option<String>,
+    /// The release that each deployment had last, by the deployment's name, oldest change first.
+    deployments: Vec<(String, String)>,
+}
+
+impl Releases {
+    fn had(&self, deployment: &str) -> Option<&str> {
+        let mut all = self.deployments.iter();
+        all.find(|(name, _)| name == deployment).map(|(_, uuid)| uuid.as_str())
+    }
+
+    fn remember(&mut self, deployment: &str, uuid: &str) {
+        self.deployments.retain(|(name, _)| name != deployment);
+        self.deployments.push((deployment.to_owned(), uuid.to_owned()));
+        let forgotten = self.deployments.len().saturating_sub(MOST_DEPLOYMENTS);
+        self.deployments.drain(..forgotten);
+    }
+
+    /// Reports whether a release is news from a deployment that did not have it last. As long as
+    /// nothing was reported, the releases that were learnt at the start count as the last one.
+    fn is_news(&self, deployment: &str, uuid: &str) -> bool {
+        match &self.reported {
+            Some(reported) => reported != uuid,
+            None if self.had(deployment).is_some() => true,
+            None => self.deployments.iter().all(|(_, learnt)| learnt != uuid),
+        }
+    }
+}
 
 /// Answers a deployment's event; the partition is the app, so that several deployments of one
 /// release make one report.
@@ -21,29 +55,33 @@ pub(crate) fn evaluate(
     workload: &Workload,
     out: &mut Outcome,
 ) -> Result<(), String> {
-    let Some(uuid) = event.label(RELEASE_UUID) else {
+    let Some(uuid) = app::label(event, RELEASE_UUID) else {
         return Ok(());
     };
-    let Some(rolled_out_at) = rolled_out(event, workload) else {
-        return Ok(());
-    };
-    let mut known: Vec<String> = cx.state().get_json(KNOWN)?.unwrap_or_default();
-    if known.iter().any(|seen| seen == uuid) {
+    let rolled_out = rolled_out(event, workload);
+    // Of what is deployed at the start every release is learnt, finished or not.
+    let is_learnt = event.change == Change::Snapshot;
+    if rolled_out.is_none() && !is_learnt {
         return Ok(());
     }
-    let is_news = event.change != Change::Snapshot
-        && rolled_out_at.is_none_or(|at| event.time.saturating_sub(at) <= NEWS_FOR_MS);
-    known.push(uuid.to_owned());
-    let forgotten = known.len().saturating_sub(REMEMBERED);
-    cx.state().put_json(KNOWN, &known.get(forgotten..).unwrap_or_default())?;
-    if is_news {
+    let deployment = event.object.name.as_str();
+    let mut releases: Releases = cx.state().get_json(STATE)?.unwrap_or_default();
+    if releases.had(deployment) == Some(uuid) {
+        return Ok(());
+    }
+    let is_recent =
+        rolled_out.flatten().is_none_or(|at| event.time.saturating_sub(at) <= NEWS_FOR_MS);
+    if !is_learnt && is_recent && releases.is_news(deployment, uuid) {
         let body = payload(event, app, workload, uuid);
         out.say(Verdict::firing("released", app.key()).payload(&body)?);
+        releases.reported = Some(uuid.to_owned());
     }
-    Ok(())
+    releases.remember(deployment, uuid);
+    cx.state().put_json(STATE, &releases)
 }
 
-/// When the rollout was complete, as far as the condition says; none where it is not complete.
+/// Returns when the rollout was complete, as far as the condition says; `None` where it is not
+/// complete.
 ///
 /// The status describes the spec only when the generations are equal: the first update of a new
 /// release still carries the old one's finished status.
@@ -62,12 +100,12 @@ fn rolled_out(event: &Event, workload: &Workload) -> Option<Option<i64>> {
 struct Released<'a> {
     app: Named<'a>,
     space: Named<'a>,
+    dyno: DynoType<'a>,
+    release: Release<'a>,
     key: String,
     action: &'static str,
     slug: Slug<'a>,
     released_at: String,
-    dyno: DynoType<'a>,
-    release: Release<'a>,
 }
 
 #[derive(Serialize)]
@@ -77,7 +115,8 @@ struct Slug<'a> {
 
 #[derive(Serialize)]
 struct DynoType<'a> {
-    r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -94,11 +133,11 @@ fn payload<'a>(
     Released {
         app: Named { name: app.name },
         space: Named { name: app.space },
+        dyno: DynoType { r#type: app.labelled_type },
+        release: Release { id: uuid },
         key: app.key(),
         action: "released",
         slug: Slug { image: workload.images.first().map_or("", String::as_str) },
         released_at: rfc3339(event.time),
-        dyno: DynoType { r#type: app.dyno_type },
-        release: Release { id: uuid },
     }
 }

@@ -83,13 +83,47 @@ fn init_and_sidecar_containers_count_in_the_extended_mode_only() {
 fn an_unschedulable_pod_is_h98_with_no_restarts() {
     let unschedulable =
         condition("PodScheduled", ConditionStatus::No, "Unschedulable", "0/3 nodes are available");
-    let event = web().phase(PodPhase::Pending).condition(unschedulable).event();
+    let restarted = container("app").restarts(3);
+    let event =
+        web().phase(PodPhase::Pending).condition(unschedulable).container(restarted).event();
     let outcome = scene("{}").evaluate(&event).unwrap();
     assert_eq!(outcome.verdicts[0].code, "H98");
     assert!(outcome.verdicts[0].payload.contains(r#""restarts":0"#));
     let gated = condition("PodScheduled", ConditionStatus::No, "SchedulingGated", "gated");
     let event = web().phase(PodPhase::Pending).condition(gated).event();
     assert!(codes("{}", &event).is_empty());
+}
+
+#[test]
+fn restarts_are_the_sum_over_the_app_containers_in_both_modes() {
+    let crash = web()
+        .container(container("app").terminated("Error", 1).restarts(3))
+        .container(container("log").restarts(2))
+        .container(container("migrate").kind(ContainerKind::Init).restarts(7))
+        .event();
+    for settings in ["{}", r#"{"extended":true}"#] {
+        let payload = scene(settings).evaluate(&crash).unwrap().verdicts.remove(0).payload;
+        assert!(payload.contains(r#""restarts":5"#), "{payload}");
+    }
+}
+
+#[test]
+fn an_empty_label_counts_as_absent() {
+    let late = |pod: PodBuilder| {
+        pod.container(container("app").running(NEW_YEAR, false)).at(NEW_YEAR + MINUTE).event()
+    };
+    let no_app = pod("thespace", "testapp-1").label("akkeris.io/app-name", "");
+    assert!(codes("{}", &late(no_app)).is_empty());
+    let no_type = web().label("akkeris.io/dyno-type", "");
+    assert_eq!(codes("{}", &late(no_type)), ["H20"], "web is the default");
+    let by_name = pod("thespace", "testapp--cron-1")
+        .label("akkeris.io/app-name", "testapp")
+        .label("akkeris.io/dyno-type", "");
+    assert!(codes("{}", &late(by_name)).is_empty(), "the name says cron");
+    assert!(codes("{}", &release("").event()).is_empty());
+    let no_dyno = release("1111").label("akkeris.io/dyno-type", "").event();
+    let payload = scene("{}").evaluate(&no_dyno).unwrap().verdicts.remove(0).payload;
+    assert!(payload.contains(r#""dyno":{}"#), "{payload}");
 }
 
 #[test]
@@ -174,11 +208,31 @@ fn an_end_that_nobody_saw_counts_after_a_gap_and_only_once() {
 }
 
 fn release(uuid: &str) -> WorkloadBuilder {
-    deployment("thespace", "testapp", 2)
+    release_of("testapp", uuid)
+}
+
+/// One of the app's deployments, rolled out.
+fn release_of(deployment_name: &str, uuid: &str) -> WorkloadBuilder {
+    deployment("thespace", deployment_name, 2)
         .label("akkeris.io/app-name", "testapp")
         .label("akkeris.io/release-uuid", uuid)
         .image("registry.example.com/repo/testapp:1")
         .condition(condition("Progressing", ConditionStatus::Yes, "NewReplicaSetAvailable", "done"))
+}
+
+/// The same, found when the rule is new.
+fn existing(deployment_name: &str, uuid: &str) -> WorkloadBuilder {
+    release_of(deployment_name, uuid).with(|event, _| event.change = Change::Snapshot)
+}
+
+/// Reports whether each of the deployments in turn reports its release.
+#[track_caller]
+fn reports(scene: &mut Scene<Akkeris>, steps: &[(&str, &str, bool)]) {
+    for (n, (deployment_name, uuid, is_reported)) in steps.iter().enumerate() {
+        let codes = scene.codes(&release_of(deployment_name, uuid).event());
+        assert_eq!(codes == ["released"], *is_reported, "step {n}: {deployment_name} at {uuid}");
+        scene.forget("{}").unwrap();
+    }
 }
 
 #[test]
@@ -187,10 +241,61 @@ fn a_release_is_reported_once_with_its_image() {
     let outcome = scene.evaluate(&release("1111").event()).unwrap();
     assert_eq!(
         outcome.verdicts[0].payload,
-        r#"{"app":{"name":"testapp"},"space":{"name":"thespace"},"key":"testapp-thespace","action":"released","slug":{"image":"registry.example.com/repo/testapp:1"},"released_at":"2026-01-01T00:00:00.000Z","dyno":{"type":"web"},"release":{"id":"1111"}}"#
+        r#"{"app":{"name":"testapp"},"space":{"name":"thespace"},"dyno":{},"release":{"id":"1111"},"key":"testapp-thespace","action":"released","slug":{"image":"registry.example.com/repo/testapp:1"},"released_at":"2026-01-01T00:00:00.000Z"}"#
     );
     assert!(scene.codes(&release("1111").event()).is_empty());
-    assert_eq!(scene.codes(&release("2222").event()), ["released"]);
+    let worker = release("2222").label("akkeris.io/dyno-type", "worker").event();
+    let outcome = scene.evaluate(&worker).unwrap();
+    assert!(outcome.verdicts[0].payload.contains(r#""dyno":{"type":"worker"}"#));
+}
+
+#[test]
+fn a_roll_back_is_reported() {
+    reports(
+        &mut scene("{}"),
+        &[("web", "a", true), ("web", "b", true), ("web", "b", false), ("web", "a", true)],
+    );
+}
+
+#[test]
+fn the_deployments_of_one_release_report_it_once() {
+    reports(
+        &mut scene("{}"),
+        &[
+            ("web", "a", true),
+            ("worker", "a", false),
+            ("worker", "b", true),
+            ("web", "b", false),
+            ("web", "a", true),
+            ("worker", "a", false),
+        ],
+    );
+}
+
+#[test]
+fn a_deployment_that_stays_on_an_old_release_reports_nothing() {
+    reports(
+        &mut scene("{}"),
+        &[
+            ("web", "a", true),
+            ("cron", "a", false),
+            ("web", "b", true),
+            ("cron", "a", false),
+            ("web", "b", false),
+            ("cron", "a", false),
+            ("web", "a", true),
+            ("cron", "a", false),
+        ],
+    );
+}
+
+#[test]
+fn a_rollout_that_never_finished_leaves_the_release_before_it() {
+    let mut scene = scene("{}");
+    reports(&mut scene, &[("web", "a", true)]);
+    let failed = release_of("web", "b").with(|_, workload| workload.updated = 1).event();
+    assert!(scene.codes(&failed).is_empty());
+    reports(&mut scene, &[("web", "a", false)]);
 }
 
 #[test]
@@ -204,16 +309,36 @@ fn a_release_waits_for_its_own_status() {
 }
 
 #[test]
-fn releases_that_existed_are_learnt_and_twenty_are_remembered() {
+fn releases_that_existed_are_learnt_whatever_their_rollout() {
     let mut scene = scene("{}");
-    let existing = release("0").with(|event, _| event.change = Change::Snapshot).event();
-    assert!(scene.codes(&existing).is_empty());
-    assert!(scene.codes(&release("0").event()).is_empty());
-    for n in 1..=20 {
-        assert_eq!(scene.codes(&release(&n.to_string()).event()), ["released"]);
+    let rolling = existing("web", "b").with(|_, workload| workload.updated = 1).event();
+    for event in [rolling, existing("cron", "a").event()] {
+        assert!(scene.codes(&event).is_empty());
     }
-    assert!(scene.codes(&release("1").event()).is_empty());
-    assert_eq!(scene.codes(&release("0").event()), ["released"]);
+    reports(
+        &mut scene,
+        &[
+            ("web", "b", false),
+            ("cron", "a", false),
+            // Deployments that are new have a release that is not.
+            ("worker", "b", false),
+            ("clock", "a", false),
+            // A roll back of what was learnt is a release.
+            ("web", "a", true),
+            ("web", "c", true),
+        ],
+    );
+}
+
+#[test]
+fn two_hundred_deployments_of_an_app_are_remembered() {
+    let mut scene = scene("{}");
+    for n in 0..=200 {
+        assert!(scene.codes(&existing(&format!("web-{n}"), "a").event()).is_empty());
+    }
+    reports(&mut scene, &[("new", "b", true), ("web-200", "a", false), ("web-2", "a", false)]);
+    // The oldest were forgotten, so that their release looks new.
+    reports(&mut scene, &[("web-0", "a", true)]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(crate) struct Alarm {
     pub(crate) about: About,
     /// The Event's reason, exactly.
     reason: &'static str,
-    /// What its message must contain besides; empty: nothing.
+    /// Text that its message must contain besides, in small letters; empty where any will do.
     message: &'static str,
 }
 
@@ -38,6 +38,10 @@ pub(crate) const FAILED_SCHEDULING: &str = "FailedScheduling";
 /// For messages that name neither resource; leaving this one out leaves out the other two as well.
 pub(crate) const FAILED_SCHEDULING_ALARM: &str = "pod_failedscheduling";
 
+const INSUFFICIENT_CPU: &str = "pod_insufficientcpu";
+/// The name that eventarbiter 1.2.0 gave that alarm.
+pub(crate) const MISSPELLED_CPU: &str = "pod_insufficentcpu";
+
 /// Every alarm. What it takes from one message comes in this order.
 pub(crate) const ALARMS: [Alarm; 13] = [
     node("node_notready", "NodeNotReady", "Node not ready"),
@@ -48,8 +52,8 @@ pub(crate) const ALARMS: [Alarm; 13] = [
     pod("pod_failed", "Failed", "Container cannot be started"),
     pod("pod_failedsync", "FailedSync", "Pod cannot be synchronized"),
     pod("pod_unhealthy", "Unhealthy", "Probe failed"),
-    lacks("pod_insufficientcpu", "Insufficient cpu", "Not enough CPU for the pod"),
-    lacks("pod_insufficientmemory", "Insufficient memory", "Not enough memory for the pod"),
+    lacks(INSUFFICIENT_CPU, "insufficient cpu", "Not enough CPU for the pod"),
+    lacks("pod_insufficientmemory", "insufficient memory", "Not enough memory for the pod"),
     pod(FAILED_SCHEDULING_ALARM, FAILED_SCHEDULING, "Pod cannot be scheduled"),
     node("npd_oomkilling", "OOMKilling", "Process killed for memory"),
     node("npd_taskhung", "TaskHung", "Task hangs"),
@@ -66,15 +70,26 @@ impl About {
 }
 
 impl Alarm {
+    /// Returns the name that eventarbiter 1.2.0 gave the alarm.
+    pub(crate) fn original_name(&self) -> &'static str {
+        if self.name == INSUFFICIENT_CPU { MISSPELLED_CPU } else { self.name }
+    }
+
+    /// Reports whether a name is this alarm's, as it is spelled today or was in eventarbiter 1.2.0.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        name == self.name || name == self.original_name()
+    }
+
     /// Whether leaving out the alarm of this name leaves this one out.
     pub(crate) fn is_left_out_by(&self, name: &str) -> bool {
-        self.name == name || name == FAILED_SCHEDULING_ALARM && self.reason == FAILED_SCHEDULING
+        self.is_called(name) || name == FAILED_SCHEDULING_ALARM && self.reason == FAILED_SCHEDULING
     }
 
     fn fits(&self, notice: &Notice) -> bool {
         self.reason == notice.reason
             && notice.regarding.kind.eq_ignore_ascii_case(self.about.kind())
-            && notice.message.contains(self.message)
+            && (self.message.is_empty()
+                || notice.message.to_ascii_lowercase().contains(self.message))
     }
 }
 

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 
 use klaxon_sdk::prelude::*;
 
-use alarm::{ALARMS, Alarm};
+use alarm::{ALARMS, Alarm, MISSPELLED_CPU};
+use settings::Form;
 pub use settings::Settings;
 
 /// The rule.
@@ -18,6 +19,7 @@ pub struct Eventarbiter {
     raised: Vec<&'static Alarm>,
     environment: BTreeMap<String, String>,
     repeat: Option<Span>,
+    form: Form,
 }
 
 impl Rule for Eventarbiter {
@@ -31,6 +33,12 @@ impl Rule for Eventarbiter {
             .fold(manifest, |manifest, alarm| {
                 manifest.code(alarm.name, alarm.title, Severity::Warning, alarm.title)
             })
+            .code(
+                MISSPELLED_CPU,
+                "Not enough CPU for the pod",
+                Severity::Warning,
+                "The code of pod_insufficientcpu with `payload: original`",
+            )
             .interest(
                 Interest::new("events", "v1", "Event").changes(Changes::ADDED | Changes::MODIFIED),
             )
@@ -42,6 +50,7 @@ impl Rule for Eventarbiter {
             raised: settings.event_filter.raised()?,
             environment: settings.environment.pairs()?,
             repeat: settings.repeat,
+            form: settings.payload,
         })
     }
 
@@ -53,8 +62,12 @@ impl Rule for Eventarbiter {
         }
         for alarm in alarm::of(notice) {
             if self.raised.contains(&alarm) && self.is_due(cx, event, alarm)? {
-                let body = payload::of(event, notice, alarm, &self.environment);
-                out.say(Verdict::firing(alarm.name, payload::key(notice, alarm)).payload(&body)?);
+                let body = payload::of(event, notice, alarm, &self.environment, self.form);
+                let code = match self.form {
+                    Form::Klaxon => alarm.name,
+                    Form::Original => alarm.original_name(),
+                };
+                out.say(Verdict::firing(code, payload::key(notice, alarm)).payload(&body)?);
             }
         }
         Ok(())

@@ -6,9 +6,10 @@ use klaxon_sdk::{Event, Notice, rfc3339_seconds};
 use serde::Serialize;
 
 use crate::alarm::{About, Alarm, FAILED_SCHEDULING};
+use crate::settings::Form;
 
-/// A scheduler's message names every node: more than this nobody reads.
-const MOST_BYTES: usize = 512;
+/// Go's form of the time that eventarbiter took for a missing one.
+const YEAR_ONE: &str = "0001-01-01 00:00:00 +0000 UTC";
 
 /// The body of an alarm.
 #[derive(Serialize)]
@@ -22,27 +23,47 @@ pub(crate) struct Body<'a> {
     reason: &'a str,
     last_timestamp: String,
     message: &'a str,
-    environment: &'a BTreeMap<String, String>,
+    /// `null` where it is `None`.
+    environment: Option<&'a BTreeMap<String, String>>,
 }
 
-/// What receivers are told.
+/// Returns what receivers are told.
 pub(crate) fn of<'a>(
     event: &'a Event,
     notice: &'a Notice,
     alarm: &Alarm,
     environment: &'a BTreeMap<String, String>,
+    form: Form,
 ) -> Body<'a> {
-    let host = notice.source_host.as_deref().unwrap_or_default();
-    let is_long = notice.reason == FAILED_SCHEDULING;
+    let is_scheduler = notice.reason == FAILED_SCHEDULING;
+    let is_original = form == Form::Original;
+    let host = match &notice.source_host {
+        Some(host) if !(is_original && is_scheduler) => host,
+        _ => "",
+    };
     Body {
         kind: notice.regarding.kind.to_uppercase(),
         name: &notice.regarding.name,
         namespace: &event.object.namespace,
         host: (alarm.about == About::Pod).then_some(host),
         reason: &notice.reason,
-        last_timestamp: rfc3339_seconds(notice.last_at.unwrap_or(event.time)),
-        message: if is_long { cut(&notice.message) } else { &notice.message },
-        environment,
+        last_timestamp: match form {
+            Form::Klaxon => rfc3339_seconds(notice.last_at.unwrap_or(event.time)),
+            Form::Original => original_time(notice),
+        },
+        message: if is_scheduler { cut(&notice.message, form) } else { &notice.message },
+        environment: Some(environment).filter(|pairs| !(is_original && pairs.is_empty())),
+    }
+}
+
+/// Returns `lastTimestamp` as Go prints it. It is null, and so the year 1, in Kubernetes Events of
+/// the newer recorder; an action is what only those have.
+fn original_time(notice: &Notice) -> String {
+    match notice.last_at {
+        Some(at) if notice.action.is_none() => {
+            rfc3339_seconds(at).replace('T', " ").replace('Z', " +0000 UTC")
+        }
+        _ => YEAR_ONE.to_owned(),
     }
 }
 
@@ -56,8 +77,11 @@ pub(crate) fn key(notice: &Notice, alarm: &Alarm) -> String {
     }
 }
 
-/// As much of a text as fits, whole characters only.
-fn cut(text: &str) -> &str {
-    let end = text.floor_char_boundary(MOST_BYTES);
-    text.get(..end).unwrap_or_default()
+/// Cuts a scheduler's message, which names every node, at a whole character.
+fn cut(text: &str, form: Form) -> &str {
+    let most_bytes = match form {
+        Form::Klaxon => 512,
+        Form::Original => 255,
+    };
+    text.get(..text.floor_char_boundary(most_bytes)).unwrap_or_default()
 }

@@ -16,8 +16,21 @@ pub struct Settings {
     pub event_filter: EventFilter,
     /// Passed on with each alarm: an object of texts, or `key=value` with commas between them.
     pub environment: Environment,
-    /// How long an alarm about one object stays quiet after it was raised; none: it never does.
+    /// How long an alarm about one object stays quiet after it was raised; without it, it never does.
     pub repeat: Option<Span>,
+    /// The form of what receivers get.
+    pub payload: Form,
+}
+
+/// See [`Settings::payload`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// Times in RFC 3339, messages of the scheduler up to 512 bytes.
+    #[default]
+    Klaxon,
+    /// To the letter what eventarbiter 1.2.0 sent.
+    Original,
 }
 
 /// See [`Settings::event_filter`].
@@ -62,9 +75,10 @@ impl EventFilter {
             Self::List(names) => names.iter().map(|name| name.trim()).collect(),
             Self::Text(text) => entries(text).collect(),
         };
-        if let Some(name) = names.iter().find(|name| ALARMS.iter().all(|one| one.name != **name)) {
+        if let Some(name) = names.iter().find(|name| !ALARMS.iter().any(|one| one.is_called(name)))
+        {
             let known: Vec<&str> = ALARMS.iter().map(|alarm| alarm.name).collect();
-            let message = format!("{name:?} is no alarm; mend: use {}", known.join(", "));
+            let message = format!("{name:?} is no alarm; hint: use {}", known.join(", "));
             return Err(Problem { path: "/event_filter".to_owned(), message });
         }
         let is_raised = |alarm: &&Alarm| !names.iter().any(|name| alarm.is_left_out_by(name));
@@ -86,7 +100,7 @@ impl Environment {
             Some((key, value)) => Ok((key.trim().to_owned(), value.trim().to_owned())),
             None => Err(Problem {
                 path: "/environment".to_owned(),
-                message: format!("{entry:?} has no `=`; mend: write key=value,key=value"),
+                message: format!("{entry:?} has no `=`; hint: write key=value,key=value"),
             }),
         };
         entries(&text).map(pair).collect()

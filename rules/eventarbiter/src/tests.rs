@@ -44,6 +44,11 @@ fn a_schedulers_message_says_which_resource_is_short() {
         of("1 Insufficient memory, 2 Insufficient cpu"),
         "pod_insufficientcpu pod_insufficientmemory"
     );
+    assert_eq!(of("fit failure on node (n1): INSUFFICIENT CPU"), "pod_insufficientcpu");
+    assert_eq!(
+        of("3 Insufficient CPU, 1 insufficient Memory"),
+        "pod_insufficientcpu pod_insufficientmemory"
+    );
     assert_eq!(of("0/3 nodes are available"), "pod_failedscheduling");
 }
 
@@ -78,6 +83,44 @@ fn a_long_message_of_the_scheduler_is_cut_at_a_character() {
 }
 
 #[test]
+fn the_original_form_is_that_of_version_1_2_0() {
+    let original = r#"{"payload":"original"}"#;
+    let answer = |settings: &str, event| scene(settings).evaluate(&event).unwrap().verdicts;
+    let pod = || notice("BackOff", "pod", "shop", "web-1").message("Back-off").host("node-1");
+    assert_eq!(
+        answer(original, pod().event())[0].payload,
+        r#"{"kind":"POD","name":"web-1","namespace":"shop","host":"node-1","reason":"BackOff","last_timestamp":"2026-01-01 00:00:00 +0000 UTC","message":"Back-off","environment":null}"#
+    );
+    let node = notice("Rebooted", "Node", "default", "node-1").host("node-1");
+    let with_environment = r#"{"payload":"original","environment":"zone=a"}"#;
+    assert_eq!(
+        answer(with_environment, node.event())[0].payload,
+        r#"{"kind":"NODE","name":"node-1","namespace":"default","reason":"Rebooted","last_timestamp":"2026-01-01 00:00:00 +0000 UTC","message":"","environment":{"zone":"a"}}"#
+    );
+    let newer = pod().with(|_, notice| notice.action = Some("Scheduling".to_owned())).event();
+    let no_time = pod().with(|_, notice| notice.last_at = None).event();
+    for event in [newer, no_time] {
+        let payload = &answer(original, event)[0].payload;
+        assert!(payload.contains(r#""last_timestamp":"0001-01-01 00:00:00 +0000 UTC""#));
+    }
+}
+
+#[test]
+fn the_original_form_of_the_schedulers_alarms() {
+    let original = r#"{"payload":"original"}"#;
+    let message = format!("Insufficient CPU and Insufficient memory {}", "ä".repeat(300));
+    let event = notice("FailedScheduling", "Pod", "shop", "web-1").message(&message).host("n1");
+    let verdicts = scene(original).evaluate(&event.event()).unwrap().verdicts;
+    let codes: Vec<&str> = verdicts.iter().map(|verdict| verdict.code.as_str()).collect();
+    assert_eq!(codes, ["pod_insufficentcpu", "pod_insufficientmemory"]);
+    let payload = &verdicts[0].payload;
+    assert!(payload.contains(r#""host":"""#), "{payload}");
+    let cut = format!("{}\"", "ä".repeat(107));
+    assert!(payload.contains(&cut), "41 + 214 bytes: {payload}");
+    assert!(!payload.contains(&"ä".repeat(108)), "{payload}");
+}
+
+#[test]
 fn only_an_increase_is_an_alarm() {
     let seen = |count, delta| {
         let event = notice("BackOff", "Pod", "shop", "web-1").count(count, delta).event();
@@ -99,6 +142,8 @@ fn alarms_can_be_left_out() {
     let list = r#"{"event_filter":["pod_insufficientcpu"]}"#;
     let both = "1 Insufficient cpu, 1 Insufficient memory";
     assert_eq!(left(list, "FailedScheduling", both), "pod_insufficientmemory");
+    let misspelled = r#"{"event_filter":"pod_insufficentcpu"}"#;
+    assert_eq!(left(misspelled, "FailedScheduling", both), "pod_insufficientmemory");
     let all = r#"{"event_filter":"pod_failedscheduling"}"#;
     assert_eq!(left(all, "FailedScheduling", both), "", "eventarbiter knew one alarm only");
 }
@@ -123,4 +168,5 @@ fn settings_are_checked() {
     assert!(unknown.message.contains("pod_unhealthy"), "{}", unknown.message);
     assert_eq!(problem(r#"{"environment":"prod"}"#).path, "/environment");
     assert_eq!(problem(r#"{"repeat":"often"}"#).path, "/repeat");
+    assert_eq!(problem(r#"{"payload":"raw"}"#).path, "/payload");
 }
