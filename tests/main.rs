@@ -11,6 +11,7 @@ mod durability;
 mod fake_api;
 mod gaps;
 mod harness;
+mod hostile;
 mod invariants;
 mod isolation;
 mod middle;
