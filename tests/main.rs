@@ -13,6 +13,7 @@ mod engine;
 mod fake_api;
 mod gaps;
 mod harness;
+mod hostile;
 mod invariants;
 mod isolation;
 mod middle;

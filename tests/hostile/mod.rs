@@ -1,0 +1,41 @@
+//! Rules that take as much as they can get, a thousand events each, in the running service: what they cost the
+//! process, its journal, its log and a neighbour stays within bounds that one table states.
+
+mod behaviours;
+mod process;
+mod trial;
+
+use behaviours::{Bounds, behaviours};
+use trial::{Measured, run};
+
+/// What a bound is compared with: the same service and stream beside a rule that takes nothing.
+fn baseline() -> Measured {
+    run(&behaviours::nothing())
+}
+
+#[test]
+fn a_greedy_rule_costs_the_service_and_its_neighbour_no_more_than_the_table_allows() {
+    let baseline = baseline();
+    println!("{}", Measured::header());
+    println!("{}", baseline.row("nothing"));
+    let mut over = Vec::new();
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for behaviour in behaviours().into_iter().filter(|one| one.name.contains(&only)) {
+        let measured = run(&behaviour);
+        println!("{}", measured.row(behaviour.name));
+        over.extend(behaviour.bounds.exceeded(behaviour.name, &measured, &baseline));
+    }
+    assert!(over.is_empty(), "{}", over.join("\n"));
+}
+
+/// The judge finds a run that is over each of its bounds, and nothing in one that is within them.
+#[test]
+fn each_bound_of_the_table_is_judged() {
+    let baseline = Measured::default();
+    let bounds = Bounds::default();
+    assert_eq!(bounds.exceeded("within", &baseline, &baseline), Vec::<String>::new());
+    for (number, measured) in Measured::each_over(&bounds).iter().enumerate() {
+        let over = bounds.exceeded("over", measured, &baseline);
+        assert_eq!(over.len(), 1, "bound {number}: {over:?}");
+    }
+}

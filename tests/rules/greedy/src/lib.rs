@@ -1,0 +1,131 @@
+//! A rule that takes as much of one resource as it can get on every event, for tests of the bounds that the
+//! host sets. A setting names the resource.
+
+use klaxon_sdk::prelude::*;
+use klaxon_sdk::{Extension, Level};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// What to take, and how much of it on each event.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The resource.
+    pub take: Take,
+    /// How many of it: log lines, timers, verdicts, targets, or thousands of turns of a loop.
+    #[serde(default = "one")]
+    pub count: usize,
+    /// Bytes of each.
+    #[serde(default)]
+    pub bytes: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// A resource of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Take {
+    /// Nothing: one small verdict an event, which is what the other behaviours are compared with.
+    Nothing,
+    /// Log lines.
+    LogLines,
+    /// An error in place of an answer.
+    Errors,
+    /// State of the event's partition.
+    State,
+    /// Timers an hour ahead, with payloads.
+    Timers,
+    /// Payloads of verdicts.
+    Payloads,
+    /// Small verdicts.
+    Verdicts,
+    /// Targets of an extension whose kind no one has used before.
+    ExtensionKinds,
+    /// The operator's target `pager`, to which the rule is not routed.
+    ForeignTarget,
+    /// The sandbox itself: a trap on every event whose pod's number can be divided by five.
+    Traps,
+    /// Time.
+    Time,
+}
+
+/// The rule.
+pub struct Greedy {
+    settings: Settings,
+}
+
+impl Rule for Greedy {
+    type Settings = Settings;
+
+    fn manifest() -> Manifest {
+        Manifest::new("greedy", "1.0.0", "Takes as much of one resource as it can get")
+            .code("TAKEN", "Taken", Severity::Info, "An event on which it took")
+            .interest(Interest::new("pods", "v1", "Pod"))
+            .state(1)
+            .log()
+    }
+
+    fn configure(settings: Settings) -> Result<Self, Problem> {
+        Ok(Self { settings })
+    }
+
+    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+        let Settings { take, count, bytes } = self.settings;
+        let key = event.object.uid.as_str();
+        let text = || "x".repeat(bytes);
+        match take {
+            Take::Nothing => {}
+            Take::LogLines => (0..count).for_each(|_| cx.log(Level::Info, &text())),
+            Take::Errors => return Err(text()),
+            Take::State => {
+                (0..count).for_each(|n| cx.state().put(&format!("fill/{n}"), &text()));
+            }
+            Take::Timers => {
+                for n in 0..count {
+                    out.wake(&format!("timer/{n}"), event.time + 3_600_000);
+                    if let Some(timer) = out.wakes.last_mut() {
+                        timer.payload = text();
+                    }
+                }
+            }
+            Take::Payloads => {
+                out.say(Verdict::firing("TAKEN", key).payload(&text())?);
+                return Ok(());
+            }
+            Take::Verdicts => {
+                (0..count).for_each(|n| out.say(Verdict::firing("TAKEN", n.to_string())));
+                return Ok(());
+            }
+            Take::ExtensionKinds => {
+                let mut verdict = Verdict::firing("TAKEN", key);
+                for n in 0..count {
+                    let kind = format!("kind-{}-{n}", event.object.name);
+                    verdict = verdict.to(Target::Extension(Extension { kind, body: text() }));
+                }
+                out.say(verdict);
+                return Ok(());
+            }
+            Take::ForeignTarget => {
+                let pager = Target::Named("pager".to_owned());
+                out.say(Verdict::firing("TAKEN", key).to(Target::Routed).to(pager));
+                return Ok(());
+            }
+            Take::Traps => {
+                let number: u32 = event.object.name.rsplit('-').next().map_or(Ok(1), str::parse).unwrap_or(1);
+                assert!(!number.is_multiple_of(5), "told to");
+            }
+            Take::Time => {
+                for turn in 0..count * 1000 {
+                    std::hint::black_box(turn);
+                }
+            }
+        }
+        out.say(Verdict::firing("TAKEN", key));
+        Ok(())
+    }
+}
+
+klaxon_sdk::export!(Greedy);
