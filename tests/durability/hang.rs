@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use klaxon::model::clock::Stopwatch;
 use serde_json::json;
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::{log, log_of, strace};
 use crate::fake_api::FakeApi;
@@ -12,8 +14,9 @@ use crate::receivers::{pod, receiver, site, wait, webhook};
 use crate::support::live::Site;
 use crate::support::{KLAXON, module};
 
-/// Far longer than a test waits for anything, in microseconds.
-const FOR_EVER: &str = "delay_enter=3600000000";
+/// How long each call hangs, in microseconds: far longer than the service may take to end. It cannot be for ever, for
+/// strace keeps a thread that it holds from its end.
+const HANGS: &str = "delay_enter=20000000";
 /// How long it may take to end: a bound on whether it ends at all.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -55,7 +58,7 @@ fn spawn(site: &Site, under: Command, stderr: Stdio) -> Child {
 }
 
 fn traced(what: &str, file: Option<&str>) -> Command {
-    let inject = format!("inject={what}:{FOR_EVER}");
+    let inject = format!("inject={what}:{HANGS}");
     let trace = format!("trace={what}");
     let mut arguments = vec!["-f", "-o", "/dev/null", "-e", &trace, "-e", &inject];
     arguments.extend(file.iter().flat_map(|file| ["-P", *file]));
@@ -136,7 +139,8 @@ async fn probes_are_answered_while_the_journal_is_checked_and_a_signal_ends_that
 async fn standard_error_that_nobody_reads_holds_up_nothing_and_what_it_costs_is_counted() {
     const PODS: usize = 400;
     let api = FakeApi::start().await;
-    let (server, _) = receiver(|_| 204).await;
+    let server = MockServer::start().await;
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&server).await;
     let loud = json!({"name": "loud", "module": module("hostile"), "settings": {"behaviour": "log-much"},
         "limits": {"log_per_minute": "1GiB"}, "targets": ["notify"]});
     let quiet = json!({"name": "witness", "module": module("witness"), "targets": ["notify"]});

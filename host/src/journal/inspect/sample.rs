@@ -128,7 +128,7 @@ pub(crate) fn furnished() -> Sample {
            ({TEN}, NULL, 'pods', 'no JSON', '{{broken');
          INSERT INTO watches (name, digest, cursor, since, listing) VALUES ('pods', 'd', '4711', {TEN}, 0);
          INSERT INTO wakes VALUES ('akkeris', 'p', 'k', {TEN}, 'later', 'e1', 'pods', 'u', '{{\"name\":\"web\"}}');
-         INSERT INTO state VALUES ('akkeris', 1, 'p', 'k', 'v', NULL);
+         INSERT INTO state (rule, version, partition, key, value, expires_at) VALUES ('akkeris', 1, 'p', 'k', 'v', NULL);
          INSERT INTO incidents VALUES ('akkeris', 'R14', 'k', '{{}}');"
     ))
     .unwrap();

@@ -209,6 +209,51 @@ fn extension_whose_kind_is_called_like_a_target_is_not_sent_to_it() {
     assert!(states(folder.path()).is_empty(), "it went to the target of that name");
 }
 
+#[test]
+fn what_was_refused_is_made_only_for_a_rule_that_lists_the_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = Refused {
+        kind: "named".to_owned(),
+        name: Some("out".to_owned()),
+        why: "not listed".to_owned(),
+        writes_to: None,
+    };
+    let quiet = Verdict { targets: Vec::new(), refused: vec![refused], ..verdict(1) };
+    let rule = quiet.rule.to_string();
+    let listed_by = |rules: &[&str]| {
+        let rules = rules.iter().map(|rule| (*rule).to_owned()).collect();
+        let out = Target { rules: Some(rules), ..Target::stdout() };
+        std::collections::BTreeMap::from([("out".to_owned(), out)])
+    };
+    let handle = start_with(folder.path(), listed_by(&["another"]), &settings());
+    handle.commit_and_wait(group(vec![], vec![quiet], vec![])).unwrap();
+    let other = rusqlite::Connection::open(folder.path().join(super::super::FILE)).unwrap();
+    other.busy_timeout(Duration::from_secs(10)).unwrap();
+    let ask = "UPDATE refusals SET retry = 1";
+    let reason = || -> String {
+        let select = "SELECT group_concat(reason) FROM refusals";
+        other
+            .query_row(select, [], |row| row.get::<_, Option<String>>(0))
+            .unwrap()
+            .unwrap_or_default()
+    };
+    let wait = |is_so: &dyn Fn() -> bool| {
+        let since = Stopwatch::start();
+        while !is_so() {
+            assert!(since.elapsed() < Duration::from_secs(60), "{}", reason());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    other.execute(ask, []).unwrap();
+    wait(&|| reason().contains("still may not send to target \"out\""));
+    assert!(states(folder.path()).is_empty());
+    handle.close().unwrap();
+    let handle = start_with(folder.path(), listed_by(&["another", &rule]), &settings());
+    other.execute(ask, []).unwrap();
+    wait(&|| states(folder.path()) == ["pending"]);
+    handle.close().unwrap();
+}
+
 fn with_room(most: u64, when_full: WhenFull) -> std::collections::BTreeMap<String, Target> {
     let mut targets = targets();
     let out = targets.get_mut("out").unwrap();
