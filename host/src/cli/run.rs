@@ -84,6 +84,7 @@ fn in_time(patience: Duration, tell: impl FnOnce() + Send + 'static) {
 }
 
 /// Ends the process where all else hangs.
+#[expect(clippy::disallowed_methods, reason = "main may hang, and returns no exit code then")]
 fn end(ending: Ending) {
     let (exit, why) = match ending {
         Ending::Signal(number) => {

@@ -248,7 +248,7 @@ fn what_was_refused_is_made_only_for_a_rule_that_lists_the_target() {
     wait(&|| reason().contains("still may not send to target \"out\""));
     assert!(states(folder.path()).is_empty());
     handle.close().unwrap();
-    let handle = start_with(folder.path(), listed_by(&["another", &rule]), &settings());
+    let handle = start_with(folder.path(), listed_by(&["another", rule.as_str()]), &settings());
     other.execute(ask, []).unwrap();
     wait(&|| states(folder.path()) == ["pending"]);
     handle.close().unwrap();

@@ -208,6 +208,26 @@ impl Hostile {
             }
             Behaviour::LeakMemory => std::mem::forget(std::hint::black_box(vec![1u8; 1 << 20])),
             Behaviour::AnswerTooFew => FORGET_ONE.set(true),
+            Behaviour::KeepMuch
+            | Behaviour::KeepMuchAtTimes
+            | Behaviour::KeepLess
+            | Behaviour::WakeWithMuch
+            | Behaviour::SayMuch
+            | Behaviour::LogMuch
+            | Behaviour::InventExtensions => self.overdo(cx, event, out)?,
+            Behaviour::Remember => remember(cx, event, out)?,
+            Behaviour::SetTooManyWakes => {
+                for number in 0..101 {
+                    out.wake(&format!("wake/{number}"), event.time + 60_000);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Too much in all, though not for one event.
+    fn overdo(&self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+        match self.settings.behaviour {
             Behaviour::KeepMuchAtTimes
                 if event.object.resource_version.ends_with(['1', '3', '5', '7', '9']) => {}
             Behaviour::KeepMuch | Behaviour::KeepMuchAtTimes => {
@@ -242,12 +262,7 @@ impl Hostile {
                 }
                 out.say(verdict);
             }
-            Behaviour::Remember => remember(cx, event, out)?,
-            Behaviour::SetTooManyWakes => {
-                for number in 0..101 {
-                    out.wake(&format!("wake/{number}"), event.time + 60_000);
-                }
-            }
+            _ => {}
         }
         Ok(())
     }
