@@ -5,6 +5,7 @@ pub mod metrics;
 use std::error::Error;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -12,6 +13,9 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 /// Most lines that wait to be written; beyond that they are dropped and counted.
 const QUEUE: usize = 8192;
+
+/// How long lines may take that wait at the end, where others were dropped before.
+const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// Lines that were dropped.
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
@@ -42,7 +46,12 @@ pub struct Logging(Option<WorkerGuard>);
 impl Logging {
     /// Writes lines that wait; what is logged afterwards may be lost.
     pub fn end(self) {
-        drop(self.0);
+        if dropped_lines() == 0 {
+            return drop(self.0);
+        }
+        // The queue may be full, and the guard would say so on stdout, where verdicts may go.
+        std::thread::sleep(LAST_LINES);
+        std::mem::forget(self.0);
     }
 }
 

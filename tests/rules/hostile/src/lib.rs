@@ -225,7 +225,7 @@ impl Hostile {
         Ok(())
     }
 
-    /// Too much in all, though not for one event.
+    /// Does too much in all, though not for one event.
     fn overdo(&self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
         match self.settings.behaviour {
             Behaviour::KeepMuchAtTimes
