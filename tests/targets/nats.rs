@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use klaxon::config::Target;
@@ -44,7 +44,7 @@ fn greet(mut stream: &TcpStream, announced: &str) {
 fn listening() -> (String, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (tell, told) = channel();
+    let (tell, told) = sync_channel(64);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let is_heard = stream.is_ok_and(|_| tell.send(()).is_ok());

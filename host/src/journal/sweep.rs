@@ -8,6 +8,10 @@ use crate::model::Timestamp;
 /// Most rows of a table that one sweep removes, so that it holds nobody up.
 const ROWS: i64 = 10_000;
 
+/// A verdict `v` has nothing left: no delivery and no refusal.
+const BARE: &str = "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.verdict = v.n) \
+                    AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.verdict = v.n)";
+
 /// What is kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Retention {
@@ -60,8 +64,8 @@ pub(super) struct Removed {
 }
 
 /// Makes room, in this order: deliveries that were sent or superseded, however young, the oldest first;
-/// with them verdicts that have nothing left, whose ids tell repeats, but for the youngest quarter; and
-/// only where there was none of these, the oldest rows of the largest share of what was given up.
+/// with them verdicts that have nothing left, whose ids tell repeats, each time but for the youngest
+/// quarter; and only where there was none of these, the oldest rows of the largest share of what was given up.
 pub(super) fn make_room(connection: &mut Connection) -> Result<Removed, JournalError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let removed = transaction.execute(
@@ -69,10 +73,13 @@ pub(super) fn make_room(connection: &mut Connection) -> Result<Removed, JournalE
          WHERE state <> 'pending' AND state IN ('sent', 'superseded') ORDER BY settled_at LIMIT ?1)",
         [ROWS],
     )?;
-    // Of what was seen just now the ids should stay: it may be seen once more.
+    // Of what was seen just now the ids should stay as long as possible: it may be seen once more. Verdicts
+    // that still have something do not count, for those of a dead target may be old.
     let young: i64 = transaction.query_row(
-        "SELECT coalesce((SELECT max(n) FROM verdicts) - ((SELECT max(n) FROM verdicts) - \
-         (SELECT min(n) FROM verdicts)) / 4, 0)",
+        &format!(
+            "SELECT coalesce(max(n) - (max(n) - (SELECT min(n) FROM verdicts v WHERE {BARE})) / 4, 0) \
+             FROM verdicts"
+        ),
         [],
         |row| row.get(0),
     )?;
@@ -91,9 +98,7 @@ fn remove_bare(
     bound: i64,
 ) -> Result<usize, JournalError> {
     let delete = format!(
-        "DELETE FROM verdicts WHERE n IN (SELECT n FROM verdicts v WHERE {which} \
-         AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.verdict = v.n) \
-         AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.verdict = v.n) LIMIT ?1)"
+        "DELETE FROM verdicts WHERE n IN (SELECT n FROM verdicts v WHERE {which} AND {BARE} LIMIT ?1)"
     );
     Ok(transaction.execute(&delete, [ROWS, bound])?)
 }

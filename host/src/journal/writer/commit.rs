@@ -95,6 +95,10 @@ impl Writer {
             Obstacle::Locked => false,
             Obstacle::Full | Obstacle::NoIndex => self.settle(batch)?,
         };
+        // Rows are removed only where outcomes alone do not help, and something is left to be written.
+        if has_settled || (batch.is_empty() && group.is_none()) {
+            return self.folded(self.log.fold_in_now(&self.connection));
+        }
         let removed = match obstacle {
             Obstacle::Full => self.make_room()?,
             // Only a full disk costs rows.
@@ -102,7 +106,7 @@ impl Writer {
         };
         // The log has no bound but this, and begins anew in its place once it is folded in.
         self.folded(self.log.fold_in_now(&self.connection))?;
-        if has_settled || removed != Removed::default() {
+        if removed != Removed::default() {
             return Ok(());
         }
         if obstacle == Obstacle::Full && batch.outcomes.is_empty() {
