@@ -48,7 +48,8 @@ fn check(folder: &Path, is_parent: bool) -> Result<(), String> {
     let found = fs::metadata(folder).map_err(|fault| fault.to_string())?;
     let (owner, mode) = (found.uid(), found.permissions().mode());
     let is_ours = owner == rustix::process::geteuid().as_raw();
-    if !is_ours && !(is_parent && owner == 0) {
+    let is_trusted = is_ours || is_parent && owner == 0;
+    if !is_trusted {
         return Err("it belongs to another user".to_owned());
     }
     let is_private_group = is_parent && is_ours && found.gid() == owner;

@@ -139,17 +139,18 @@ mod tests {
                 (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 0))
             (core instance $i (instantiate $m))
             (func (export "f") (param "s" string) (canon lift (core func $i "f")
-                (memory $i "mem") (realloc (func $i "realloc")))))
+                (memory (core memory $i "mem")) (realloc (core func $i "realloc")))))
         (component $caller
             (import "f" (func $f (param "s" string)))
             (core module $libc (memory (export "mem") 1))
             (core instance $libc (instantiate $libc))
-            (core func $lowered (canon lower (func $f) (memory $libc "mem")))
+            (core func $lowered (canon lower (func $f) (memory (core memory $libc "mem"))))
             (core module $user (import "" "f" (func (param i32 i32))))
             (core instance (instantiate $user
                 (with "" (instance (export "f" (func $lowered)))))))
         (instance $callee (instantiate $callee))
-        (instance (instantiate $caller (with "f" (func $callee "f")))))"#;
+        (alias export $callee "f" (func $f))
+        (instance (instantiate $caller (with "f" (func $f)))))"#;
 
     #[test]
     fn components_that_call_each_other_compile_without_the_features_that_are_off() {

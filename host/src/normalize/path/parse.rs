@@ -26,6 +26,13 @@ pub(super) fn segments(text: &str) -> Result<Vec<Segment>, String> {
             "brackets and parentheses nest more than {MOST_NESTING} deep; hint: write a simpler path"
         ));
     }
+    // The parser takes white space for a part of names.
+    if has_space_in_name(text) {
+        return Err(
+            "this is no JSONPath: there is white space in a name or before it; hint: write ['a b']"
+                .to_owned(),
+        );
+    }
     let query = parse_json_path(text).map_err(|fault| in_one_line(&fault))?;
     if query.segments.len() > MOST_SEGMENTS {
         return Err(format!(
@@ -62,6 +69,33 @@ fn nesting(path: &str) -> usize {
         most = most.max(depth);
     }
     most
+}
+
+/// Whether white space outside of texts follows a dot or parts two characters of names.
+fn has_space_in_name(path: &str) -> bool {
+    let is_of_name = |one: char| one.is_ascii_alphanumeric() || one == '_' || !one.is_ascii();
+    let mut quote = None;
+    let mut before = '$';
+    let mut is_spaced = false;
+    let mut characters = path.chars();
+    while let Some(character) = characters.next() {
+        match (quote, character) {
+            (Some(_), '\\') => drop(characters.next()),
+            (Some(open), _) if open == character => quote = None,
+            (Some(_), _) => {}
+            (None, ' ' | '\t' | '\r' | '\n') => is_spaced = true,
+            (None, _)
+                if is_spaced && (before == '.' || is_of_name(before) && is_of_name(character)) =>
+            {
+                return true;
+            }
+            (None, _) => {
+                quote = ['\'', '"'].contains(&character).then_some(character);
+                (before, is_spaced) = (character, false);
+            }
+        }
+    }
+    false
 }
 
 /// The parser draws its errors over several lines: only the place (` --> 1:7`) and the reason

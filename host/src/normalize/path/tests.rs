@@ -1,3 +1,5 @@
+//! Paths on documents: what is refused, what is found, and what it may cost.
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
@@ -53,7 +55,19 @@ fn paths_that_are_slow_by_themselves_are_refused_with_the_reason_and_a_hint() {
         let fault = FieldPath::parse(path).unwrap_err();
         assert!(fault.contains(reason) && fault.contains("hint: "), "{path}: {fault}");
     }
-    for no_path in ["a.b", "", "$.", "$[", "$.a b", "$...a", "$[?@.a =]", "$[?1]"] {
+    for no_path in [
+        "a.b",
+        "",
+        "$.",
+        "$[",
+        "$.a b",
+        "$[?@.a b == 1]",
+        "$. a",
+        "$[?@. a]",
+        "$...a",
+        "$[?@.a =]",
+        "$[?1]",
+    ] {
         let fault = FieldPath::parse(no_path).unwrap_err();
         assert!(fault.starts_with("this is no JSONPath"), "{no_path}: {fault}");
         assert_eq!(fault.lines().count(), 1, "{fault}");
@@ -99,7 +113,7 @@ fn every_class_of_path_ends_within_its_budget_on_an_object_of_a_megabyte_and_a_h
         ("$.spec.items[::-3200].name", true),
         ("$.spec.items[*].name", false),
         ("$.spec.items[?@.name == 'n0000007'].v", false),
-        ("$.spec.items[?@ == $.spec.items]", true),
+        ("$.spec.items[?@ == $.spec.items]", false),
         ("$.spec.items[?$.spec == $.spec]", false),
         ("$.spec.items", false),
         ("$", false),
