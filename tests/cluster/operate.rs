@@ -43,7 +43,11 @@ async fn it_says_when_it_is_ready_and_what_holds_it_up() {
     api.allow_all();
     let since = Stopwatch::start();
     while get(&address, "/readyz").await.0 != 200 {
-        assert!(since.elapsed() < Duration::from_secs(20), "{:?}", get(&address, "/readyz").await);
+        assert!(
+            since.elapsed() < crate::support::live::PATIENCE,
+            "{:?}",
+            get(&address, "/readyz").await
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let (_, metrics) = get(&address, "/metrics").await;
@@ -118,7 +122,7 @@ async fn a_cluster_is_recorded_and_the_recording_says_the_same() {
             };
             let since = Stopwatch::start();
             while !(is_watched("/pods") && is_watched("/events")) {
-                assert!(since.elapsed() < Duration::from_secs(30), "nothing is watched");
+                assert!(since.elapsed() < crate::support::live::PATIENCE, "nothing is watched");
                 std::thread::sleep(Duration::from_millis(20));
             }
             std::thread::sleep(Duration::from_millis(500));

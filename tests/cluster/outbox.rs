@@ -40,7 +40,7 @@ async fn what_no_receiver_took_is_delivered_by_the_next_run_in_order() {
     let running = site.start();
     let since = Stopwatch::start();
     while !site.rows(pending).is_empty() {
-        assert!(since.elapsed() < Duration::from_secs(20), "{:?}", site.rows(pending));
+        assert!(since.elapsed() < crate::support::live::PATIENCE, "{:?}", site.rows(pending));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     running.stop();

@@ -42,7 +42,7 @@ fn parked(site: &Site) -> usize {
 fn until(what: &str, is_so: impl Fn() -> bool) {
     let since = Stopwatch::start();
     while !is_so() {
-        assert!(since.elapsed() < Duration::from_secs(60), "{what} never came");
+        assert!(since.elapsed() < crate::support::live::PATIENCE, "{what} never came");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -92,7 +92,8 @@ async fn events_of_a_rule_out_of_service_wait_until_it_is_back() {
         json!({"name": "slow", "module": module("hostile"),
             "settings": {"behaviour": "trap", "on": "bad"}}),
     ]);
-    site.pause = Duration::from_millis(800);
+    // Long enough for what is asserted while it lasts.
+    site.pause = Duration::from_secs(4);
     let running = site.start();
     site.wait("the list", |seen| seen.len() == 1);
     site.wait_until_following(&WATCHES);

@@ -133,7 +133,7 @@ async fn what_is_too_much_is_one_digest_when_the_window_ends() {
     let digest = "SELECT body FROM verdicts WHERE code = 'digest'";
     let since = klaxon::model::clock::Stopwatch::start();
     while site.rows(digest).is_empty() {
-        assert!(since.elapsed() < Duration::from_secs(20), "no digest");
+        assert!(since.elapsed() < crate::support::live::PATIENCE, "no digest");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let metrics = metrics(port).await;

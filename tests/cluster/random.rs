@@ -367,7 +367,7 @@ fn run(steps: Vec<Step>, streamed: bool, may_give_up: bool) -> Result<(), TestCa
     let since = clock::Stopwatch::start();
     while !world.is_settled() {
         prop_assert!(
-            since.elapsed() < Duration::from_secs(30),
+            since.elapsed() < crate::support::live::PATIENCE,
             "never settled: {:?} {:#?} {:#?} {:#?}",
             world.state(),
             world.site.rows("SELECT uid || ' ' || version FROM objects ORDER BY uid"),

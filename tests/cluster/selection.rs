@@ -29,7 +29,10 @@ fn wait_for(site: &Site, expected: &[&str]) {
         if titles == expected {
             return;
         }
-        assert!(since.elapsed().as_secs() < 20 && titles.len() <= expected.len(), "{titles:#?}");
+        assert!(
+            since.elapsed() < crate::support::live::PATIENCE && titles.len() <= expected.len(),
+            "{titles:#?}"
+        );
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
@@ -77,7 +80,7 @@ async fn after_a_gap_too_what_left_is_told_from_what_is_deleted() {
     let running = site.start();
     let since = klaxon::model::clock::Stopwatch::start();
     while site.sights("selective").len() < 4 {
-        assert!(since.elapsed().as_secs() < 20, "{:?}", site.sights("selective"));
+        assert!(since.elapsed() < crate::support::live::PATIENCE, "{:?}", site.sights("selective"));
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     running.stop();

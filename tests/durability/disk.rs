@@ -46,7 +46,7 @@ async fn fails_to_sync(fails: &str, file: Option<&str>) {
         if let Some(status) = service.try_wait().unwrap() {
             break status;
         }
-        assert!(since.elapsed().as_secs() < 60, "it goes on: {}", log(&site));
+        assert!(since.elapsed() < crate::support::live::PATIENCE, "it goes on: {}", log(&site));
         for _ in 0..if file.is_some() { 50 } else { 1 } {
             api.put(pod(&format!("pod-{made}"), 0));
             made += 1;

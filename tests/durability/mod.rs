@@ -3,6 +3,7 @@
 mod disk;
 mod hang;
 mod order;
+mod power_loss;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -50,14 +51,19 @@ fn log(site: &Site) -> String {
     std::fs::read_to_string(log_of(site)).unwrap()
 }
 
-/// Ends a process as an orchestrator does. The process group of a traced one is that of strace.
+/// Ends a process as an orchestrator does.
 fn terminate(child: &mut Child) {
+    signal(child, "-TERM");
+}
+
+/// Sends a signal and waits for the end. The process group of a traced one is that of strace.
+fn signal(child: &mut Child, signal: &str) {
     let pid = child.id();
     // strace passes nothing on: the service is its child.
     let children =
         std::fs::read_to_string(Path::new("/proc").join(format!("{pid}/task/{pid}/children")));
     let traced = children.ok().and_then(|text| text.split_whitespace().next().map(str::to_owned));
     let target = traced.unwrap_or_else(|| pid.to_string());
-    assert!(Command::new("kill").arg(target).status().unwrap().success());
+    assert!(Command::new("kill").args([signal, &target]).status().unwrap().success());
     child.wait().unwrap();
 }

@@ -23,7 +23,7 @@ use crate::support::{options, rule};
 const SCOPES: [&str; 2] = ["Pod", "Event"];
 const RULES: [&str; 2] = ["left", "right"];
 /// How long anything may take before a test gives up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) use crate::support::live::PATIENCE;
 /// After the last input, so that every timer fires and all state of what has gone goes.
 const ADVANCE_MS: i64 = 2 * 86_400_000;
 

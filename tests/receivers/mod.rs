@@ -15,7 +15,7 @@ use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use crate::fake_api::FakeApi;
-use crate::support::live::Site;
+use crate::support::live::{PATIENCE, Site};
 use crate::support::module;
 
 pub(crate) fn pod(name: &str, step: usize) -> Value {
@@ -64,7 +64,7 @@ pub(crate) async fn receiver(
 pub(crate) fn wait(what: &str, is_so: impl Fn() -> bool) {
     let since = Stopwatch::start();
     while !is_so() {
-        assert!(since.elapsed() < Duration::from_secs(30), "{what}: it never came to that");
+        assert!(since.elapsed() < PATIENCE, "{what}: it never came to that");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{pod, receiver, site, wait, webhook};
 use crate::fake_api::FakeApi;
+use crate::support::live::PATIENCE;
 use crate::support::{KLAXON, module, pod_line, stream};
 
 /// Far longer than a test waits for anything.
@@ -39,7 +40,7 @@ fn tell_twice(mut child: Child, log: &Path, first: Signal, second: Signal) -> (i
     let since = Stopwatch::start();
     kill_process(pid, second).unwrap();
     let mut status = None;
-    while status.is_none() && since.elapsed() < Duration::from_secs(10) {
+    while status.is_none() && since.elapsed() < PATIENCE {
         status = child.try_wait().unwrap();
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -31,7 +31,9 @@ pub(crate) fn report() {
         bounded(Command::new(program).args(["check", "advisories"]).current_dir(root()), LIMIT)
     });
     match outcome {
-        Ok(Ended::Clean) => println!("advisories: none"),
+        Ok(Ended::Clean) => {
+            println!("advisories: no findings; yanked versions, if any, are warned of above")
+        }
         Ok(Ended::Reported) => eprintln!(
             "warning: advisories: there are findings, or the database could not be fetched (see above); \
              hint: update what is named, or list it with a reason under [advisories] in deny.toml"

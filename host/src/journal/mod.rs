@@ -185,7 +185,7 @@ impl Journal {
             path: folder.to_owned(),
             why: why.to_string(),
         };
-        create_folder(folder).map_err(fail)?;
+        make_folder(folder).map_err(fail)?;
         permissions::look_at(folder).map_err(fail)?;
         let lock = lock(folder)?;
         let path = folder.join(FILE);
@@ -194,6 +194,7 @@ impl Journal {
         for beside in ["-wal", "-shm"] {
             permissions::close_to_others(&folder.join(format!("{FILE}{beside}"))).map_err(fail)?;
         }
+        sync_log(folder, &path).map_err(fail)?;
         // Before SQLite reads it: what it does not count it overwrites.
         let is_doubtful = look_at_log(&path).map_err(fail)?;
         let mut connection = Connection::open(&path)?;
@@ -322,6 +323,32 @@ fn check(connection: &Connection, thorough: bool) -> Result<(), JournalError> {
         .query_row(pragma, [], |row| row.get(0))
         .map_err(|fault| JournalError::Damaged(fault.to_string()))?;
     if verdict == "ok" { Ok(()) } else { Err(JournalError::Damaged(verdict)) }
+}
+
+/// Makes the folder where it is missing. A folder is as durable as its entry in the one above: without a sync
+/// of that, a power loss may take away a journal of which deliveries were sent already.
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    let missing: Vec<&Path> =
+        folder.ancestors().take_while(|one| !one.as_os_str().is_empty() && !one.exists()).collect();
+    permissions::create_folder(folder)?;
+    for made in missing {
+        let above = made.parent().filter(|above| !above.as_os_str().is_empty());
+        File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Syncs the log that the last run left. Where that run was killed between writing a commit and syncing it, the
+/// commit is in the page cache only, and counts from now on: what it decided will be sent.
+fn sync_log(folder: &Path, path: &Path) -> std::io::Result<()> {
+    match File::open(wal::beside(path)) {
+        Ok(log) => {
+            log.sync_all()?;
+            File::open(folder)?.sync_all()
+        }
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// The journal's own id, made at random when it is new.

@@ -249,6 +249,10 @@ fn add(to: &AtomicU64, change: i64) {
     to.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed).unwrap_or_default();
 }
 
+fn add_to(to: &mut u64, change: i64) {
+    *to = to.saturating_add_signed(change);
+}
+
 /// Changes of one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Changes {

@@ -23,6 +23,8 @@ use crate::model::{
 use crate::pipeline::Step;
 use crate::telemetry::metrics::Metrics;
 
+/// How long a test waits before it gives up: not a bound on anything, only the end of a hang.
+const PATIENCE: Duration = Duration::from_secs(180);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 fn targets() -> BTreeMap<String, Target> {
@@ -299,8 +301,13 @@ fn long(number: u64) -> Verdict {
 
 /// Commits more than a small journal has room for.
 fn fill(handle: Handle) -> std::thread::JoinHandle<Result<(), JournalError>> {
+    commit_each(handle, 600)
+}
+
+/// Commits so many verdicts, one after the other, on a thread.
+fn commit_each(handle: Handle, count: u64) -> std::thread::JoinHandle<Result<(), JournalError>> {
     std::thread::spawn(move || {
-        (0..600).try_for_each(|n| handle.commit_and_wait(group(vec![], vec![long(n)], vec![])))
+        (0..count).try_for_each(|n| handle.commit_and_wait(group(vec![], vec![long(n)], vec![])))
     })
 }
 
@@ -314,6 +321,6 @@ fn until_full(outbox: &Outbox) -> i64 {
             return count;
         }
         before = count;
-        assert!(since.elapsed() < Duration::from_secs(30));
+        assert!(since.elapsed() < PATIENCE);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ScopedJoinHandle;
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -11,20 +10,16 @@ use crate::journal::inspect::sample::{Sample, delivery, verdict};
 use crate::journal::inspect::{
     self, DeliveryRow, Filter, Selection, State, VerdictRow, backup, page, resend,
 };
-use crate::model::clock::Stopwatch;
 
 const DEAD: i64 = 10_000;
 
-/// The service gives up after ten seconds.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// Commits verdicts with their deliveries, each with the sum of all, until it is told to stop. A
-/// transaction begins as the service's do. Returns how many there are, and the longest it took.
-fn service(sample: &Sample, stop: &AtomicBool) -> (i64, Duration) {
+/// transaction begins as the service's do, and fails where it waits for longer than the service would.
+/// Returns how many there are.
+fn service(sample: &Sample, stop: &AtomicBool) -> i64 {
     let mut connection = sample.service();
-    let (mut count, mut longest) = (0, Duration::ZERO);
+    let mut count = 0;
     while !stop.load(Ordering::Relaxed) {
-        let watch = Stopwatch::start();
         let transaction = connection.transaction().unwrap();
         for _ in 0..2 {
             count += 1;
@@ -34,9 +29,8 @@ fn service(sample: &Sample, stop: &AtomicBool) -> (i64, Duration) {
         }
         transaction.execute("UPDATE meta SET value = value + 2 WHERE key = 'sum'", []).unwrap();
         transaction.commit().unwrap();
-        longest = longest.max(watch.elapsed());
     }
-    (count, longest)
+    count
 }
 
 /// Stops the service also where a test fails, for its scope waits for it.
@@ -60,15 +54,14 @@ fn beside_the_service(work: impl FnOnce(&Sample)) {
     batch.execute("UPDATE meta SET value = ?1 WHERE key = 'sum'", sum).unwrap();
     batch.commit().unwrap();
     let stop = AtomicBool::new(false);
-    let (added, longest) = std::thread::scope(|scope| {
-        let service: ScopedJoinHandle<'_, (i64, Duration)> =
-            scope.spawn(|| service(&sample, &stop));
+    let added = std::thread::scope(|scope| {
+        let service: ScopedJoinHandle<'_, i64> = scope.spawn(|| service(&sample, &stop));
         let stopping = Stop(&stop);
         work(&sample);
         drop(stopping);
         service.join().unwrap()
     });
-    assert!(added > 0 && longest < PATIENCE, "{added} {longest:?}");
+    assert!(added > 0);
     assert_eq!(sample.count("verdicts"), DEAD + added);
     assert!(inspect::check(&sample.reader()).unwrap().problems.is_empty());
 }
