@@ -8,7 +8,7 @@ use klaxon::model::clock;
 use klaxon::model::clock::Stopwatch;
 use serde_json::{Value, json};
 
-use crate::account::{self, insist};
+use crate::account::{self, Account, insist};
 use crate::objects::{EVENTS, event};
 use crate::plane::{Part, Plane};
 use crate::receiver::{Receiver, Taken};
@@ -111,7 +111,9 @@ async fn an_exporter_that_lists_at_each_start_loses_or_repeats_and_the_service_d
     assert!(differing.is_empty(), "the same id with another body: {differing:?}");
     assert!(short.lost > 0, "it should pass over what is older than it likes");
     assert!(long.again > 0, "it should send what it has sent before");
-    assert_eq!(account::judge(&site, &[], &last).gaps, 0);
+    let (sights, gaps) = (account::sights(&site), account::gaps(&site));
+    Account { confirmed: &[], last: &last, sights: &sights, gaps: &gaps }.must_hold();
+    assert_eq!(gaps, []);
 }
 
 fn site(plane: &Plane, receiver: &Receiver) -> Site {

@@ -8,6 +8,7 @@
 
 mod account;
 mod anywhere;
+mod balancer;
 mod continuity;
 mod exporters;
 mod history;

@@ -53,6 +53,12 @@ pub(crate) fn event(name: &str, count: u64) -> Value {
         "count": count, "source": {"component": "kubelet", "host": "node-1"}})
 }
 
+/// The path of the pods or Kubernetes Events of a namespace.
+pub(crate) fn objects_of(kind: &str, namespace: &str) -> String {
+    let plural = if kind == "Pod" { "pods" } else { "events" };
+    format!("/api/v1/namespaces/{namespace}/{plural}")
+}
+
 /// Where things of a kind are in the namespace `default`.
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
 pub(crate) const EVENTS: &str = "/api/v1/namespaces/default/events";

@@ -1,6 +1,7 @@
 //! A receiver that remembers each delivery by its id, and sometimes misbehaves.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -9,6 +10,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use klaxon::model::clock;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +26,10 @@ pub(crate) struct Taken {
     random: StdRng,
     /// How many of a thousand requests go wrong.
     troubles: u32,
+    /// By path; of other paths what goes wrong follows from the troubles.
+    tempers: HashMap<String, Temper>,
+    /// Nothing is taken, at no path.
+    is_shut: bool,
     /// By id.
     pub(crate) receipts: HashMap<String, Receipt>,
     /// Requests that were taken, first and again, by path.
@@ -41,6 +47,17 @@ pub(crate) struct Receipt {
     pub(crate) body: Bytes,
     /// When it came first, among all that were taken.
     pub(crate) first: u64,
+    /// The same as a time, in milliseconds.
+    pub(crate) at: i64,
+}
+
+/// How the requests of a path are treated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Temper {
+    /// None is ever taken: half of them are never answered, the others fail.
+    Dead,
+    /// One of so many ids fails each time.
+    Picky(u64),
 }
 
 /// What is done with a request.
@@ -51,6 +68,8 @@ enum Manner {
     HangUp,
     /// The sender does not learn that it was taken.
     TakeAndHangUp,
+    /// No answer ever comes.
+    Ignore,
 }
 
 impl Receiver {
@@ -77,6 +96,16 @@ impl Receiver {
         format!("http://127.0.0.1:{}/{path}", self.port)
     }
 
+    /// Sets how requests of a path are treated.
+    pub(crate) fn treat(&self, path: &str, temper: Temper) {
+        self.taken().tempers.insert(path.to_owned(), temper);
+    }
+
+    /// From now on nothing is taken, or all is as usual again.
+    pub(crate) fn shut(&self, is_shut: bool) {
+        self.taken().is_shut = is_shut;
+    }
+
     pub(crate) fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap()
     }
@@ -88,6 +117,8 @@ impl Taken {
         Self {
             random: StdRng::seed_from_u64(seed),
             troubles,
+            tempers: HashMap::new(),
+            is_shut: false,
             receipts: HashMap::new(),
             counts: HashMap::new(),
             received: 0,
@@ -109,16 +140,38 @@ impl Taken {
         found
     }
 
-    fn manner(&mut self) -> Manner {
+    fn manner(&mut self, path: &str, id: &str) -> Manner {
+        const ERROR: Manner = Manner::Fail(StatusCode::INTERNAL_SERVER_ERROR);
+        if self.is_shut {
+            return Manner::Fail(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        match self.tempers.get(path).copied() {
+            Some(Temper::Dead) if self.random.random() => return ERROR,
+            Some(Temper::Dead) => return Manner::Ignore,
+            Some(Temper::Picky(every)) if is_picked(id, every) => return ERROR,
+            _ => {}
+        }
         if self.random.random_range(0..1000) >= self.troubles {
             return Manner::Take;
         }
         match self.random.random_range(0..4) {
-            0 => Manner::Fail(StatusCode::INTERNAL_SERVER_ERROR),
+            0 => ERROR,
             1 => Manner::Fail(StatusCode::TOO_MANY_REQUESTS),
             2 => Manner::HangUp,
             _ => Manner::TakeAndHangUp,
         }
+    }
+
+    /// Takes a request, or does not.
+    fn receive(&mut self, id: String, path: String, body: Bytes) -> Manner {
+        let manner = self.manner(&path, &id);
+        if !matches!(manner, Manner::Take) {
+            self.failed += 1;
+        }
+        if matches!(manner, Manner::Take | Manner::TakeAndHangUp) {
+            self.take(id, path, body);
+        }
+        manner
     }
 
     pub(crate) fn take(&mut self, id: String, path: String, body: Bytes) {
@@ -129,10 +182,18 @@ impl Taken {
             Some(before) if before.body != body || before.path != path => self.differing.push(id),
             Some(_) => {}
             None => {
-                self.receipts.insert(id, Receipt { path, body, first });
+                self.receipts
+                    .insert(id, Receipt { path, body, first, at: clock::now().as_millis() });
             }
         }
     }
+}
+
+/// Returns true for an id that always fails.
+fn is_picked(id: &str, every: u64) -> bool {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish().is_multiple_of(every)
 }
 
 async fn serve(stream: TcpStream, taken: Arc<Mutex<Taken>>) {
@@ -153,15 +214,9 @@ async fn answer(
     let path = request.uri().path().trim_start_matches('/').to_owned();
     // Of a sender that was killed while it sent nothing is taken.
     let body = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
-    let mut taken = taken.lock().unwrap();
-    let manner = taken.manner();
-    if !matches!(manner, Manner::Take) {
-        taken.failed += 1;
-    }
-    if matches!(manner, Manner::Take | Manner::TakeAndHangUp) {
-        taken.take(id, path, body);
-    }
+    let manner = taken.lock().unwrap().receive(id, path, body);
     match manner {
+        Manner::Ignore => std::future::pending().await,
         Manner::Take => Ok(empty(StatusCode::NO_CONTENT)),
         Manner::Fail(status) => Ok(empty(status)),
         Manner::HangUp | Manner::TakeAndHangUp => Err(io::Error::other("hung up")),

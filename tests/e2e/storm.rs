@@ -1,12 +1,13 @@
 //! The service killed again and again in a storm of changes, and the API server with it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::account::{self, Confirmed, change};
+use crate::account::{self, Account, Confirmed, change};
 use crate::continuity::site;
 use crate::objects::{PODS, event, must, pod};
 use crate::plane::{Part, Plane};
@@ -20,19 +21,19 @@ const SERVER_KILLS: u32 = 5;
 
 /// Starts the program on a site, with one worker.
 pub(crate) fn spawn(site: &Site) -> Child {
-    spawn_with(site, 1)
+    spawn_on(site.folder.path(), &site.config(), 1)
 }
 
-/// Starts the program on a site; what it logs is in the site's folder.
-pub(crate) fn spawn_with(site: &Site, workers: u32) -> Child {
+/// Starts the program with a configuration; its log is in the folder.
+pub(crate) fn spawn_on(folder: &Path, config: &Path, workers: u32) -> Child {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
-        .open(site.folder.path().join("klaxon.log"))
+        .open(folder.join("klaxon.log"))
         .unwrap();
     Command::new(KLAXON)
         .args(["run", "--workers", &workers.to_string(), "--config"])
-        .arg(site.config())
+        .arg(config)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -55,11 +56,11 @@ async fn storm(client: kube::Client) -> Vec<Confirmed> {
                 true => ("POST", event(&name, *count)),
                 false => ("PATCH", json!({ "count": *count })),
             };
-            change(&client, "Event", &name, method, &body).await
+            change(&client, "Event", ("default", &name), method, &body).await
         } else {
             let name = format!("pod-{}", step % PODS_THERE);
             let step = json!({"metadata": {"annotations": {"step": step.to_string()}}});
-            change(&client, "Pod", &name, "PATCH", &step).await
+            change(&client, "Pod", ("default", &name), "PATCH", &step).await
         };
         confirmed.extend(made);
     }
@@ -97,13 +98,15 @@ async fn twenty_kills_in_a_storm_of_five_thousand_changes() {
     account::wait_until_all_arrived(&site, &last);
     service.kill().unwrap();
     service.wait().unwrap();
-    let tally = account::judge(&site, &confirmed, &last);
+    let (sights, gaps) = (account::sights(&site), account::gaps(&site));
+    let all = Account { confirmed: &confirmed, last: &last, sights: &sights, gaps: &gaps };
+    let tally = all.must_hold();
     println!(
         "{} changes of pods and {} of Kubernetes Events confirmed, {} seen, {} within {} gaps",
         tally.pods,
         tally.events,
-        tally.sights.len(),
-        tally.within_gaps,
-        tally.gaps
+        sights.len(),
+        tally.pods_within_gaps + tally.events_within_gaps,
+        gaps.len()
     );
 }

@@ -31,6 +31,7 @@ pub(super) struct Site {
     etcd: u16,
     etcd_peers: u16,
     apiserver: u16,
+    second_apiserver: u16,
     controller_manager: u16,
     scheduler: u16,
     kwok: u16,
@@ -43,7 +44,9 @@ impl Site {
             panic!("{PROGRAMS} does not say where the control plane is; mend: cargo xtask e2e")
         });
         fs::write(folder.join("kwok.yaml"), STAGES).expect("a temporary file can be written");
-        let [etcd, etcd_peers, apiserver, controller_manager, scheduler, kwok] = free_ports();
+        let ports = free_ports();
+        let [etcd, etcd_peers, apiserver, second_apiserver, controller_manager, scheduler, kwok] =
+            ports;
         let kubeconfig = kubeconfig_path(folder, "admin");
         let (bin, folder) = (bin.into(), folder.to_owned());
         Site {
@@ -53,6 +56,7 @@ impl Site {
             etcd,
             etcd_peers,
             apiserver,
+            second_apiserver,
             controller_manager,
             scheduler,
             kwok,
@@ -61,6 +65,10 @@ impl Site {
 
     pub(super) fn apiserver_url(&self) -> String {
         format!("https://127.0.0.1:{}", self.apiserver)
+    }
+
+    pub(super) fn apiserver_ports(&self) -> [u16; 2] {
+        [self.apiserver, self.second_apiserver]
     }
 
     fn etcd_url(&self) -> String {
@@ -118,11 +126,16 @@ impl Site {
         command
     }
 
-    pub(super) fn apiserver(&self) -> Command {
+    /// The command of either API server.
+    pub(super) fn apiserver(&self, part: Part) -> Command {
+        let port = match part {
+            Part::SecondApiServer => self.second_apiserver,
+            _ => self.apiserver,
+        };
         let mut command = self.program("kube-apiserver");
         command
             .arg(format!("--etcd-servers={}", self.etcd_url()))
-            .arg(format!("--secure-port={}", self.apiserver))
+            .arg(format!("--secure-port={port}"))
             .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
             // Else it objects to endpoints on loopback.
             .arg("--endpoint-reconciler-type=none")
@@ -198,6 +211,9 @@ pub(super) fn health_of(site: &Site, part: Part) -> (String, &'static str) {
     match part {
         Part::Etcd => (site.etcd_url(), "/health"),
         Part::ApiServer => (site.apiserver_url(), "/readyz"),
+        Part::SecondApiServer => {
+            (format!("https://127.0.0.1:{}", site.second_apiserver), "/readyz")
+        }
         Part::ControllerManager => {
             (format!("https://127.0.0.1:{}", site.controller_manager), "/healthz")
         }

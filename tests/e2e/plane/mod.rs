@@ -34,6 +34,8 @@ const ATTEMPTS: u32 = 3;
 pub(crate) enum Part {
     Etcd,
     ApiServer,
+    /// Another API server on the same etcd.
+    SecondApiServer,
     /// Deployments, jobs, service accounts, node life cycle.
     ControllerManager,
     Scheduler,
@@ -80,8 +82,8 @@ impl Plane {
         for part in parts {
             let command = match part {
                 Part::Etcd => site.etcd(),
-                Part::ApiServer => {
-                    let mut command = site.apiserver();
+                Part::ApiServer | Part::SecondApiServer => {
+                    let mut command = site.apiserver(*part);
                     if !parts.contains(&Part::ControllerManager) {
                         // Nobody makes the accounts without which a pod would be refused.
                         command.arg("--disable-admission-plugins=ServiceAccount");
@@ -101,7 +103,8 @@ impl Plane {
 
     async fn start_all(&mut self) -> Result<(), NotReady> {
         let parts: Vec<Part> = self.processes.keys().copied().collect();
-        let (first, rest) = parts.split_at(parts.partition_point(|part| *part <= Part::ApiServer));
+        let (first, rest) =
+            parts.split_at(parts.partition_point(|part| *part <= Part::SecondApiServer));
         for part in first {
             self.process(*part).spawn();
             self.ready(*part).await?;
@@ -179,13 +182,28 @@ impl Plane {
         certificates::kubeconfig_path(self.folder.path(), user)
     }
 
+    /// A kubeconfig of the administrator for another address of the API server.
+    pub(crate) fn kubeconfig_at(&self, url: &str) -> PathBuf {
+        let written = std::fs::read_to_string(self.kubeconfig()).expect("our kubeconfig");
+        let path = self.folder.path().join("admin-elsewhere.kubeconfig");
+        let written = written.replace(&self.site.apiserver_url(), url);
+        std::fs::write(&path, written).expect("a temporary file can be written");
+        path
+    }
+
+    /// The ports of both API servers.
+    pub(crate) fn apiserver_ports(&self) -> [u16; 2] {
+        self.site.apiserver_ports()
+    }
+
     /// A client of the administrator.
     pub(crate) async fn client(&self) -> Client {
         self.client_at(&self.site.apiserver_url()).await
     }
 
-    /// With the administrator's certificate, which all parts accept or ignore.
-    async fn client_at(&self, url: &str) -> Client {
+    /// A client of the administrator at another address of the API server. All parts accept or ignore
+    /// the certificate.
+    pub(crate) async fn client_at(&self, url: &str) -> Client {
         let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).expect("our kubeconfig");
         let options = KubeConfigOptions::default();
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
@@ -209,11 +227,29 @@ impl Plane {
     /// until it is ready. KWOK minds its nodes again up to 15 seconds later, when the leases of its
     /// former run have ended.
     pub(crate) async fn restart(&mut self, part: Part) {
+        self.restart_all(&[part]).await;
+    }
+
+    /// Starts some parts at once, and waits until all of them are ready.
+    pub(crate) async fn restart_all(&mut self, parts: &[Part]) {
+        for part in parts {
+            self.respawn(*part);
+        }
+        for part in parts {
+            self.ready_again(*part).await;
+        }
+    }
+
+    fn respawn(&mut self, part: Part) {
+        let process = self.process(part);
+        process.kill();
+        process.spawn();
+    }
+
+    /// Waits until a part that was spawned again is ready.
+    async fn ready_again(&mut self, part: Part) {
         let mut last = String::new();
         for _ in 0..ATTEMPTS {
-            let process = self.process(part);
-            process.kill();
-            process.spawn();
             match self.ready(part).await {
                 Ok(()) => return,
                 // Its port stays, for others know it; who has taken it may let go.
@@ -221,6 +257,7 @@ impl Plane {
                 Err(NotReady { report, .. }) => panic!("{report}"),
             }
             sleep(Duration::from_secs(1)).await;
+            self.respawn(part);
         }
         panic!("{last}");
     }

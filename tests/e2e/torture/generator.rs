@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::namespaces;
 use crate::account::{Confirmed, change, insist};
-use crate::objects::{PODS, event, must, pod};
+use crate::objects::{EVENTS, PODS, event, must, pod};
 
 const WRITERS: u64 = 8;
 /// Each writer's own, so that the changes of an object come one after the other.
@@ -44,13 +45,18 @@ pub(super) struct Made {
     pub(super) confirmed: Vec<Confirmed>,
     /// Pods whose fuse burns down, for nobody cuts it.
     pub(super) left_burning: Vec<String>,
+    /// Kubernetes Events and namespaces that were deleted.
+    pub(super) ended_events: usize,
+    pub(super) ended_namespaces: usize,
 }
 
 struct Writer {
     number: u64,
     client: Client,
     random: StdRng,
+    /// Of the Kubernetes Events that are there, by their number.
     counts: BTreeMap<u64, u64>,
+    next_event: u64,
     steps: u64,
     fuses: Arc<Mutex<Vec<Fuse>>>,
     made: Made,
@@ -80,6 +86,7 @@ impl Generator {
                     client: client.clone(),
                     random: StdRng::seed_from_u64(seed.wrapping_add(number)),
                     counts: BTreeMap::new(),
+                    next_event: 0,
                     steps: 0,
                     fuses: Arc::clone(&fuses),
                     made: Made::default(),
@@ -87,7 +94,8 @@ impl Generator {
                 tokio::spawn(writer.run(allowed.clone(), Arc::clone(&made)))
             })
             .collect();
-        Self { client: client.clone(), allowed, total: AtomicU64::new(0), made, fuses, writers }
+        let total = AtomicU64::new(0);
+        Self { client: client.clone(), allowed, total, made, fuses, writers }
     }
 
     /// Lets so many more changes be made.
@@ -99,13 +107,20 @@ impl Generator {
     /// Waits until no more than so many that are allowed are left to be made.
     pub(super) async fn caught_up(&self, left: u64) {
         while self.allowed.available_permits() as u64 > left {
+            self.are_well();
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// A writer ends early only where it failed.
+    fn are_well(&self) {
+        assert!(!self.writers.iter().any(JoinHandle::is_finished), "a writer has failed");
     }
 
     /// Waits until all that is allowed is made.
     pub(super) async fn idle(&self) {
         while self.made() < self.total.load(Ordering::Relaxed) {
+            self.are_well();
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -132,14 +147,21 @@ impl Generator {
         self.allowed.close();
         let mut all = Made::default();
         for writer in self.writers {
-            let made = writer.await.unwrap();
-            all.confirmed.extend(made.confirmed);
-            all.left_burning.extend(made.left_burning);
+            all.add(writer.await.unwrap());
         }
         // Those that were lit after the last kill burn down too.
         let fuses = std::mem::take(&mut *self.fuses.lock().unwrap());
         all.left_burning.extend(fuses.into_iter().map(|fuse| fuse.uid));
         all
+    }
+}
+
+impl Made {
+    pub(super) fn add(&mut self, other: Made) {
+        self.confirmed.extend(other.confirmed);
+        self.left_burning.extend(other.left_burning);
+        self.ended_events += other.ended_events;
+        self.ended_namespaces += other.ended_namespaces;
     }
 }
 
@@ -149,9 +171,12 @@ impl Writer {
             permit.forget();
             self.steps += 1;
             match self.random.random_range(0..100) {
-                0..60 => self.step().await,
-                60..85 => self.event().await,
-                85..96 => self.replace().await,
+                0..50 => self.step().await,
+                50..60 => self.alarm().await,
+                60..82 => self.event().await,
+                82..85 => self.end_event().await,
+                85..95 => self.replace().await,
+                95 => self.made.add(namespaces::one(&self.client, self.number, self.steps).await),
                 _ => self.fuse().await,
             }
             made.fetch_add(1, Ordering::Relaxed);
@@ -168,15 +193,32 @@ impl Writer {
     async fn step(&mut self) {
         let (name, _) = self.pod();
         let step = json!({"metadata": {"annotations": {"step": self.steps.to_string()}}});
-        let made = change(&self.client, "Pod", &name, "PATCH", &step).await;
+        self.change("Pod", &name, "PATCH", &step).await;
+    }
+
+    async fn change(&mut self, kind: &'static str, name: &str, method: &str, body: &Value) {
+        let made = change(&self.client, kind, ("default", name), method, body).await;
         self.made.confirmed.extend(made);
+    }
+
+    /// A pod gets the label that a rule fires on, or another severity, or loses it.
+    async fn alarm(&mut self) {
+        let (name, _) = self.pod();
+        let level = [json!("error"), json!("critical"), Value::Null];
+        let level = &level[self.random.random_range(0..level.len())];
+        let label = json!({"metadata": {"labels": {"alarm": level}}});
+        self.change("Pod", &name, "PATCH", &label).await;
     }
 
     /// A Kubernetes Event, new or counted up.
     async fn event(&mut self) {
-        let known = self.counts.len() as u64;
-        let is_new = known == 0 || self.random.random_ratio(1, 4);
-        let number = if is_new { known } else { self.random.random_range(0..known) };
+        let known: Vec<u64> = self.counts.keys().copied().collect();
+        let is_new = known.is_empty() || self.random.random_ratio(1, 4);
+        let number = match is_new {
+            true => self.next_event,
+            false => known[self.random.random_range(0..known.len())],
+        };
+        self.next_event += u64::from(is_new);
         let count = self.counts.entry(number).or_default();
         *count += self.random.random_range(1..=3);
         let name = format!("event-{}-{number}", self.number);
@@ -184,8 +226,20 @@ impl Writer {
             true => ("POST", event(&name, *count)),
             false => ("PATCH", json!({ "count": *count })),
         };
-        let made = change(&self.client, "Event", &name, method, &body).await;
-        self.made.confirmed.extend(made);
+        self.change("Event", &name, method, &body).await;
+    }
+
+    /// A Kubernetes Event is deleted long before its time; its name is not used again.
+    async fn end_event(&mut self) {
+        let known: Vec<u64> = self.counts.keys().copied().collect();
+        if known.is_empty() {
+            return self.event().await;
+        }
+        let number = known[self.random.random_range(0..known.len())];
+        self.counts.remove(&number);
+        let path = format!("{EVENTS}/event-{}-{number}", self.number);
+        insist(&self.client, "DELETE", &path, &json!({})).await;
+        self.made.ended_events += 1;
     }
 
     /// Another pod under the same name.
@@ -193,16 +247,14 @@ impl Writer {
         let (name, number) = self.pod();
         delete(&self.client, &name).await;
         let pod = labelled(&name, number, self.steps);
-        let made = change(&self.client, "Pod", &name, "POST", &pod).await;
-        self.made.confirmed.extend(made);
+        self.change("Pod", &name, "POST", &pod).await;
     }
 
     async fn fuse(&mut self) {
         let name = format!("fuse-{}-{}", self.number, self.steps);
         let mut pod = labelled(&name, self.steps, 0);
         pod["metadata"]["labels"]["fuse"] = json!("lit");
-        let made = change(&self.client, "Pod", &name, "POST", &pod).await;
-        self.made.confirmed.extend(made);
+        self.change("Pod", &name, "POST", &pod).await;
         let path = format!("{PODS}/{name}");
         let found = insist(&self.client, "GET", &path, &json!(null)).await;
         let uid = found.unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();

@@ -1,71 +1,9 @@
-//! Numbers the pods' events of each lane, so that tests can tell whether state is committed with the
-//! verdicts: each says its number and the event before it. Told so, it takes its time with each.
+//! The counting rule in its first version; `recounter` is the second.
 
-use klaxon_sdk::prelude::*;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+pub mod counting;
 
-/// What the lane is called in a pod's labels.
-const LANE: &str = "lane";
-/// Where the last one is in the state of a lane.
-const LAST: &str = "last";
+/// The version of the rule, and of the state that it keeps.
+const VERSION: &str = "1.0.0";
+const STATE: u32 = 1;
 
-/// The rule.
-pub struct Counter {
-    settings: Settings,
-}
-
-/// What a test asks of it.
-#[derive(Deserialize, JsonSchema, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// Rounds of work for each event; a million take about two milliseconds.
-    pub work: u32,
-}
-
-/// One event of a lane.
-#[derive(Serialize, Deserialize)]
-struct Counted {
-    lane: String,
-    n: u64,
-    event: String,
-    /// The event that was counted before this one; empty for the first.
-    previous: String,
-    work: u32,
-}
-
-impl Rule for Counter {
-    type Settings = Settings;
-
-    fn manifest() -> Manifest {
-        let pods = Interest::new("pods", "v1", "Pod")
-            .parts(Parts::LABELS)
-            .partition(Partition::ByLabel(LANE.to_owned()));
-        Manifest::new("counter", "1.0.0", "Numbers the pods' events of each lane")
-            .code("COUNTED", "Counted", Severity::Info, "One more event of a lane")
-            .interest(pods)
-            .state(1)
-    }
-
-    fn configure(settings: Settings) -> Result<Self, Problem> {
-        Ok(Self { settings })
-    }
-
-    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
-        let lane = event.label(LANE).ok_or("a pod without a lane")?.to_owned();
-        let before: Option<Counted> = cx.state().get_json(LAST)?;
-        let (n, previous) = before.map_or((0, String::new()), |last| (last.n, last.event));
-        let work = work(self.settings.work);
-        let counted = Counted { lane, n: n + 1, event: event.id.clone(), previous, work };
-        cx.state().put_json(LAST, &counted)?;
-        out.say(Verdict::firing("COUNTED", counted.lane.as_str()).payload(&counted)?);
-        Ok(())
-    }
-}
-
-/// Rounds of which each needs the one before, so that no compiler leaves them out.
-fn work(rounds: u32) -> u32 {
-    (0..rounds).fold(0, |sum: u32, round| (sum ^ round).wrapping_mul(0x9e37_79b1).rotate_left(5))
-}
-
-klaxon_sdk::export!(Counter);
+klaxon_sdk::export!(counting::Counter);

@@ -1,0 +1,41 @@
+//! A fuse that nobody cut burns down once; of one whose pod was gone before a start nothing is said after it.
+
+use std::collections::HashMap;
+
+use super::Evidence;
+
+pub(super) struct Judged {
+    pub(super) faults: Vec<String>,
+    pub(super) burnt: usize,
+    pub(super) cut_in_time: usize,
+}
+
+pub(super) fn judge(run: &Evidence<'_>) -> Judged {
+    let mut faults = Vec::new();
+    let entries = run.ledger.deliveries.values().filter(|entry| entry.rule == "fuse");
+    let made_at: HashMap<&str, i64> =
+        entries.map(|entry| (entry.key.as_str(), entry.made_at)).collect();
+    let mut told: HashMap<&str, u32> = HashMap::new();
+    for heard in run.record.of_rule("fuse") {
+        *told.entry(heard.verdict.key.as_str()).or_default() += 1;
+    }
+    for (uid, times) in told.iter().filter(|(_, times)| **times > 1) {
+        faults.push(format!("the fuse of {uid} burnt down {times} times"));
+    }
+    for uid in run.made.left_burning.iter().filter(|uid| !told.contains_key(uid.as_str())) {
+        faults.push(format!("the fuse of {uid} burnt down, and nobody said so"));
+    }
+    for cut in &run.deeds.cuts {
+        let at = made_at.get(cut.uid.as_str()).copied();
+        if let Some(at) = at.filter(|at| *at >= cut.since) {
+            let (uid, since) = (&cut.uid, cut.since);
+            faults.push(format!("pod {uid} was gone at {since}, and its fuse burnt down at {at}"));
+        }
+    }
+    let in_time = run.deeds.cuts.iter().filter(|cut| !told.contains_key(cut.uid.as_str()));
+    let cut_in_time = in_time.count();
+    if cut_in_time == 0 {
+        faults.push("no fuse was cut while it burnt".to_owned());
+    }
+    Judged { faults, burnt: told.len(), cut_in_time }
+}

@@ -1,0 +1,292 @@
+//! A run on stage: the service is started, troubled and killed as the plan has it.
+
+use std::collections::HashMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::process::Child;
+use std::time::Duration;
+
+use klaxon::model::clock::{self, Stopwatch};
+use kube::Client;
+
+use super::generator::{Generator, Made};
+use super::judge::belief;
+use super::ledger::{Reader, shrink};
+use super::plan::{Cycle, Plan, Servers, Variant};
+use super::record::Record;
+use super::setup::{Setup, VOID};
+use super::{Cut, Deeds, upkeep};
+use crate::account::{self, Final};
+use crate::plane::{Part, Plane};
+use crate::receiver::Receiver;
+use crate::storm::spawn_on;
+use crate::support::live::Site;
+
+const SERVERS: [Part; 2] = [Part::ApiServer, Part::SecondApiServer];
+/// Of the service.
+const WORKERS: u32 = 2;
+/// Part of the line that a service logs when its journal has no room, or a target's queue in it.
+const FULL: &str = "intake waits until there is";
+/// The least that a journal is bounded to: each target needs its part of it.
+const SMALLEST: u64 = 2 << 20;
+/// More changes until a journal is full, as often as this.
+const MORE: u64 = 150;
+const MORE_TIMES: u32 = 40;
+/// Time for the service to find out, by looking twice, that a kind is not served any longer.
+const UNSERVED: Duration = Duration::from_millis(2_500);
+/// How long what the policy keeps back may take to be let go.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The service as a process, which does not outlive a test that fails.
+struct Service(Child);
+
+impl Service {
+    /// Kills it; it never ends by itself.
+    fn kill(&mut self) {
+        let ended = self.0.try_wait().unwrap();
+        assert!(ended.is_none(), "the service ended by itself ({ended:?}); its log has the reason");
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Everybody who takes part, and the service.
+pub(super) struct Scene<'a> {
+    plan: Plan,
+    client: &'a Client,
+    site: &'a Site,
+    setup: &'a Setup,
+    receiver: &'a Receiver,
+    reader: &'a Reader,
+    generator: Generator,
+    service: Service,
+    variant: Variant,
+    deeds: Deeds,
+    made: Made,
+    since: Stopwatch,
+}
+
+impl<'a> Scene<'a> {
+    /// Starts the service, and waits until it follows the cluster.
+    pub(super) fn start(
+        plan: Plan,
+        client: &'a Client,
+        site: &'a Site,
+        setup: &'a Setup,
+        receiver: &'a Receiver,
+        reader: &'a Reader,
+        generator: Generator,
+    ) -> Self {
+        let variant = plan.variant(0);
+        let service = Service(spawn_on(site.folder.path(), &setup.write(variant), WORKERS));
+        site.wait_until_following(&["Pod", "Event", "Widget.example.test"]);
+        let (deeds, made) = (Deeds::default(), Made::default());
+        Self {
+            plan,
+            client,
+            site,
+            setup,
+            receiver,
+            reader,
+            generator,
+            service,
+            variant,
+            deeds,
+            made,
+            since: Stopwatch::start(),
+        }
+    }
+
+    /// Lets the cluster change, kills the service in the midst of it, and starts it again.
+    pub(super) async fn cycle(&mut self, cycle: &Cycle, plane: &mut Plane) {
+        self.generator.allow(self.plan.share(cycle.number));
+        if let Some(is_up) = cycle.guard {
+            self.made.add(upkeep::set_guard(self.client, is_up).await);
+        }
+        if let Some(served) = cycle.serves_widgets {
+            upkeep::serve_widgets(self.client, served).await;
+            self.deeds.unserved += u64::from(!served);
+            tokio::time::sleep(if served { Duration::ZERO } else { UNSERVED }).await;
+        }
+        if cycle.fills {
+            self.fill().await;
+        }
+        self.run(cycle, plane).await;
+        self.kill();
+        self.down(cycle, plane).await;
+        let variant = self.plan.variant(cycle.number);
+        self.spawn(variant);
+        if let Servers::OneDies(which) = cycle.servers {
+            plane.restart(SERVERS[which]).await;
+        }
+        self.settle(cycle).await;
+        self.tell(cycle);
+    }
+
+    /// The moment of the kill is what is tested: nothing is waited for before it.
+    async fn run(&mut self, cycle: &Cycle, plane: &mut Plane) {
+        let half = cycle.runs / 2;
+        tokio::time::sleep(half).await;
+        match cycle.servers {
+            Servers::OneDies(which) => {
+                plane.kill(SERVERS[which]);
+                self.deeds.servers_seen += 1;
+            }
+            Servers::BothDie => {
+                SERVERS.into_iter().for_each(|server| plane.kill(server));
+                plane.restart_all(&SERVERS).await;
+                self.deeds.servers_seen += 2;
+            }
+            Servers::Stay | Servers::BothDieUnseen => {}
+        }
+        tokio::time::sleep(half).await;
+    }
+
+    /// The part of a cycle in which the service is down.
+    async fn down(&mut self, cycle: &Cycle, plane: &mut Plane) {
+        if cycle.servers == Servers::BothDieUnseen {
+            SERVERS.into_iter().for_each(|server| plane.kill(server));
+            plane.restart_all(&SERVERS).await;
+            self.deeds.servers_unseen += 2;
+        }
+        if cycle.compacts {
+            self.made.add(upkeep::brief_events(self.client, cycle.number).await);
+            plane.compact().await;
+            self.deeds.compactions += 1;
+        }
+        let cut = self.generator.cut_fuses().await;
+        let since = clock::now().as_millis();
+        self.deeds.cuts.extend(cut.into_iter().map(|uid| Cut { uid, since }));
+    }
+
+    fn kill(&mut self) {
+        self.service.kill();
+        self.deeds.kills += 1;
+        self.reader.read();
+    }
+
+    fn spawn(&mut self, variant: Variant) {
+        self.deeds.reconfigured += u64::from(variant != self.variant);
+        self.variant = variant;
+        let config = self.setup.write(variant);
+        self.service = Service(spawn_on(self.site.folder.path(), &config, WORKERS));
+    }
+
+    /// Waits until the next cycle may begin.
+    async fn settle(&self, cycle: &Cycle) {
+        // So that the last kill, too, finds changes under way.
+        self.generator.caught_up(self.plan.events / self.plan.cycles / 2).await;
+        if self.plan.settles_before(cycle.number + 1) {
+            // The servers forget their history: else most changes would lie within gaps.
+            self.arrive().await;
+        }
+    }
+
+    /// Waits until the service knows all that was changed.
+    async fn arrive(&self) {
+        self.generator.idle().await;
+        let last = account::final_versions(self.client).await;
+        account::wait_until_all_arrived(self.site, &last);
+    }
+
+    /// Fills the journal while no receiver takes anything, kills the service while intake waits, and lets
+    /// it go on under the same bound. The bound is the size of the journal without its free pages.
+    async fn fill(&mut self) {
+        self.generator.idle().await;
+        self.kill();
+        self.receiver.shut(true);
+        let from = clock::now().as_millis();
+        let size = shrink(&self.site.folder.path().join("journal/klaxon.db"));
+        let small = Variant { max_size: Some(size.max(SMALLEST)), ..self.variant };
+        let log = std::fs::metadata(log_path(self.site)).unwrap().len();
+        self.spawn(small);
+        let mut is_full = false;
+        for _ in 0..MORE_TIMES {
+            self.generator.allow(MORE);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            is_full = log_from(self.site, log).contains(FULL);
+            if is_full {
+                break;
+            }
+        }
+        assert!(is_full, "the journal never had no room");
+        self.kill();
+        self.receiver.shut(false);
+        self.spawn(small);
+        self.arrive().await;
+        self.kill();
+        self.deeds.full.push((from, clock::now().as_millis()));
+        self.spawn(Variant { max_size: None, ..small });
+    }
+
+    fn tell(&self, cycle: &Cycle) {
+        let (received, duplicates) = {
+            let taken = self.receiver.taken();
+            (taken.receipts.len(), taken.duplicates())
+        };
+        let (number, cycles, made) = (cycle.number, self.plan.cycles, self.generator.made());
+        let seconds = self.since.elapsed().as_secs();
+        eprintln!(
+            "cycle {number} of {cycles}, {seconds} s: {made} changes, {received} received, \
+             {duplicates} duplicates"
+        );
+    }
+
+    /// Waits until everything has come to its end, and kills the service for the last time.
+    pub(super) async fn end(mut self) -> (Deeds, Made) {
+        self.made.add(self.generator.end().await);
+        let mut last = account::final_versions(self.client).await;
+        last.extend(account::finals_of(self.client, "Widget", upkeep::ALL_WIDGETS).await);
+        account::wait_until_all_arrived(self.site, &last);
+        account::wait_while_it_goes_on(self.site, "every timer and every delivery", || {
+            let left = format!(
+                "SELECT (SELECT count(*) FROM wakes) + (SELECT count(*) FROM deliveries \
+                 WHERE state = 'pending' AND target <> '{VOID}')"
+            );
+            self.site.rows(&left) == ["0"]
+        });
+        wait_for_policy(self.receiver, &last).await;
+        self.service.kill();
+        let log = log_from(self.site, 0);
+        let panics = log.lines().filter(|line| line.contains("panicked at"));
+        self.deeds.panics = panics.map(str::to_owned).collect();
+        (self.deeds, self.made)
+    }
+}
+
+fn log_path(site: &Site) -> PathBuf {
+    site.folder.path().join("klaxon.log")
+}
+
+/// The service's log from a place on.
+fn log_from(site: &Site, place: u64) -> String {
+    let mut file = std::fs::File::open(log_path(site)).unwrap();
+    file.seek(SeekFrom::Start(place)).unwrap();
+    let mut log = Vec::new();
+    file.read_to_end(&mut log).unwrap();
+    String::from_utf8_lossy(&log).into_owned()
+}
+
+/// The last digest comes when its time is over, and what an inhibitor held comes after it. What never comes
+/// is for the judge to say.
+async fn wait_for_policy(receiver: &Receiver, last: &HashMap<String, Final>) {
+    let since = Stopwatch::start();
+    let is_settled = || {
+        let taken = receiver.taken();
+        let record = Record::of(&taken);
+        belief::faults(&record, last).is_empty() && super::judge::policy::sums(&record).is_empty()
+    };
+    while !is_settled() && since.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}

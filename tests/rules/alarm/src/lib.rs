@@ -1,0 +1,80 @@
+//! Fires for each state of a pod that has the label `alarm` or `guard`, and resolves once the pod has it no
+//! longer or is gone: a receiver that heard everything knows which pods have the label.
+
+use klaxon_sdk::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The codes, in the order of the interests, each with the label that its interest selects by.
+const CODES: [(&str, &str); 2] = [("GUARD", "guard"), ("ALARM", "alarm")];
+
+/// The rule.
+pub struct Alarm;
+
+/// The settings of a test.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Has no effect, but makes one configuration differ from another.
+    pub label: String,
+}
+
+/// One state of a pod.
+#[derive(Serialize)]
+struct State<'a> {
+    change: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+    uid: &'a str,
+    version: &'a str,
+}
+
+impl Rule for Alarm {
+    type Settings = Settings;
+
+    fn manifest() -> Manifest {
+        let manifest = Manifest::new("alarm", "1.0.0", "Fires while a pod has a label");
+        CODES.into_iter().fold(manifest, |manifest, (code, label)| {
+            let interest = Interest::new(label, "v1", "Pod").labels(label).parts(Parts::LABELS);
+            manifest
+                .code(code, "A label is there", Severity::Error, "A pod has the label")
+                .interest(interest)
+        })
+    }
+
+    fn configure(_: Settings) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+
+    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+        let (code, label) = CODES.get(event.interest as usize).ok_or("an unknown interest")?;
+        let object = &event.object;
+        let (change, is_over) = match event.change {
+            Change::Added => ("added", false),
+            Change::Modified => ("modified", false),
+            Change::Snapshot => ("snapshot", false),
+            Change::Left => ("left", true),
+            Change::Deleted => ("deleted", true),
+            Change::Wake | Change::Tick => return Err("a timer that nobody set".to_owned()),
+        };
+        let state = State {
+            change,
+            namespace: &object.namespace,
+            name: &object.name,
+            uid: &object.uid,
+            version: &object.resource_version,
+        };
+        let severity = match event.label(label) {
+            Some("critical") => Severity::Critical,
+            _ => Severity::Error,
+        };
+        let verdict = match is_over {
+            true => Verdict::resolved(code, object.uid.as_str()),
+            false => Verdict::firing(code, object.uid.as_str()),
+        };
+        out.say(verdict.severity(severity).payload(&state)?);
+        Ok(())
+    }
+}
+
+klaxon_sdk::export!(Alarm);
