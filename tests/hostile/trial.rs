@@ -51,7 +51,9 @@ impl Measured {
     pub(super) fn row(&self, name: &str) -> String {
         let Self { memory, cpu_ms, log, journal, rows, delay_ms } = self;
         let (memory, log, journal) = (memory >> 20, log >> 10, journal >> 10);
-        format!("{name:<18} {memory:>8} {cpu_ms:>8} {log:>10} {journal:>10} {rows:>8} {delay_ms:>9}")
+        format!(
+            "{name:<18} {memory:>8} {cpu_ms:>8} {log:>10} {journal:>10} {rows:>8} {delay_ms:>9}"
+        )
     }
 
     /// One run for each bound, over that one alone.
@@ -101,7 +103,8 @@ pub(super) fn run(behaviour: &Behaviour) -> Measured {
     let files = std::fs::read_dir(journal).unwrap().flatten();
     Measured {
         memory: process.peak_memory(),
-        cpu_ms: process.cpu_ms(|name| !name.starts_with("klaxon-rules") && !name.starts_with("klaxon-behind")),
+        cpu_ms: process
+            .cpu_ms(|name| !name.starts_with("klaxon-rules") && !name.starts_with("klaxon-behind")),
         log: std::fs::metadata(&log).unwrap().len(),
         journal: files.map(|file| file.metadata().unwrap().len()).sum(),
         rows: rows(&site),

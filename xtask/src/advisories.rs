@@ -47,6 +47,7 @@ pub(crate) fn report() {
 }
 
 /// Runs a command, for no longer than a limit.
+#[expect(clippy::disallowed_methods, reason = "a real network is waited for, in real time")]
 fn bounded(command: &mut Command, limit: Duration) -> Result<Ended> {
     let mut child = command.spawn().context("cannot be run")?;
     let since = Instant::now();

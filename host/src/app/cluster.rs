@@ -206,17 +206,24 @@ fn note_server(fault: &Fault, server: &str, journal: &Journal) -> Result<(), Run
     Ok(journal.set_fact(Fact::Server, server)?)
 }
 
+/// What the watches of a cluster are started with.
+pub(super) struct Start<'a> {
+    pub(super) settings: &'a config::Kubernetes,
+    /// The cluster's name in events.
+    pub(super) cluster_name: &'a str,
+    pub(super) state: &'a MemoryState,
+    pub(super) journal: &'a Journal,
+    pub(super) timing: Timing,
+    pub(super) lease_status: Arc<LeaseStatus>,
+}
+
 /// Signs in and starts every watch where the last run left it.
 pub(super) async fn join(
-    settings: &config::Kubernetes,
-    cluster_name: &str,
+    start: Start<'_>,
     pipeline: &mut Pipeline,
-    state: &MemoryState,
-    journal: &Journal,
     mut loaded: Loaded,
-    timing: Timing,
-    lease_status: Arc<LeaseStatus>,
 ) -> Result<Joined, RunError> {
+    let Start { settings, cluster_name, state, journal, timing, lease_status } = start;
     let needs = pipeline.needs();
     let plans = plan(&needs, settings);
     let signed = Arc::new(signed_in(settings, &rights_of(&needs, settings)).await?);

@@ -314,16 +314,15 @@ impl Started {
             SourceKind::Kubernetes(settings) => {
                 vitals.phase(Some("starting: signing in to the cluster"));
                 let bell = service.let_fall_behind(&mut pipeline);
-                let joining = cluster::join(
+                let start = cluster::Start {
                     settings,
-                    &config.cluster,
-                    &mut pipeline,
-                    &state,
-                    &journal,
-                    loaded,
-                    service.timing.clone(),
-                    vitals.lease(),
-                );
+                    cluster_name: &config.cluster,
+                    state: &state,
+                    journal: &journal,
+                    timing: service.timing.clone(),
+                    lease_status: vitals.lease(),
+                };
+                let joining = cluster::join(start, &mut pipeline, loaded);
                 let mut joined = tokio::select! {
                     joined = joining => joined?,
                     () = service.stop.told() => return Ok(RunSummary::default()),

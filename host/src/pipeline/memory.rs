@@ -266,9 +266,9 @@ mod tests {
         check(vec![put("k", "1", Some(50))], &a, 0, 3 + 2 * part + 6 + 3 * key);
         check(vec![put("k", "1", Some(60))], &a, 0, 3 + 2 * part + 6 + 3 * key);
         assert_eq!(state.purge("rule", at(49)), []);
-        assert_eq!(state.purge("rule", at(50)), [b.clone()]);
+        assert_eq!(state.purge("rule", at(50)), std::slice::from_ref(&b));
         assert_eq!(state.used("rule"), 3 + 2 * part + 3 + 2 * key);
-        assert_eq!(state.purge("rule", at(60)), [a.clone()]);
+        assert_eq!(state.purge("rule", at(60)), std::slice::from_ref(&a));
         assert_eq!(state.used("rule"), 2 + part + 1 + key);
         check(vec![put("m", "x", None)], &b, 60, 2 + part + 3 + 2 * key);
         check(vec![remove("l"), remove("never")], &b, 60, 2 + part + 2 + key);

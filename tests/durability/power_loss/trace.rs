@@ -202,7 +202,7 @@ fn a_trace_is_read_with_calls_that_overlap() {
     let lines = [
         format!(r#"7 pwrite64(5<{file}>, "{words}", 5, 32 <unfinished ...>"#),
         format!(r#"8   fdatasync(5<{file}>) = 0"#),
-        format!(r#"7 <... pwrite64 resumed>)    = 3"#),
+        r"7 <... pwrite64 resumed>)    = 3".to_owned(),
         format!(r#"7 pwrite64(6<{other}>, "{words}", 5, 32) = 5"#),
         format!(r#"7 pwrite64(5<{file}>(deleted), "{words}", 5, 32) = 5"#),
         r#"7 write(2<pipe:[77]>, "", 0) = 0"#.to_owned(),

@@ -114,7 +114,8 @@ impl Rule for Greedy {
                 return Ok(());
             }
             Take::Traps => {
-                let number: u32 = event.object.name.rsplit('-').next().map_or(Ok(1), str::parse).unwrap_or(1);
+                let number: u32 =
+                    event.object.name.rsplit('-').next().map_or(Ok(1), str::parse).unwrap_or(1);
                 assert!(!number.is_multiple_of(5), "told to");
             }
             Take::Time => {
