@@ -141,33 +141,12 @@ impl Hostile {
                 let title = String::from_utf8(vec![b'x'; 1 << 30]).map_err(|f| f.to_string())?;
                 out.say(Verdict::firing("SEEN", "").title(title));
             }
-            Behaviour::AnswerTitle => {
-                let title = "t".repeat(self.settings.size - "SEEN".len());
-                out.say(Verdict::firing("SEEN", "").title(title));
-            }
-            Behaviour::AnswerExtension => {
-                let body = "b".repeat(self.settings.size);
-                let extension = klaxon_sdk::Extension { kind: "pager".to_owned(), body };
-                out.say(Verdict::firing("SEEN", "").to(Target::Extension(extension)));
-            }
-            Behaviour::AnswerVerdicts => {
-                for number in 0..self.settings.size {
-                    out.say(Verdict::firing("SEEN", number.to_string()));
-                }
-            }
-            Behaviour::AnswerError => return Err("é".repeat(self.settings.size / 2)),
-            Behaviour::LogLines => {
-                let line = "l".repeat(self.settings.size);
-                for _ in 0..40 {
-                    cx.log(Level::Debug, &line);
-                }
-            }
-            Behaviour::RemoveLongKeys => {
-                for number in 0..40 {
-                    let key = format!("{number}{}", "k".repeat(self.settings.size));
-                    cx.state().remove(&key);
-                }
-            }
+            Behaviour::AnswerTitle
+            | Behaviour::AnswerExtension
+            | Behaviour::AnswerVerdicts
+            | Behaviour::AnswerError
+            | Behaviour::LogLines
+            | Behaviour::RemoveLongKeys => self.enlarge(cx, out)?,
             Behaviour::SayUndeclaredCode => out.say(Verdict::firing("NOPE", "")),
             Behaviour::SayBrokenPayload => {
                 let mut verdict = Verdict::firing("SEEN", "");
@@ -221,6 +200,41 @@ impl Hostile {
                     out.wake(&format!("wake/{number}"), event.time + 60_000);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Hands the host something of the size that the settings name.
+    fn enlarge(&self, cx: &mut Cx, out: &mut Outcome) -> Result<(), String> {
+        match self.settings.behaviour {
+            Behaviour::AnswerTitle => {
+                let title = "t".repeat(self.settings.size - "SEEN".len());
+                out.say(Verdict::firing("SEEN", "").title(title));
+            }
+            Behaviour::AnswerExtension => {
+                let body = "b".repeat(self.settings.size);
+                let extension = klaxon_sdk::Extension { kind: "pager".to_owned(), body };
+                out.say(Verdict::firing("SEEN", "").to(Target::Extension(extension)));
+            }
+            Behaviour::AnswerVerdicts => {
+                for number in 0..self.settings.size {
+                    out.say(Verdict::firing("SEEN", number.to_string()));
+                }
+            }
+            Behaviour::AnswerError => return Err("é".repeat(self.settings.size / 2)),
+            Behaviour::LogLines => {
+                let line = "l".repeat(self.settings.size);
+                for _ in 0..40 {
+                    cx.log(Level::Debug, &line);
+                }
+            }
+            Behaviour::RemoveLongKeys => {
+                for number in 0..40 {
+                    let key = format!("{number}{}", "k".repeat(self.settings.size));
+                    cx.state().remove(&key);
+                }
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -49,7 +49,8 @@ fn what_must_hold_is_checked() {
              UPDATE sqlite_sequence SET seq = 2 WHERE name = 'deliveries';
              UPDATE wakes SET identity = 'web';
              UPDATE parked SET event = x'00';
-             INSERT INTO objects VALUES ('u', 'v1', 'Pod', 'a', 'web', '7', 1, 1, '[', NULL);",
+             INSERT INTO objects (uid, api_version, kind, namespace, name, version, digest, count, memberships)
+               VALUES ('u', 'v1', 'Pod', 'a', 'web', '7', 1, 1, '[');",
         )
         .unwrap();
     let problems = check(&sample.reader()).unwrap().problems;
