@@ -307,7 +307,9 @@ fn log_lines_over_the_rate_are_dropped_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let mut bad = hostile("log-much");
     bad.limits.log_per_minute = 50_000;
-    let ran = beside_a_neighbour(bad, pods(folder.path(), PODS, 1), options());
+    // Small calls: the lines of one have a bound of their own.
+    let options = Options { batch: NonZeroUsize::new(8).unwrap(), ..options() };
+    let ran = beside_a_neighbour(bad, pods(folder.path(), PODS, 1), options);
     let bytes: usize = ran.step.log.iter().map(|said| said.line.text.len()).sum();
     assert_eq!((bytes, of(&ran, "hostile").count()), (50_000, PODS));
     let dropped = hits(&ran.step, Limit::Log);

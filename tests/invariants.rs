@@ -100,7 +100,8 @@ fn made_histories() {
 fn made_histories_say_most_codes() {
     // Histories on which a rule says nothing would hold every invariant.
     let sandboxes = Sandboxes::start(options().cache).unwrap();
-    for (name, least) in [("akkeris", 8), ("eventarbiter", 8)] {
+    // Made histories know one release, which is learnt from the snapshot: `released` is in the suites.
+    for (name, least) in [("akkeris", 7), ("eventarbiter", 8)] {
         let settings = json!({});
         let rule = RuleUnderTest::load(&sandboxes, &module(name), settings).unwrap();
         let shape = Shape { steps: 2000, ..Shape::of(rule.manifest()).unwrap() };

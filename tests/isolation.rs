@@ -130,6 +130,8 @@ fn log_lines_of_megabytes_keep_four_kibibytes_each() {
     let settings = json!({"behaviour": "log-lines", "size": 4_000_000});
     let mut bad = rule("hostile", "hostile", settings);
     bad.limits.cpu = Duration::from_secs(60);
+    // The bound of a minute is another test's.
+    bad.limits.log_per_minute = 64 << 20;
     let ran = beside_a_neighbour(bad);
     assert!(ran.step.failures.is_empty(), "{:?}", ran.step.failures);
     let lines = || ran.step.log.iter().map(|line| &line.line.text);

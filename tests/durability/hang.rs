@@ -137,7 +137,7 @@ async fn probes_are_answered_while_the_journal_is_checked_and_a_signal_ends_that
 
 #[tokio::test(flavor = "multi_thread")]
 async fn standard_error_that_nobody_reads_holds_up_nothing_and_what_it_costs_is_counted() {
-    const PODS: usize = 400;
+    const PODS: usize = 1000;
     let api = FakeApi::start().await;
     let server = MockServer::start().await;
     Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&server).await;
