@@ -80,7 +80,11 @@ fn behaviour(name: &'static str, settings: Value) -> Behaviour {
 pub(super) fn behaviours() -> Vec<Behaviour> {
     let all = Bounds::default();
     vec![
-        behaviour("log lines", json!({"take": "log-lines", "count": 32, "bytes": 4 << 20})),
+        // A mebibyte a minute, and the run may see two.
+        Behaviour {
+            bounds: Bounds { log: 3 * MIB, ..all },
+            ..behaviour("log lines", json!({"take": "log-lines", "count": 32, "bytes": 4 << 20}))
+        },
         behaviour("errors", json!({"take": "errors", "bytes": 7 << 20})),
         Behaviour {
             bounds: Bounds { memory: 320 * MIB, journal: 192 * MIB, ..all },

@@ -8,7 +8,7 @@ use crate::model::{Keep, Pulse, Write};
 use crate::pipeline::{Pipeline, Step};
 
 use super::health::Vitals;
-use super::report::log_step;
+use super::report::Report;
 use super::{RunError, RunSummary};
 
 /// What the thread does between two calls of rules.
@@ -26,13 +26,14 @@ pub(super) struct Middle {
     pub(super) pulse: Arc<Pulse>,
     /// Bytes that were handed over since they were last known to be on disk.
     unwritten: usize,
+    report: Report,
 }
 
 impl Middle {
     pub(super) fn new(pipeline: Pipeline, journal: Handle, vitals: Arc<Vitals>) -> Self {
         let pulse = pipeline.pulse();
         let summary = RunSummary::default();
-        Self { pipeline, journal, summary, vitals, pulse, unwritten: 0 }
+        Self { pipeline, journal, summary, vitals, pulse, unwritten: 0, report: Report::default() }
     }
 
     /// Hands over what was decided, and how far the watches have come. What waits must have been
@@ -65,12 +66,13 @@ impl Middle {
     }
 
     fn group(&mut self, progress: Vec<Progress>) -> Option<Group> {
+        self.report.advance();
         let step = self.pipeline.take_step();
         if step.is_none() && progress.is_empty() {
             return None;
         }
         let step = step.unwrap_or_default();
-        log_step(&step);
+        self.report.log(&step);
         for verdict in &step.verdicts {
             let code = format!("{}/{}", verdict.rule, verdict.code);
             *self.summary.codes.entry(code).or_default() += 1;

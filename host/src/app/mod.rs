@@ -55,7 +55,6 @@ use live::Intake;
 use middle::Middle;
 use place::JournalFolder;
 use queues::Queues;
-pub use report::log_step;
 use start::Started;
 pub use stop::{Ending, LastResort, Stop};
 

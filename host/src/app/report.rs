@@ -1,66 +1,131 @@
-//! What a step says to the operator: everything that went wrong, and nothing of what went well.
+//! Logs what an operator must know of each step: everything that went wrong, and nothing of what went well.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
 use crate::engine::Level;
+use crate::model::clock::Stopwatch;
 use crate::pipeline::Step;
 use crate::telemetry::dropped_lines;
 
 /// How often it is looked whether lines of the log were dropped.
 const LOOK: Duration = Duration::from_secs(1);
+/// Most failures and refusals of one rule, and undecodable objects of one watch, that are logged in a minute.
+/// All are in the journal and in the metrics.
+const MOST_LINES: u32 = 60;
+const MINUTE: Duration = Duration::from_secs(60);
 
-/// Writes a step's failures, refusals, gaps and log lines to the log.
-pub fn log_step(step: &Step) {
-    for failed in &step.failures {
-        let object = &failed.object;
-        error!(
-            rule = %failed.rule, event = %failed.event, change = failed.change,
-            object = format!("{}/{}/{}", object.kind, object.namespace, object.name),
-            kind = failed.failure.kind.as_str(), why = failed.failure.message,
-            "a rule did not answer an event"
-        );
+/// The log of steps. Lines that a rule or an object can cause have a rate, by rule or watch.
+pub(super) struct Report {
+    began: Stopwatch,
+    /// Lines of this minute by rule or watch, those that were not written included.
+    lines: BTreeMap<String, u32>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self { began: Stopwatch::start(), lines: BTreeMap::new() }
     }
-    for out in &step.out_of_service {
-        error!(
-            rule = %out.rule, since = %out.since, until = %out.until,
-            "a rule failed too often and is out of service"
-        );
+}
+
+impl Report {
+    /// Whether one more line of a rule or watch is written in this minute.
+    fn has_room(&mut self, of: &str) -> bool {
+        let lines = match self.lines.get_mut(of) {
+            Some(lines) => lines,
+            None => self.lines.entry(of.to_owned()).or_default(),
+        };
+        *lines = lines.saturating_add(1);
+        *lines <= MOST_LINES
     }
-    for object in &step.quarantine {
-        error!(scope = object.scope, why = object.reason, "an object was set aside");
-    }
-    for refusal in &step.refusals {
-        warn!(
-            rule = %refusal.rule, verdict = %refusal.verdict, code = refusal.code,
-            target = refusal.target, why = refusal.why, "a target was refused"
-        );
-    }
-    for over in step.over_budget.iter().filter(|over| over.is_first) {
-        warn!(
-            rule = %over.rule, target = over.target, object = over.object, next = %over.next,
-            "a rule writes too much to an object: what is over its budget is held back, and only counted"
-        );
-    }
-    for gap in &step.gaps {
-        warn!(
-            scope = gap.scope, from = %gap.from, to = %gap.to, kinds = gap.kinds.join(", "),
-            why = gap.reason, "a gap: changes in between may have been missed"
-        );
-    }
-    for limited in &step.limited {
-        if let Some(what) = &limited.what {
-            warn!(rule = %limited.rule, limit = limited.limit.as_str(), "{what}");
+
+    /// Begins another minute where one is over, and logs how many lines of the last were not written.
+    pub(super) fn advance(&mut self) {
+        if self.began.elapsed() < MINUTE {
+            return;
         }
+        for (of, count) in self.end_minute() {
+            warn!(
+                of,
+                count,
+                "more failures, refusals or undecodable objects than are logged in a minute; hint: `klaxon journal ls quarantine` and `klaxon journal ls refusals` list them"
+            );
+        }
+        self.began = Stopwatch::start();
     }
-    for said in &step.log {
-        let (rule, event, text) = (&said.rule, said.event, said.line.text.as_str());
-        match said.line.level {
-            Level::Debug => debug!(%rule, %event, text, "rule"),
-            Level::Info => info!(%rule, %event, text, "rule"),
-            Level::Warn => warn!(%rule, %event, text, "rule"),
-            Level::Error => error!(%rule, %event, text, "rule"),
+
+    /// Returns the rules and watches with lines that were not written, and their number.
+    fn end_minute(&mut self) -> Vec<(String, u32)> {
+        let lines = std::mem::take(&mut self.lines).into_iter();
+        lines
+            .filter_map(|(of, count)| Some((of, count.checked_sub(MOST_LINES)?)))
+            .filter(|(_, left_out)| *left_out > 0)
+            .collect()
+    }
+
+    /// Writes a step's failures, refusals, gaps and log lines.
+    pub(super) fn log(&mut self, step: &Step) {
+        self.advance();
+        for failed in &step.failures {
+            if !self.has_room(&failed.rule) {
+                continue;
+            }
+            let object = &failed.object;
+            error!(
+                rule = %failed.rule, event = %failed.event, change = failed.change,
+                object = format!("{}/{}/{}", object.kind, object.namespace, object.name),
+                kind = failed.failure.kind.as_str(), why = failed.failure.message,
+                "a rule did not answer an event"
+            );
+        }
+        for out in &step.out_of_service {
+            error!(
+                rule = %out.rule, since = %out.since, until = %out.until,
+                "a rule failed too often and is out of service"
+            );
+        }
+        for object in &step.quarantine {
+            if !self.has_room(&object.scope) {
+                continue;
+            }
+            error!(scope = object.scope, why = object.reason, "an object was set aside");
+        }
+        for refusal in &step.refusals {
+            if !self.has_room(&refusal.rule) {
+                continue;
+            }
+            warn!(
+                rule = %refusal.rule, verdict = %refusal.verdict, code = refusal.code,
+                target = refusal.target, why = refusal.why, "a target was refused"
+            );
+        }
+        for over in step.over_budget.iter().filter(|over| over.is_first) {
+            warn!(
+                rule = %over.rule, target = over.target, object = over.object, next = %over.next,
+                "a rule writes too much to an object: what is over its budget is held back, and only counted"
+            );
+        }
+        for gap in &step.gaps {
+            warn!(
+                scope = gap.scope, from = %gap.from, to = %gap.to, kinds = gap.kinds.join(", "),
+                why = gap.reason, "a gap: changes in between may have been missed"
+            );
+        }
+        for limited in &step.limited {
+            if let Some(what) = &limited.what {
+                warn!(rule = %limited.rule, limit = limited.limit.as_str(), "{what}");
+            }
+        }
+        for said in &step.log {
+            let (rule, event, text) = (&said.rule, said.event, said.line.text.as_str());
+            match said.line.level {
+                Level::Debug => debug!(%rule, %event, text, "rule"),
+                Level::Info => info!(%rule, %event, text, "rule"),
+                Level::Warn => warn!(%rule, %event, text, "rule"),
+                Level::Error => error!(%rule, %event, text, "rule"),
+            }
         }
     }
 }
@@ -82,5 +147,21 @@ pub(super) async fn tell_dropped_lines() {
             }
         }
         seen = dropped;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_one_rule_have_a_rate_and_cost_no_other_rule_a_line() {
+        let mut report = Report::default();
+        let written = (0..1000).filter(|_| report.has_room("loud")).count();
+        assert_eq!(written, 60);
+        assert!(report.has_room("quiet"));
+        assert_eq!(report.end_minute(), [("loud".to_owned(), 940)]);
+        assert!(report.has_room("loud"), "another minute");
+        assert_eq!(report.end_minute(), []);
     }
 }

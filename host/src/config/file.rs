@@ -200,6 +200,9 @@ pub(super) struct LimitsFile {
     pub(super) answers: Option<Size>,
     /// How many verdicts it may say in a minute (60000): beyond that its events wait.
     pub(super) verdicts_per_minute: Option<u64>,
+    /// the bytes that its answers may take of the journal within a minute, once for each target, such as
+    /// 128MiB; beyond it its events wait.
+    pub(super) output_per_minute: Option<Size>,
     /// its log lines of a minute (1MiB): beyond that they are dropped and counted.
     pub(super) log_per_minute: Option<Size>,
 }
@@ -209,9 +212,9 @@ pub(super) struct LimitsFile {
 #[serde(rename_all = "lowercase")]
 pub(super) enum WhenFullFile {
     /// Nothing more is taken in, for any rule, until there is room.
-    #[default]
     Block,
-    /// The rule is not asked about further events; each is counted and recorded.
+    /// The rule is not asked about the oldest events; each is counted and recorded (the default).
+    #[default]
     Skip,
 }
 

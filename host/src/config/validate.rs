@@ -383,6 +383,10 @@ impl<'a> Check<'a> {
                     .limits
                     .verdicts_per_minute
                     .unwrap_or(defaults.verdicts_per_minute),
+                output_per_minute: rule
+                    .limits
+                    .output_per_minute
+                    .map_or(defaults.output_per_minute, |size| size.0),
                 log_per_minute: rule
                     .limits
                     .log_per_minute

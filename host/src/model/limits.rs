@@ -27,6 +27,8 @@ pub struct Limits {
     pub answers: usize,
     /// Verdicts within a minute.
     pub verdicts_per_minute: u64,
+    /// Bytes that the rule's answers take of the journal within a minute, once for each target.
+    pub output_per_minute: usize,
     /// Bytes of log lines within a minute.
     pub log_per_minute: usize,
     /// Bytes of events that may be parked.
@@ -39,9 +41,10 @@ pub struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenFull {
     /// Nothing more is taken in until there is room.
-    #[default]
     Block,
-    /// The rule is not asked about the oldest; each is counted and recorded.
+    /// The rule is not asked about the oldest; each is counted and recorded. It is the default, because
+    /// one rule must not stop the others.
+    #[default]
     Skip,
 }
 
@@ -59,9 +62,10 @@ impl Default for Limits {
             timers: 64 << 20,
             answers: 16 << 20,
             verdicts_per_minute: 60_000,
+            output_per_minute: 128 << 20,
             log_per_minute: 1 << 20,
             parked: 64 << 20,
-            when_parked_full: WhenFull::Block,
+            when_parked_full: WhenFull::Skip,
         }
     }
 }

@@ -23,6 +23,8 @@ pub enum Limit {
     Answers,
     /// Verdicts within a minute.
     Verdicts,
+    /// Bytes for the journal within a minute.
+    Output,
     /// Log lines within a minute.
     Log,
 }
@@ -35,9 +37,20 @@ impl Limit {
             Self::Timers => "timers",
             Self::Answers => "answers",
             Self::Verdicts => "verdicts",
+            Self::Output => "output",
             Self::Log => "log",
         }
     }
+}
+
+/// The size of one answer.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Said {
+    /// Bytes in memory.
+    pub(super) bytes: usize,
+    /// Bytes that the journal will take for it.
+    pub(super) output: usize,
+    pub(super) verdicts: usize,
 }
 
 /// The counts of one rule.
@@ -46,6 +59,8 @@ pub(super) struct Meter {
     rule: Arc<str>,
     began: Timestamp,
     verdicts: u64,
+    /// Bytes for the journal in this minute.
+    output: usize,
     log: usize,
     /// Log lines that were dropped in this minute.
     dropped: u64,
@@ -61,6 +76,7 @@ impl Meter {
             rule,
             began: Timestamp::from_millis(i64::MIN),
             verdicts: 0,
+            output: 0,
             log: 0,
             dropped: 0,
             answers: 0,
@@ -88,7 +104,7 @@ impl Meter {
     /// that ends the pause, so they cannot begin another minute.
     pub(super) fn resume(&mut self, now: Timestamp) {
         if self.paused_until.take().is_some() {
-            (self.began, self.verdicts) = (self.began.max(now), 0);
+            (self.began, self.verdicts, self.output) = (self.began.max(now), 0, 0);
         }
     }
 
@@ -97,7 +113,8 @@ impl Meter {
         if now.millis_since(self.began) < MINUTE_MS {
             return None;
         }
-        (self.began, self.verdicts, self.log, self.paused_until) = (now, 0, 0, None);
+        (self.began, self.verdicts, self.output, self.log) = (now, 0, 0, 0);
+        self.paused_until = None;
         self.dropped_lines()
     }
 
@@ -142,13 +159,8 @@ impl Meter {
     }
 
     /// Counts an answer at a time. Returns what is said where the rule must wait after it.
-    pub(super) fn count(
-        &mut self,
-        bytes: usize,
-        verdicts: usize,
-        now: Timestamp,
-        limits: &Limits,
-    ) -> Vec<Limited> {
+    pub(super) fn count(&mut self, said: Said, now: Timestamp, limits: &Limits) -> Vec<Limited> {
+        let Said { bytes, output, verdicts } = said;
         let mut limited = Vec::new();
         self.answers = self.answers.saturating_add(bytes);
         if self.is_full(limits) {
@@ -163,14 +175,29 @@ impl Meter {
             limited.push(self.limited(Limit::Answers, 1, what));
         }
         self.verdicts = self.verdicts.saturating_add(verdicts as u64);
-        if self.verdicts > limits.verdicts_per_minute && self.paused_until.is_none() {
-            let until = self.began.plus_millis(MINUTE_MS);
-            self.paused_until = Some(until);
+        self.output = self.output.saturating_add(output);
+        if self.paused_until.is_some() {
+            return limited;
+        }
+        let until = self.began.plus_millis(MINUTE_MS);
+        let over = if self.verdicts > limits.verdicts_per_minute {
             let what = format!(
                 "the rule said {} verdicts in a minute, and may say {} (`limits.verdicts_per_minute`): its events wait until {until}",
                 self.verdicts, limits.verdicts_per_minute
             );
-            limited.push(self.limited(Limit::Verdicts, 1, Some(what)));
+            Some((Limit::Verdicts, what))
+        } else if self.output > limits.output_per_minute {
+            let what = format!(
+                "the rule's answers of a minute take {} bytes of the journal, and may take {} (`limits.output_per_minute`): its events wait until {until}",
+                self.output, limits.output_per_minute
+            );
+            Some((Limit::Output, what))
+        } else {
+            None
+        };
+        if let Some((limit, what)) = over {
+            self.paused_until = Some(until);
+            limited.push(self.limited(limit, 1, Some(what)));
         }
         limited
     }
@@ -195,6 +222,10 @@ mod tests {
         let mut meter = Meter::new("rule".into());
         assert_eq!(meter.advance_to(at(0)), None);
         meter
+    }
+
+    fn said(bytes: usize, verdicts: usize) -> Said {
+        Said { bytes, output: 0, verdicts }
     }
 
     fn lines(count: usize) -> Vec<Line> {
@@ -226,31 +257,46 @@ mod tests {
     fn verdicts_over_the_rate_pause_the_rule_until_the_minute_is_over() {
         let limits = Limits { verdicts_per_minute: 5, ..Limits::default() };
         let mut meter = meter();
-        assert_eq!(meter.count(0, 5, at(10), &limits), []);
+        assert_eq!(meter.count(said(0, 5), at(10), &limits), []);
         assert!(!meter.is_paused(at(10)));
-        let limited = meter.count(0, 1, at(20), &limits);
+        let limited = meter.count(said(0, 1), at(20), &limits);
         assert_eq!((limited.len(), limited[0].limit), (1, Limit::Verdicts));
         assert!(meter.is_paused(at(59_999)) && !meter.is_paused(at(60_000)));
         // It goes on with events that are older than the clock: those are in the minute that began then.
         meter.resume(at(60_000));
         assert_eq!(meter.advance_to(at(30)), None);
-        assert_eq!(meter.count(0, 5, at(30), &limits), []);
-        assert_eq!(meter.count(0, 1, at(40), &limits).len(), 1);
+        assert_eq!(meter.count(said(0, 5), at(30), &limits), []);
+        assert_eq!(meter.count(said(0, 1), at(40), &limits).len(), 1);
         assert!(meter.is_paused(at(119_999)) && !meter.is_paused(at(120_000)));
+    }
+
+    #[test]
+    fn output_over_the_rate_pauses_the_rule_until_the_minute_is_over() {
+        let limits = Limits { output_per_minute: 100, ..Limits::default() };
+        let mut meter = meter();
+        let said = |output| Said { output, ..Said::default() };
+        assert_eq!(meter.count(said(100), at(10), &limits), []);
+        let limited = meter.count(said(1), at(20), &limits);
+        assert_eq!((limited.len(), limited[0].limit), (1, Limit::Output));
+        assert!(limited[0].what.as_ref().unwrap().contains("limits.output_per_minute"));
+        assert!(meter.is_paused(at(59_999)) && !meter.is_paused(at(60_000)));
+        assert_eq!(meter.count(said(1), at(30), &limits), [], "it is said once");
+        meter.resume(at(60_000));
+        assert_eq!(meter.count(said(100), at(60_001), &limits), []);
     }
 
     #[test]
     fn answers_that_are_not_handed_on_are_bounded_together() {
         let limits = Limits { answers: 100, ..Limits::default() };
         let mut meter = meter();
-        assert_eq!(meter.count(99, 0, at(0), &limits), []);
-        assert!(meter.count(1, 0, at(0), &limits)[0].what.is_some());
+        assert_eq!(meter.count(said(99, 0), at(0), &limits), []);
+        assert!(meter.count(said(1, 0), at(0), &limits)[0].what.is_some());
         assert!(meter.is_full(&limits));
         meter.handed_on();
         assert!(!meter.is_full(&limits));
         // Told once a minute, counted each time.
-        assert_eq!(meter.count(100, 0, at(1000), &limits)[0].what, None);
+        assert_eq!(meter.count(said(100, 0), at(1000), &limits)[0].what, None);
         meter.handed_on();
-        assert!(meter.count(100, 0, at(60_000), &limits)[0].what.is_some());
+        assert!(meter.count(said(100, 0), at(60_000), &limits)[0].what.is_some());
     }
 }
