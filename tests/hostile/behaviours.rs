@@ -9,10 +9,13 @@ const MIB: u64 = 1 << 20;
 /// Something that the greedy rule does on every event, and the bounds of it.
 pub(super) struct Behaviour {
     pub(super) name: &'static str,
+    pub(super) module: &'static str,
     /// Settings of the rule.
     pub(super) settings: Value,
     /// Names of the rule's targets.
     pub(super) targets: Vec<&'static str>,
+    /// Versions of an object of a megabyte and a half that come among the pods.
+    pub(super) large_objects: usize,
     pub(super) bounds: Bounds,
 }
 
@@ -73,7 +76,14 @@ pub(super) fn nothing() -> Behaviour {
 }
 
 fn behaviour(name: &'static str, settings: Value) -> Behaviour {
-    Behaviour { name, settings, targets: vec!["first"], bounds: Bounds::default() }
+    Behaviour {
+        name,
+        module: "greedy",
+        settings,
+        targets: vec!["first"],
+        large_objects: 0,
+        bounds: Bounds::default(),
+    }
 }
 
 /// Every behaviour of the table.
@@ -106,6 +116,12 @@ pub(super) fn behaviours() -> Vec<Behaviour> {
             ..behaviour("extension kinds", json!({"take": "extension-kinds", "count": 50}))
         },
         behaviour("foreign target", json!({"take": "foreign-target"})),
+        Behaviour {
+            module: "paths",
+            large_objects: 100,
+            bounds: Bounds { cpu_times: 40, delay_times: 40, ..all },
+            ..behaviour("paths", json!({}))
+        },
         behaviour("traps", json!({"take": "traps"})),
         behaviour("time", json!({"take": "time", "count": 10_000})),
     ]

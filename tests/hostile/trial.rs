@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::behaviours::{Behaviour, Bounds, LEAST_MS};
 use super::process::Process;
-use crate::fake_api::FakeApi;
+use crate::fake_api::{FakeApi, Kind};
 use crate::receivers::pod;
 use crate::support::live::Site;
 use crate::support::{KLAXON, module};
@@ -18,6 +18,8 @@ use crate::support::{KLAXON, module};
 const EVENTS: usize = 1_000;
 /// Pods that are made at once, before the service has a moment to answer.
 const TOGETHER: usize = 25;
+/// Versions of the large object that come with each group of pods.
+const LARGE_TOGETHER: usize = 3;
 /// How long a run may take that goes on.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The service is quiet when it uses no CPU time for so long.
@@ -84,6 +86,7 @@ impl Drop for Service {
 pub(super) fn run(behaviour: &Behaviour) -> Measured {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let api = runtime.block_on(FakeApi::start());
+    api.add_kind(Kind::custom("example.test", "v1", "Widget", "widgets"));
     let site = site(&api, behaviour);
     let log = site.folder.path().join("klaxon.log");
     let child = Command::new(KLAXON)
@@ -97,7 +100,7 @@ pub(super) fn run(behaviour: &Behaviour) -> Measured {
     let mut service = Service(child);
     site.wait_until_following(&["Pod"]);
     let process = Process::of(service.0.id());
-    let delays = make_pods(&api, &site, &mut service, behaviour.name);
+    let delays = make_pods(&api, &site, &mut service, behaviour);
     wait_until_quiet(&process);
     let journal = site.folder.path().join("journal");
     let files = std::fs::read_dir(journal).unwrap().flatten();
@@ -114,7 +117,7 @@ pub(super) fn run(behaviour: &Behaviour) -> Measured {
 
 fn site(api: &FakeApi, behaviour: &Behaviour) -> Site {
     let rules = vec![
-        json!({"name": "greedy", "module": module("greedy"), "settings": behaviour.settings,
+        json!({"name": "greedy", "module": module(behaviour.module), "settings": behaviour.settings,
             "targets": behaviour.targets}),
         json!({"name": "witness", "module": module("witness"), "targets": ["neighbour"]}),
     ];
@@ -131,7 +134,9 @@ fn site(api: &FakeApi, behaviour: &Behaviour) -> Site {
 }
 
 /// Makes the pods in small groups, and waits until the witness has seen all. Returns the delay of 99 in 100.
-fn make_pods(api: &FakeApi, site: &Site, service: &mut Service, name: &str) -> u64 {
+fn make_pods(api: &FakeApi, site: &Site, service: &mut Service, behaviour: &Behaviour) -> u64 {
+    let name = behaviour.name;
+    let mut large_objects = (0..behaviour.large_objects).map(large_object);
     let since = Stopwatch::start();
     let mut made: HashMap<String, Duration> = HashMap::new();
     let mut delays: Vec<Duration> = Vec::new();
@@ -144,10 +149,12 @@ fn make_pods(api: &FakeApi, site: &Site, service: &mut Service, name: &str) -> u
                 made.insert(name.clone(), since.elapsed());
                 api.put(pod(&name, 0));
             }
+            large_objects.by_ref().take(LARGE_TOGETHER).for_each(|object| _ = api.put(object));
         }
         let select = format!(
             "SELECT n, json_extract(body, '$.payload.name') FROM verdicts \
-             WHERE rule = 'witness' AND n > {last} ORDER BY n"
+             WHERE rule = 'witness' AND json_extract(body, '$.payload.kind') = 'Pod' \
+             AND n > {last} ORDER BY n"
         );
         for row in site.rows(&select) {
             let (n, pod) = row.split_once(' ').unwrap();
@@ -161,6 +168,14 @@ fn make_pods(api: &FakeApi, site: &Site, service: &mut Service, name: &str) -> u
     delays.sort_unstable();
     let delay = delays[EVENTS * 99 / 100];
     u64::try_from(delay.as_millis()).unwrap()
+}
+
+/// A version of an object of a megabyte and a half.
+fn large_object(version: usize) -> serde_json::Value {
+    let item = |n: usize| json!({"name": format!("item-{n}"), "size": n + version});
+    let items: Vec<_> = (0..40_000).map(item).collect();
+    json!({"apiVersion": "example.test/v1", "kind": "Widget",
+        "metadata": {"name": "large", "namespace": "a"}, "spec": {"size": 1, "items": items}})
 }
 
 /// Waits until the process has nothing to do, or a while: a rule that is behind may work for hours.

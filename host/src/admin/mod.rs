@@ -85,7 +85,7 @@ struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { head: Duration::from_secs(5), connections: 64 }
+        Self { head: Duration::from_secs(2), connections: 256 }
     }
 }
 

@@ -172,7 +172,11 @@ impl Live {
         begun.send(()).unwrap_or_default();
         while !stop.is_told() {
             let is_blocked = self.is_blocked(middle);
-            middle.pulse.idle();
+            if is_blocked {
+                middle.pulse.waits("waiting for a rule whose backlog is full (`limits.parked`)");
+            } else {
+                middle.pulse.idle();
+            }
             let Intake { items, tasks } = &mut *intake;
             let turn = runtime.block_on(async {
                 tokio::select! {

@@ -211,10 +211,10 @@ pub(super) struct LimitsFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum WhenFullFile {
-    /// Nothing more is taken in, for any rule, until there is room.
-    Block,
-    /// The rule is not asked about the oldest events; each is counted and recorded (the default).
+    /// Nothing more is taken in, for any rule, until there is room (the default).
     #[default]
+    Block,
+    /// The rule is not asked about the oldest events; each is counted and recorded.
     Skip,
 }
 

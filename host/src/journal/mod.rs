@@ -199,6 +199,7 @@ impl Journal {
         let is_doubtful = look_at_log(&path).map_err(fail)?;
         let mut connection = Connection::open(&path)?;
         connection.busy_timeout(BUSY)?;
+        sort_in_memory(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         check(&connection, is_doubtful)?;
@@ -362,10 +363,17 @@ fn identity(connection: &Connection) -> Result<(String, bool), JournalError> {
     Ok((id, true))
 }
 
+/// Keeps what SQLite sorts in memory: a container with a read-only file system may have no folder for
+/// temporary files.
+fn sort_in_memory(connection: &Connection) -> Result<(), JournalError> {
+    Ok(connection.pragma_update(None, "temp_store", "MEMORY")?)
+}
+
 fn reader(path: &Path) -> Result<Connection, JournalError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
+    sort_in_memory(&connection)?;
     Ok(connection)
 }
 

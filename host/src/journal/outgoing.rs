@@ -15,6 +15,8 @@ use crate::targets::Delivery;
 
 /// Most refusals that are looked at together.
 const ASKED: i64 = 1000;
+/// Why a delivery is a dead letter from the beginning.
+const QUEUE_FULL: &str = "the target's queue is full (max_queue)";
 /// Most deliveries that one displaces at once.
 const DISPLACED: i64 = 256;
 
@@ -172,20 +174,27 @@ impl Outgoing<'_, '_> {
             return Ok(Some(format!("the target is disabled: {why}")));
         }
         let Some(room) = self.rooms.get(name) else { return Ok(None) };
-        loop {
+        // What waits beyond the quota, because that was lowered, is not what this delivery displaces.
+        let mut freed = 0;
+        while freed < cost {
             match room.admits(rule, cost, self.changes, name) {
                 Admission::Admitted => return Ok(None),
-                Admission::Displaces { rule, cost } if self.displace(name, &rule, cost)? => {}
-                Admission::Refused | Admission::Displaces { .. } => {
-                    return Ok(Some("the target's queue is full (max_queue)".to_owned()));
+                Admission::Displaces { rule, cost: lacks } => {
+                    let more = self.displace(name, &rule, lacks.min(cost - freed))?;
+                    if more == 0 {
+                        return Ok(Some(QUEUE_FULL.to_owned()));
+                    }
+                    freed = freed.saturating_add(more);
                 }
+                Admission::Refused => return Ok(Some(QUEUE_FULL.to_owned())),
             }
         }
+        Ok(None)
     }
 
-    /// Makes dead letters of a rule's newest deliveries to a target, until so much is free. Returns
-    /// whether there were any.
-    fn displace(&mut self, target: &str, rule: &str, cost: u64) -> Result<bool, JournalError> {
+    /// Makes dead letters of a rule's newest deliveries to a target, until so much is free. Returns how
+    /// much that is.
+    fn displace(&mut self, target: &str, rule: &str, cost: u64) -> Result<u64, JournalError> {
         let mut select = self.to.prepare_cached(
             "SELECT n, cost FROM deliveries WHERE target = ?1 AND state = 'pending' AND rule = ?2 \
              ORDER BY n DESC LIMIT ?3",
@@ -209,7 +218,7 @@ impl Outgoing<'_, '_> {
             self.changes.refused(target);
             freed = freed.saturating_add(size.unsigned_abs());
         }
-        Ok(!rows.is_empty())
+        Ok(freed)
     }
 
     /// Takes back what waits of the same rule and key, and what died: sent again it would come after

@@ -214,9 +214,10 @@ ALTER TABLE deliveries ADD COLUMN rule TEXT NOT NULL DEFAULT '';
 -- Bytes of the journal that it takes: its row, its part of the indexes and its share of the verdict.
 ALTER TABLE deliveries ADD COLUMN cost INTEGER NOT NULL DEFAULT 0;
 UPDATE deliveries SET
-  rule = (SELECT rule FROM verdicts v WHERE v.n = verdict),
-  cost = 700 + length(body) + 2 * length(key)
-    + (SELECT length(v.body) FROM verdicts v WHERE v.n = verdict);
+  rule = coalesce((SELECT rule FROM verdicts v WHERE v.n = deliveries.verdict), ''),
+  cost = 700 + length(body) + 2 * length(key) + coalesce((
+    SELECT length(v.body) / (SELECT count(*) FROM deliveries d WHERE d.verdict = v.n)
+    FROM verdicts v WHERE v.n = deliveries.verdict), 0);
 DROP INDEX deliveries_pending;
 -- Quotas are counted from this index alone, without reading a body.
 CREATE INDEX deliveries_pending ON deliveries (target, n, rule, cost) WHERE state = 'pending';

@@ -47,9 +47,11 @@ pub enum FailureKind {
     OutOfTime,
     /// The answer was larger than allowed.
     AnswerTooLarge,
-    /// The rule went over the budget of its partition, the number of its host calls, or what its fields may
-    /// cost.
+    /// The rule went over the budget of its partition or the number of its host calls.
     OverBudget,
+    /// The rule's fields cost too much in the object. Whoever writes the object decides that, so it does not
+    /// count against the rule.
+    FieldsOverBudget,
     /// The rule was still out of service at the end of a replay.
     OutOfService,
     /// The rule was not asked, for there was no room to park the event, or an older version of the rule
@@ -68,6 +70,7 @@ impl FailureKind {
             Self::OutOfTime => "out of time",
             Self::AnswerTooLarge => "answer too large",
             Self::OverBudget => "over budget",
+            Self::FieldsOverBudget => "fields over budget",
             Self::OutOfService => "out of service",
             Self::Skipped => "skipped",
         }
@@ -81,7 +84,14 @@ impl FailureKind {
     /// Whether the failure counts towards taking the rule out of service: the rule did not even report
     /// that it cannot answer.
     pub fn counts_against_rule(self) -> bool {
-        !matches!(self, Self::RuleError | Self::InvalidAnswer | Self::OutOfService | Self::Skipped)
+        !matches!(
+            self,
+            Self::RuleError
+                | Self::InvalidAnswer
+                | Self::FieldsOverBudget
+                | Self::OutOfService
+                | Self::Skipped
+        )
     }
 }
 

@@ -41,10 +41,9 @@ pub struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenFull {
     /// Nothing more is taken in until there is room.
-    Block,
-    /// The rule is not asked about the oldest; each is counted and recorded. It is the default, because
-    /// one rule must not stop the others.
     #[default]
+    Block,
+    /// The rule is not asked about the oldest; each is counted and recorded.
     Skip,
 }
 
@@ -65,7 +64,7 @@ impl Default for Limits {
             output_per_minute: 128 << 20,
             log_per_minute: 1 << 20,
             parked: 64 << 20,
-            when_parked_full: WhenFull::Skip,
+            when_parked_full: WhenFull::Block,
         }
     }
 }

@@ -106,7 +106,7 @@ impl Pipeline {
             interest: place.unwrap_or(0),
             timer,
             fields: place
-                .map_or_else(|| Ok(Vec::new()), |at| self.router.fields(rule, at, &object)),
+                .map_or_else(|| Ok(Vec::new()), |at| self.router.fields(rule, at, &object, change)),
             object,
             delta,
             partition,

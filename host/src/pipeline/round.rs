@@ -38,6 +38,9 @@ pub(super) enum Settled {
     Stops,
 }
 
+/// An event that is further ahead of the clock was queued under another one.
+const DAY_MS: i64 = 86_400_000;
+
 impl Pipeline {
     /// Evaluates what waits.
     pub fn flush(&mut self) {
@@ -142,7 +145,7 @@ impl Pipeline {
             change: Change::Wake,
             gap: false,
             interest,
-            fields: self.router.fields(rule, interest, &object),
+            fields: self.router.fields(rule, interest, &object, Change::Wake),
             object,
             delta: 0,
             partition: slot.partition,
@@ -155,7 +158,9 @@ impl Pipeline {
         let Task { rule: loaded, event } = task;
         let place = loaded.index.0;
         let slot = Slot { rule: loaded.name.clone(), partition: event.partition.clone() };
-        self.purge(place, event.time);
+        let wall = self.wall;
+        let now = believed(event.time, wall);
+        self.purge(place, event.time.min(now));
         let bytes = answer.bytes();
         let mut has_refused = false;
         if let Some((limit, failure)) = self.over_sum(task, &slot, &answer) {
@@ -165,9 +170,7 @@ impl Pipeline {
             let rule = loaded.name.clone();
             self.note_limited([Limited { rule, limit, count: 1, what: None }]);
         }
-        let wall = self.wall;
         let Some(rule) = self.rules.get_mut(place) else { return Settled::GoesOn };
-        let now = event.time.max(wall);
         let limits = loaded.limits();
         let mut limited: Vec<Limited> = rule.meter.advance_to(now).into_iter().collect();
         let (lines, dropped) = rule.meter.take_lines(answer.log, limits);
@@ -292,5 +295,27 @@ impl Pipeline {
             let passed = self.incidents.decide(verdict);
             self.pass_on(passed);
         }
+    }
+}
+
+/// The time of an answer for rates and pauses: the later of the event's and the clock's, unless the event was
+/// queued under a clock that was far ahead and is not believed any longer.
+fn believed(event: Timestamp, wall: Timestamp) -> Timestamp {
+    let has_clock = wall != Timestamp::from_millis(i64::MIN);
+    if has_clock && event.millis_since(wall) > DAY_MS { wall } else { event.max(wall) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_from_a_clock_that_was_far_ahead_does_not_set_the_time() {
+        let at = Timestamp::from_millis;
+        let none = at(i64::MIN);
+        assert_eq!(believed(at(5), none), at(5));
+        assert_eq!(believed(at(5), at(7)), at(7));
+        assert_eq!(believed(at(9), at(7)), at(9));
+        assert_eq!(believed(at(366 * DAY_MS), at(7)), at(7));
     }
 }

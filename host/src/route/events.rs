@@ -147,7 +147,7 @@ impl Router {
     fn left(&self, was: &Membership, sight: &Sight<'_>) -> Option<(usize, Arc<Event>)> {
         let rule = self.rules.get(was.rule)?;
         let id = Id::of("l", &[&sight.id, &&*rule.name, &&*was.partition]);
-        let fields = rule.fields(was.interest, &sight.object);
+        let fields = rule.fields(was.interest, &sight.object, Change::Left);
         let event = self.plain(id, Change::Left, was, sight);
         rule.wants(was.interest, Change::Left)
             .then(|| (was.rule, Arc::new(Event { fields, ..event })))
@@ -221,7 +221,7 @@ impl Router {
         });
         wanted
             .map(|(rule, was)| {
-                let fields = rule.fields(was.interest, object);
+                let fields = rule.fields(was.interest, object, Change::Deleted);
                 let event = self.plain(id, Change::Deleted, was, &sight);
                 (was.rule, Arc::new(Event { fields, ..event }))
             })
@@ -302,8 +302,13 @@ impl RuleInterests {
         self.interests.get(interest as usize).is_some_and(|interest| interest.wants(change))
     }
 
-    pub(super) fn fields(&self, interest: u32, object: &Object) -> Fields {
-        let interest = self.interests.get(interest as usize);
-        interest.map_or_else(|| Ok(Vec::new()), |interest| interest.fields(object))
+    pub(super) fn fields(&self, interest: u32, object: &Object, change: Change) -> Fields {
+        let Some(interest) = self.interests.get(interest as usize) else { return Ok(Vec::new()) };
+        match change {
+            Change::Deleted | Change::Left | Change::Wake => interest.fields_at_the_end(object),
+            Change::Added | Change::Modified | Change::Snapshot | Change::Tick => {
+                interest.fields(object)
+            }
+        }
     }
 }

@@ -152,11 +152,17 @@ impl Compiled {
             Some(document) if !self.fields.is_empty() => {
                 FieldPath::evaluate(&self.fields, document).map_err(|spent| {
                     let message = spent.to_string();
-                    Arc::new(Failure { kind: FailureKind::OverBudget, message })
+                    Arc::new(Failure { kind: FailureKind::FieldsOverBudget, message })
                 })
             }
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// The fields of an object that ends, leaves, or is only what a timer is about: the rule must be asked
+    /// then, whatever the object has become. Fields that cost too much are null.
+    pub(super) fn fields_at_the_end(&self, object: &Object) -> Fields {
+        self.fields(object).or_else(|_| Ok(vec![crate::model::Value::Null; self.fields.len()]))
     }
 
     pub(super) fn add_to(&self, wanted: &mut Wanted) {

@@ -20,8 +20,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
-    Event, Fields, Identity, Introduction, Manifest, Meta, Narrowing, Object, Observation, Origin,
-    Seen, Subject, Timestamp,
+    Change, Event, Fields, Identity, Introduction, Manifest, Meta, Narrowing, Object, Observation,
+    Origin, Seen, Subject, Timestamp,
 };
 use crate::normalize::Wanted;
 
@@ -159,10 +159,10 @@ impl Router {
         self.known.get(&identity.unique())?.form.clone()
     }
 
-    /// Values of an interest's fields in an object.
-    pub fn fields(&self, rule: usize, interest: u32, object: &Object) -> Fields {
+    /// Returns the values of an interest's fields in an object that changed in a way.
+    pub fn fields(&self, rule: usize, interest: u32, object: &Object, change: Change) -> Fields {
         let rule = self.rules.get(rule);
-        rule.map_or_else(|| Ok(Vec::new()), |rule| rule.fields(interest, object))
+        rule.map_or_else(|| Ok(Vec::new()), |rule| rule.fields(interest, object, change))
     }
 
     /// The name of a rule's interest.

@@ -176,6 +176,22 @@ fn a_loud_rule_does_not_take_the_place_of_a_quiet_one_at_a_dead_target() {
 }
 
 #[test]
+fn deliveries_that_waited_before_a_quota_was_lowered_go_on_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let handle = start_with(folder.path(), webhooks(&["out"], u64::MAX), &settings());
+    let verdicts = (0..500).map(|n| to(&["out"], "loud", n)).collect();
+    handle.commit_and_wait(group(vec![], verdicts, vec![])).unwrap();
+    handle.close().unwrap();
+    let handle = start_with(folder.path(), webhooks(&["out"], 20 << 10), &settings());
+    let verdicts = (0..3).map(|n| to(&["out"], "quiet", n)).collect();
+    handle.commit_and_wait(group(vec![], verdicts, vec![])).unwrap();
+    handle.close().unwrap();
+    assert_eq!(states_of(folder.path(), "quiet"), ["pending 3"]);
+    // Each new one takes the place of one, and not of all that is over the quota.
+    assert_eq!(states_of(folder.path(), "loud"), ["dead 3", "pending 497"]);
+}
+
+#[test]
 fn the_place_of_settled_deliveries_is_free_again_for_their_rule() {
     let folder = tempfile::tempdir().unwrap();
     let handle = start_with(folder.path(), webhooks(&["out"], 100 << 10), &settings());

@@ -197,8 +197,14 @@ impl Writer {
     fn run(&mut self) {
         let mut swept: Option<(Stopwatch, Duration)> = None;
         while let Some(batch) = self.gather() {
-            let written = self.look().and_then(|()| self.write(batch));
-            if let Err(fault) = written.and_then(|()| self.fold_in()) {
+            self.state.pulse.works("looking whether another program has written");
+            // The batch is dropped after the end was recorded, or whoever waits would see no reason.
+            if let Err(fault) = self.look() {
+                self.end(fault);
+                drop(batch);
+                return;
+            }
+            if let Err(fault) = self.write(batch).and_then(|()| self.fold_in()) {
                 return self.end(fault);
             }
             if swept.is_none_or(|(last, pause)| last.elapsed() >= pause) {
