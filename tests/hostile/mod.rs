@@ -14,6 +14,7 @@ fn baseline() -> Measured {
 }
 
 #[test]
+#[ignore = "it measures, so it runs by itself: `cargo xtask test` does that"]
 #[expect(
     clippy::print_stderr,
     reason = "the table is worth a look, also where all is within bounds"

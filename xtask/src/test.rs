@@ -14,6 +14,9 @@ pub(crate) fn run() -> Result<()> {
     tools::system_call_tracer()?;
     // Snapshots are reviewed, never written by a test run that someone may trust.
     run_command(cargo().args(["test", "--workspace"]).env("INSTA_UPDATE", "no"))?;
+    // What measures runs alone.
+    let hostile = ["test", "--package", "klaxon", "--test", "program", "hostile", "--"];
+    run_command(cargo().args(hostile).args(["--ignored", "--nocapture"]))?;
     let klaxon = target_dir().join("debug/klaxon");
     run_command(Command::new(klaxon).args(["test", "rules"]))
 }
