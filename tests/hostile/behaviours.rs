@@ -119,7 +119,14 @@ pub(super) fn behaviours() -> Vec<Behaviour> {
         Behaviour {
             module: "paths",
             large_objects: 100,
-            bounds: Bounds { cpu_times: 40, delay_times: 40, ..all },
+            // A round holds 16 MiB of objects as JSON, which take some fifteen times as much when they are read.
+            bounds: Bounds {
+                memory: 640 * MIB,
+                journal: 96 * MIB,
+                cpu_times: 60,
+                delay_times: 40,
+                ..all
+            },
             ..behaviour("paths", json!({}))
         },
         behaviour("traps", json!({"take": "traps"})),
