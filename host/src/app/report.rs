@@ -31,7 +31,7 @@ impl Default for Report {
 }
 
 impl Report {
-    /// Whether one more line of a rule or watch is written in this minute.
+    /// Counts one more line of a rule or watch. Returns `true` where it is to be written.
     fn has_room(&mut self, of: &str) -> bool {
         let lines = match self.lines.get_mut(of) {
             Some(lines) => lines,

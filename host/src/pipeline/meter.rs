@@ -45,7 +45,7 @@ impl Limit {
 
 /// The size of one answer.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Said {
+pub(super) struct AnswerSize {
     /// Bytes in memory.
     pub(super) bytes: usize,
     /// Bytes that the journal will take for it.
@@ -159,8 +159,13 @@ impl Meter {
     }
 
     /// Counts an answer at a time. Returns what is said where the rule must wait after it.
-    pub(super) fn count(&mut self, said: Said, now: Timestamp, limits: &Limits) -> Vec<Limited> {
-        let Said { bytes, output, verdicts } = said;
+    pub(super) fn count(
+        &mut self,
+        size: AnswerSize,
+        now: Timestamp,
+        limits: &Limits,
+    ) -> Vec<Limited> {
+        let AnswerSize { bytes, output, verdicts } = size;
         let mut limited = Vec::new();
         self.answers = self.answers.saturating_add(bytes);
         if self.is_full(limits) {
@@ -224,8 +229,8 @@ mod tests {
         meter
     }
 
-    fn said(bytes: usize, verdicts: usize) -> Said {
-        Said { bytes, output: 0, verdicts }
+    fn size(bytes: usize, verdicts: usize) -> AnswerSize {
+        AnswerSize { bytes, output: 0, verdicts }
     }
 
     fn lines(count: usize) -> Vec<Line> {
@@ -257,16 +262,16 @@ mod tests {
     fn verdicts_over_the_rate_pause_the_rule_until_the_minute_is_over() {
         let limits = Limits { verdicts_per_minute: 5, ..Limits::default() };
         let mut meter = meter();
-        assert_eq!(meter.count(said(0, 5), at(10), &limits), []);
+        assert_eq!(meter.count(size(0, 5), at(10), &limits), []);
         assert!(!meter.is_paused(at(10)));
-        let limited = meter.count(said(0, 1), at(20), &limits);
+        let limited = meter.count(size(0, 1), at(20), &limits);
         assert_eq!((limited.len(), limited[0].limit), (1, Limit::Verdicts));
         assert!(meter.is_paused(at(59_999)) && !meter.is_paused(at(60_000)));
         // It goes on with events that are older than the clock: those are in the minute that began then.
         meter.resume(at(60_000));
         assert_eq!(meter.advance_to(at(30)), None);
-        assert_eq!(meter.count(said(0, 5), at(30), &limits), []);
-        assert_eq!(meter.count(said(0, 1), at(40), &limits).len(), 1);
+        assert_eq!(meter.count(size(0, 5), at(30), &limits), []);
+        assert_eq!(meter.count(size(0, 1), at(40), &limits).len(), 1);
         assert!(meter.is_paused(at(119_999)) && !meter.is_paused(at(120_000)));
     }
 
@@ -274,29 +279,29 @@ mod tests {
     fn output_over_the_rate_pauses_the_rule_until_the_minute_is_over() {
         let limits = Limits { output_per_minute: 100, ..Limits::default() };
         let mut meter = meter();
-        let said = |output| Said { output, ..Said::default() };
-        assert_eq!(meter.count(said(100), at(10), &limits), []);
-        let limited = meter.count(said(1), at(20), &limits);
+        let size = |output| AnswerSize { output, ..AnswerSize::default() };
+        assert_eq!(meter.count(size(100), at(10), &limits), []);
+        let limited = meter.count(size(1), at(20), &limits);
         assert_eq!((limited.len(), limited[0].limit), (1, Limit::Output));
         assert!(limited[0].what.as_ref().unwrap().contains("limits.output_per_minute"));
         assert!(meter.is_paused(at(59_999)) && !meter.is_paused(at(60_000)));
-        assert_eq!(meter.count(said(1), at(30), &limits), [], "it is said once");
+        assert_eq!(meter.count(size(1), at(30), &limits), [], "it is said once");
         meter.resume(at(60_000));
-        assert_eq!(meter.count(said(100), at(60_001), &limits), []);
+        assert_eq!(meter.count(size(100), at(60_001), &limits), []);
     }
 
     #[test]
     fn answers_that_are_not_handed_on_are_bounded_together() {
         let limits = Limits { answers: 100, ..Limits::default() };
         let mut meter = meter();
-        assert_eq!(meter.count(said(99, 0), at(0), &limits), []);
-        assert!(meter.count(said(1, 0), at(0), &limits)[0].what.is_some());
+        assert_eq!(meter.count(size(99, 0), at(0), &limits), []);
+        assert!(meter.count(size(1, 0), at(0), &limits)[0].what.is_some());
         assert!(meter.is_full(&limits));
         meter.handed_on();
         assert!(!meter.is_full(&limits));
         // Told once a minute, counted each time.
-        assert_eq!(meter.count(said(100, 0), at(1000), &limits)[0].what, None);
+        assert_eq!(meter.count(size(100, 0), at(1000), &limits)[0].what, None);
         meter.handed_on();
-        assert!(meter.count(said(100, 0), at(60_000), &limits)[0].what.is_some());
+        assert!(meter.count(size(100, 0), at(60_000), &limits)[0].what.is_some());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::meter::Said;
+use super::meter::AnswerSize;
 use super::step::{EventCost, FailedEvent, Limited, LogLine, OutOfService};
 use super::{Happening, Pipeline, ROUND_MS};
 use crate::engine::{Answer, MAX_WAKES, Ruling, Task};
@@ -178,7 +178,7 @@ impl Pipeline {
         let verdicts = answer.outcome.as_ref().map_or(0, |outcome| outcome.verdicts.len());
         // The verdict itself, and a body for each target.
         let output = bytes.saturating_mul(1 + rule.policy.routed.len());
-        limited.extend(rule.meter.count(Said { bytes, output, verdicts }, now, limits));
+        limited.extend(rule.meter.count(AnswerSize { bytes, output, verdicts }, now, limits));
         let is_over = rule.meter.is_full(limits) || rule.meter.is_paused(now);
         let kind = rule.kind_of(event);
         let failed =

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
-use std::process::Child;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use klaxon::model::clock::{self, Stopwatch};
@@ -41,10 +41,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Service(Child);
 
 impl Service {
-    /// Kills it; it never ends by itself.
-    fn kill(&mut self) {
+    /// Kills it. It ends by itself only where no API server is there when it starts.
+    fn kill(&mut self, log: &Path) {
         let ended = self.0.try_wait().unwrap();
-        assert!(ended.is_none(), "the service ended by itself ({ended:?}); its log has the reason");
+        let could_not_sign_in = |status: ExitStatus| {
+            let text = std::fs::read_to_string(log).unwrap();
+            let last = text.lines().rev().find(|line| line.starts_with("error: "));
+            status.code() == Some(2) && last == Some("error: there is no way into the cluster")
+        };
+        assert!(
+            ended.is_none_or(could_not_sign_in),
+            "the service ended by itself ({ended:?}); its log has the reason"
+        );
         self.end();
     }
 
@@ -170,7 +178,7 @@ impl<'a> Scene<'a> {
     }
 
     fn kill(&mut self) {
-        self.service.kill();
+        self.service.kill(&log_path(self.site));
         self.deeds.kills += 1;
         self.reader.read();
     }
@@ -200,14 +208,16 @@ impl<'a> Scene<'a> {
     }
 
     /// Fills the journal while no receiver takes anything, kills the service while intake waits, and lets
-    /// it go on under the same bound. The bound is the size of the journal without its free pages.
+    /// it go on under twice the bound, for what rules keep and what waits for them must find room too. The
+    /// bound is the size of the journal without its free pages.
     async fn fill(&mut self) {
         self.generator.idle().await;
         self.kill();
         self.receiver.shut(true);
         let from = clock::now().as_millis();
         let size = shrink(&self.site.folder.path().join("journal/klaxon.db"));
-        let small = Variant { max_size: Some(size.max(SMALLEST)), ..self.variant };
+        let size = size.max(SMALLEST);
+        let small = Variant { max_size: Some(size), ..self.variant };
         let log = std::fs::metadata(log_path(self.site)).unwrap().len();
         self.spawn(small);
         let mut is_full = false;
@@ -222,7 +232,7 @@ impl<'a> Scene<'a> {
         assert!(is_full, "the journal never had no room");
         self.kill();
         self.receiver.shut(false);
-        self.spawn(small);
+        self.spawn(Variant { max_size: Some(2 * size), ..small });
         self.arrive().await;
         self.kill();
         self.deeds.full.push((from, clock::now().as_millis()));
@@ -256,7 +266,7 @@ impl<'a> Scene<'a> {
             self.site.rows(&left) == ["0"]
         });
         wait_for_policy(self.receiver, &last).await;
-        self.service.kill();
+        self.service.kill(&log_path(self.site));
         let log = log_from(self.site, 0);
         let panics = log.lines().filter(|line| line.contains("panicked at"));
         self.deeds.panics = panics.map(str::to_owned).collect();
