@@ -15,7 +15,7 @@ pub(crate) struct Torture {
     /// How many changes are made in the cluster (6000)
     #[arg(long)]
     events: Option<u64>,
-    /// What decides the random moments and changes; the one in use is always told
+    /// What decides the random moments and changes (2); the one in use is always printed
     #[arg(long)]
     seed: Option<u64>,
     /// Leave the journal and the log, also of a run that passes

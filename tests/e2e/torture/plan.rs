@@ -10,6 +10,8 @@ use rand::{RngExt, SeedableRng};
 /// The form that every change must pass.
 const CYCLES: u64 = 25;
 const EVENTS: u64 = 6_000;
+/// The seed of that form; `cargo xtask torture --seed` takes others.
+const SEED: u64 = 2;
 /// Longest time between the first change of a cycle and its kill, in milliseconds.
 const LONGEST: u64 = 2_000;
 
@@ -68,7 +70,7 @@ impl Plan {
     pub(super) fn of_environment() -> Self {
         let cycles = number("KLAXON_TORTURE_CYCLES").unwrap_or(CYCLES);
         let events = number("KLAXON_TORTURE_EVENTS").unwrap_or(EVENTS);
-        let seed = number("KLAXON_TORTURE_SEED").unwrap_or_else(rand::random);
+        let seed = number("KLAXON_TORTURE_SEED").unwrap_or(SEED);
         Self { cycles, events, seed }
     }
 

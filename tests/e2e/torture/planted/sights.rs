@@ -56,10 +56,10 @@ fn a_new_kubernetes_event_that_is_not_counted() {
 }
 
 #[test]
-#[should_panic(expected = "the deltas of Event/default/event-1, which has ended, are 7")]
+#[should_panic(expected = "the deltas of Event/default/event-1, which has ended, are 12")]
 fn a_count_of_an_ended_event_that_is_too_high() {
     let mut run = Run::whole();
-    run.says("witness e1 5 added", "delta", json!(7));
+    run.says("witness e1 5 added", "delta", json!(12));
     run.judge();
 }
 
