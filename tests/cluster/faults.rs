@@ -1,7 +1,7 @@
 //! Every fault of lists and watches: the service goes on, sees everything once, and says what may
 //! have been missed.
 
-use super::{WATCHES, pod, site};
+use super::{WATCHES, assert_one_gap_covers, pod, site};
 use crate::fake_api::{FakeApi, Fault, Matching, Verb};
 use crate::support::live::Site;
 
@@ -194,11 +194,7 @@ async fn what_a_lagging_cache_had_not_shown_lies_within_the_gap() {
     site.wait("the last state", |seen| seen.iter().any(|one| one == "modified Pod/first gap"));
     site.wait_until_following(&WATCHES);
     running.stop();
-    let covers = format!(
-        "SELECT count(*) FROM gaps WHERE watch = 'Pod' AND since <= {0} AND until >= {0}",
-        at.as_millis()
-    );
-    assert_eq!(site.rows(&covers), ["1"], "{:?}", site.rows("SELECT * FROM gaps"));
+    assert_one_gap_covers(&site, "Pod", at);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,11 +215,7 @@ async fn a_watch_that_fails_before_its_first_line_proves_nothing() {
     site.wait("the last state", |seen| seen.iter().any(|one| one == "modified Pod/first gap"));
     site.wait_until_following(&WATCHES);
     running.stop();
-    let covers = format!(
-        "SELECT count(*) FROM gaps WHERE watch = 'Pod' AND since <= {0} AND until >= {0}",
-        at.as_millis()
-    );
-    assert_eq!(site.rows(&covers), ["1"], "{:?}", site.rows("SELECT * FROM gaps"));
+    assert_one_gap_covers(&site, "Pod", at);
 }
 
 #[tokio::test(flavor = "multi_thread")]

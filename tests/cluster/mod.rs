@@ -20,6 +20,7 @@ mod unserved;
 
 use std::time::Duration;
 
+use klaxon::model::Timestamp;
 use klaxon::model::clock::Stopwatch;
 use serde_json::{Value, json};
 
@@ -71,4 +72,14 @@ async fn wait_for_page(address: &str, path: &str, text: &str) -> (u16, String) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("{path} never had {text:?}: {last:?}");
+}
+
+/// Asserts that just one gap record of a watch covers a moment.
+#[track_caller]
+fn assert_one_gap_covers(site: &Site, watch: &str, at: Timestamp) {
+    let covers = format!(
+        "SELECT count(*) FROM gaps WHERE watch = '{watch}' AND since <= {0} AND until >= {0}",
+        at.as_millis()
+    );
+    assert_eq!(site.rows(&covers), ["1"], "{:?}", site.rows("SELECT * FROM gaps"));
 }

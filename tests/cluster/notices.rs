@@ -3,7 +3,7 @@
 use klaxon::model::clock;
 use serde_json::json;
 
-use super::{WATCHES, notice, pod, site};
+use super::{WATCHES, assert_one_gap_covers, notice, pod, site};
 use crate::fake_api::{FakeApi, Fault, Matching, Verb};
 use crate::support::live::Site;
 
@@ -87,11 +87,7 @@ async fn an_event_that_ends_within_a_short_break_lies_within_a_gap_record() {
     site.wait("what comes later", |seen| seen.iter().any(|one| one == "added Event/later"));
     site.wait_until_following(&WATCHES);
     running.stop();
-    let covers = format!(
-        "SELECT count(*) FROM gaps WHERE watch = 'Event' AND since <= {0} AND until >= {0}",
-        at.as_millis()
-    );
-    assert_eq!(site.rows(&covers), ["1"], "{:?}", site.gaps());
+    assert_one_gap_covers(&site, "Event", at);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,9 +25,9 @@ use tokio_util::sync::CancellationToken;
 /// Told to stop, answers that are under way get so long; a client that never ends its request gets
 /// no more.
 const DRAIN: Duration = Duration::from_secs(1);
-/// How long a connection may last: whoever asks more often connects again.
+/// The longest life of a connection; a client that asks more often connects again.
 const LIFETIME: Duration = Duration::from_secs(60);
-/// How long to wait where no connection can be taken, such as for want of descriptors.
+/// The pause after a connection could not be taken, such as for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the service says about itself. It is asked often, so answers come without waiting.
@@ -36,12 +36,12 @@ pub trait Health: Send + Sync {
     /// ends the process then, so what a new one would have to wait for too is none of it.
     fn not_alive(&self) -> Vec<String>;
 
-    /// What it does before and after its work, such as `starting: checking the journal`.
+    /// Returns the phase before or after its work, such as `starting: checking the journal`.
     fn phase(&self) -> Option<&'static str>;
 
     /// Empty when ready; else each reason, such as `watch pods: no progress for 5m2s`.
     fn not_ready(&self) -> Vec<String>;
-    /// What an operator should know though the service is ready.
+    /// Returns warnings for an operator, which do not make the service unready.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
@@ -74,10 +74,10 @@ pub struct Admin {
     bounds: Bounds,
 }
 
-/// What clients may take of the server.
+/// Bounds on the clients of the server.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    /// How long a request's head may take, and how long a connection may wait for its next request.
+    /// The time limit of a request's head, and of a connection's wait for its next request.
     head: Duration,
     /// Most connections at once; others wait to be taken.
     connections: usize,

@@ -22,7 +22,7 @@ use crate::source::kubernetes::{
     cluster_uid, discover, identity_right, plan,
 };
 
-/// How often the cluster's uid is asked for where the API server fails, and the pause in between.
+/// Attempts to read the cluster's uid where the API server fails, and the pause in between.
 const UID_TRIES: u32 = 3;
 const UID_PAUSE: Duration = Duration::from_millis(500);
 
@@ -206,7 +206,7 @@ fn note_server(fault: &Fault, server: &str, journal: &Journal) -> Result<(), Run
     Ok(journal.set_fact(Fact::Server, server)?)
 }
 
-/// What the watches of a cluster are started with.
+/// The parts that the watches of a cluster are started with.
 pub(super) struct Start<'a> {
     pub(super) settings: &'a config::Kubernetes,
     /// The cluster's name in events.

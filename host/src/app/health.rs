@@ -13,7 +13,7 @@ use crate::telemetry::metrics::Metrics;
 
 /// Without progress for so long a watch is not trusted.
 const STALLED: Duration = Duration::from_secs(300);
-/// What is waited for is told after so long.
+/// A wait is reported after this time.
 const WAITING: Duration = Duration::from_secs(5);
 
 /// The service, as seen from outside.
@@ -27,13 +27,13 @@ pub(super) struct Vitals {
     told: Mutex<BTreeMap<String, WatchState>>,
     /// What waits for each rule.
     parked: Mutex<Vec<ParkedRule>>,
-    /// What the service does before and after it works, such as `starting: checking the journal`.
+    /// The phase before or after the service works, such as `starting: checking the journal`.
     phase: Mutex<Option<&'static str>>,
     /// Threads that must make progress, with their names.
     pulses: Mutex<Vec<(&'static str, Arc<Pulse>)>>,
     /// Without progress for so long a thread is taken as hung.
     stall_timeout: Duration,
-    /// Whether another service watches the same cluster.
+    /// `true` if another service watches the same cluster.
     lease: Arc<LeaseStatus>,
 }
 
@@ -53,7 +53,7 @@ impl Vitals {
         }
     }
 
-    /// What is known of the Lease.
+    /// The state of the Lease.
     pub(super) fn lease(&self) -> Arc<LeaseStatus> {
         self.lease.clone()
     }
@@ -73,7 +73,7 @@ impl Vitals {
         self.pulses.lock().unwrap_or_else(PoisonError::into_inner).push((name, pulse));
     }
 
-    /// What each thread says that looks stuck, by one of its signs of life.
+    /// Returns the report of each thread that looks stuck, by one of its signs of life.
     fn pulses(&self, look: impl Fn(&Pulse) -> Option<String>) -> Vec<String> {
         let pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
         let said = pulses.iter().filter_map(|(name, pulse)| {
@@ -83,7 +83,7 @@ impl Vitals {
         said.collect()
     }
 
-    /// What threads do that have not ended in time.
+    /// Returns the activity of the threads that have not ended in time.
     pub(super) fn under_way(&self) -> String {
         let doing = self.pulses(|pulse| {
             pulse.stalled(Duration::ZERO).or_else(|| pulse.waiting(Duration::ZERO))

@@ -38,13 +38,13 @@ pub(super) struct Place {
     introduced_at: Option<u64>,
 }
 
-/// What the middle takes in, and the tasks that it comes from.
+/// The items that the pipeline thread takes in, and the tasks that they come from.
 pub(super) struct Intake {
     pub(super) items: mpsc::Receiver<Item>,
     pub(super) tasks: Tasks,
 }
 
-/// What comes next.
+/// The next step of the pipeline thread.
 enum Turn {
     Item(Item),
     Idle,

@@ -64,7 +64,7 @@ const DRAINING: &str = "draining; told once more, it ends at once";
 const ABANDON: Duration = Duration::from_secs(1);
 /// The same when the time to drain is over: deliveries, the journal and the runtime have so long each.
 const LATE: Duration = Duration::from_millis(400);
-/// When both are over and the process has not ended, it is ended from outside of all that may hang.
+/// The last resort, from outside of all that may hang, when both are over and the process has not ended.
 const AFTER_DRAIN: Duration = Duration::from_millis(1900);
 
 /// Why the service cannot run on.
@@ -132,7 +132,7 @@ pub enum RunError {
     Hung {
         /// The time to drain.
         drain: Duration,
-        /// What is still under way.
+        /// The activities that are still under way.
         doing: String,
     },
     /// It was told to stop once more while it drained.

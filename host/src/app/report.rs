@@ -10,7 +10,7 @@ use crate::model::clock::Stopwatch;
 use crate::pipeline::Step;
 use crate::telemetry::dropped_lines;
 
-/// How often it is looked whether lines of the log were dropped.
+/// The pause between two checks for dropped log lines.
 const LOOK: Duration = Duration::from_secs(1);
 /// Most failures and refusals of one rule, and undecodable objects of one watch, that are logged in a minute.
 /// All are in the journal and in the metrics.

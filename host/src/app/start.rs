@@ -1,4 +1,4 @@
-//! What comes before the service runs: loading the rules, and opening, checking and reading the journal. It may
+//! The start of the service before it runs: loading the rules, and opening, checking and reading the journal. It may
 //! take its time, and probes are answered meanwhile.
 
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(super) struct Started {
     pub(super) pipeline: Pipeline,
     pub(super) state: Arc<MemoryState>,
     pub(super) journal: Journal,
-    /// What the last run left.
+    /// The state that the last run left.
     pub(super) loaded: Loaded,
 }
 

@@ -11,7 +11,7 @@ use tracing::info;
 
 use crate::model::clock::Stopwatch;
 
-/// How long the rest of the program may take to end after a second signal.
+/// The time that the rest of the program may take to end after a second signal.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Tells the service to stop, and everyone in it that it was told.
@@ -23,7 +23,7 @@ pub struct Stop {
     again: Arc<SetOnce<SignalKind>>,
 }
 
-/// Why the process is ended though not everything in it has.
+/// The reason for ending the process though not everything in it has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// A second signal, of this number, came some time ago.
@@ -35,7 +35,7 @@ pub enum Ending {
 /// Ends the process where nothing else does, after so long.
 #[derive(Debug, Clone, Copy)]
 pub struct LastResort {
-    /// How long after the first signal.
+    /// The time after the first signal.
     pub within: Duration,
     /// Ends the process.
     pub end: fn(Ending),

@@ -91,7 +91,7 @@ pub struct Kubernetes {
     pub lease: bool,
     /// How long the API server keeps Kubernetes Events.
     pub event_ttl: Duration,
-    /// How long a kind must not have been served before its objects are taken as deleted.
+    /// The time for which a kind must not have been served before its objects are taken as deleted.
     pub unserved_grace: Duration,
     /// The uid of the only cluster's namespace `kube-system`. `None`: the one in the journal.
     pub cluster_uid: Option<String>,

@@ -1,4 +1,4 @@
-//! How the targets share the journal: their quotas together leave room for everything else.
+//! Shares the journal among the targets: their quotas together leave room for everything else.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -33,7 +33,7 @@ pub(super) struct Line {
     read: i64,
     is_ordered: bool,
     coalesces: bool,
-    /// How long a delivery is retried after its first attempt.
+    /// The time for which a delivery is retried after its first attempt.
     retry_for: Duration,
 }
 
@@ -44,7 +44,7 @@ type Place = (Instant, i64);
 #[derive(Debug)]
 struct Delayed {
     waiting: Waiting,
-    /// When its time to be retried is over.
+    /// The end of its time to be retried.
     deadline: Instant,
 }
 

@@ -1,11 +1,11 @@
-//! How many bytes an answer takes while it is in memory.
+//! Estimates the bytes that an answer takes in memory.
 
 use super::Answer;
 use crate::model::{Outcome, RuleTarget, RuleVerdict, Write};
 
-/// What a verdict takes besides its texts.
+/// Bytes of a verdict besides its texts.
 const VERDICT: usize = 256;
-/// What a target, a timer, a write or a log line takes besides its texts.
+/// Bytes of a target, a timer, a write or a log line besides its texts.
 const PART: usize = 64;
 
 impl Answer {

@@ -61,7 +61,7 @@ pub(super) struct Panicked {
     message: String,
 }
 
-/// Why nobody answers: a worker ends with the engine only.
+/// The panic message where no worker answers: a worker ends with the engine only.
 pub(super) const WORKER_ENDED: &str = "a thread that runs rules ended before the engine; this is a defect of the host; hint: report it with the log";
 
 /// All jobs of a round for this worker: one message, so that a worker which is slow does not keep the

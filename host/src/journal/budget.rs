@@ -4,7 +4,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often a wait checks whether it is still worth it.
+/// The pause between two checks that a wait is still worth it.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Bytes that are handed out and come back.

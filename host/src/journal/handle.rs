@@ -44,7 +44,7 @@ pub(super) struct State {
     /// Room on a disk or in a queue is not waited for any longer.
     pub(super) gives_up: CancellationToken,
     pub(super) rooms: Rooms,
-    /// What the writer does.
+    /// The activity of the writer.
     pub(super) pulse: Arc<Pulse>,
     /// Bytes of groups that may wait for the writer.
     pub(super) budget: Arc<Budget>,
@@ -107,7 +107,7 @@ impl Handle {
         is_done.await.map_err(|_| self.fault())
     }
 
-    /// What the writer does.
+    /// The activity of the writer.
     pub fn pulse(&self) -> Arc<Pulse> {
         self.state.pulse.clone()
     }

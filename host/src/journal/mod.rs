@@ -57,7 +57,7 @@ use writer::Seam;
 const FILE: &str = "klaxon.db";
 /// How long a reader waits for a writer, or the other way round; in WAL mode they rarely do.
 const BUSY: Duration = Duration::from_secs(10);
-/// How long the writer leaves a full disk alone before it tries again.
+/// The time after which the writer retries on a full disk.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Why the journal cannot be used.
@@ -143,7 +143,7 @@ impl From<rusqlite::Error> for JournalError {
     }
 }
 
-/// What a journal remembers of its cluster.
+/// A fact about its cluster that a journal stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
     /// The uid of its namespace `kube-system`.
@@ -171,7 +171,7 @@ pub struct Journal {
     is_new: bool,
     /// Errors that a test wants.
     seam: Seam,
-    /// How long the writer leaves an obstacle alone before it tries again.
+    /// The time after which the writer retries after an obstacle.
     pause: Duration,
 }
 

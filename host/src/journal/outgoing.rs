@@ -9,13 +9,13 @@ use super::quarantine::Share;
 use super::room::{Admission, Changes, Rooms, cost};
 use super::rows::{json, run};
 use crate::config::Target;
-use crate::model::clock::ClockStep;
+use crate::model::clock::{self, ClockStep};
 use crate::model::{Refused, RuleTarget, Timestamp, Verdict};
 use crate::targets::Delivery;
 
 /// Most refusals that are looked at together.
 const ASKED: i64 = 1000;
-/// Why a delivery is a dead letter from the beginning.
+/// The reason of a delivery that is a dead letter from the beginning.
 const QUEUE_FULL: &str = "the target's queue is full (max_queue)";
 /// Most deliveries that one displaces at once.
 const DISPLACED: i64 = 256;
@@ -59,7 +59,7 @@ pub enum SettledAs {
     Expired,
 }
 
-/// What the deliveries of one verdict share.
+/// The sizes that the deliveries of one verdict share.
 #[derive(Debug, Clone, Copy)]
 struct Weight {
     /// Length of the verdict's JSON.
@@ -77,6 +77,19 @@ pub(super) struct Outgoing<'a, 'c> {
     /// The most that is quarantined of one rule.
     pub(super) quarantine: Share,
     pub(super) now: Timestamp,
+}
+
+impl<'a, 'c> Outgoing<'a, 'c> {
+    /// Writes into a transaction, as of now.
+    pub(super) fn new(
+        to: &'a Transaction<'c>,
+        targets: &'a BTreeMap<String, Target>,
+        rooms: &'a Rooms,
+        changes: &'a mut Changes,
+        quarantine: Share,
+    ) -> Self {
+        Self { to, targets, rooms, changes, quarantine, now: clock::now() }
+    }
 }
 
 impl Outgoing<'_, '_> {

@@ -1,4 +1,4 @@
-//! Who may read the journal: nobody but its owner, for it holds payloads and objects as they came.
+//! Restricts the journal's files to their owner, because it holds payloads and objects as they came.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::ErrorKind;

@@ -19,7 +19,7 @@ use crate::config::{Target, WhenFull};
 use crate::model::clock::Stopwatch;
 use crate::targets::Delivery;
 
-/// How often intake that waits checks for room.
+/// The pause between two checks for room while intake waits.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A wait that is shorter is not worth a line.
@@ -27,7 +27,7 @@ const TELL: Duration = Duration::from_secs(1);
 
 /// The size of SQLite's pages.
 const PAGE: usize = 4096;
-/// What fits into a page of rows.
+/// Bytes that fit into a page of rows.
 const USABLE: usize = 4050;
 /// Bytes of a delivery's row, and of its entries in indexes, beside its texts.
 const DELIVERY: (usize, usize) = (110, 130);
@@ -68,7 +68,7 @@ pub(super) struct Room {
     shares: Mutex<BTreeMap<String, u64>>,
 }
 
-/// What becomes of a delivery.
+/// The decision about a delivery.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     /// It waits for the target.
@@ -79,7 +79,7 @@ pub(super) enum Admission {
     Displaces {
         /// The rule with the most.
         rule: String,
-        /// How much is lacking.
+        /// The cost for which room is lacking.
         cost: u64,
     },
 }
@@ -175,7 +175,7 @@ impl Rooms {
         self.0.iter().map(|(name, room)| (name.as_str(), room))
     }
 
-    /// Whether no delivery waits for any target.
+    /// Returns `true` if no delivery waits for any target.
     pub(super) fn is_empty(&self) -> bool {
         self.0.values().all(|room| room.count.load(Ordering::Relaxed) == 0)
     }
@@ -256,11 +256,11 @@ fn add_to(to: &mut u64, change: i64) {
 /// Changes of one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// What waits, by target.
+    /// Changes of the pending deliveries, by target.
     targets: BTreeMap<String, Change>,
-    /// How many quarantined events were removed, by rule.
+    /// The number of quarantined events that were removed, by rule.
     quarantine: BTreeMap<String, u64>,
-    /// How many verdicts were ignored because their ids were there already, by rule.
+    /// The number of verdicts that were ignored because their ids were there already, by rule.
     repeated: BTreeMap<String, u64>,
 }
 

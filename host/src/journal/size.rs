@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::Group;
 use crate::model::{Keep, Object, Refused, Verdict, Write};
 
-/// What a row or a small object takes beside its texts.
+/// Bytes of a row or a small object besides its texts.
 const ROW: usize = 256;
-/// What an object takes that the host knows in part.
+/// Bytes of an object that the host knows in part.
 const OBJECT: usize = 2048;
 
 /// Estimates the bytes of a group: exact for what a rule or a cluster user can make large.

@@ -54,7 +54,7 @@ pub(super) fn sweep(
     Ok(Swept { too_many, has_more: old.max(too_many).max(bare) >= most })
 }
 
-/// What was removed to make room.
+/// The rows that were removed to make room.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Removed {
     /// Deliveries that were sent or superseded, and verdicts that have nothing else.

@@ -21,13 +21,18 @@ impl Failure {
     }
 }
 
+/// Returns the beginning of a text, at most so many bytes, cut between characters.
+pub fn prefix(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
+}
+
 /// Cuts a text of any length to what is kept of a message, with its true length.
 pub fn cut(text: String) -> String {
     if text.len() <= MOST_MESSAGE {
         return text;
     }
     // A new text: the old one would keep its room.
-    let begin = text.get(..text.floor_char_boundary(MOST_MESSAGE)).unwrap_or_default();
+    let begin = prefix(&text, MOST_MESSAGE);
     [begin, &format!("… (cut: {} bytes in all)", text.len())].concat()
 }
 
@@ -76,12 +81,12 @@ impl FailureKind {
         }
     }
 
-    /// Whether the event is quarantined with its input: nothing else would tell what was not answered.
+    /// Returns `true` if the event is quarantined with its input: nothing else would tell what was not answered.
     pub fn quarantines(self) -> bool {
         self != Self::OutOfService
     }
 
-    /// Whether the failure counts towards taking the rule out of service: the rule did not even report
+    /// Returns `true` if the failure counts towards taking the rule out of service: the rule did not even report
     /// that it cannot answer.
     pub fn counts_against_rule(self) -> bool {
         !matches!(

@@ -82,7 +82,7 @@ pub struct Introduction {
 pub struct KeptState {
     /// Whose it is.
     pub slot: Slot,
-    /// Whose partition it is; `None` in rows that an older version of the program wrote.
+    /// The owner of the partition; `None` in rows that an older version of the program wrote.
     pub kind: Option<SlotKind>,
     /// The state version of the rule that wrote it.
     pub version: u32,

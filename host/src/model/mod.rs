@@ -19,7 +19,7 @@ mod timestamp;
 mod verdict;
 
 pub use event::{Change, Event, Fields, Origin, Timer, Value};
-pub use failure::{Failure, FailureKind, cut};
+pub use failure::{Failure, FailureKind, cut, prefix};
 pub use id::{Id, IdPart, IdWriter, NoId};
 pub use incident::{
     Bucket, Delivered, Digest, Held, Incident, IncidentRecord, KeptIncident, Place, Window,

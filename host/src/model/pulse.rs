@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::clock::Stopwatch;
 
-/// What a thread does.
+/// The activity of a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Doing {
     /// It waits for work: there is nothing to do.
@@ -43,7 +43,7 @@ impl Pulse {
         self.set(Doing::Waits(what.into()));
     }
 
-    /// What has been worked on for longer than a time, and for how long.
+    /// Returns the work that has lasted longer than a time, and for how long.
     pub fn stalled(&self, after: Duration) -> Option<String> {
         self.lasting(after, |doing| match doing {
             Doing::Works(what) => Some(what),
@@ -51,7 +51,7 @@ impl Pulse {
         })
     }
 
-    /// What has been waited for longer than a time, and for how long.
+    /// Returns the wait that has lasted longer than a time, and for how long.
     pub fn waiting(&self, after: Duration) -> Option<String> {
         self.lasting(after, |doing| match doing {
             Doing::Waits(what) => Some(what),

@@ -13,7 +13,7 @@ pub struct Slot {
     pub partition: Arc<str>,
 }
 
-/// Whose partition a slot is of. It decides how long state outlives its object.
+/// The owner of a slot's partition, which decides how long state outlives its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotKind {
     /// One object's own.

@@ -10,7 +10,7 @@ const STEP: Duration = Duration::from_secs(3600);
 const PROOF: Duration = Duration::from_secs(600);
 /// A clock goes evenly as long as it is off by no more than this.
 const EVEN: Duration = Duration::from_secs(60);
-/// How often time advances by [`STEP`] while it follows.
+/// The pause between two advances by [`STEP`] while time follows.
 const PACE: Duration = Duration::from_secs(60);
 /// A time of an earlier run that is further ahead of the machine's clock than this is not believed.
 const BELIEVED: Duration = Duration::from_secs(86_400);
@@ -38,7 +38,7 @@ pub(super) struct Steady {
     last: i128,
     /// The reading of a clock that cannot be set, at that time.
     at: Duration,
-    /// How far off the machine's clock was when that was reported last.
+    /// The offset of the machine's clock when it was reported last.
     told: i128,
     /// The machine's clock, where it was set forward.
     ahead: Option<Ahead>,
@@ -47,11 +47,11 @@ pub(super) struct Steady {
 /// A machine's clock that is more than an hour ahead.
 #[derive(Debug, Clone, Copy)]
 struct Ahead {
-    /// How far, in nanoseconds.
+    /// The offset, in nanoseconds.
     off: i128,
     /// Since when it is so far ahead, and goes evenly.
     since: Duration,
-    /// When time followed it last.
+    /// The last moment at which time followed it.
     followed: Option<Duration>,
 }
 

@@ -43,7 +43,7 @@ pub enum AssembleError {
     Codes {
         /// The rule's configured name.
         rule: String,
-        /// How many it declares.
+        /// The number that it declares.
         codes: usize,
     },
     /// An interest of a rule cannot be used.

@@ -104,7 +104,7 @@ impl Pipeline {
         }
     }
 
-    /// Whether a rule goes on only when its answers were handed on.
+    /// Returns `true` if a rule goes on only when its answers were handed on.
     fn is_answer_full(&self, rule: usize) -> bool {
         self.rules.get(rule).is_some_and(|rule| rule.meter.is_full(rule.loaded.limits()))
     }

@@ -6,7 +6,7 @@ use super::watching::Watching;
 use crate::model::{Keep, Timestamp};
 use crate::route::{Coverage, Gap, GapEnd, Telling};
 
-/// What the record of a gap adds where Kubernetes Events outlived it.
+/// The text that a gap record adds where Kubernetes Events outlived the gap.
 const COUNTED: &str =
     "; Kubernetes Events are complete, but for those that were deleted before their time";
 

@@ -1,4 +1,4 @@
-//! What one rule does within a minute, and what its answers take until they are handed on: bounds on sums,
+//! Meters one rule within a minute, and its answers until they are handed on: bounds on sums,
 //! beside those on each event.
 //!
 //! None of them changes a verdict. Over the rate of verdicts, or with too many bytes of answers, the rule
@@ -85,12 +85,12 @@ impl Meter {
         }
     }
 
-    /// Whether the rule said too many verdicts and must wait.
+    /// Returns `true` if the rule said too many verdicts and must wait.
     pub(super) fn is_paused(&self, now: Timestamp) -> bool {
         self.paused_until.is_some_and(|until| now < until)
     }
 
-    /// Whether so many bytes of answers are not handed on that the rule must wait for that.
+    /// Returns `true` if so many bytes of answers are not handed on that the rule must wait for that.
     pub(super) fn is_full(&self, limits: &Limits) -> bool {
         self.answers >= limits.answers
     }
@@ -118,13 +118,13 @@ impl Meter {
         self.dropped_lines()
     }
 
-    /// How many lines were dropped in a minute that is over.
+    /// Returns the number of lines that were dropped in a minute that is over.
     pub(super) fn tell_dropped(&mut self, now: Timestamp) -> Option<Limited> {
         let is_over = now.millis_since(self.began) >= MINUTE_MS;
         if is_over { self.dropped_lines() } else { None }
     }
 
-    /// How many lines were dropped, if any were, since this was last told.
+    /// Returns the number of lines that were dropped since it was last reported, if any were.
     fn dropped_lines(&mut self) -> Option<Limited> {
         let dropped = std::mem::take(&mut self.dropped);
         let what =

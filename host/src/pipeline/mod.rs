@@ -91,7 +91,7 @@ pub struct Pipeline {
     wall: Timestamp,
     /// The next row of what is parked.
     next_row: i64,
-    /// What the thread that drives it does.
+    /// The activity of the thread that drives it.
     pulse: Arc<Pulse>,
 }
 
@@ -155,7 +155,7 @@ impl Pipeline {
         }
     }
 
-    /// What the thread that drives it does, for a watchdog.
+    /// Returns the activity of the thread that drives it, for a watchdog.
     pub fn pulse(&self) -> Arc<Pulse> {
         self.pulse.clone()
     }

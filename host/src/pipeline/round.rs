@@ -17,7 +17,7 @@ use crate::policy::{Passed, Refusal};
 /// Most rules that a sign of life names.
 const NAMED: usize = 8;
 
-/// What a watchdog is told while rules are asked.
+/// Returns the activity that a watchdog reports while rules are asked.
 pub(super) fn evaluating(asked: &[Task]) -> String {
     let rules: BTreeSet<&str> = asked.iter().map(|task| &*task.rule.name).collect();
     let mut names: Vec<&str> = rules.iter().copied().take(NAMED).collect();
@@ -27,12 +27,12 @@ pub(super) fn evaluating(asked: &[Task]) -> String {
     format!("evaluating {} events of rules: {}", asked.len(), names.join(", "))
 }
 
-/// What an answer means for those that follow it of the same rule.
+/// The consequence of an answer for later answers of the same rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Settled {
     /// They stand.
     GoesOn,
-    /// What it wrote was refused: those of its partition may have read it, and are asked for again.
+    /// Its writes were refused: later events of its partition may have read them, and are asked again.
     Refused,
     /// The rule must wait: all are asked for again.
     Stops,

@@ -149,9 +149,9 @@ pub struct Limited {
     pub rule: Arc<str>,
     /// The bound.
     pub limit: Limit,
-    /// How often, or how many log lines were dropped.
+    /// The number of times, or of dropped log lines.
     pub count: u64,
-    /// What the operator is told; `None` where that was done before, or is done by the failure.
+    /// The text for the operator; `None` where it was reported before, or the failure reports it.
     pub what: Option<String>,
 }
 

@@ -8,7 +8,7 @@ use super::{Pipeline, Rule};
 use crate::engine::{Answer, Task};
 use crate::model::{Event, Failure, FailureKind, Keep, PartitionBy, Slot, SlotKind, Timestamp};
 
-/// What the rules keep, for metrics.
+/// The state and timers of the rules, for metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleUsage {
     /// The rule's configured name.
@@ -20,7 +20,7 @@ pub struct RuleUsage {
 }
 
 impl Pipeline {
-    /// What each rule keeps.
+    /// Returns the state and timers of each rule.
     pub fn usage(&self) -> Vec<RuleUsage> {
         let rules = self.rules.iter().enumerate();
         let usage = rules.map(|(place, rule)| RuleUsage {
@@ -89,7 +89,7 @@ impl Pipeline {
 }
 
 impl Rule {
-    /// Whose partition an event's is.
+    /// Returns the owner of an event's partition.
     pub(super) fn kind_of(&self, event: &Event) -> SlotKind {
         let interests = &self.loaded.manifest.interests;
         let place = usize::try_from(event.interest).unwrap_or(usize::MAX);
@@ -118,7 +118,7 @@ impl Rule {
     }
 }
 
-/// Whether a partition is an object's own where it is by object, label or field: a shared one has the
+/// Returns `true` if a partition is an object's own where it is by object, label or field: a shared one has the
 /// namespace, which may be empty, and a slash before its value. Names of namespaces begin with no capital.
 fn is_object(partition: &str) -> bool {
     !partition.contains('/') || partition.starts_with(|first: char| first.is_ascii_uppercase())

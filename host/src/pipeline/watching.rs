@@ -95,7 +95,7 @@ pub struct Kept {
     pub introductions: Vec<Introduction>,
     /// The number of the history.
     pub history: u64,
-    /// How many comparisons there were.
+    /// The number of comparisons so far.
     pub comparisons: u32,
     /// The event clock: time does not go back over a restart.
     pub now: Option<Timestamp>,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::model::{
-    Event, Id, Manifest, Refused, RuleTarget, RuleVerdict, Status, Subject, Verdict,
+    Event, Id, Manifest, Refused, RuleTarget, RuleVerdict, Status, Subject, Verdict, prefix,
 };
 
 /// What one rule may do with its verdicts.
@@ -55,7 +55,7 @@ impl Targets {
 
 /// The beginning of a text that a rule gave.
 fn begin(text: &str) -> String {
-    text.get(..text.floor_char_boundary(MAX_NAME)).unwrap_or_default().to_owned()
+    prefix(text, MAX_NAME).to_owned()
 }
 
 /// A target that a verdict does not go to.
@@ -193,7 +193,7 @@ impl RulePolicy {
         (names, bounded(refused))
     }
 
-    /// Whether the operator lets verdicts of the rule name a target.
+    /// Returns `true` if the operator lets verdicts of the rule name a target.
     fn may_name(&self, name: &str) -> bool {
         match &self.targets {
             Targets::Any => true,

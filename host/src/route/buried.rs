@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::Timestamp;
 
-/// How long a deletion is remembered.
+/// The time for which a deletion is remembered.
 const MEMORY_MS: i64 = 600_000;
 /// The most deletions that are remembered; beyond it the oldest are forgotten.
 const MOST: usize = 100_000;

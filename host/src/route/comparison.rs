@@ -64,7 +64,7 @@ pub(super) struct Compared {
 }
 
 impl Compared {
-    /// Whether an object that is not known was made within the period. Where all was known before,
+    /// Returns `true` if an object that is not known was made within the period. Where all was known before,
     /// its version decides, for it is newer than anything that was seen; else there is only its
     /// time of creation, which is by the API server's clock and cut to seconds.
     pub(super) fn is_new(&self, meta: &Meta) -> bool {
@@ -74,7 +74,7 @@ impl Compared {
         }
     }
 
-    /// Whether all that a Kubernetes Event has counted is counted here. Where only times tell, one of
+    /// Returns `true` if all that a Kubernetes Event has counted is counted here. Where only times tell, one of
     /// the second in which the period began is: one alarm too many is better than one too few.
     pub(super) fn counts(&self, meta: &Meta) -> bool {
         match self.complete_at {
@@ -83,7 +83,7 @@ impl Compared {
         }
     }
 
-    /// Whether an object that is not known may have been told before, in this very version: it was
+    /// Returns `true` if an object that is not known may have been told before, in this very version: it was
     /// found to be gone, and is back.
     pub(super) fn has_returned(&self, meta: &Meta) -> bool {
         self.complete_at.is_some() && !self.is_new(meta)

@@ -49,7 +49,7 @@ impl Sight<'_> {
         }
     }
 
-    /// Whether it was found by comparing, and was made within the period that was missed.
+    /// Returns `true` if it was found by comparing, and was made within the period that was missed.
     fn is_new(&self) -> bool {
         self.before.is_none()
             && self.compared.is_some_and(|compared| compared.is_new(&self.object.meta))

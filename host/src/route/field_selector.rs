@@ -80,7 +80,7 @@ fn look_up<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(json, |json, key| json.get(key))
 }
 
-/// Whether a value is written as a text; `None` is the empty text, as the API server compares it. A value
+/// Returns `true` if a value is written as a text; `None` is the empty text, as the API server compares it. A value
 /// of any size is looked at up to the first difference.
 fn is_text_of(found: Option<&Value>, text: &str) -> bool {
     match found {
@@ -93,7 +93,7 @@ fn is_text_of(found: Option<&Value>, text: &str) -> bool {
     }
 }
 
-/// What of a text has not been written yet: fails at the first byte that differs.
+/// The part of a text that has not been written yet; fails at the first byte that differs.
 struct Rest<'a>(&'a [u8]);
 
 impl Write for Rest<'_> {

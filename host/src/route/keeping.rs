@@ -140,7 +140,7 @@ impl Router {
         self.history = history;
     }
 
-    /// How many comparisons there were before.
+    /// Sets the number of comparisons of earlier runs.
     pub fn set_comparisons(&mut self, comparisons: u32) {
         self.marks = comparisons;
     }

@@ -230,7 +230,7 @@ impl Router {
         });
     }
 
-    /// How many comparisons there were, over all runs on one journal.
+    /// The number of comparisons, over all runs on one journal.
     pub fn comparisons(&self) -> u32 {
         self.marks
     }
@@ -507,7 +507,7 @@ pub struct Remains {
     pub name: String,
 }
 
-/// Which life of an object an observation belongs to: a new one where its version may have been told
+/// Returns the life of an object that an observation belongs to: a new one where its version may have been told
 /// before, so that it is news again ([`Known::life`]).
 fn life(meta: &Meta, before: Option<&Known>, compared: Option<&Compared>) -> u32 {
     match (before, compared) {

@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 /// Most lines that wait to be written; beyond that they are dropped and counted.
 const QUEUE: usize = 8192;
 
-/// How long lines may take that wait at the end, where others were dropped before.
+/// The time that waiting lines may take at the end, where others were dropped before.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// Lines that were dropped.
@@ -30,7 +30,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Who waits for standard error.
+/// The thread that waits for standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waiting {
     /// Whoever logs.

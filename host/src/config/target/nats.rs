@@ -69,7 +69,7 @@ pub struct Nats {
     pub login: Login,
     /// How both sides are known; none: TLS only where the servers ask for it.
     pub tls: Option<Tls>,
-    /// Whether servers that the named ones announce are connected to.
+    /// `true` to connect also to servers that the named ones announce.
     pub discover: bool,
     /// How long a delivery is retried.
     pub retry_for: Duration,

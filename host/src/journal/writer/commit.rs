@@ -12,11 +12,11 @@ use crate::journal::handle::{Commit, Outcome};
 use crate::journal::outgoing::Outgoing;
 use crate::journal::sweep::{Removed, make_room};
 use crate::journal::{JournalError, rows};
-use crate::model::clock::{self, Stopwatch};
+use crate::model::clock::Stopwatch;
 
 /// Pages beyond the bound that are there for outcomes and removals alone, at least.
 const RESERVE: u64 = 256;
-/// How long a lock is left alone, beside the time for which SQLite itself waits for it.
+/// The time after which a lock is tried again, besides SQLite's own wait for it.
 const LOCKED: Duration = Duration::from_millis(10);
 
 impl Writer {
@@ -254,14 +254,9 @@ impl Writer {
         let mut written = Written::default();
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut out = Outgoing {
-            to: &transaction,
-            targets: &self.targets,
-            rooms: &self.state.rooms,
-            changes: &mut written.changes,
-            quarantine: self.quarantine,
-            now: clock::now(),
-        };
+        let changes = &mut written.changes;
+        let rooms = &self.state.rooms;
+        let mut out = Outgoing::new(&transaction, &self.targets, rooms, changes, self.quarantine);
         rows::write(&mut out, &commit.group)?;
         let pages: i64 = transaction.pragma_query_value(None, "page_count", |row| row.get(0))?;
         transaction.rollback()?;
@@ -280,14 +275,9 @@ impl Writer {
         // not do for a reader that becomes a writer.
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut out = Outgoing {
-            to: &transaction,
-            targets: &self.targets,
-            rooms: &self.state.rooms,
-            changes: &mut written.changes,
-            quarantine: self.quarantine,
-            now: clock::now(),
-        };
+        let changes = &mut written.changes;
+        let rooms = &self.state.rooms;
+        let mut out = Outgoing::new(&transaction, &self.targets, rooms, changes, self.quarantine);
         for outcome in &batch.outcomes {
             match outcome {
                 Outcome::Settled(settled) => out.settle(settled)?,

@@ -40,7 +40,7 @@ const OUTCOMES: usize = 1024;
 const TOGETHER: usize = 256;
 /// Bytes of groups that wait for the writer or are being written.
 const BYTES: u64 = 64 << 20;
-/// How long SQLite itself waits for another program's lock, before the writer says so and listens for
+/// The time that SQLite itself waits for another program's lock, before the writer says so and listens for
 /// outcomes and the end.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 /// Pages of the log from which it is folded in while there is no room.
@@ -58,7 +58,7 @@ struct Writer {
     /// Waits for whichever order comes first.
     runtime: tokio::runtime::Runtime,
     seam: Seam,
-    /// How long an obstacle is left alone before groups are tried again.
+    /// The time after which groups are tried again after an obstacle.
     pause: Duration,
     targets: BTreeMap<String, Target>,
     bells: BTreeMap<String, Arc<Notify>>,

@@ -1,4 +1,4 @@
-//! What keeps the journal from being written for a time.
+//! Obstacles that keep the journal from being written for a time.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use rusqlite::{ErrorCode, ffi};
 
 use crate::journal::JournalError;
 
-/// What keeps a transaction from being written, and may end by itself.
+/// An obstacle that keeps a transaction from being written, and may end by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Obstacle {
     /// Another program holds the lock for writing. Removing rows would not help.

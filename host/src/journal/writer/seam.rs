@@ -27,7 +27,7 @@ impl Seam {
         Ok(())
     }
 
-    /// Whether errors are left that no transaction has met.
+    /// Returns `true` if errors are left that no transaction has met.
     #[cfg(test)]
     pub(in crate::journal) fn has_more(&self) -> bool {
         !self.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty()

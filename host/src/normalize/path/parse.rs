@@ -51,49 +51,51 @@ pub(super) fn segments(text: &str) -> Result<Vec<Segment>, String> {
     Ok(segments)
 }
 
+/// The characters of a path outside of its texts; of each text only the quote that opens it.
+fn outside_of_texts(path: &str) -> impl Iterator<Item = char> {
+    let mut characters = path.chars();
+    std::iter::from_fn(move || {
+        let character = characters.next()?;
+        if ['\'', '"'].contains(&character) {
+            while let Some(within) = characters.next()
+                && within != character
+            {
+                if within == '\\' {
+                    characters.next();
+                }
+            }
+        }
+        Some(character)
+    })
+}
+
 /// The most brackets and parentheses that are open at once, outside of texts.
 fn nesting(path: &str) -> usize {
     let (mut depth, mut most) = (0usize, 0usize);
-    let mut quote = None;
-    let mut characters = path.chars();
-    while let Some(character) = characters.next() {
-        match (quote, character) {
-            (Some(_), '\\') => drop(characters.next()),
-            (Some(open), _) if open == character => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(character),
-            (None, '[' | '(') => depth += 1,
-            (None, ']' | ')') => depth = depth.saturating_sub(1),
-            (None, _) => {}
+    for character in outside_of_texts(path) {
+        match character {
+            '[' | '(' => depth += 1,
+            ']' | ')' => depth = depth.saturating_sub(1),
+            _ => {}
         }
         most = most.max(depth);
     }
     most
 }
 
-/// Whether white space outside of texts follows a dot or parts two characters of names.
+/// Returns `true` if white space outside of texts follows a dot or parts two characters of names.
 fn has_space_in_name(path: &str) -> bool {
     let is_of_name = |one: char| one.is_ascii_alphanumeric() || one == '_' || !one.is_ascii();
-    let mut quote = None;
-    let mut before = '$';
-    let mut is_spaced = false;
-    let mut characters = path.chars();
-    while let Some(character) = characters.next() {
-        match (quote, character) {
-            (Some(_), '\\') => drop(characters.next()),
-            (Some(open), _) if open == character => quote = None,
-            (Some(_), _) => {}
-            (None, ' ' | '\t' | '\r' | '\n') => is_spaced = true,
-            (None, _)
-                if is_spaced && (before == '.' || is_of_name(before) && is_of_name(character)) =>
-            {
-                return true;
-            }
-            (None, _) => {
-                quote = ['\'', '"'].contains(&character).then_some(character);
-                (before, is_spaced) = (character, false);
-            }
+    let (mut before, mut is_spaced) = ('$', false);
+    for character in outside_of_texts(path) {
+        if [' ', '\t', '\r', '\n'].contains(&character) {
+            is_spaced = true;
+            continue;
         }
+        if is_spaced && (before == '.' || is_of_name(before) && is_of_name(character)) {
+            return true;
+        }
+        (before, is_spaced) = (character, false);
     }
     false
 }

@@ -17,7 +17,7 @@ pub(super) struct Budget {
     found: usize,
 }
 
-/// Which part of the budget is used up.
+/// The part of the budget that is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spent {
     Visits,
@@ -39,7 +39,7 @@ impl Budget {
         Self { visits: MOST_VISITS, found: MOST_FOUND }
     }
 
-    /// How many visits were made.
+    /// Returns the number of visits that were made.
     #[cfg(test)]
     pub(super) fn visited(&self) -> usize {
         MOST_VISITS - self.visits

@@ -1,4 +1,4 @@
-//! How many bytes of objects may wait for the pipeline.
+//! Bounds the bytes of objects that wait for the pipeline.
 
 use std::sync::Arc;
 

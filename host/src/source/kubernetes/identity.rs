@@ -1,4 +1,4 @@
-//! Which cluster it is: its namespace `kube-system` is made with it, and lives as long as it does.
+//! Identifies a cluster: its namespace `kube-system` is made with it, and lives as long as it does.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::api::{self, Fault, Form, MOST_SMALL};
 use super::rights::Right;
 
 const PATH: &str = "/api/v1/namespaces/kube-system";
-/// How long the answer may take.
+/// The time limit of the answer.
 const WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]

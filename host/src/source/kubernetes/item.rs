@@ -60,7 +60,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
 }
 
 impl Head {
-    /// What can be read of it: an object with odd metadata must not stop a watch.
+    /// The readable part of it: an object with odd metadata must not stop a watch.
     pub(super) fn of(json: &RawValue) -> Self {
         serde_json::from_str(json.get()).unwrap_or_default()
     }

@@ -37,7 +37,7 @@ pub struct Held {
     pub renewed_at: Option<Timestamp>,
 }
 
-/// Whether another service renews the Lease too, for those who operate this one.
+/// A report for operators when another service renews the Lease too.
 #[derive(Debug, Default)]
 pub struct LeaseStatus {
     other: Mutex<Option<Other>>,
@@ -53,7 +53,7 @@ struct Other {
 }
 
 impl LeaseStatus {
-    /// What is wrong, if another service watches the same cluster under the same name.
+    /// Returns a warning if another service watches the same cluster under the same name.
     pub fn trouble(&self) -> Option<String> {
         let other = self.other.lock().unwrap_or_else(PoisonError::into_inner);
         other.as_ref().map(|other| {

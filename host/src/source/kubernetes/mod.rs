@@ -124,10 +124,10 @@ pub struct Timing {
     pub watch: Duration,
     /// A watch that says nothing for so long is broken.
     pub stall: Duration,
-    /// How often the server is asked for its newest version: that proves up to when a watch is
+    /// The pause between two requests for the newest version, which prove up to when a watch is
     /// complete, and that a server whose watch is silent is there.
     pub probe: Duration,
-    /// How long an answer may take to begin, and to go on.
+    /// The time limit for an answer to begin, and to go on.
     pub answer: Duration,
     /// The first wait after a failure, and the longest.
     pub waits: (Duration, Duration),
@@ -139,7 +139,7 @@ pub struct Timing {
     pub page_bytes: usize,
     /// Bytes of objects that may wait for the pipeline.
     pub queue_bytes: usize,
-    /// How often the Lease is renewed.
+    /// The pause between two renewals of the Lease.
     pub lease: Duration,
 }
 
@@ -176,7 +176,7 @@ pub struct Cluster {
     pub timing: Timing,
     /// How long the server keeps Kubernetes Events.
     pub event_ttl: Duration,
-    /// How long a kind must not have been served before its objects are taken as deleted.
+    /// The time for which a kind must not have been served before its objects are taken as deleted.
     pub unserved_grace: Duration,
     /// Bytes that may wait for the pipeline.
     budget: Budget,

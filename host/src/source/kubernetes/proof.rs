@@ -18,12 +18,12 @@ use crate::model::clock::{self, Stopwatch};
 pub(super) struct Proof {
     open: Option<(Timestamp, u64)>,
     asked: Option<Stopwatch>,
-    /// Whether the watch sends bookmarks. Without them it may never come past a version.
+    /// `true` if the watch sends bookmarks. Without them it may never come past a version.
     pub(super) has_bookmarks: bool,
 }
 
 impl Proof {
-    /// How long until the server is to be asked again.
+    /// Returns the time until the server is to be asked again.
     pub(super) fn due_in(&self, every: Duration) -> Duration {
         self.asked.map_or(every, |asked| every.saturating_sub(asked.elapsed()))
     }
@@ -38,7 +38,7 @@ impl Proof {
         self.open.get_or_insert((at, version));
     }
 
-    /// What a watch that has come to a version proves.
+    /// Returns the moment that is proved by a watch that has come to a version.
     fn reached(&mut self, cursor: u64) -> Option<Timestamp> {
         let (at, _) = self.open.take_if(|(_, version)| cursor >= *version)?;
         Some(at)

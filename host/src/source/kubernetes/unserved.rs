@@ -28,7 +28,7 @@ pub(super) struct Missing {
     looks: u32,
     /// The group serves the kind in this version.
     elsewhere: Option<String>,
-    /// What was logged last: that it is missing, and whether elsewhere.
+    /// The state that was logged last: that the kind is missing, and whether it is served elsewhere.
     told: Option<bool>,
 }
 
@@ -97,7 +97,7 @@ impl Watch {
         Ok(answer.await.map_err(|_| Closed)?)
     }
 
-    /// Whether it is too early to take the known objects as deleted; says so where it is.
+    /// Returns `true` if it is too early to take the known objects as deleted; says so where it is.
     async fn keeps_waiting(&mut self) -> Result<bool, Stop> {
         let grace = self.cluster.unserved_grace;
         let Some(missing) = &mut self.missing else { return Ok(true) };

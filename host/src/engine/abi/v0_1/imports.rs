@@ -9,6 +9,7 @@ use wasmtime::component::{HasSelf, Linker, WasmStr};
 use super::bindings::klaxon::rule::{log, types};
 use crate::engine::host::Host;
 use crate::engine::imports::log::{Level, MAX_LINE};
+use crate::model::prefix;
 
 type Context<'a> = StoreContextMut<'a, Host>;
 
@@ -69,7 +70,7 @@ fn write(
         log::Level::Error => Level::Error,
     };
     let text = text.to_str(&store)?;
-    let begin = text.get(..text.floor_char_boundary(MAX_LINE)).unwrap_or_default().to_owned();
+    let begin = prefix(&text, MAX_LINE).to_owned();
     store.data_mut().call.write_line(event, level, begin)
 }
 
