@@ -130,6 +130,15 @@ fn config_check_names_every_problem_of_rules_too() {
     write(&json!([{"name": "a", "module": akkeris, "targets": ["out"]}]));
     let text = printed(folder.path(), &["config", "check"], 0);
     assert_eq!(text, "klaxon.yaml: no problem found, 1 rules loaded\n");
+    let large = json!({"parked": "1GiB"});
+    write(&json!([{"name": "a", "module": akkeris, "targets": ["out"], "limits": large}]));
+    let text = printed(folder.path(), &["config", "check"], 0);
+    let warning = text.lines().nth(1).unwrap_or_default();
+    for part in
+        ["klaxon.yaml: warning: ", "up to 1.1 GiB in all", "raise journal.max_size to 4.5 GiB"]
+    {
+        assert!(warning.contains(part), "{text}");
+    }
     std::fs::write(folder.path().join("text.wasm"), "text").unwrap();
     write(&json!([
         {"name": "module", "module": "text.wasm"},

@@ -1,6 +1,9 @@
 //! Where there is no room for what waits and events may be skipped, the oldest are, and nothing else is
 //! lost or grows.
 
+use std::collections::BTreeMap;
+
+use klaxon::model::Change;
 use klaxon::model::clock::Stopwatch;
 use proptest::prelude::*;
 
@@ -73,6 +76,41 @@ proptest! {
 }
 
 #[test]
+fn without_room_a_rule_still_comes_to_the_newest_state_of_each_object_and_to_its_end() {
+    // The pods 0 to 3 change in turns, and 2 goes; of 0 there is also one event at the very beginning.
+    let mut history = vec![Happens::Put(0)];
+    history.extend((0..100).flat_map(|_| (0..4).map(Happens::Put)));
+    history.push(Happens::Delete(2));
+    let calls = inputs(&history);
+    let mut run = Run::with_room(true, Some(4 * ONE_EVENT));
+    run.pipeline.hold_back(0);
+    calls.iter().for_each(|(at, input)| run.feed(*at, input));
+    run.commit();
+    run.restart();
+    run.drain(calls.last().unwrap().0);
+    let (answered, skipped) = run.answered_and_skipped();
+    assert!(skipped.len() > 350, "{} skipped", skipped.len());
+    assert!(answered.iter().filter(|(rule, _)| rule == "left").count() < 50);
+    let mut last = BTreeMap::new();
+    for verdict in run.came.verdicts.iter().filter(|one| &*one.rule == "left") {
+        let event = verdict.event.as_ref().unwrap();
+        if event.change != Change::Wake {
+            let version = event.object.meta.resource_version.to_string();
+            last.insert(event.object.meta.identity.name.clone(), (event.change, version));
+        }
+    }
+    let expected = [
+        ("pod-0", (Change::Modified, "408")),
+        ("pod-1", (Change::Modified, "409")),
+        ("pod-2", (Change::Deleted, "412")),
+        ("pod-3", (Change::Modified, "411")),
+    ];
+    let last: Vec<_> =
+        last.iter().map(|(pod, (change, at))| (pod.as_str(), (*change, at.as_str()))).collect();
+    assert_eq!(last, expected);
+}
+
+#[test]
 fn what_comes_and_goes_unseen_by_a_rule_takes_no_more_room_than_there_is() {
     let mut run = Run::with_room(true, Some(ROOM));
     run.pipeline.hold_back(0);
@@ -102,7 +140,7 @@ fn a_timer_that_was_due_before_its_object_went_is_skipped_with_it_and_not_in_sil
     for (wait, skipped) in [(5000, 1), (0, 0)] {
         let mut history = vec![Happens::Wait(0); 4];
         history.extend([Happens::Put(0), Happens::Wait(wait), Happens::Delete(0)]);
-        history.extend((0..20).map(|_| Happens::Put(1)));
+        history.extend((1..21).map(Happens::Put));
         let calls = inputs(&history);
         let mut run = Run::with_room(true, Some(ROOM));
         run.feed(calls[0].0, &calls[0].1);

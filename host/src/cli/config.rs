@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::exit::fail;
 use super::{CacheArguments, Exit, Output};
-use crate::config::{Config, Rule};
+use crate::config::{Config, Rule, rules_beyond_reserve};
 use crate::document::{Document, Fault, Faults, Found};
 use crate::engine::{LoadFault, Options};
 use crate::model::Origin;
@@ -102,18 +102,25 @@ fn check(arguments: &CheckArguments) -> Exit {
     let checked = Config::read(path).and_then(|config| {
         let found = rules(&config, &arguments.cache);
         let document = Document::read(path)?;
-        document.faults(path, found).map_or(Ok(config.rules.len()), Err)
+        document.faults(path, found).map_or(Ok(config), Err)
     });
     match checked {
         #[cfg(feature = "serve")]
         Ok(_) if arguments.cluster => rights(arguments),
-        Ok(rules) => {
+        Ok(config) => {
+            let (rules, warning) = (config.rules.len(), rules_beyond_reserve(&config));
             match arguments.output {
                 Output::Text => {
                     let path = path.display();
                     super::print(&format!("{path}: no problem found, {rules} rules loaded\n"));
+                    if let Some(warning) = &warning {
+                        super::print(&format!("{path}: warning: {warning}\n"));
+                    }
                 }
-                Output::Json => super::print(&format!("{}\n", json!({"problems": []}))),
+                Output::Json => {
+                    let warnings: Vec<String> = warning.into_iter().collect();
+                    super::print(&format!("{}\n", json!({"problems": [], "warnings": warnings})));
+                }
             }
             Exit::Success
         }

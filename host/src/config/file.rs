@@ -214,7 +214,8 @@ pub(super) enum WhenFullFile {
     /// Nothing more is taken in, for any rule, until there is room (the default).
     #[default]
     Block,
-    /// The rule is not asked about the oldest events; each is counted and recorded.
+    /// The rule is not asked about some events: first those that a later event of the same object follows, then
+    /// the oldest. Each is counted and recorded.
     Skip,
 }
 

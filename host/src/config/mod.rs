@@ -20,6 +20,7 @@ use crate::document::Faults;
 use crate::model::{Limits, Narrowing};
 
 pub use policy::{Budget, Equal, Inhibitor, Policy, Throttle};
+pub use quota::rules_beyond_reserve;
 pub use secret::Secret;
 pub use target::{
     Format, Lines, Login, Nats, Order, Origin as TargetOrigin, Statsd, Target, TargetKind,

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytesize::ByteSize;
 
-use super::Target;
 use super::validate::Check;
+use super::{Config, Rule, Target};
 use crate::document::escape;
+use crate::model::Limits;
 
 /// The part of the journal that is left for state, objects and what rules have not been asked about yet.
 const RESERVE: u64 = 4;
@@ -64,6 +65,27 @@ pub(super) fn share(
             target.max_queue = part;
         }
     }
+}
+
+/// Returns a warning where the rules may together keep more than the reserve of the journal: when it is full of
+/// what they keep, intake waits, for nothing of that may be removed.
+pub fn rules_beyond_reserve(config: &Config) -> Option<String> {
+    let reserve = config.journal.max_size / RESERVE;
+    let budget = |rule: &Rule| {
+        let Limits { state_total, timers, parked, .. } = rule.limits;
+        [state_total, timers, parked].iter().map(|part| *part as u64).sum::<u64>()
+    };
+    let budgets = config.rules.iter().map(budget).fold(0, u64::saturating_add);
+    (budgets > reserve).then(|| {
+        format!(
+            "the state, timers and backlogs of the {} rules may take up to {} in all (before compression), and a journal of {} (journal.max_size) reserves {} for them and for known objects: if they ever need more, intake waits; hint: raise journal.max_size to {}, or lower grants.state_total, limits.timers and limits.parked of the rules",
+            config.rules.len(),
+            size(budgets),
+            size(config.journal.max_size),
+            size(reserve),
+            size(budgets.saturating_mul(RESERVE)),
+        )
+    })
 }
 
 fn named(targets: &BTreeMap<String, Target>, set: &BTreeSet<String>, others: u64) -> String {

@@ -75,7 +75,7 @@ fn all(to: &Transaction<'_>) -> Result<Vec<(Share, u64)>, JournalError> {
         shares.push(row?);
     }
     let mut select = to.prepare_cached(
-        "SELECT rule, count(*), sum(length(CAST(input AS BLOB)) + length(CAST(reason AS BLOB))) \
+        "SELECT rule, count(*), sum(octet_length(input) + octet_length(reason)) \
          FROM quarantine GROUP BY rule",
     )?;
     let rows = select.query_map([], |row| {
@@ -86,7 +86,7 @@ fn all(to: &Transaction<'_>) -> Result<Vec<(Share, u64)>, JournalError> {
         shares.push(row?);
     }
     let mut select = to.prepare_cached(
-        "SELECT v.rule, count(*), sum(length(v.body)) \
+        "SELECT v.rule, count(*), sum(octet_length(v.body)) \
          FROM refusals r JOIN verdicts v ON v.n = r.verdict GROUP BY v.rule",
     )?;
     let rows = select.query_map([], |row| {
@@ -119,14 +119,14 @@ fn oldest(to: &Transaction<'_>, share: &Share) -> Result<Vec<(i64, u64)>, Journa
             .collect(),
         Share::Quarantine { rule } => to
             .prepare_cached(
-                "SELECT n, 200 + length(CAST(input AS BLOB)) + length(CAST(reason AS BLOB)) \
+                "SELECT n, 200 + octet_length(input) + octet_length(reason) \
                  FROM quarantine WHERE rule IS ?1 ORDER BY n LIMIT ?2",
             )?
             .query_map(params![rule, FEW], read)?
             .collect(),
         Share::Refusals { rule } => to
             .prepare_cached(
-                "SELECT r.n, 200 + length(v.body) FROM refusals r JOIN verdicts v ON v.n = r.verdict \
+                "SELECT r.n, 200 + octet_length(v.body) FROM refusals r JOIN verdicts v ON v.n = r.verdict \
                  WHERE v.rule = ?1 ORDER BY r.n LIMIT ?2",
             )?
             .query_map(params![rule, FEW], read)?

@@ -103,3 +103,21 @@ pub struct Event {
     /// Which state it shares.
     pub partition: Arc<str>,
 }
+
+impl Event {
+    /// Returns the bytes that the values of its fields take in memory.
+    pub fn fields_bytes(&self) -> usize {
+        let values = self.fields.as_deref().unwrap_or_default();
+        values.iter().map(Value::bytes).sum()
+    }
+}
+
+impl Value {
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Null | Self::Boolean(_) | Self::Integer(_) | Self::Number(_) => 0,
+                Self::Text(text) | Self::Json(text) => text.len(),
+            }
+    }
+}

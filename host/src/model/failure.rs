@@ -52,7 +52,8 @@ pub enum FailureKind {
     OutOfTime,
     /// The answer was larger than allowed.
     AnswerTooLarge,
-    /// The rule went over the budget of its partition or the number of its host calls.
+    /// The answer would take the rule over a budget of one partition or of all. Objects of the cluster fill these
+    /// too, so it does not count against the rule.
     OverBudget,
     /// The rule's fields cost too much in the object. Whoever writes the object decides that, so it does not
     /// count against the rule.
@@ -87,12 +88,13 @@ impl FailureKind {
     }
 
     /// Returns `true` if the failure counts towards taking the rule out of service: the rule did not even report
-    /// that it cannot answer.
+    /// that it cannot answer, and no user of the cluster can bring it about with many objects.
     pub fn counts_against_rule(self) -> bool {
         !matches!(
             self,
             Self::RuleError
                 | Self::InvalidAnswer
+                | Self::OverBudget
                 | Self::FieldsOverBudget
                 | Self::OutOfService
                 | Self::Skipped

@@ -43,7 +43,7 @@ pub enum WhenFull {
     /// Nothing more is taken in until there is room.
     #[default]
     Block,
-    /// The rule is not asked about the oldest; each is counted and recorded.
+    /// The rule is not asked about some of them; each is counted and recorded.
     Skip,
 }
 

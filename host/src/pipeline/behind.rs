@@ -1,10 +1,11 @@
 //! What waits for a rule that is behind, and where it is on its own timeline.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::ROUND_MS;
 use super::entry::Entry;
+use super::superseded::Superseded;
 use crate::engine::Apart;
 use crate::model::{Event, Object, Timestamp};
 
@@ -19,7 +20,13 @@ pub(super) struct Waiting {
 
 /// A rule that is behind.
 pub(super) struct Behind {
-    queue: VecDeque<Waiting>,
+    /// Timers that have fired: they come before everything else.
+    fired: VecDeque<Waiting>,
+    /// Everything else, by its number in the order of arrival.
+    queue: BTreeMap<u64, Waiting>,
+    next_number: u64,
+    /// The events of each object in the queue, and which of them a later one follows.
+    superseded: Superseded,
     /// The rule's own clock: the time of what it came to last.
     pub(super) now: Timestamp,
     /// Since when its timers are held, where it is; and whether they will be after all that waits.
@@ -29,12 +36,10 @@ pub(super) struct Behind {
     /// Forms of objects where the rule is, with their rows, for those that timers concern and that
     /// have changed since it fell behind; none: only the identity is known.
     pub(super) forms: HashMap<String, (i64, Option<Arc<Object>>)>,
-    /// How many of the waiting events are about an object.
-    about: HashMap<String, usize>,
     /// What will be heard of the object of a partition: it came, or it went.
     existence: HashMap<Arc<str>, VecDeque<bool>>,
     /// Keys of timers that have fired and that the journal has as timers only, by partition.
-    fired: HashMap<Arc<str>, HashSet<String>>,
+    fired_keys: HashMap<Arc<str>, HashSet<String>>,
     bytes: usize,
     events: usize,
     /// It is not to go on by itself.
@@ -46,17 +51,19 @@ pub(super) struct Behind {
 impl Behind {
     pub(super) fn new(now: Timestamp, is_held: bool, held_row: i64) -> Self {
         Self {
-            queue: VecDeque::new(),
+            fired: VecDeque::new(),
+            queue: BTreeMap::new(),
+            next_number: 0,
+            superseded: Superseded::default(),
             now,
             held_since: is_held.then_some(now),
             will_be_held: is_held,
             held_row,
             forms: HashMap::new(),
-            about: HashMap::new(),
             existence: HashMap::new(),
             bytes: 0,
             events: 0,
-            fired: HashMap::new(),
+            fired_keys: HashMap::new(),
             stays: false,
             apart: None,
         }
@@ -77,38 +84,15 @@ impl Behind {
         self.apart.as_ref().is_some_and(Apart::is_asked)
     }
 
+    /// Puts anything but a timer that fired at the end.
     pub(super) fn push(&mut self, waiting: Waiting) {
-        self.note(&waiting);
-        self.queue.push_back(waiting);
-    }
-
-    /// Puts a timer that fired before all else.
-    pub(super) fn push_first(&mut self, waiting: Waiting) {
-        self.note(&waiting);
-        self.queue.push_front(waiting);
-    }
-
-    /// Puts a timer that fired after others that have, and before all else.
-    pub(super) fn push_fired(&mut self, waiting: Waiting) {
-        let is_fired = |waiting: &Waiting| waiting.entry.is_wake();
-        let place = match self.queue.back() {
-            // Then all are.
-            Some(last) if is_fired(last) => self.queue.len(),
-            _ => self.queue.iter().take_while(|one| is_fired(one)).count(),
-        };
-        self.note(&waiting);
-        self.queue.insert(place, waiting);
-    }
-
-    fn note(&mut self, waiting: &Waiting) {
+        let number = self.next_number;
+        self.next_number += 1;
         self.bytes += waiting.bytes;
         match &waiting.entry {
             Entry::Ask(event) => {
                 self.events += 1;
-                *self.about.entry(unique(&event.object)).or_default() += 1;
-                if let Some(key) = fired_key(waiting) {
-                    self.fired.entry(event.partition.clone()).or_default().insert(key);
-                }
+                self.superseded.push(number, event);
             }
             Entry::Came(partition, _) => {
                 self.existence.entry(partition.clone()).or_default().push_back(true);
@@ -119,23 +103,43 @@ impl Behind {
             Entry::Held(is_held, _) => self.will_be_held = *is_held,
             Entry::Known { .. } | Entry::Unfollowed(..) => {}
         }
+        self.queue.insert(number, waiting);
+    }
+
+    /// Puts a timer that fired before all else.
+    pub(super) fn push_first(&mut self, waiting: Waiting) {
+        self.note_fired(&waiting);
+        self.fired.push_front(waiting);
+    }
+
+    /// Puts a timer that fired after others that have, and before all else.
+    pub(super) fn push_fired(&mut self, waiting: Waiting) {
+        self.note_fired(&waiting);
+        self.fired.push_back(waiting);
+    }
+
+    fn note_fired(&mut self, waiting: &Waiting) {
+        self.bytes += waiting.bytes;
+        let Entry::Ask(event) = &waiting.entry else { return };
+        self.events += 1;
+        self.superseded.push_timer(event);
+        if let Some(key) = fired_key(waiting) {
+            self.fired_keys.entry(event.partition.clone()).or_default().insert(key);
+        }
     }
 
     pub(super) fn pop(&mut self) -> Option<Waiting> {
-        let waiting = self.queue.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(waiting.bytes);
-        match &waiting.entry {
-            Entry::Ask(event) => {
-                self.events = self.events.saturating_sub(1);
-                let uid = unique(&event.object);
-                if let Some(count) = self.about.get_mut(&uid) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.about.remove(&uid);
-                    }
-                }
-                self.no_longer_fired(&waiting);
+        if let Some(waiting) = self.fired.pop_front() {
+            if let Entry::Ask(event) = &waiting.entry {
+                self.superseded.remove_timer(event);
             }
+            self.no_longer_fired(&waiting);
+            self.count_out(&waiting);
+            return Some(waiting);
+        }
+        let (number, waiting) = self.queue.pop_first()?;
+        match &waiting.entry {
+            Entry::Ask(event) => self.superseded.remove(number, event),
             Entry::Came(partition, _) | Entry::Went(partition, _) => {
                 if let Some(later) = self.existence.get_mut(partition) {
                     later.pop_front();
@@ -146,53 +150,73 @@ impl Behind {
             }
             Entry::Known { .. } | Entry::Unfollowed(..) | Entry::Held(..) => {}
         }
+        self.count_out(&waiting);
         Some(waiting)
+    }
+
+    /// Removes the oldest event that a later one of the same object and interest follows, wherever it is.
+    pub(super) fn pop_superseded(&mut self) -> Option<Waiting> {
+        let number = self.superseded.oldest()?;
+        let waiting = self.queue.remove(&number)?;
+        if let Entry::Ask(event) = &waiting.entry {
+            self.superseded.remove(number, event);
+        }
+        self.count_out(&waiting);
+        Some(waiting)
+    }
+
+    fn count_out(&mut self, waiting: &Waiting) {
+        self.bytes = self.bytes.saturating_sub(waiting.bytes);
+        if matches!(waiting.entry, Entry::Ask(_)) {
+            self.events = self.events.saturating_sub(1);
+        }
     }
 
     fn no_longer_fired(&mut self, waiting: &Waiting) {
         let (Entry::Ask(event), Some(key)) = (&waiting.entry, fired_key(waiting)) else { return };
-        if let Some(keys) = self.fired.get_mut(&event.partition) {
+        if let Some(keys) = self.fired_keys.get_mut(&event.partition) {
             keys.remove(&key);
             if keys.is_empty() {
-                self.fired.remove(&event.partition);
+                self.fired_keys.remove(&event.partition);
             }
         }
     }
 
-    pub(super) fn get(&self, place: usize) -> Option<&Entry> {
-        self.queue.get(place).map(|waiting| &waiting.entry)
+    /// Returns a timer that fired, by its place among them.
+    pub(super) fn fired(&self, place: usize) -> Option<&Waiting> {
+        self.fired.get(place)
     }
 
-    pub(super) fn has_row(&self, place: usize) -> bool {
-        self.queue.get(place).is_some_and(|waiting| waiting.row.is_some())
-    }
-
-    /// What is in a place is in the journal from now on.
+    /// Records that a timer that fired is in the journal as an event from now on.
     pub(super) fn set_row(&mut self, place: usize, row: Option<i64>, bytes: usize) {
-        let Some(mut waiting) = self.queue.remove(place) else { return };
+        let Some(mut waiting) = self.fired.remove(place) else { return };
         self.no_longer_fired(&waiting);
-        self.bytes += bytes;
+        self.bytes = self.bytes.saturating_sub(waiting.bytes) + bytes;
         (waiting.row, waiting.bytes) = (row, bytes);
-        self.queue.insert(place, waiting);
+        self.fired.insert(place, waiting);
     }
 
     /// Timers that have fired, up to the one of this partition and key, if that is one of them that the
     /// journal has as a timer only.
     pub(super) fn fired_up_to(&self, partition: &str, key: &str) -> usize {
-        if !self.fired.get(partition).is_some_and(|keys| keys.contains(key)) {
+        if !self.fired_keys.get(partition).is_some_and(|keys| keys.contains(key)) {
             return 0;
         }
-        let fired = self.queue.iter().map(|waiting| &waiting.entry).take_while(|one| one.is_wake());
-        let places = fired.enumerate().filter(|(_, one)| one.is_timer(partition, key));
-        places.last().map_or(0, |(place, _)| place + 1)
+        let is_it = |waiting: &Waiting| waiting.entry.is_timer(partition, key);
+        self.fired.iter().rposition(is_it).map_or(0, |place| place + 1)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Waiting> {
+        self.fired.iter().chain(self.queue.values())
     }
 
     pub(super) fn front(&self) -> Option<&Entry> {
-        self.queue.front().map(|waiting| &waiting.entry)
+        self.entries().next().map(|waiting| &waiting.entry)
     }
 
     pub(super) fn back(&self) -> Option<&Entry> {
-        self.queue.back().map(|waiting| &waiting.entry)
+        let last = self.queue.last_key_value().map(|(_, waiting)| waiting);
+        last.or_else(|| self.fired.back()).map(|waiting| &waiting.entry)
     }
 
     /// Events of the front that can be asked about together: nothing that happens to one of them can
@@ -206,7 +230,7 @@ impl Behind {
     ) -> Vec<Arc<Event>> {
         let mut events: Vec<Arc<Event>> = Vec::new();
         let fires = self.front().is_some_and(Entry::is_wake);
-        for Waiting { entry, .. } in &self.queue {
+        for Waiting { entry, .. } in self.entries() {
             let time = entry.time();
             let is_over = events.first().is_some_and(|first: &Arc<Event>| {
                 entry.is_wake() != fires
@@ -233,12 +257,12 @@ impl Behind {
 
     /// Whether an event that waits is about an object.
     pub(super) fn is_about(&self, uid: &str) -> bool {
-        self.about.contains_key(uid)
+        self.superseded.is_about(uid)
     }
 
     /// All rows of the journal, in order.
     pub(super) fn rows(&self) -> Vec<i64> {
-        let mut rows: Vec<i64> = self.queue.iter().filter_map(|waiting| waiting.row).collect();
+        let mut rows: Vec<i64> = self.entries().filter_map(|waiting| waiting.row).collect();
         rows.extend(self.forms.values().map(|(row, _)| *row));
         rows.push(self.held_row);
         rows.sort_unstable();
@@ -255,7 +279,7 @@ impl Behind {
 
     /// The time of the first event that waits.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
-        let mut entries = self.queue.iter().map(|waiting| &waiting.entry);
+        let mut entries = self.entries().map(|waiting| &waiting.entry);
         entries.find(|entry| matches!(entry, Entry::Ask(_))).map(Entry::time)
     }
 }

@@ -74,6 +74,7 @@ impl Pipeline {
                 None => return,
             },
         };
+        let bytes = bytes + entry.more_bytes();
         let waiting = Waiting { row: Some(number), bytes, entry };
         let is_wake = waiting.entry.is_wake();
         if let Entry::Ask(event) = &waiting.entry

@@ -36,6 +36,18 @@ impl Entry {
         }
     }
 
+    /// Returns the bytes that it takes in memory and not in the journal.
+    pub(super) fn more_bytes(&self) -> usize {
+        match self {
+            Self::Ask(event) => event.fields_bytes(),
+            Self::Known { .. }
+            | Self::Came(..)
+            | Self::Went(..)
+            | Self::Unfollowed(..)
+            | Self::Held(..) => 0,
+        }
+    }
+
     /// Whether it is a timer that fired. In the journal it waits as the timer that it is, unless that is
     /// set anew.
     pub(super) fn is_wake(&self) -> bool {

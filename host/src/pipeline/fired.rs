@@ -4,19 +4,20 @@
 
 use std::sync::Arc;
 
-use super::Pipeline;
 use super::behind::{Behind, Waiting};
 use super::entry::Entry;
+use super::{FIRED_TOGETHER, Pipeline};
 use crate::model::{Change, Event, Keep, KeptWake, Slot, Timer, Timestamp};
 
 impl Pipeline {
-    /// Fires a rule's timers that are due at one time: they come before all that waits.
+    /// Fires the first of a rule's timers that are due at one time: they come before all that waits.
     pub(super) fn fire_late(&mut self, rule: usize, due: Timestamp, at: Timestamp) {
-        let taken = self.wakes.take(due, |other| other != rule);
+        let taken = self.wakes.take(due, FIRED_TOGETHER, |other| other != rule);
         let events = taken.iter().map(|(_, wake)| Arc::new(self.wake_event(rule, at, wake)));
         let events: Vec<Arc<Event>> = events.collect();
         let Some(behind) = self.behind_mut(rule) else { return };
         behind.now = at;
+        // At most `FIRED_TOGETHER` of them are in memory beside the timers' own budget: they count for no room.
         for event in events.into_iter().rev() {
             behind.push_first(Waiting { row: None, bytes: 0, entry: Entry::Ask(event) });
         }
@@ -63,10 +64,11 @@ impl Pipeline {
     pub(super) fn keep_fired(&mut self, rule: usize, partition: &str, key: &str) {
         let count = self.behind(rule).map_or(0, |behind| behind.fired_up_to(partition, key));
         for place in 0..count {
-            let Some(behind) = self.behind(rule).filter(|behind| !behind.has_row(place)) else {
+            let fired = self.behind(rule).and_then(|behind| behind.fired(place));
+            let Some(entry) = fired.filter(|one| one.row.is_none()).map(|one| one.entry.clone())
+            else {
                 continue;
             };
-            let Some(entry) = behind.get(place).cloned() else { continue };
             let Entry::Ask(event) = &entry else { continue };
             let ended = self.timer_of(rule, event);
             let waiting = self.write(rule, entry);

@@ -22,6 +22,7 @@ mod round;
 mod skipping;
 mod step;
 mod sums;
+mod superseded;
 mod wakes;
 mod watching;
 
@@ -60,6 +61,11 @@ const ROUND_MS: i64 = 1000;
 /// Most entries of a round, events among them: few enough that their objects are still in the cache
 /// when they are asked about.
 const ROUND_ENTRIES: usize = 1024;
+/// Most bytes that the values of fields take in a round: they are evaluated from the objects, once for each
+/// rule and interest.
+const ROUND_FIELDS: usize = 32 << 20;
+/// Most timers of a rule that fire together: each may carry values of fields.
+const FIRED_TOGETHER: usize = 256;
 /// How long the state of a by-object partition outlives its object, for stragglers.
 const AFTER_DELETION_MS: i64 = 600_000;
 /// How long state about an object that the host does not know is kept.
@@ -77,6 +83,8 @@ pub struct Pipeline {
     expiries: Expiries,
     origin: Arc<Origin>,
     round: Vec<Happening>,
+    /// Bytes of the values of fields in the round.
+    round_fields: usize,
     round_began: Timestamp,
     now: Timestamp,
     open_gaps: Vec<OpenGap>,
@@ -125,6 +133,7 @@ impl Pipeline {
             expiries: Expiries::default(),
             origin: Arc::new(origin),
             round: Vec::new(),
+            round_fields: 0,
             round_began: Timestamp::default(),
             now: Timestamp::from_millis(i64::MIN),
             open_gaps: Vec::new(),
@@ -400,9 +409,10 @@ impl Pipeline {
 
     fn enqueue(&mut self, events: Vec<(usize, Arc<Event>)>) {
         for (rule, event) in events {
+            self.round_fields += event.fields_bytes();
             self.add_to_round(Happening { rule: Some(rule), entry: Entry::Ask(event) });
         }
-        if self.round.len() >= ROUND_ENTRIES {
+        if self.round.len() >= ROUND_ENTRIES || self.round_fields >= ROUND_FIELDS {
             self.flush();
         }
     }

@@ -136,7 +136,7 @@ impl Pipeline {
         let row = self.new_row();
         let router = &self.router;
         let stored = Stored::of(&entry, |place| router.interest_name(rule, place));
-        let bytes = self.write_row(rule, row, &stored);
+        let bytes = self.write_row(rule, row, &stored) + entry.more_bytes();
         Waiting { row: Some(row), bytes, entry }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::entry::Entry;
 use super::meter::AnswerSize;
 use super::step::{EventCost, FailedEvent, Limited, LogLine, OutOfService};
-use super::{Happening, Pipeline, ROUND_MS};
+use super::{FIRED_TOGETHER, Happening, Pipeline, ROUND_MS};
 use crate::engine::{Answer, MAX_WAKES, Ruling, Task};
 use crate::model::{
     Change, Event, Failure, FailureKind, Id, Keep, KeptWake, Meta, Object, Outcome, Slot, Subject,
@@ -45,6 +45,7 @@ impl Pipeline {
     /// Evaluates what waits.
     pub fn flush(&mut self) {
         let round = std::mem::take(&mut self.round);
+        self.round_fields = 0;
         self.evaluate(round);
     }
 
@@ -110,11 +111,12 @@ impl Pipeline {
         }
     }
 
-    /// Fires what is due at one time; `at` is later where it was held.
+    /// Fires what is due at one time, at most [`FIRED_TOGETHER`] timers of each rule; `at` is later where they
+    /// were held. The number is of each rule, so that where its calls begin and end does not depend on others.
     pub(super) fn fire(&mut self, due: Timestamp, at: Timestamp) {
         let waits: Vec<bool> = (0..self.rules.len()).map(|rule| self.waits(rule)).collect();
         let is_held = |rule: usize| waits.get(rule).copied().unwrap_or(true);
-        let taken = self.wakes.take(due, is_held);
+        let taken = self.wakes.take(due, FIRED_TOGETHER, is_held);
         let fired = taken.into_iter().map(|(rule, wake)| {
             let event = Arc::new(self.wake_event(rule, at, &wake));
             Happening { rule: Some(rule), entry: Entry::Ask(event) }

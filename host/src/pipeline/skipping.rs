@@ -1,18 +1,23 @@
-//! Where there is no room for what is parked of a rule and its operator says that events may be skipped,
-//! the oldest are: the rule comes back to what is so now. What else happened to it is taken up in its
-//! order, so that its timers and its state stay right, and what waits is bounded whatever it is. A timer
-//! that fired is set again as it was; only one that was set anew since, or whose object has gone, is skipped.
+//! Skipping of events, where a rule's backlog has no room and its operator allows it (`when_parked_full: skip`).
+//!
+//! First go events that a later one of the same object and interest follows, wherever they are, the oldest
+//! first: the rule still comes to the newest state of each object, and to each object's end. Only where the
+//! newest states alone have no room are the oldest events skipped. Everything else that happens to the rule
+//! keeps its order, so that its timers and its state stay right. A timer that fired is set again as it was;
+//! only one that was set anew since, or whose object has gone, is skipped.
 
 use std::sync::Arc;
 
 use super::behind::Behind;
 use super::entry::{Entry, Stored};
 use super::{Pipeline, Rule};
-use crate::model::{Event, Timestamp, WhenFull};
+use crate::model::{Event, Keep, Timestamp, WhenFull};
 
 /// Why an event was skipped.
 const NO_ROOM: &str =
     "there is no room to park it (`limits.parked`), and `limits.when_parked_full` says skip";
+/// The same, for an event after which the rule comes to a later one of its object.
+const SUPERSEDED: &str = "there is no room to park it (`limits.parked`), `limits.when_parked_full` says skip, and a later event of its object follows";
 
 impl Rule {
     fn parked(&self) -> usize {
@@ -44,6 +49,11 @@ impl Pipeline {
             if is_asked || !self.rules.get(rule).is_some_and(Rule::must_skip) {
                 continue;
             }
+            while self.rules.get(rule).is_some_and(Rule::must_skip) && self.leave_superseded(rule) {
+            }
+            if !self.rules.get(rule).is_some_and(Rule::must_skip) {
+                continue;
+            }
             // Timers that fired together go together, or one could be set anew by another that came after it.
             while self.rules.get(rule).is_some_and(Rule::must_skip) || self.has_fired_first(rule) {
                 if !self.leave_first(rule) {
@@ -52,6 +62,20 @@ impl Pipeline {
             }
             self.note_place(rule);
         }
+    }
+
+    /// Skips the oldest event that a later one of its object follows. Returns whether there was one.
+    fn leave_superseded(&mut self, rule: usize) -> bool {
+        let Some(waiting) = self.behind_mut(rule).and_then(Behind::pop_superseded) else {
+            return false;
+        };
+        if let Some(row) = waiting.row {
+            self.keep(|| Keep::Unparked(row));
+        }
+        if let Entry::Ask(event) = waiting.entry {
+            self.skip(rule, &event, SUPERSEDED.to_owned());
+        }
+        true
     }
 
     fn has_fired_first(&self, rule: usize) -> bool {

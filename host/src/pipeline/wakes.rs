@@ -140,17 +140,20 @@ impl Wakes {
         *self.concerned.entry(uid.to_owned()).or_default().entry(rule).or_default() += 1;
     }
 
-    /// Takes all timers that are due by this time of rules that are not held, in order, each
-    /// with its rule. Each concerns its object until [`Wakes::answered`]: should that be after a restart,
-    /// it must still be known what the object was like.
+    /// Takes the timers that are due by this time of rules that are not held, at most `most` of each rule, in
+    /// order, each with its rule. Each concerns its object until [`Wakes::answered`]: should that be after a
+    /// restart, it must still be known what the object was like.
     pub(super) fn take(
         &mut self,
         due: Timestamp,
+        most: usize,
         is_held: impl Fn(usize) -> bool,
     ) -> Vec<(usize, KeptWake)> {
         let mut taken = Vec::new();
         for rule in 0..self.queues.len() {
+            let before = taken.len();
             while !is_held(rule)
+                && taken.len() - before < most
                 && let Some(queue) = self.queues.get(rule)
                 && let Some((place, _)) = queue.first_key_value()
                 && place.0 <= due
@@ -213,4 +216,49 @@ impl Wakes {
 
 fn place(due: Timestamp, slot: &Slot, key: &str) -> Place {
     (due, slot.partition.clone(), key.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Id, Meta, Object, Subject};
+
+    fn timer(rule: &str, number: usize) -> KeptWake {
+        let object = Object { meta: Meta::default(), subject: Subject::Other, document: None };
+        KeptWake {
+            slot: Slot { rule: rule.into(), partition: format!("pod-{number:03}").into() },
+            key: "k".to_owned(),
+            due: Timestamp::from_millis(5),
+            payload: String::new(),
+            set_by: Id::of("e", &[&"timer"]),
+            interest: String::new(),
+            object: Arc::new(object),
+        }
+    }
+
+    #[test]
+    fn of_the_timers_that_are_due_at_one_moment_a_bounded_number_of_each_rule_fires_together() {
+        let mut timers = Wakes::default();
+        for number in 0..600 {
+            timers.put(0, timer("many", number));
+        }
+        for number in 0..3 {
+            timers.put(1, timer("few", number));
+        }
+        let mut fired: Vec<Vec<(usize, String)>> = Vec::new();
+        while timers.len() > 0 {
+            let taken = timers.take(Timestamp::from_millis(5), 256, |_| false);
+            let names = taken.iter().map(|(rule, one)| (*rule, one.slot.partition.to_string()));
+            fired.push(names.collect());
+        }
+        assert_eq!(fired.iter().map(Vec::len).collect::<Vec<_>>(), [256 + 3, 256, 88]);
+        let many: Vec<&str> = fired
+            .iter()
+            .flatten()
+            .filter(|(rule, _)| *rule == 0)
+            .map(|(_, name)| name.as_str())
+            .collect();
+        assert!(many.is_sorted(), "{many:?}");
+        assert_eq!(timers.used(0), 0);
+    }
 }
