@@ -84,7 +84,7 @@ fn state_over_the_total_of_the_rule_fails_the_event_and_spares_the_neighbour() {
 #[test]
 fn timers_over_the_total_of_the_rule_fail_the_event() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bad = hostile("wake-with-much");
+    let mut bad = hostile("timer-with-much");
     bad.limits.timers = 9 * (MUCH + 1000);
     let ran = beside_a_neighbour(bad, pods(folder.path(), PODS, 1), options());
     assert_eq!(of(&ran, "neighbour").count(), PODS);
@@ -92,7 +92,7 @@ fn timers_over_the_total_of_the_rule_fail_the_event() {
     let (failed, message) = over_budget(&ran);
     assert_eq!((failed, hits(&ran.step, Limit::Timers)), (PODS - 9, PODS as u64 - 9));
     assert!(message.contains("limits.timers"), "{message}");
-    assert_eq!(ran.summary.counts.pending_wakes, 9);
+    assert_eq!(ran.summary.counts.pending_timers, 9);
 }
 
 /// An event may have read what an earlier one of its round wrote and what was then refused: it is asked again.

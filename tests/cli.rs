@@ -251,7 +251,7 @@ fn told_to_stop_the_service_drains_and_exits_with_0() {
     let lines = [
         pod_line("ADDED", at, "booting", 1, &booting),
         pod_line("ADDED", at, "crashed", 2, &crashed),
-        // A day later, so the service waits for it; its time must not fire the first pod's wake.
+        // A day later, so the service waits for it; its time must not fire the first pod's timer.
         pod_line("ADDED", "2026-01-02T00:00:00Z", "later", 3, &crashed),
     ];
     stream(folder.path(), "pods.jsonl", &lines);

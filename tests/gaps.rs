@@ -105,7 +105,7 @@ fn wakes_are_held_while_a_list_is_compared() {
             pod_line("ADDED", &at(70), "other", 9, &running()),
         ]
     };
-    // The wake was due at 60 s, within the gap: by its end the pod is ready, or still is not.
+    // The timer was due at 60 s, within the gap: by its end the pod is ready, or still is not.
     assert!(!run(&gone(2, true)).codes().contains(&"H20 web".to_owned()));
     let late = run(&gone(1, false));
     let said = late.step.verdicts.iter().find(|verdict| verdict.code == "H20").unwrap();
@@ -168,7 +168,7 @@ fn with_an_object_go_its_wakes_though_the_rule_never_hears_of_the_end() {
         pod_line("DELETED", AT[0], "web", 2, &booting),
         pod_line("ADDED", AT[1], "other", 3, &running()),
     ]);
-    assert_eq!((ran.summary.counts.wakes, ran.summary.counts.pending_wakes), (0, 0));
+    assert_eq!((ran.summary.counts.timers, ran.summary.counts.pending_timers), (0, 0));
 }
 
 #[test]

@@ -269,7 +269,7 @@ fn state_over_its_budget_fails_the_event() {
 #[test]
 fn too_many_wakes_are_an_error_of_the_event() {
     assert_snapshot!(one_event_fails(
-        hostile("set-too-many-wakes", POISON),
+        hostile("set-too-many-timers", POISON),
         FailureKind::InvalidAnswer
     ));
 }

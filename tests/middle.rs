@@ -7,7 +7,7 @@ use std::time::Duration;
 use klaxon::config::{self, Rule, Throttle};
 use klaxon::journal::{Group, Journal};
 use klaxon::model::{
-    Id, Identity, Keep, KeptWake, Meta, Object, Origin, Pod, Seen, Slot, Subject, Timestamp,
+    Id, Identity, Keep, Meta, Object, Origin, PersistedTimer, Pod, Seen, Slot, Subject, Timestamp,
 };
 use klaxon::pipeline::{MemoryState, Pipeline, Step, assemble_with};
 use klaxon::policy::Targets;
@@ -47,8 +47,8 @@ fn all_timers_of_a_partition_come_back_however_many_there_are() {
         max_dead_letters: 1000,
     };
     let object = Arc::new(pod());
-    let wake = |number: usize| {
-        Keep::Wake(Box::new(KeptWake {
+    let timer = |number: usize| {
+        Keep::Timer(Box::new(PersistedTimer {
             slot: Slot { rule: "witness".into(), partition: "all".into() },
             key: format!("timer-{number}"),
             due: BEGIN.plus_millis(5000),
@@ -61,17 +61,17 @@ fn all_timers_of_a_partition_come_back_however_many_there_are() {
     let journal = Journal::open(folder.path()).unwrap();
     let metrics = Arc::new(Metrics::new("test"));
     let (handle, _) = journal.start(BTreeMap::new(), &settings, metrics).unwrap();
-    let step = Step { keep: (0..TIMERS).map(wake).collect(), ..Step::default() };
+    let step = Step { keep: (0..TIMERS).map(timer).collect(), ..Step::default() };
     handle.commit_and_wait(Group { step, progress: Vec::new(), clock: Some(BEGIN) }).unwrap();
     handle.close().unwrap();
 
     let state = Arc::new(MemoryState::default());
     let mut pipeline = start(rule("witness", "witness", json!({})), &state);
     pipeline.restore(Journal::open(folder.path()).unwrap().load().unwrap().kept, &state);
-    assert_eq!(pipeline.wakes(), (TIMERS, 0));
+    assert_eq!(pipeline.timers(), (TIMERS, 0));
     pipeline.finish(Some(BEGIN.plus_millis(10_000)));
     let step = pipeline.take_step().unwrap();
-    let woke = step.verdicts.iter().filter(|verdict| verdict.code == "WOKE").count();
+    let woke = step.verdicts.iter().filter(|verdict| verdict.code == "TIMER").count();
     assert_eq!((woke, step.failures.len()), (TIMERS, 0));
 }
 

@@ -9,7 +9,7 @@ use klaxon::harness::{Replay, RuleUnderTest, Sandboxes};
 use klaxon::model::Origin;
 use klaxon::pipeline::assemble;
 use klaxon::policy::Targets;
-use klaxon::stream::{Merged, StreamFile};
+use klaxon::recording::{Merged, StreamFile};
 use serde_json::{Value, json};
 
 use crate::support::{KLAXON, SCENARIOS, fixture, module, options, pod_line, replay, rule, stream};
@@ -144,7 +144,7 @@ fn without_redaction_a_copy_has_the_same_records() {
                     // White space and the order of keys may differ, lines do.
                     let kind = format!("{:?}", record.kind);
                     let object = match record.kind {
-                        klaxon::stream::Kind::Object { seen, json, is_change } => {
+                        klaxon::recording::Kind::Object { seen, json, is_change } => {
                             let json: Value = serde_json::from_str(json.get()).unwrap();
                             format!("{seen:?} {is_change} {json}")
                         }

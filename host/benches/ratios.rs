@@ -187,7 +187,7 @@ fn native_event(sample: &Value) -> klaxon_sdk::Event {
         made = made.label(key, &text(value));
     }
     for one in sample["status"]["conditions"].as_array().unwrap() {
-        made = made.condition(condition(&text(&one["type"]), ConditionStatus::Yes, "", ""));
+        made = made.condition(condition(&text(&one["type"]), ConditionStatus::IsTrue, "", ""));
     }
     made.container(container("app").running(NEW_YEAR, true)).event()
 }

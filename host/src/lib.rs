@@ -29,7 +29,6 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "serve")]
 pub mod deliver;
-pub mod document;
 pub mod engine;
 pub mod harness;
 #[cfg(feature = "serve")]
@@ -38,11 +37,12 @@ pub mod model;
 pub mod normalize;
 pub mod pipeline;
 pub mod policy;
+pub mod recording;
 pub mod route;
 pub mod scaffold;
 #[cfg(feature = "serve")]
 pub mod source;
-pub mod stream;
 #[cfg(feature = "serve")]
 pub mod targets;
 pub mod telemetry;
+pub mod yaml;

@@ -41,7 +41,7 @@ fn widget(name: &str) -> Value {
 }
 
 /// A Kubernetes Event about the pod `web`.
-fn notice(name: &str, count: u64) -> Value {
+fn kubernetes_event(name: &str, count: u64) -> Value {
     json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": "a"},
         "involvedObject": {"kind": "Pod", "namespace": "a", "name": "web", "uid": "of-web"},
         "type": "Warning", "reason": "BackOff", "message": "Back-off", "count": count})

@@ -3,31 +3,33 @@
 use klaxon::model::clock;
 use serde_json::json;
 
-use super::{WATCHES, assert_one_gap_covers, notice, pod, site};
+use super::{WATCHES, assert_one_gap_covers, kubernetes_event, pod, site};
 use crate::fake_api::{FakeApi, Fault, Matching, Verb};
 use crate::support::live::Site;
 
 /// `change/delta` of each Kubernetes Event that was seen.
 fn deltas(site: &Site) -> Vec<String> {
     let sights = site.sights("witness").into_iter().map(|one| one["payload"].clone());
-    let notices = sights.filter(|sight| sight["kind"] == "Event");
-    notices.map(|one| format!("{} {}", one["change"].as_str().unwrap(), one["delta"])).collect()
+    let kubernetes_events = sights.filter(|sight| sight["kind"] == "Event");
+    kubernetes_events
+        .map(|one| format!("{} {}", one["change"].as_str().unwrap(), one["delta"]))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_count_that_grows_is_told_by_how_much() {
     let api = FakeApi::start().await;
-    api.put(notice("old", 7));
+    api.put(kubernetes_event("old", 7));
     let site = site(&api);
     let running = site.start();
     site.wait("the list", |seen| seen.len() == 1);
     site.wait_until_following(&WATCHES);
-    api.put(notice("old", 9));
-    api.put(notice("new", 1));
-    api.put(notice("new", 4));
+    api.put(kubernetes_event("old", 9));
+    api.put(kubernetes_event("new", 1));
+    api.put(kubernetes_event("new", 4));
     site.wait("the changes", |seen| seen.len() == 4);
     running.stop();
-    api.put(notice("new", 10));
+    api.put(kubernetes_event("new", 10));
     let running = site.start();
     site.wait("what came meanwhile", |seen| seen.len() == 5);
     // Its time is over: that is no news, and it is forgotten.
@@ -43,15 +45,15 @@ async fn a_count_that_grows_is_told_by_how_much() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_short_break_counts_are_complete_and_a_record_says_what_may_not_be() {
     let api = FakeApi::start().await;
-    api.put(notice("old", 7));
-    api.put(notice("ended", 1));
+    api.put(kubernetes_event("old", 7));
+    api.put(kubernetes_event("ended", 1));
     let site = site(&api);
     let running = site.start();
     site.wait("the list", |seen| seen.len() == 2);
     site.wait_until_following(&WATCHES);
     running.stop();
-    api.put(notice("old", 9));
-    api.put(notice("new", 3));
+    api.put(kubernetes_event("old", 9));
+    api.put(kubernetes_event("new", 3));
     api.delete("Event", "a", "ended");
     let watch = Matching::of(Verb::Watch, "events");
     api.fault(Fault::ErrorAfter { lines: 0, code: 410, reason: "Expired" }, watch, 1);
@@ -72,18 +74,18 @@ async fn after_a_short_break_counts_are_complete_and_a_record_says_what_may_not_
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_ends_within_a_short_break_lies_within_a_gap_record() {
     let api = FakeApi::start().await;
-    api.put(notice("old", 7));
+    api.put(kubernetes_event("old", 7));
     let site = site(&api);
     let running = site.start();
     site.wait("the list", |seen| seen.len() == 1);
     site.wait_until_following(&WATCHES);
     running.stop();
     let at = clock::now();
-    api.put(notice("short", 7));
+    api.put(kubernetes_event("short", 7));
     api.delete("Event", "a", "short");
     api.compact();
     let running = site.start();
-    api.put(notice("later", 1));
+    api.put(kubernetes_event("later", 1));
     site.wait("what comes later", |seen| seen.iter().any(|one| one == "added Event/later"));
     site.wait_until_following(&WATCHES);
     running.stop();
@@ -95,13 +97,13 @@ async fn a_new_event_counts_whatever_the_clocks_say() {
     for offset in [-3600, -10, 10, 3600] {
         let api = FakeApi::start().await;
         api.clock_offset(offset);
-        api.put(notice("old", 7));
+        api.put(kubernetes_event("old", 7));
         let site = site(&api);
         let running = site.start();
         site.wait("the list", |seen| seen.len() == 1);
         site.wait_until_following(&WATCHES);
         running.stop();
-        api.put(notice("new", 3));
+        api.put(kubernetes_event("new", 3));
         api.compact();
         let running = site.start();
         site.wait("the comparison", |seen| seen.len() == 2);
@@ -113,7 +115,7 @@ async fn a_new_event_counts_whatever_the_clocks_say() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blindness_that_outlasts_them_is_a_gap() {
     let api = FakeApi::start().await;
-    api.put(notice("old", 7));
+    api.put(kubernetes_event("old", 7));
     let mut site = site(&api);
     site.kubernetes("event_ttl", json!("100ms"));
     let running = site.start();
@@ -121,7 +123,7 @@ async fn a_blindness_that_outlasts_them_is_a_gap() {
     site.wait_until_following(&WATCHES);
     running.stop();
     std::thread::sleep(std::time::Duration::from_millis(200));
-    api.put(notice("new", 3));
+    api.put(kubernetes_event("new", 3));
     let watch = Matching::of(Verb::Watch, "events");
     api.fault(Fault::ErrorAfter { lines: 0, code: 410, reason: "Expired" }, watch, 1);
     let running = site.start();
@@ -148,7 +150,7 @@ async fn both_apis_are_one_watch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_bookmarks_the_server_is_asked_whether_it_is_there() {
     let api = FakeApi::start().await;
-    api.put(notice("old", 7));
+    api.put(kubernetes_event("old", 7));
     let mut site = site(&api);
     // Only the probe can tell within this test.
     site.timing.stall = std::time::Duration::from_secs(60);
@@ -182,7 +184,7 @@ async fn without_bookmarks_the_server_is_asked_whether_it_is_there() {
         assert!(since.elapsed() < crate::support::live::PATIENCE, "the watch did not begin anew");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    api.put(notice("new", 2));
+    api.put(kubernetes_event("new", 2));
     site.wait("what comes after", |seen| seen.contains(&"added Event/new".to_owned()));
     running.stop();
     assert_eq!(site.gaps(), [""; 0]);

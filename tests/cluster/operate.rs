@@ -6,7 +6,7 @@ use std::time::Duration;
 use klaxon::model::clock::Stopwatch;
 use serde_json::{Value, json};
 
-use super::{WATCHES, notice, pod, site};
+use super::{WATCHES, kubernetes_event, pod, site};
 use crate::fake_api::{FakeApi, Verb};
 use crate::support::{KLAXON, module};
 
@@ -108,7 +108,7 @@ async fn the_least_role_is_printed() {
 async fn a_cluster_is_recorded_and_the_recording_says_the_same() {
     let api = FakeApi::start().await;
     api.put(pod("secret-name", "web"));
-    api.put(notice("secret-event", 3));
+    api.put(kubernetes_event("secret-event", 3));
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = api.kubeconfig(folder.path());
     let out = folder.path().join("recorded");
@@ -127,7 +127,7 @@ async fn a_cluster_is_recorded_and_the_recording_says_the_same() {
             }
             std::thread::sleep(Duration::from_millis(500));
             api.put(pod("secret-name", "other"));
-            api.put(notice("secret-event", 5));
+            api.put(kubernetes_event("secret-event", 5));
         })
     };
     let output = Command::new(KLAXON)

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-use super::{notice, pod, site, widget};
+use super::{kubernetes_event, pod, site, widget};
 use crate::fake_api::{FakeApi, Fault, Kind, Matching, Verb};
 use crate::support::live::{Running, Site};
 use crate::support::module;
@@ -211,7 +211,7 @@ impl World {
                 }
                 let count = self.counts.entry(number).or_default();
                 *count += 1;
-                notice(&name, *count)
+                kubernetes_event(&name, *count)
             }
             What::Widget => widget(&name),
         };

@@ -165,26 +165,26 @@ async fn wakes_outlive_a_restart_and_wait_until_the_watch_is_in_sync() {
     site.wait("the list", |seen| seen.len() == 2);
     site.wait_until_following(&WATCHES);
     running.stop();
-    assert_eq!(site.rows("SELECT count(*) FROM wakes"), ["2"]);
+    assert_eq!(site.rows("SELECT count(*) FROM timers"), ["2"]);
     api.delete("Pod", "a", "goes");
     api.put(pod("stays", "other"));
     // As if the ten minutes had passed.
     let journal = rusqlite::Connection::open(site.folder.path().join("journal/klaxon.db")).unwrap();
-    journal.execute("UPDATE wakes SET due = due - 600000", []).unwrap();
+    journal.execute("UPDATE timers SET due = due - 600000", []).unwrap();
     drop(journal);
     let running = site.start();
-    let seen = site.wait("the wake", |seen| seen.iter().any(|one| one.starts_with("wake")));
-    site.wait_for_rows("SELECT count(*) FROM wakes", &["0"]);
+    let seen = site.wait("the timer", |seen| seen.iter().any(|one| one.starts_with("timer")));
+    site.wait_for_rows("SELECT count(*) FROM timers", &["0"]);
     running.stop();
     // What happened while it was away comes first; what is gone raises no alarm.
     let seen_now = site.seen();
     assert_eq!(
         &seen_now[2..],
-        ["deleted Pod/goes", "modified Pod/stays", "wake Pod/stays"],
+        ["deleted Pod/goes", "modified Pod/stays", "timer Pod/stays"],
         "{seen:?}"
     );
-    // A wake carries the object as last known.
-    let wake = &site.sights("witness")[4]["payload"];
-    assert_eq!(wake["version"], site.sights("witness")[3]["payload"]["version"]);
-    assert_eq!(site.rows("SELECT count(*) FROM wakes"), ["0"]);
+    // A timer carries the object as last known.
+    let timer = &site.sights("witness")[4]["payload"];
+    assert_eq!(timer["version"], site.sights("witness")[3]["payload"]["version"]);
+    assert_eq!(site.rows("SELECT count(*) FROM timers"), ["0"]);
 }

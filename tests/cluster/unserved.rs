@@ -89,10 +89,10 @@ async fn timers_are_suspended_while_the_kind_is_not_served() {
     api.hide(VERSION, MANY);
     wait_for_page(&address, "/readyz", "unserved_grace").await;
     std::thread::sleep(Duration::from_secs(2));
-    let is_due = |seen: &[String]| seen.iter().any(|one| one.starts_with("wake Widget/one"));
+    let is_due = |seen: &[String]| seen.iter().any(|one| one.starts_with("timer Widget/one"));
     // Where the machine was too slow to hide it in time, the timer fired before.
     let fired_before = is_due(&site.seen());
-    wait_for_page(&address, "/metrics", "klaxon_held_wakes 1").await;
+    wait_for_page(&address, "/metrics", "klaxon_suspended_timers 1").await;
     api.show();
     site.wait("the timer", is_due);
     running.stop();

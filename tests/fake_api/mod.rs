@@ -93,10 +93,10 @@ impl FakeApi {
         &self.running.shared
     }
 
-    /// Changes the store, then wakes the watches.
+    /// Changes the store, then timers the watches.
     fn change<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
         let result = change(&mut self.shared().store());
-        self.shared().wake.send_replace(());
+        self.shared().timer.send_replace(());
         result
     }
 
@@ -106,7 +106,7 @@ impl FakeApi {
         change(&mut store);
         self.shared().epoch.send_modify(|epoch| *epoch += 1);
         drop(store);
-        self.shared().wake.send_replace(());
+        self.shared().timer.send_replace(());
     }
 
     /// Creates or updates by kind, namespace and name, and fills in what is missing: uid, time of
@@ -231,7 +231,7 @@ impl FakeApi {
         settings.lag = lag;
         settings.lags_every_other = every_other;
         drop(settings);
-        self.shared().wake.send_replace(());
+        self.shared().timer.send_replace(());
     }
 
     /// Ends the watches of an API version, and does not know it for so many requests; its objects stay.

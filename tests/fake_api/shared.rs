@@ -25,7 +25,7 @@ pub(super) struct Shared {
     /// How many watches are open.
     pub(super) watches: Arc<AtomicUsize>,
     /// Written to after each change of the store; open watches listen.
-    pub(super) wake: latest::Sender<()>,
+    pub(super) timer: latest::Sender<()>,
     /// How often the server was restarted; connections listen, and end.
     pub(super) epoch: latest::Sender<u64>,
     pub(super) door: latest::Sender<Door>,
@@ -78,7 +78,7 @@ impl Shared {
             seen: Mutex::default(),
             begun: AtomicUsize::new(0),
             watches: Arc::default(),
-            wake: latest::Sender::new(()),
+            timer: latest::Sender::new(()),
             epoch: latest::Sender::new(0),
             door: latest::Sender::new(Door::Open),
             listener: Mutex::new(Some(listener)),

@@ -11,8 +11,8 @@ use serde_json::json;
 pub(super) enum Happens {
     Put(u8),
     Delete(u8),
-    Notice(u8, u8),
-    NoticeGone(u8),
+    KubernetesEvent(u8, u8),
+    EventGone(u8),
     Wait(i64),
     /// The watch of pods loses its place; these are still there afterwards.
     Gap(Vec<u8>),
@@ -43,7 +43,7 @@ pub(super) fn inputs(history: &[Happens]) -> Vec<(i64, Input)> {
             "spec": {"containers": []}, "status": {"phase": "Running"}})
         .to_string()
     };
-    let notice = |name: u8, about: u64, count: u64, version: u64| {
+    let kubernetes_event = |name: u8, about: u64, count: u64, version: u64| {
         json!({"apiVersion": "v1", "kind": "Event",
             "metadata": {"name": format!("notice-{name}"), "namespace": "a",
                 "uid": uid(900_000 + u64::from(name)), "resourceVersion": version.to_string()},
@@ -68,16 +68,16 @@ pub(super) fn inputs(history: &[Happens]) -> Vec<(i64, Input)> {
                     calls.push((now, Input::Observe("Pod", Seen::Deleted, json)));
                 }
             }
-            Happens::Notice(name, about) => {
+            Happens::KubernetesEvent(name, about) => {
                 let count = counts.entry(*name).or_default();
                 *count += 1;
                 let about = pods.get(about).copied().unwrap_or(800_000 + u64::from(*about));
-                let json = notice(*name, about, *count, version);
+                let json = kubernetes_event(*name, about, *count, version);
                 calls.push((now, Input::Observe("Event", Seen::Present, json)));
             }
-            Happens::NoticeGone(name) => {
+            Happens::EventGone(name) => {
                 if let Some(count) = counts.remove(name) {
-                    let json = notice(*name, 1, count, version);
+                    let json = kubernetes_event(*name, 1, count, version);
                     calls.push((now, Input::Observe("Event", Seen::Deleted, json)));
                 }
             }
@@ -102,8 +102,8 @@ pub(super) fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
         6 => (0u8..4).prop_map(Happens::Put),
         2 => (0u8..4).prop_map(Happens::Delete),
-        4 => (0u8..3, 0u8..4).prop_map(|(name, about)| Happens::Notice(name, about)),
-        1 => (0u8..3).prop_map(Happens::NoticeGone),
+        4 => (0u8..3, 0u8..4).prop_map(|(name, about)| Happens::KubernetesEvent(name, about)),
+        1 => (0u8..3).prop_map(Happens::EventGone),
         3 => prop_oneof![(1i64..900), (900i64..4000), Just(700_000)].prop_map(Happens::Wait),
         1 => proptest::collection::vec(0u8..4, 0..4).prop_map(Happens::Gap),
     ]

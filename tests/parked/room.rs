@@ -63,7 +63,7 @@ proptest! {
         run.drain(last);
         let (answered, skipped) = run.answered_and_skipped();
         prop_assert_eq!(answered.union(&skipped).cloned().collect::<Asked>(), all);
-        prop_assert_eq!(run.pipeline.counts().pending_wakes, 0);
+        prop_assert_eq!(run.pipeline.counts().pending_timers, 0);
         let (folder, handle) = run.journal.take().unwrap();
         handle.close().unwrap();
         let journal = rusqlite::Connection::open(folder.path().join("klaxon.db")).unwrap();
@@ -71,7 +71,7 @@ proptest! {
             let count = format!("SELECT count(*) FROM {table}");
             journal.query_row(&count, [], |row| row.get(0)).unwrap()
         };
-        prop_assert_eq!((left("parked"), left("wakes")), (0, 0));
+        prop_assert_eq!((left("parked"), left("timers")), (0, 0));
     }
 }
 
@@ -94,7 +94,7 @@ fn without_room_a_rule_still_comes_to_the_newest_state_of_each_object_and_to_its
     let mut last = BTreeMap::new();
     for verdict in run.came.verdicts.iter().filter(|one| &*one.rule == "left") {
         let event = verdict.event.as_ref().unwrap();
-        if event.change != Change::Wake {
+        if event.change != Change::Timer {
             let version = event.object.meta.resource_version.to_string();
             last.insert(event.object.meta.identity.name.clone(), (event.change, version));
         }
@@ -145,12 +145,12 @@ fn a_timer_that_was_due_before_its_object_went_is_skipped_with_it_and_not_in_sil
         let mut run = Run::with_room(true, Some(ROOM));
         run.feed(calls[0].0, &calls[0].1);
         run.pipeline.flush();
-        assert_eq!(run.pipeline.counts().pending_wakes, 2, "one of each rule");
+        assert_eq!(run.pipeline.counts().pending_timers, 2, "one of each rule");
         run.pipeline.hold_back(0);
         calls[1..].iter().for_each(|(at, input)| run.feed(*at, input));
         run.commit();
-        let wakes = run.came.failures.iter().filter(|one| one.change == "wake");
-        assert_eq!(wakes.count(), skipped, "after {wait} ms");
+        let timers = run.came.failures.iter().filter(|one| one.change == "timer");
+        assert_eq!(timers.count(), skipped, "after {wait} ms");
         assert!(run.came.failures.iter().any(|one| one.change == "deleted"));
     }
 }
@@ -173,11 +173,11 @@ fn what_is_skipped_after_a_restart_takes_no_timer_with_it() {
     run.restart();
     run.commit();
     let skipped = run.came.failures.iter().map(|one| one.change).collect::<Vec<_>>();
-    assert_eq!(skipped, ["wake", "added"]);
+    assert_eq!(skipped, ["timer", "added"]);
     run.restart();
     run.drain(calls[2].0);
     let told = run.came.verdicts.iter().filter(|one| &*one.rule == "left");
-    let woken = told.filter(|one| one.payload.get().contains("Wake b pod-0"));
+    let woken = told.filter(|one| one.payload.get().contains("Timer b pod-0"));
     assert_eq!(woken.count(), 1, "as it was set anew");
 }
 

@@ -182,7 +182,7 @@ impl Run {
             self.state.entries().iter().map(|entry| format!("{entry:?}")).collect();
         let failures = self.came.failures.iter();
         left.extend(failures.map(|one| format!("{} {}", one.event, one.failure.message)));
-        left.push(format!("{} timers", self.pipeline.counts().pending_wakes));
+        left.push(format!("{} timers", self.pipeline.counts().pending_timers));
         said.insert("left over".to_owned(), left);
         said
     }
@@ -202,7 +202,7 @@ impl Run {
                 if self.pipeline.parked().iter().all(|rule| rule.events == 0) {
                     // Once more: what has nothing to do falls in.
                     self.pump();
-                    let (_, held) = self.pipeline.wakes();
+                    let (_, held) = self.pipeline.timers();
                     if held == 0 && self.pipeline.parked().iter().all(|rule| rule.events == 0) {
                         break;
                     }
@@ -221,13 +221,13 @@ impl Run {
         let (mut answered, mut skipped) = (BTreeSet::new(), BTreeSet::new());
         for verdict in self.came.verdicts.iter().filter(|one| one.key != "told") {
             let event = verdict.event.as_ref().unwrap();
-            if event.change != Change::Wake {
+            if event.change != Change::Timer {
                 assert!(answered.insert((verdict.rule.to_string(), event.id)));
             }
         }
         for one in &self.came.failures {
             assert!(one.failure.message.contains("no room to park"), "{}", one.failure.message);
-            if one.change != "wake" {
+            if one.change != "timer" {
                 assert!(skipped.insert((one.rule.to_string(), one.event)));
             }
         }

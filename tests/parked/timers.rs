@@ -14,7 +14,7 @@ fn a_timer_that_fired_and_is_set_anew_before_its_answer_outlasts_a_restart() {
     calls.iter().for_each(|(at, input)| in_step.feed(*at, input));
     let expected = in_step.end(last);
     let woken = |timer: &str| expected["left"].iter().filter(|line| line.contains(timer)).count();
-    assert_eq!((woken("Wake a pod-0"), woken("Wake b pod-0")), (1, 2), "{expected:#?}");
+    assert_eq!((woken("Timer a pod-0"), woken("Timer b pod-0")), (1, 2), "{expected:#?}");
 
     for asked in 1..4 {
         let mut run = Run::new(true);

@@ -12,7 +12,7 @@ use klaxon::harness::{Replay, Summary};
 use klaxon::model::{Limits, Narrowing, Origin};
 use klaxon::pipeline::{Step, assemble};
 use klaxon::policy::Targets;
-use klaxon::stream::StreamFile;
+use klaxon::recording::StreamFile;
 use serde_json::{Value, json};
 
 /// The `klaxon` binary of this build.
@@ -41,7 +41,7 @@ pub(crate) fn module(name: &str) -> PathBuf {
 /// Recorded streams of a scenario, such as `akkeris` or `akkeris/wire`, sorted by name.
 pub(crate) fn fixture(scenario: &str) -> Vec<PathBuf> {
     let pattern = root().join("fixtures").join(scenario).join("*.jsonl");
-    klaxon::stream::expand(&[pattern], Path::new("")).unwrap()
+    klaxon::recording::expand(&[pattern], Path::new("")).unwrap()
 }
 
 /// Every folder of recorded streams.
@@ -118,7 +118,7 @@ pub(crate) fn replay(rules: &[Rule], streams: &[PathBuf], options: Options) -> R
     replay_advanced(rules, streams, options, 0)
 }
 
-/// Replays, and lets wakes fire for so long after the last event.
+/// Replays, and lets timers fire for so long after the last event.
 pub(crate) fn replay_advanced(
     rules: &[Rule],
     streams: &[PathBuf],

@@ -1,8 +1,8 @@
 //! Short ways to what rules look at most.
 
 use crate::{
-    Cause, Condition, ContainerKind, ContainerState, Event, Job, Label, Node, Notice, Pod, Subject,
-    Terminated, Value, Workload,
+    Cause, Condition, ContainerKind, ContainerState, Event, Job, KubernetesEvent, Label, Node, Pod,
+    Subject, Terminated, Value, Workload,
 };
 
 impl Event {
@@ -15,9 +15,9 @@ impl Event {
     }
 
     /// The Kubernetes Event, where the event is one.
-    pub fn notice(&self) -> Option<&Notice> {
+    pub fn kubernetes_event(&self) -> Option<&KubernetesEvent> {
         match &self.subject {
-            Subject::Notice(notice) => Some(notice),
+            Subject::KubernetesEvent(kubernetes_event) => Some(kubernetes_event),
             _ => None,
         }
     }

@@ -25,7 +25,7 @@
 //!         for container in &pod.containers {
 //!             if container.state.terminated().is_some_and(|end| end.reason == "OOMKilled") {
 //!                 let key = format!("{}/{}", event.object.uid, container.name);
-//!                 out.say(Verdict::firing("OOM", key));
+//!                 out.emit(Verdict::firing("OOM", key));
 //!             }
 //!         }
 //!         Ok(())
@@ -56,15 +56,15 @@ mod time;
 pub use bindings::klaxon::rule::log::Level;
 pub use bindings::klaxon::rule::types::*;
 pub use cx::{Cx, State};
-pub use settings::{NoSettings, Span};
+pub use settings::{Duration, NoSettings};
 pub use time::{rfc3339, rfc3339_seconds};
 
 /// All that a rule usually needs.
 pub mod prelude {
     pub use crate::{
-        Change, Changes, ConditionStatus, ContainerKind, ContainerState, Cx, Event, Interest,
-        Level, Manifest, NoSettings, NoticeLevel, Outcome, Partition, Parts, PodPhase, Problem,
-        Rule, Severity, Span, Status, Subject, Target, Value, Verdict,
+        Change, Changes, ConditionStatus, ContainerKind, ContainerState, Cx, Duration, Event,
+        EventType, Interest, Level, Manifest, NoSettings, Outcome, Partition, Parts, PodPhase,
+        Problem, Rule, Severity, Status, Subject, Target, Value, Verdict,
     };
 }
 

@@ -74,7 +74,7 @@ impl Interest {
     }
 
     /// Only objects that this label selector matches, as in kubectl's `-l`.
-    pub fn labels(mut self, selector: &str) -> Self {
+    pub fn label_selector(mut self, selector: &str) -> Self {
         selector.clone_into(&mut self.label_selector);
         self
     }

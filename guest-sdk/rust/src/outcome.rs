@@ -1,8 +1,8 @@
-//! What a rule answers: verdicts, wakes and cancels.
+//! What a rule answers: verdicts, timers and cancels.
 
 use serde::Serialize;
 
-use crate::{Outcome, Severity, Status, Target, Timestamp, Verdict, Wake};
+use crate::{Outcome, Severity, Status, Target, TimerRequest, Timestamp, Verdict};
 
 #[expect(
     clippy::derivable_impls,
@@ -10,23 +10,23 @@ use crate::{Outcome, Severity, Status, Target, Timestamp, Verdict, Wake};
 )]
 impl Default for Outcome {
     fn default() -> Self {
-        Self { verdicts: Vec::new(), wakes: Vec::new(), cancels: Vec::new() }
+        Self { verdicts: Vec::new(), timers: Vec::new(), cancels: Vec::new() }
     }
 }
 
 impl Outcome {
-    /// Says a verdict.
-    pub fn say(&mut self, verdict: Verdict) {
+    /// Adds a verdict.
+    pub fn emit(&mut self, verdict: Verdict) {
         self.verdicts.push(verdict);
     }
 
-    /// Asks to be woken at a time of the event clock; the same key again moves the wake.
-    pub fn wake(&mut self, key: &str, at: Timestamp) {
-        self.wakes.push(Wake { key: key.to_owned(), at, payload: String::new() });
+    /// Sets a timer for a time of the event clock. The same key again moves the timer.
+    pub fn set_timer(&mut self, key: &str, at: Timestamp) {
+        self.timers.push(TimerRequest { key: key.to_owned(), at, payload: String::new() });
     }
 
-    /// Removes a wake; nothing happens where there is none.
-    pub fn cancel(&mut self, key: &str) {
+    /// Removes a timer; nothing happens where there is none.
+    pub fn cancel_timer(&mut self, key: &str) {
         self.cancels.push(key.to_owned());
     }
 }

@@ -15,11 +15,11 @@ pub struct NoSettings {}
 
 /// A length of time in settings, written as a number and a unit: `90s`, `30m`, `2h`, `1d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span {
+pub struct Duration {
     seconds: u32,
 }
 
-impl Span {
+impl Duration {
     /// So many minutes.
     pub const fn minutes(minutes: u32) -> Self {
         Self { seconds: minutes * 60 }
@@ -49,7 +49,7 @@ impl Span {
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for Duration {
     /// In the largest unit that says it without a rest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(86_400, 'd'), (3600, 'h'), (60, 'm')];
@@ -60,13 +60,13 @@ impl fmt::Display for Span {
     }
 }
 
-impl Serialize for Span {
+impl Serialize for Duration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Span {
+impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| {
@@ -77,9 +77,9 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-impl JsonSchema for Span {
+impl JsonSchema for Duration {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Span".into()
+        "Duration".into()
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -127,7 +127,7 @@ mod tests {
     #[serde(deny_unknown_fields)]
     struct Sample {
         #[expect(dead_code, reason = "only its place in an error is looked at")]
-        nested: Vec<Span>,
+        nested: Vec<Duration>,
     }
 
     #[test]
@@ -139,14 +139,14 @@ mod tests {
 
     #[test]
     fn spans_read_units_and_refuse_what_overflows() {
-        assert_eq!(Span::parse("90s"), Some(Span { seconds: 90 }));
-        assert_eq!(Span::parse("2h"), Some(Span { seconds: 7200 }));
+        assert_eq!(Duration::parse("90s"), Some(Duration { seconds: 90 }));
+        assert_eq!(Duration::parse("2h"), Some(Duration { seconds: 7200 }));
         for text in ["90s", "30m", "2h", "1d", "0s"] {
-            assert_eq!(Span::parse(text).unwrap().to_string(), text);
+            assert_eq!(Duration::parse(text).unwrap().to_string(), text);
         }
-        assert_eq!(Span::parse("99999999d"), None);
-        assert_eq!(Span::parse("30"), None);
-        assert_eq!(Span::parse("3é"), None);
+        assert_eq!(Duration::parse("99999999d"), None);
+        assert_eq!(Duration::parse("30"), None);
+        assert_eq!(Duration::parse("3é"), None);
     }
 
     #[test]

@@ -13,11 +13,11 @@ use super::{RunError, Stop, cluster};
 use crate::config;
 use crate::model::Seen;
 use crate::pipeline::ListStart;
+use crate::recording::{self, Kind, Record};
 use crate::route::Need;
 use crate::source::kubernetes::{
     Cluster, ITEMS, Item, Resume, Timing, WatchPlan, What, find, plan, start,
 };
-use crate::stream::{self, Kind, Record};
 
 /// What is recorded, from where.
 pub struct Capture {
@@ -159,7 +159,7 @@ impl Recording {
     }
 
     fn write(&mut self, record: &Record) -> Result<(), RunError> {
-        let line = stream::line(record)
+        let line = recording::line(record)
             .map_err(|fault| RunError::System(format!("{}: {fault}", self.path.display())))?;
         self.lines += 1;
         writeln!(self.file, "{line}")

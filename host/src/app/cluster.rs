@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use super::RunError;
-use super::live::{Live, prepare};
+use super::cluster_driver::{Live, prepare};
 use super::tasks::Tasks;
 use crate::config;
 use crate::journal::{Fact, Journal, Loaded};
@@ -15,8 +15,8 @@ use crate::model::Timestamp;
 use crate::model::clock;
 use crate::pipeline::{MemoryState, Pipeline};
 use crate::route::Need;
-use crate::source::kubernetes::rights::Right;
-use crate::source::kubernetes::sign_in::{Environment, SignInError, SignedIn, sign_in};
+use crate::source::kubernetes::auth::{Environment, SignInError, SignedIn, sign_in};
+use crate::source::kubernetes::permissions::Right;
 use crate::source::kubernetes::{
     self, Cluster, Fault, ITEMS, Item, Lease, LeaseStatus, Renew, Served, Timing, WatchStatus,
     cluster_uid, discover, identity_right, plan,
@@ -245,7 +245,7 @@ pub(super) async fn join(
     {
         error!(
             journal = %step.expected, machine = %step.wall,
-            "the journal's clock is more than a day ahead of the machine's and is not believed: time goes on from the machine's clock; hint: timers that were set meanwhile keep their times, see `klaxon journal ls wakes`"
+            "the journal's clock is more than a day ahead of the machine's and is not believed: time goes on from the machine's clock; hint: timers that were set meanwhile keep their times, see `klaxon journal ls timers`"
         );
         // The pipeline's clock begins with it.
         loaded.kept.now = Some(clock::now());

@@ -129,8 +129,8 @@ impl Vitals {
         for used in pipeline.usage() {
             self.metrics.rule_usage(&used.rule, used.state, used.timers);
         }
-        let (pending, held) = pipeline.wakes();
-        self.metrics.wakes(pending, held);
+        let (pending, held) = pipeline.timers();
+        self.metrics.timers(pending, held);
         *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = pipeline.parked();
     }
 

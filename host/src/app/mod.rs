@@ -15,16 +15,16 @@
 
 mod capture;
 mod cluster;
-mod ends;
+mod cluster_driver;
+mod deliveries;
 mod health;
-mod live;
-mod middle;
-mod place;
-mod queues;
-mod replayed;
-mod report;
+mod journal_dir;
+mod log;
+mod pipeline_thread;
+mod replay_driver;
+mod shutdown;
+mod signals;
 mod start;
-mod stop;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -43,20 +43,20 @@ use crate::deliver::Delivered;
 use crate::engine::Options;
 use crate::journal::{Handle, JournalError};
 use crate::pipeline::{AssembleError, Counts, Pipeline};
+use crate::recording::StreamError;
 use crate::source::kubernetes::Timing;
-use crate::source::kubernetes::sign_in::SignInError;
-use crate::stream::StreamError;
+use crate::source::kubernetes::auth::SignInError;
 
 pub use capture::{Capture, Captured};
 pub use cluster::{extra_rights, rights_of, served_rights, signed_in};
-use ends::Ends;
+use cluster_driver::Intake;
+use deliveries::Queues;
 use health::Vitals;
-use live::Intake;
-use middle::Middle;
-use place::JournalFolder;
-use queues::Queues;
+use journal_dir::JournalFolder;
+use pipeline_thread::Middle;
+use shutdown::Ends;
+pub use signals::{Ending, LastResort, Stop};
 use start::Started;
-pub use stop::{Ending, LastResort, Stop};
 
 /// What a first signal means.
 const DRAINING: &str = "draining; told once more, it ends at once";
@@ -332,10 +332,10 @@ impl Started {
             }
             SourceKind::Replay(_) => None,
         };
-        let ready = queues::ready(&config.targets, &journal)?;
+        let ready = deliveries::ready(&config.targets, &journal)?;
         let metrics = vitals.metrics();
         let (handle, bells) = journal.start(config.targets, &config.journal, metrics.clone())?;
-        let mut deliveries = queues::start(ready, &bells, &handle, &metrics, &ends);
+        let mut deliveries = deliveries::start(ready, &bells, &handle, &metrics, &ends);
         info!(
             cluster = config.cluster,
             source = source.name,
@@ -345,7 +345,7 @@ impl Started {
         vitals.watch_over("pipeline", pipeline.pulse());
         vitals.watch_over("journal", handle.pulse());
         vitals.phase(None);
-        let _telling = AbortOnDropHandle::new(tokio::spawn(report::tell_dropped_lines()));
+        let _telling = AbortOnDropHandle::new(tokio::spawn(log::tell_dropped_lines()));
 
         let middle = Middle::new(pipeline, handle.clone(), vitals.clone());
         let stop = service.stop.clone();

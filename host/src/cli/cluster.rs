@@ -10,8 +10,8 @@ use crate::model::Origin;
 use crate::pipeline::assemble;
 use crate::policy::Targets;
 use crate::route::Need;
+use crate::source::kubernetes::permissions::{self, Answer};
 use crate::source::kubernetes::rbac;
-use crate::source::kubernetes::rights::{self, Answer};
 
 /// The cluster of a configuration, and what its rules need of it.
 fn needs(config: &Config, cache: &CacheArguments) -> Result<(Kubernetes, Vec<Need>), String> {
@@ -64,7 +64,7 @@ pub(super) fn check(
         let (mut needed, absent) = served_rights(&needs, &settings, &signed.client).await?;
         let watching = needed.len();
         needed.extend(extra_rights(&settings, &signed.default_namespace, &config.cluster));
-        let reviewed = rights::review(&signed.client, &needed)
+        let reviewed = permissions::review(&signed.client, &needed)
             .await
             .map_err(|fault| fault.to_string())?;
         // Without the others a lost journal or another cluster is not noticed, and all else works.
@@ -73,7 +73,7 @@ pub(super) fn check(
         let text = match output {
             Output::Text => {
                 let mut text = format!("signed in: {} at {}\n\n", signed.how, signed.server);
-                text.push_str(&rights::table(&reviewed));
+                text.push_str(&permissions::table(&reviewed));
                 for kind in &absent {
                     text.push_str(&format!(
                         "\n{kind} is not served yet: it is watched as soon as it is\n"
@@ -86,7 +86,7 @@ pub(super) fn check(
             }
             Output::Json => {
                 let how = signed.how.to_string();
-                let rights = rights::document(&reviewed);
+                let rights = permissions::document(&reviewed);
                 let document = json!({"how": how, "server": signed.server, "rights": rights, "not_served": absent});
                 format!("{document}\n")
             }

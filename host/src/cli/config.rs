@@ -8,11 +8,11 @@ use serde_json::json;
 use super::exit::fail;
 use super::{CacheArguments, Exit, Output};
 use crate::config::{Config, Rule, rules_beyond_reserve};
-use crate::document::{Document, Fault, Faults, Found};
 use crate::engine::{LoadFault, Options};
 use crate::model::Origin;
 use crate::pipeline::{AssembleError, assemble};
 use crate::policy::Targets;
+use crate::yaml::{Document, Fault, Faults, Found};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -160,7 +160,7 @@ fn rules(config: &Config, cache: &CacheArguments) -> Found {
 fn targets(config: &Config) -> Found {
     let targets = config.targets.iter().filter_map(|(name, target)| {
         let why = crate::targets::Endpoint::new(name, target).err()?;
-        Some((format!("/targets/{}", crate::document::escape(name)), why))
+        Some((format!("/targets/{}", crate::yaml::escape(name)), why))
     });
     targets.collect()
 }

@@ -24,7 +24,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::engine::{Options, default_cache_directory};
 use crate::model::Timestamp;
-use crate::stream::{self, StreamFile};
+use crate::recording::{self, StreamFile};
 use crate::telemetry::{LogFormat, Waiting};
 
 pub use exit::Exit;
@@ -180,7 +180,7 @@ fn streams(
     patterns: &[PathBuf],
     snapshot_until: Option<Timestamp>,
 ) -> Result<Vec<StreamFile>, String> {
-    let files = stream::expand(patterns, Path::new("")).map_err(|fault| fault.to_string())?;
+    let files = recording::expand(patterns, Path::new("")).map_err(|fault| fault.to_string())?;
     let of = |path| StreamFile { snapshot_until, ..StreamFile::at(path) };
     Ok(files.into_iter().map(of).collect())
 }
@@ -196,7 +196,7 @@ fn settings(path: Option<&Path>) -> Result<serde_json::Value, String> {
 
 /// Reads a length of time.
 fn span(text: &str) -> Result<std::time::Duration, String> {
-    crate::document::span(text).ok_or_else(|| "write a length of time such as 90s or 2m".to_owned())
+    crate::yaml::span(text).ok_or_else(|| "write a length of time such as 90s or 2m".to_owned())
 }
 
 /// Runs the command line and returns the exit code.

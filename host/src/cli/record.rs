@@ -13,8 +13,8 @@ use super::{CacheArguments, Exit};
 use crate::harness::record::{Recorded, copy, learn, says_the_same};
 use crate::harness::{RuleUnderTest, field, keep_for};
 use crate::model::Timestamp;
-use crate::stream::StreamFile;
-use crate::stream::redact::{Keep, Redactor, Values};
+use crate::recording::StreamFile;
+use crate::recording::redact::{Keep, Redactor, Values};
 
 #[derive(Debug, Args)]
 pub(super) struct RecordArguments {

@@ -176,7 +176,7 @@ impl Told {
             Output::Text => {
                 eprintln!(
                     "{} objects from {} streams ({} ignored, {} repeated, {} unknown, {} undecodable), \
-                     {} events for rules ({} wakes, {} not due yet), {} verdicts, {} failures",
+                     {} events for rules ({} timers, {} not due yet), {} verdicts, {} failures",
                     counts.observed,
                     summary.streams,
                     counts.ignored,
@@ -184,8 +184,8 @@ impl Told {
                     counts.unknown,
                     counts.undecodable,
                     counts.events,
-                    counts.wakes,
-                    counts.pending_wakes,
+                    counts.timers,
+                    counts.pending_timers,
                     counts.verdicts,
                     counts.failures
                 );

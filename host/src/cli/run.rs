@@ -110,14 +110,14 @@ fn print(summary: &RunSummary, output: Output) {
     }
     let counts = &summary.counts;
     eprintln!(
-        "{} objects{}, {} events for rules ({} wakes), {} verdicts, {} failures, {} gaps",
+        "{} objects{}, {} events for rules ({} timers), {} verdicts, {} failures, {} gaps",
         counts.observed,
         match summary.streams {
             0 => String::new(),
             streams => format!(" from {streams} streams"),
         },
         counts.events,
-        counts.wakes,
+        counts.timers,
         counts.verdicts,
         counts.failures,
         summary.gaps

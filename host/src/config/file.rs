@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::policy::PolicyFile;
-use super::target::file::TargetFile;
-use crate::document::{Size, Span, without_null};
+use super::targets::file::TargetFile;
+use crate::yaml::{Size, Span, without_null};
 
 /// klaxon.yaml. Its parts are read one by one, so that a fault in one hides none in another; this
 /// type is what the schema is made of.
@@ -116,7 +116,7 @@ pub(super) struct ReplayFile {
     /// `max`, or how many times faster than recorded.
     #[serde(default)]
     pub(super) speed: Speed,
-    /// how long wakes may still fire after the last event, such as 90s.
+    /// how long timers may still fire after the last event, such as 90s.
     pub(super) advance: Option<Span>,
 }
 

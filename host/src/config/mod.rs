@@ -7,7 +7,7 @@ mod policy;
 mod quota;
 mod secret;
 mod substitute;
-mod target;
+mod targets;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::document::Faults;
 use crate::model::{Limits, Narrowing};
+use crate::yaml::Faults;
 
 pub use policy::{Budget, Equal, Inhibitor, Policy, Throttle};
 pub use quota::rules_beyond_reserve;
 pub use secret::Secret;
-pub use target::{
+pub use targets::{
     Format, Lines, Login, Nats, Order, Origin as TargetOrigin, Statsd, Target, TargetKind,
     Template, Tls, Webhook, WhenFull,
 };
@@ -105,7 +105,7 @@ pub struct Replay {
     pub streams: Vec<PathBuf>,
     /// How many times faster than recorded; none: as fast as possible.
     pub speed: Option<f64>,
-    /// How long wakes may still fire after the last event, in milliseconds.
+    /// How long timers may still fire after the last event, in milliseconds.
     pub advance_ms: i64,
 }
 

@@ -6,8 +6,8 @@ use bytesize::ByteSize;
 
 use super::validate::Check;
 use super::{Config, Rule, Target};
-use crate::document::escape;
 use crate::model::Limits;
+use crate::yaml::escape;
 
 /// The part of the journal that is left for state, objects and what rules have not been asked about yet.
 const RESERVE: u64 = 4;
@@ -109,7 +109,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::document::Found;
+    use crate::yaml::Found;
 
     const MIB: u64 = 1 << 20;
 

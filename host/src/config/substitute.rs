@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::document::escape;
+use crate::yaml::escape;
 
 /// Replaces in all texts below a value; what cannot be replaced is pushed as (pointer, message).
 pub(super) fn all(

@@ -12,14 +12,14 @@ use super::file::{
     schema,
 };
 use super::policy::{Policy, cycles};
-use super::target;
+use super::targets;
 use super::{
     Config, Journal, Kubernetes, Replay, Rule, Source, SourceKind, Target, TargetOrigin, quota,
     substitute,
 };
-use crate::document::{Document, Faults, Found, against_schema, escape, nearest};
 use crate::model::{Limits, WhenFull};
-use crate::stream;
+use crate::recording;
+use crate::yaml::{Document, Faults, Found, against_schema, escape, nearest};
 
 pub(super) fn read(path: &Path) -> Result<Config, Faults> {
     let mut document = Document::read(path)?;
@@ -137,7 +137,7 @@ impl<'a> Check<'a> {
             let target = self.read_part(&pointer, one)?;
             let written = self.written.get(name).cloned().unwrap_or_default();
             let origin = TargetOrigin::new(name, written, self.base);
-            Some((name.clone(), target::target(self, name, target, origin)?))
+            Some((name.clone(), targets::target(self, name, target, origin)?))
         });
         let mut targets: BTreeMap<String, Target> = targets.collect();
         for (name, target) in &mut targets {
@@ -275,7 +275,7 @@ impl<'a> Check<'a> {
     }
 
     fn replay(&mut self, place: usize, replay: ReplayFile) -> Replay {
-        let streams = stream::expand(&replay.streams, self.base).unwrap_or_else(|fault| {
+        let streams = recording::expand(&replay.streams, self.base).unwrap_or_else(|fault| {
             self.say(format!("/sources/{place}/replay/streams"), fault.to_string());
             Vec::new()
         });

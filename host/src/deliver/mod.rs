@@ -6,10 +6,10 @@
 //! - this file: the loop that reads, begins, judges and settles.
 
 mod breaker;
+mod concurrency;
 mod gone;
-mod line;
-mod pace;
-mod queue;
+mod schedule;
+mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;

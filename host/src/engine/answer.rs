@@ -5,12 +5,12 @@ use serde::de::IgnoredAny;
 use super::Answer;
 use crate::model::{
     Cause, ConditionRequest, EventRequest, Extension, Failure, FailureKind, GateRequest, Identity,
-    Label, Manifest, Metric, ObjectRef, Outcome, RuleTarget, RuleVerdict, Wake,
+    Label, Manifest, Metric, ObjectRef, Outcome, RuleTarget, RuleVerdict, TimerRequest,
 };
 
 /// Most timers of one partition, and so of one answer.
-pub const MAX_WAKES: usize = 100;
-/// Most verdicts of one answer, targets of all of them, labels of their metrics, and cancelled wakes.
+pub const MAX_TIMERS: usize = 100;
+/// Most verdicts of one answer, targets of all of them, labels of their metrics, and cancelled timers.
 const MAX_ITEMS: usize = 1000;
 /// Most bytes of a verdict's code and key: the policy remembers both of every open incident.
 const MAX_INCIDENT: usize = 1 << 10;
@@ -44,15 +44,15 @@ pub(super) const TOO_LARGE: &str =
 /// Bytes of all texts of an outcome: each is kept, sent or logged. Whoever adds a text to an outcome is
 /// asked here what it counts.
 fn bytes(outcome: &Outcome) -> usize {
-    let Outcome { verdicts, wakes, cancels } = outcome;
+    let Outcome { verdicts, timers, cancels } = outcome;
     let of_verdict = |verdict: &RuleVerdict| {
         let RuleVerdict { code, key, title, payload, targets, status: _, severity: _ } = verdict;
         let targets = targets.iter().map(bytes_of_target).sum::<usize>();
         code.len() + key.len() + title.len() + payload.len() + targets
     };
-    let of_wake = |Wake { key, payload, at: _ }: &Wake| key.len() + payload.len();
+    let of_timer = |TimerRequest { key, payload, at: _ }: &TimerRequest| key.len() + payload.len();
     verdicts.iter().map(of_verdict).sum::<usize>()
-        + wakes.iter().map(of_wake).sum::<usize>()
+        + timers.iter().map(of_timer).sum::<usize>()
         + cancels.iter().map(String::len).sum::<usize>()
 }
 
@@ -61,8 +61,14 @@ fn bytes_of_target(target: &RuleTarget) -> usize {
         RuleTarget::Routed => 0,
         RuleTarget::Named(name) => name.len(),
         RuleTarget::KubernetesEvent(request) => {
-            let EventRequest { reporting_component, regarding, level: _, reason, note, action } =
-                request;
+            let EventRequest {
+                reporting_component,
+                regarding,
+                event_type: _,
+                reason,
+                note,
+                action,
+            } = request;
             let component = reporting_component.as_ref().map_or(0, String::len);
             component + bytes_of_object(regarding) + reason.len() + note.len() + action.len()
         }
@@ -99,7 +105,7 @@ fn check_counts(outcome: &Outcome) -> Result<(), Failure> {
         ("verdicts", outcome.verdicts.len()),
         ("targets", targets.count()),
         ("labels of metrics", labels.sum()),
-        ("cancelled wakes", outcome.cancels.len()),
+        ("cancelled timers", outcome.cancels.len()),
     ];
     match counts.into_iter().find(|(_, count)| *count > MAX_ITEMS) {
         None => Ok(()),
@@ -139,10 +145,10 @@ pub(super) fn check(
             return invalid(format!("the payload of {} is not JSON: {fault}", verdict.code));
         }
     }
-    if outcome.wakes.len() > MAX_WAKES {
+    if outcome.timers.len() > MAX_TIMERS {
         return invalid(format!(
-            "the answer sets {} wakes; a partition has room for {MAX_WAKES}",
-            outcome.wakes.len()
+            "the answer sets {} timers; a partition has room for {MAX_TIMERS}",
+            outcome.timers.len()
         ));
     }
     Ok(())

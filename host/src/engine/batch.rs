@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::check;
-use super::host::Call;
 use super::imports::state::{Overlay, StateCall};
 use super::instance::{Called, Instance};
+use super::store_data::Call;
 use super::{Answer, LoadedRule};
 use crate::model::clock::Stopwatch;
 use crate::model::{Event, Failure, FailureKind, Outcome, StateView};

@@ -9,8 +9,8 @@ use super::Cost;
 use super::EngineError;
 use super::abi::Guest;
 use super::cache;
-use super::host::{Call, Host};
 use super::load::LoadedRule;
+use super::store_data::{Call, Host};
 use super::trap::failure_in;
 use crate::model::{Event, Failure, Limits, Outcome};
 

@@ -6,20 +6,20 @@
 
 mod abi;
 mod answer;
-mod apart;
 mod batch;
 mod breaker;
 mod cache;
-mod caller;
 mod deadline;
+mod dedicated;
 mod diagnose;
-mod host;
+mod direct;
 mod imports;
 mod instance;
 mod limits;
 mod load;
 mod sandbox;
 mod settings;
+mod store_data;
 mod trap;
 mod weight;
 mod worker;
@@ -34,11 +34,11 @@ use std::time::Duration;
 
 use crate::model::{Event, Failure, Outcome, StateView, Write};
 
-pub use answer::MAX_WAKES;
-pub use apart::Apart;
+pub use answer::MAX_TIMERS;
 pub use breaker::{Breaker, Ruling};
 pub use cache::default_directory as default_cache_directory;
-pub use caller::Caller;
+pub use dedicated::Apart;
+pub use direct::Caller;
 pub use imports::log::{Level, Line};
 pub use load::{LoadError, LoadFault, LoadedRule, RuleIndex, RuleSpec, read_module};
 pub use sandbox::Sandbox;

@@ -4,8 +4,8 @@ use wasmtime::{Store, Trap, WasmCoreDump};
 
 use super::answer::TOO_LARGE;
 use super::deadline::OutOfTime;
-use super::host::Host;
 use super::limits::GrowthRefused;
+use super::store_data::Host;
 use crate::model::{Failure, FailureKind};
 
 /// What a rule of the SDK writes before the text of a panic, and after it: a trap carries no text, so

@@ -26,7 +26,7 @@ impl Answer {
 
 fn of_outcome(outcome: &Outcome) -> usize {
     let verdicts = outcome.verdicts.iter().map(of_verdict);
-    let timers = outcome.wakes.iter().map(|wake| PART + wake.key.len() + wake.payload.len());
+    let timers = outcome.timers.iter().map(|timer| PART + timer.key.len() + timer.payload.len());
     let cancels = outcome.cancels.iter().map(|key| PART + key.len());
     verdicts.sum::<usize>() + timers.sum::<usize>() + cancels.sum::<usize>()
 }

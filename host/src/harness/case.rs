@@ -7,12 +7,12 @@ use serde::Serialize;
 use super::compare::{First, Pair, align, first_difference, first_missing};
 use super::expect::Expected;
 use super::invariants::{self, Broken};
-use super::place::Places;
+use super::location::Places;
 use super::rule::{Ran, RuleError, RuleUnderTest};
 use super::snapshot::{self, Compared, Update};
 use super::suite::{All, Case, Expectation};
-use crate::document::nearest;
 use crate::model::Verdict;
+use crate::yaml::nearest;
 
 /// What came of a case.
 #[derive(Debug, Serialize)]

@@ -13,7 +13,7 @@ const MEND: &str = "an instance may be thrown away between any two calls, and an
     one; mend: keep what must last in `cx.state()`, and let no answer depend on the order of a \
     HashMap or HashSet (use BTreeMap, BTreeSet)";
 
-/// How long made histories go on after their last event, so that wakes fire.
+/// How long made histories go on after their last event, so that timers fire.
 const ADVANCE_MS: i64 = 120_000;
 
 /// Two ways of running that gave different answers.

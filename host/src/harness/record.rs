@@ -4,8 +4,8 @@
 use std::io::Write;
 
 use super::rule::{Input, RuleError, RuleUnderTest, Way};
-use crate::stream::redact::{RedactError, Redactor};
-use crate::stream::{self, Kind, Merged, Record, StreamError, StreamFile};
+use crate::recording::redact::{RedactError, Redactor};
+use crate::recording::{self, Kind, Merged, Record, StreamError, StreamFile};
 
 /// Why a stream cannot be written anew.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,7 @@ pub fn copy(
     let mut lines = 0;
     let left_out = each(from, |record| {
         let redacted = redactor.map(|redactor| redact(from, record, redactor)).transpose()?;
-        let line = stream::line(redacted.as_ref().unwrap_or(record))?;
+        let line = recording::line(redacted.as_ref().unwrap_or(record))?;
         lines += 1;
         Ok(writeln!(to, "{line}")?)
     })?;

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::model::Timestamp;
 use crate::pipeline::{Counts, Pipeline, Step};
+use crate::recording::{Kind, Merged, Record, StreamError, StreamFile};
 use crate::route::Coverage;
-use crate::stream::{Kind, Merged, Record, StreamError, StreamFile};
 
 /// Why a replay ended early.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,7 @@ impl RecordFeed {
 pub struct Replay {
     /// The streams.
     pub streams: Vec<StreamFile>,
-    /// How long after the last event wakes may still fire, in milliseconds.
+    /// How long after the last event timers may still fire, in milliseconds.
     pub advance_ms: i64,
 }
 

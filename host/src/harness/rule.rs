@@ -18,8 +18,8 @@ use crate::model::{
 };
 use crate::pipeline::{Pipeline, Step};
 use crate::policy::{RulePolicy, Targets};
+use crate::recording::{StreamError, StreamFile};
 use crate::route::{InterestError, Need, Router};
-use crate::stream::{StreamError, StreamFile};
 
 use super::state::WatchedState;
 
@@ -139,7 +139,7 @@ impl From<LoadError> for RuleError {
 pub struct Input {
     /// Recorded streams, merged by time.
     pub streams: Vec<StreamFile>,
-    /// How long after the last event wakes may still fire, in milliseconds.
+    /// How long after the last event timers may still fire, in milliseconds.
     pub advance_ms: i64,
     /// State to begin with: partition, key, value.
     pub state: Vec<(String, String, String)>,

@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::budget::{Budget, Permit};
-use super::outgoing::Settled;
-use super::room::Rooms;
-use super::rows::Group;
+use super::deliveries::Settled;
+use super::quota::Rooms;
+use super::write::Group;
 use super::{JournalError, SettledAs, size};
 use crate::model::Pulse;
 
@@ -114,7 +114,7 @@ impl Handle {
 
     /// How many deliveries to a target were dead letters from the beginning.
     pub fn refused(&self, target: &str) -> u64 {
-        self.state.rooms.get(target).map_or(0, super::room::Room::refused)
+        self.state.rooms.get(target).map_or(0, super::quota::Room::refused)
     }
 
     fn fault(&self) -> JournalError {

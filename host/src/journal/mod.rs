@@ -14,20 +14,20 @@
 
 mod budget;
 mod checkpoint;
+mod deliveries;
 mod handle;
 pub mod inspect;
-mod load;
 mod outbox;
-mod outgoing;
 mod permissions;
 mod quarantine;
-mod room;
-mod rows;
+mod quota;
+mod restore;
+mod retention;
 mod schema;
 mod shares;
 mod size;
-mod sweep;
 pub mod wal;
+mod write;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -44,13 +44,13 @@ use crate::config::{self, Target};
 use crate::model::Timestamp;
 use crate::telemetry::metrics::Metrics;
 
+pub use deliveries::{Settled, SettledAs};
 pub use handle::Handle;
-pub use load::{Loaded, SavedWatch};
 pub use outbox::{Outbox, Waiting};
-pub use outgoing::{Settled, SettledAs};
 pub use permissions::{create_folder, create_new_folder};
-pub use rows::{Cursor, Group, Progress};
+pub use restore::{Loaded, SavedWatch};
 use wal::Wal;
+pub use write::{Cursor, Group, Progress};
 use writer::Seam;
 
 /// The file's name in the journal's folder.
@@ -242,7 +242,7 @@ impl Journal {
     /// # Errors
     /// Where it cannot be read.
     pub fn load(&self) -> Result<Loaded, JournalError> {
-        load::load(&self.connection)
+        restore::load(&self.connection)
     }
 
     /// A connection that reads last known forms, beside the writer.
@@ -251,7 +251,7 @@ impl Journal {
     /// Where the file cannot be opened once more.
     pub fn forms(&self) -> Result<crate::pipeline::ReadForm, JournalError> {
         let connection = reader(&self.path)?;
-        Ok(Box::new(move |uid| load::form(&connection, uid)))
+        Ok(Box::new(move |uid| restore::form(&connection, uid)))
     }
 
     /// The deliveries of a target that wait.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{JournalError, outgoing, reader, time};
+use super::{JournalError, deliveries, reader, time};
 use crate::model::Timestamp;
 use crate::targets::Delivery;
 
@@ -96,7 +96,7 @@ impl Outbox {
             let row: Option<(Delivery, Option<i64>)> =
                 select.query_row([number], read).optional()?;
             if let Some((delivery, hash)) = row {
-                let is_whole = hash.is_none_or(|hash| hash == outgoing::hash(&delivery));
+                let is_whole = hash.is_none_or(|hash| hash == deliveries::hash(&delivery));
                 found.insert(*number, is_whole.then_some(delivery));
             }
         }
@@ -121,7 +121,7 @@ impl Outbox {
     /// # Errors
     /// Where the journal cannot be read.
     pub fn disabled(&self) -> Result<Option<String>, JournalError> {
-        outgoing::disabled(&self.connection(), &self.target)
+        deliveries::disabled(&self.connection(), &self.target)
     }
 
     fn delivery(&self, row: &Row<'_>) -> rusqlite::Result<Delivery> {

@@ -41,7 +41,7 @@ fn keep(change: &Keep) -> usize {
             memberships.sum::<usize>() + kept.form.as_deref().map_or(0, object)
         }
         Keep::State(.., writes, _) => writes.iter().map(write).sum(),
-        Keep::Wake(wake) => wake.key.len() + wake.payload.len(),
+        Keep::Timer(timer) => timer.key.len() + timer.payload.len(),
         Keep::Parked(parked) => parked.entry.len(),
         Keep::Incident(incident) => incident.key.len() + ROW,
         _ => 0,

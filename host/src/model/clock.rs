@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Timestamp;
-pub use super::steady::ClockStep;
-use super::steady::Steady;
+pub use super::monotonic::ClockStep;
+use super::monotonic::Steady;
 
 static STEADY: Mutex<Option<Steady>> = Mutex::new(None);
 /// Steps of the machine's clock that nobody has recorded.

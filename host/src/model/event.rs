@@ -15,7 +15,7 @@ pub enum Change {
     Deleted,
     Left,
     Snapshot,
-    Wake,
+    Timer,
     Tick,
 }
 
@@ -28,22 +28,22 @@ impl Change {
             Self::Deleted => "deleted",
             Self::Left => "left",
             Self::Snapshot => "snapshot",
-            Self::Wake => "wake",
+            Self::Timer => "timer",
             Self::Tick => "tick",
         }
     }
 }
 
-/// The timer behind a wake or a tick.
+/// The timer behind a timer or a tick.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timer {
-    /// The wake's key, or the schedule's name.
+    /// The timer's key, or the schedule's name.
     pub key: String,
     /// When it was due.
     pub due: Timestamp,
-    /// What the rule stored with the wake.
+    /// What the rule stored with the timer.
     pub payload: String,
-    /// The event whose answer set the wake last.
+    /// The event whose answer set the timer last.
     pub set_by: Id,
 }
 
@@ -91,7 +91,7 @@ pub struct Event {
     pub gap: bool,
     /// Which of the rule's interests matched.
     pub interest: u32,
-    /// For a wake and a tick.
+    /// For a timer and a tick.
     pub timer: Option<Timer>,
     /// What it is about.
     pub object: Arc<Object>,

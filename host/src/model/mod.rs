@@ -5,15 +5,15 @@ mod event;
 mod failure;
 mod id;
 mod incident;
-mod kept;
 mod limits;
 mod manifest;
+mod monotonic;
 mod object;
 mod observation;
 mod outcome;
+mod persisted;
 mod pulse;
 mod state;
-mod steady;
 mod subject;
 mod timestamp;
 mod verdict;
@@ -24,7 +24,6 @@ pub use id::{Id, IdPart, IdWriter, NoId};
 pub use incident::{
     Bucket, Delivered, Digest, Held, Incident, IncidentRecord, KeptIncident, Place, Window,
 };
-pub use kept::{Introduction, Keep, KeptMembership, KeptObject, KeptState, KeptWake, Parked};
 pub use limits::{Limits, WhenFull};
 pub use manifest::{
     Capability, Changes, Code, Interest, Manifest, Narrowing, PartitionBy, Parts, Schedule,
@@ -36,14 +35,17 @@ pub use object::{
 pub use observation::{Observation, Seen};
 pub use outcome::{
     ConditionRequest, EventRequest, Extension, GateRequest, Metric, MetricKind, Outcome,
-    RuleTarget, RuleVerdict, Status, Wake,
+    RuleTarget, RuleVerdict, Status, TimerRequest,
+};
+pub use persisted::{
+    Introduction, Keep, KeptMembership, KeptObject, KeptState, Parked, PersistedTimer,
 };
 pub use pulse::Pulse;
 pub use state::{KEY_BYTES, SLOT_BYTES, Slot, SlotKind, StateKeeper, StateView, Write};
 pub use subject::{
-    Addresses, Cause, Condition, ConditionStatus, Container, ContainerKind, ContainerState, Image,
-    Job, Node, Notice, NoticeLevel, Pod, PodPhase, QosClass, Running, Subject, Taint, Terminated,
-    Workload,
+    Addresses, Cause, Condition, ConditionStatus, Container, ContainerKind, ContainerState,
+    EventType, Image, Job, KubernetesEvent, Node, Pod, PodPhase, QosClass, Running, Subject, Taint,
+    Terminated, Workload,
 };
 pub use timestamp::Timestamp;
 pub use verdict::{ObjectName, Refused, Verdict};

@@ -135,7 +135,7 @@ impl Object {
     /// The object that this one is about: of a Kubernetes Event the one it regards, else itself.
     pub fn about(&self) -> &Identity {
         match &self.subject {
-            Subject::Notice(notice) => &notice.regarding.identity,
+            Subject::KubernetesEvent(kubernetes_event) => &kubernetes_event.regarding.identity,
             _ => &self.meta.identity,
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, ConditionStatus, Identity, Label, NoticeLevel, ObjectRef, Severity, Timestamp};
+use super::{Cause, ConditionStatus, EventType, Identity, Label, ObjectRef, Severity, Timestamp};
 
 /// The answer to one event.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -10,7 +10,7 @@ pub struct Outcome {
     /// What the rule says.
     pub verdicts: Vec<RuleVerdict>,
     /// Timers to set, after `cancels`.
-    pub wakes: Vec<Wake>,
+    pub timers: Vec<TimerRequest>,
     /// Keys of timers to remove.
     pub cancels: Vec<String>,
 }
@@ -134,7 +134,7 @@ struct AppliedMeta {
 pub struct EventRequest {
     pub reporting_component: Option<String>,
     pub regarding: ObjectRef,
-    pub level: NoticeLevel,
+    pub event_type: EventType,
     pub reason: String,
     pub note: String,
     pub action: String,
@@ -188,7 +188,7 @@ pub struct Extension {
 /// A timer to set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
-pub struct Wake {
+pub struct TimerRequest {
     pub key: String,
     pub at: Timestamp,
     pub payload: String,

@@ -12,7 +12,7 @@ pub enum Subject {
     #[default]
     Other,
     Pod(Pod),
-    Notice(Notice),
+    KubernetesEvent(KubernetesEvent),
     Workload(Workload),
     Node(Node),
     Job(Job),
@@ -37,8 +37,8 @@ pub struct Cause {
 pub enum ConditionStatus {
     #[default]
     Unknown,
-    Yes,
-    No,
+    True,
+    False,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -130,8 +130,8 @@ pub struct Terminated {
 
 /// A Kubernetes Event. How much its count grew depends on who looks, and so is part of the event.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Notice {
-    pub level: NoticeLevel,
+pub struct KubernetesEvent {
+    pub event_type: EventType,
     pub reason: String,
     pub message: String,
     pub action: Option<String>,
@@ -146,7 +146,7 @@ pub struct Notice {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum NoticeLevel {
+pub enum EventType {
     #[default]
     Unknown,
     Normal,

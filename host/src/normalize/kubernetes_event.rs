@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::Want;
 use super::lax::{Text, count, nullable};
 use super::meta::RawMeta;
-use crate::model::{Identity, Meta, Notice, NoticeLevel, ObjectRef, Subject, Timestamp};
+use crate::model::{EventType, Identity, KubernetesEvent, Meta, ObjectRef, Subject, Timestamp};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -85,11 +85,11 @@ pub(super) fn decode(json: &str, want: Want<'_>) -> Result<(Meta, Subject), serd
     let api_version = std::mem::take(&mut raw.api_version);
     let kind = std::mem::take(&mut raw.kind);
     let meta = std::mem::take(&mut raw.metadata).build(api_version, kind, want);
-    let notice = build(raw, meta.created_at);
-    Ok((meta, Subject::Notice(notice)))
+    let kubernetes_event = build(raw, meta.created_at);
+    Ok((meta, Subject::KubernetesEvent(kubernetes_event)))
 }
 
-fn build(raw: RawEvent<'_>, created_at: Option<Timestamp>) -> Notice {
+fn build(raw: RawEvent<'_>, created_at: Option<Timestamp>) -> KubernetesEvent {
     // Recorders of the old API leave the new API's field empty, and the other way round.
     let component = if raw.reporting_component.is_empty() {
         raw.source.component
@@ -102,11 +102,11 @@ fn build(raw: RawEvent<'_>, created_at: Option<Timestamp>) -> Notice {
         .flatten()
         .max();
     let first_at = raw.first_timestamp.or(raw.event_time).or(created_at);
-    Notice {
-        level: match raw.level.as_str() {
-            "Normal" => NoticeLevel::Normal,
-            "Warning" => NoticeLevel::Warning,
-            _ => NoticeLevel::Unknown,
+    KubernetesEvent {
+        event_type: match raw.level.as_str() {
+            "Normal" => EventType::Normal,
+            "Warning" => EventType::Warning,
+            _ => EventType::Unknown,
         },
         reason: raw.reason.into_string(),
         message: raw.message.into_string(),

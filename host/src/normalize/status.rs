@@ -29,8 +29,8 @@ pub(super) fn conditions(raw: List<RawCondition<'_>>, parts: Parts) -> Vec<Condi
         .map(|raw| Condition {
             name: raw.name.into_string(),
             status: match raw.status.as_str() {
-                "True" => ConditionStatus::Yes,
-                "False" => ConditionStatus::No,
+                "True" => ConditionStatus::True,
+                "False" => ConditionStatus::False,
                 _ => ConditionStatus::Unknown,
             },
             cause: cause(raw.reason, raw.message),

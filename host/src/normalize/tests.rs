@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Wanted, decode};
 use crate::model::{
-    ContainerKind, ContainerState, NoticeLevel, Object, Parts, Pod, PodPhase, Subject, Timestamp,
+    ContainerKind, ContainerState, EventType, Object, Parts, Pod, PodPhase, Subject, Timestamp,
 };
 
 fn object(json: &Json) -> Object {
@@ -75,15 +75,15 @@ fn both_event_apis_read_the_same() {
         "deprecatedLastTimestamp": "2026-01-01T00:00:09Z", "eventTime": null,
     }));
     assert_eq!(core.subject, events.subject);
-    let Subject::Notice(notice) = core.subject else { panic!("no notice") };
-    assert_eq!((notice.level, notice.count), (NoticeLevel::Warning, 3));
-    assert_eq!(notice.reporting_component, "kubelet");
-    assert_eq!(notice.last_at.unwrap().to_string(), "2026-01-01T00:00:09.000Z");
+    let Subject::KubernetesEvent(kubernetes_event) = core.subject else { panic!("no notice") };
+    assert_eq!((kubernetes_event.event_type, kubernetes_event.count), (EventType::Warning, 3));
+    assert_eq!(kubernetes_event.reporting_component, "kubelet");
+    assert_eq!(kubernetes_event.last_at.unwrap().to_string(), "2026-01-01T00:00:09.000Z");
 }
 
 #[test]
 fn a_series_counts_and_an_event_without_any_time_uses_its_creation() {
-    let Subject::Notice(notice) = object(&json!({
+    let Subject::KubernetesEvent(kubernetes_event) = object(&json!({
         "apiVersion": "v1", "kind": "Event", "metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"},
         "series": {"count": 7, "lastObservedTime": null},
     }))
@@ -91,9 +91,10 @@ fn a_series_counts_and_an_event_without_any_time_uses_its_creation() {
     else {
         panic!("no notice")
     };
-    assert_eq!(notice.count, 7);
-    assert!(notice.last_at.is_some());
-    let Subject::Notice(bare) = object(&json!({"apiVersion": "v1", "kind": "Event"})).subject
+    assert_eq!(kubernetes_event.count, 7);
+    assert!(kubernetes_event.last_at.is_some());
+    let Subject::KubernetesEvent(bare) =
+        object(&json!({"apiVersion": "v1", "kind": "Event"})).subject
     else {
         panic!("no notice")
     };
@@ -331,13 +332,13 @@ proptest! {
     #[test]
     fn kubernetes_events_agree_with_the_full_type(json in only_nulls(sample("Event"))) {
         let full: core::Event = serde_json::from_value(json.clone()).unwrap();
-        let Subject::Notice(notice) = object(&json).subject else { panic!("no notice") };
+        let Subject::KubernetesEvent(kubernetes_event) = object(&json).subject else { panic!("no notice") };
         let series = full.series.unwrap_or_default();
         let count = full.count.unwrap_or(0).max(series.count.unwrap_or(0)).max(1);
-        prop_assert_eq!(i64::from(notice.count), i64::from(count));
-        prop_assert_eq!(&notice.reason, full.reason.as_deref().unwrap_or(""));
-        prop_assert_eq!(notice.source_host, full.source.and_then(|source| source.host));
-        prop_assert_eq!(notice.regarding.identity.name, full.involved_object.name.unwrap_or_default());
+        prop_assert_eq!(i64::from(kubernetes_event.count), i64::from(count));
+        prop_assert_eq!(&kubernetes_event.reason, full.reason.as_deref().unwrap_or(""));
+        prop_assert_eq!(kubernetes_event.source_host, full.source.and_then(|source| source.host));
+        prop_assert_eq!(kubernetes_event.regarding.identity.name, full.involved_object.name.unwrap_or_default());
     }
 
     #[test]

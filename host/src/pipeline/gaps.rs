@@ -1,8 +1,8 @@
 //! Gaps: from the moment at which a source lost its place to the end of the list that is compared.
 
 use super::Pipeline;
-use super::entry::Entry;
-use super::watching::Watching;
+use super::backlog::entry::Entry;
+use super::watches::Watching;
 use crate::model::{Keep, Timestamp};
 use crate::route::{Coverage, Gap, GapEnd, Telling};
 
@@ -18,7 +18,7 @@ pub(super) struct OpenGap {
     pub(super) telling: Telling,
 }
 
-/// Whether a rule's wakes are held: something that feeds it is not in sync.
+/// Whether a rule's timers are held: something that feeds it is not in sync.
 pub(super) fn is_held(watching: &Watching, open_gaps: &[OpenGap], rule: usize) -> bool {
     watching.holds(rule) || open_gaps.iter().any(|gap| watching.feeds(&gap.scope, rule))
 }

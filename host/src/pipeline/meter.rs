@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::step::Limited;
+use super::output::Limited;
 use crate::engine::Line;
 use crate::model::{Limits, Timestamp};
 

@@ -2,29 +2,20 @@
 //! and the harness drive the same code, which is why offline answers equal live ones.
 //!
 //! Events are gathered into *rounds* and each round is evaluated at once, on all workers. A round
-//! spans less than a second of event time and ends at the next wake that is due. A wake is set at
+//! spans less than a second of event time and ends at the next timer that is due. A timer is set at
 //! least a second ahead, so nothing that an event of the round does can concern another event of
 //! the same round, but by its partition's state, which the engine keeps in order.
 
-mod assemble;
-mod behind;
-mod catching_up;
-mod coming_back;
-mod ends;
-mod entry;
-mod expiries;
-mod fired;
+mod backlog;
+mod builder;
 mod gaps;
-mod memory;
 mod meter;
-mod parking;
+mod output;
 mod round;
-mod skipping;
-mod step;
+mod state;
 mod sums;
-mod superseded;
-mod wakes;
-mod watching;
+mod timers;
+mod watches;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,24 +30,24 @@ use crate::normalize::{self, Wanted};
 use crate::policy::{Incidents, RulePolicy};
 use crate::route::{InterestError, Remains, Router, Routing, own_partition};
 
-pub use assemble::{AssembleError, assemble, assemble_with};
-use behind::Behind;
-use entry::Entry;
-use expiries::Expiries;
+pub use backlog::ParkedRule;
+use backlog::entry::Entry;
+use backlog::queue::Behind;
+pub use builder::{AssembleError, assemble, assemble_with};
 use gaps::{OpenGap, is_held};
-pub use memory::MemoryState;
 pub use meter::Limit;
 use meter::Meter;
-pub use parking::ParkedRule;
-pub use step::{
+pub use output::{
     Counts, EventCost, FailedEvent, Limited, LogLine, OutOfService, QuarantinedObject, Step,
 };
+use state::Expiries;
+pub use state::MemoryState;
 pub use sums::RuleUsage;
-use wakes::Wakes;
-use watching::Watching;
-pub use watching::{Kept, ListStart, ReadForm};
+use timers::TimerQueue;
+use watches::Watching;
+pub use watches::{Kept, ListStart, ReadForm};
 
-/// Event time that a round may span: the least distance of a wake.
+/// Event time that a round may span: the least distance of a timer.
 const ROUND_MS: i64 = 1000;
 /// Most entries of a round, events among them: few enough that their objects are still in the cache
 /// when they are asked about.
@@ -79,7 +70,7 @@ pub struct Pipeline {
     wanted: Wanted,
     state: Arc<dyn StateKeeper>,
     view: Arc<dyn StateView>,
-    wakes: Wakes,
+    timers: TimerQueue,
     expiries: Expiries,
     origin: Arc<Origin>,
     round: Vec<Happening>,
@@ -108,7 +99,7 @@ struct Rule {
     policy: RulePolicy,
     breaker: Breaker,
     meter: Meter,
-    /// Whether its wakes were held when the clock last moved.
+    /// Whether its timers were held when the clock last moved.
     is_held: bool,
     behind: Option<Box<Behind>>,
 }
@@ -129,7 +120,7 @@ impl Pipeline {
             wanted: Wanted::default(),
             state: keeper.clone(),
             view: keeper,
-            wakes: Wakes::default(),
+            timers: TimerQueue::default(),
             expiries: Expiries::default(),
             origin: Arc::new(origin),
             round: Vec::new(),
@@ -244,8 +235,7 @@ impl Pipeline {
         let wants = |group: &str, kind: &str| router.wants_kind(group, kind);
         match normalize::decode_wanted(json, &self.wanted, wants) {
             Ok(Some(object)) => {
-                let digest =
-                    if self.router.keeps_in_journal() { watching::digest(json) } else { 0 };
+                let digest = if self.router.keeps_in_journal() { watches::digest(json) } else { 0 };
                 Some(Observation { time, seen, object: Arc::new(object), digest })
             }
             Ok(None) => {
@@ -285,17 +275,17 @@ impl Pipeline {
         }
     }
 
-    /// Moves the clock: evaluates what waits, and fires the wakes that are due before this time.
-    /// While a gap is open wakes are held, so that no alarm is raised from a state that may be old;
+    /// Moves the clock: evaluates what waits, and fires the timers that are due before this time.
+    /// While a gap is open timers are held, so that no alarm is raised from a state that may be old;
     /// they fire when it ends. Returns the time, which never goes back.
     pub fn advance_to(&mut self, time: Timestamp) -> Timestamp {
         let time = time.max(self.now);
-        let next_wake = self.next_wake().is_some_and(|due| due < time);
+        let next_timer = self.next_timer().is_some_and(|due| due < time);
         let has_lapsed = !self.lapsed(time).is_empty();
         let is_round_over = time.millis_since(self.round_began) >= ROUND_MS;
         let has_due =
             self.incidents.next_due().is_some_and(|due| due <= time) || self.has_come_in_sync();
-        if is_round_over || next_wake || has_lapsed || has_due || self.has_news_for_behind(time) {
+        if is_round_over || next_timer || has_lapsed || has_due || self.has_news_for_behind(time) {
             self.flush();
         }
         if self.round.is_empty() {
@@ -307,7 +297,7 @@ impl Pipeline {
         if self.bell.is_none() {
             self.catch_up(time);
         }
-        while let Some(due) = self.next_wake().filter(|due| *due < time) {
+        while let Some(due) = self.next_timer().filter(|due| *due < time) {
             let at = due.max(self.now);
             self.expire(at);
             self.fire(due, at);
@@ -315,7 +305,7 @@ impl Pipeline {
         }
         self.expire(time);
         self.tell_dropped(time);
-        // What came of the wakes may be due too. Of what waits for its round nothing is, and it is decided on at
+        // What came of the timers may be due too. Of what waits for its round nothing is, and it is decided on at
         // its own time.
         if self.round.is_empty() {
             self.tell_policy(time);
@@ -324,12 +314,12 @@ impl Pipeline {
         time
     }
 
-    /// When the next wake is due that may fire.
-    fn next_wake(&self) -> Option<Timestamp> {
-        self.wakes.next_due(|rule| self.waits(rule))
+    /// When the next timer is due that may fire.
+    fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.next_due(|rule| self.waits(rule))
     }
 
-    /// Whether a rule's wakes do not fire with the clock: they are held, or it is behind.
+    /// Whether a rule's timers do not fire with the clock: they are held, or it is behind.
     fn waits(&self, rule: usize) -> bool {
         self.is_behind(rule) || is_held(&self.watching, &self.open_gaps, rule)
     }
@@ -339,7 +329,7 @@ impl Pipeline {
     pub fn finish(&mut self, until: Option<Timestamp>) {
         let end = until.unwrap_or(self.now).max(self.now);
         // What is due now is not known to be so any longer: it stays pending.
-        let holds_wakes = !self.open_gaps.is_empty();
+        let suspends_timers = !self.open_gaps.is_empty();
         self.note_holds();
         for gap in std::mem::take(&mut self.open_gaps) {
             // What was not seen again may yet have come: nothing is taken as vanished.
@@ -348,7 +338,7 @@ impl Pipeline {
             self.close(OpenGap { reason, ..gap }, covers, end);
         }
         self.flush();
-        if !holds_wakes {
+        if !suspends_timers {
             self.advance_to(end.plus_millis(1));
         }
         self.give_up_parked(end);
@@ -373,8 +363,8 @@ impl Pipeline {
         self.rules.iter_mut().for_each(|rule| rule.meter.handed_on());
         self.step.keep.extend(self.incidents.take_changes());
         if self.round.is_empty() && self.router.keeps_in_journal() {
-            let wakes = &self.wakes;
-            self.step.keep.extend(self.router.take_changes(|uid| wakes.concern(uid)));
+            let timers = &self.timers;
+            self.step.keep.extend(self.router.take_changes(|uid| timers.concern(uid)));
         }
         (!self.step.is_empty()).then(|| std::mem::take(&mut self.step))
     }
@@ -382,7 +372,7 @@ impl Pipeline {
     /// What happened so far, in numbers.
     pub fn counts(&self) -> Counts {
         let waiting = self.incidents.sizes().map(|(_, _, waiting)| waiting as u64).sum();
-        Counts { pending_wakes: self.wakes.len() as u64, waiting, ..self.counts.clone() }
+        Counts { pending_timers: self.timers.len() as u64, waiting, ..self.counts.clone() }
     }
 
     /// The codes that a rule declares; none where there is no such rule.
@@ -401,10 +391,10 @@ impl Pipeline {
         &self.incidents
     }
 
-    /// How many wakes are set, and how many of them do not fire with the clock: something that feeds
+    /// How many timers are set, and how many of them do not fire with the clock: something that feeds
     /// their rules is not in sync, or their rules are behind.
-    pub fn wakes(&self) -> (usize, usize) {
-        (self.wakes.len(), self.wakes.held(|rule| self.waits(rule)))
+    pub fn timers(&self) -> (usize, usize) {
+        (self.timers.len(), self.timers.held(|rule| self.waits(rule)))
     }
 
     fn enqueue(&mut self, events: Vec<(usize, Arc<Event>)>) {

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::entry::Entry;
+use super::backlog::entry::Entry;
 use super::meter::AnswerSize;
-use super::step::{EventCost, FailedEvent, Limited, LogLine, OutOfService};
+use super::output::{EventCost, FailedEvent, Limited, LogLine, OutOfService};
 use super::{FIRED_TOGETHER, Happening, Pipeline, ROUND_MS};
-use crate::engine::{Answer, MAX_WAKES, Ruling, Task};
+use crate::engine::{Answer, MAX_TIMERS, Ruling, Task};
 use crate::model::{
-    Change, Event, Failure, FailureKind, Id, Keep, KeptWake, Meta, Object, Outcome, Slot, Subject,
-    Timer, Timestamp,
+    Change, Event, Failure, FailureKind, Id, Keep, Meta, Object, Outcome, PersistedTimer, Slot,
+    Subject, Timer, Timestamp,
 };
 use crate::policy::{Passed, Refusal};
 
@@ -116,19 +116,19 @@ impl Pipeline {
     pub(super) fn fire(&mut self, due: Timestamp, at: Timestamp) {
         let waits: Vec<bool> = (0..self.rules.len()).map(|rule| self.waits(rule)).collect();
         let is_held = |rule: usize| waits.get(rule).copied().unwrap_or(true);
-        let taken = self.wakes.take(due, FIRED_TOGETHER, is_held);
-        let fired = taken.into_iter().map(|(rule, wake)| {
-            let event = Arc::new(self.wake_event(rule, at, &wake));
+        let taken = self.timers.take(due, FIRED_TOGETHER, is_held);
+        let fired = taken.into_iter().map(|(rule, timer)| {
+            let event = Arc::new(self.timer_event(rule, at, &timer));
             Happening { rule: Some(rule), entry: Entry::Ask(event) }
         });
         let fired = fired.collect();
         self.evaluate(fired);
     }
 
-    /// A wake carries the object of the event that last set it, as last known; once that is gone,
+    /// A timer carries the object of the event that last set it, as last known; once that is gone,
     /// its identity.
-    pub(super) fn wake_event(&self, rule: usize, at: Timestamp, wake: &KeptWake) -> Event {
-        let KeptWake { slot, key, due, payload, set_by, interest, object } = wake.clone();
+    pub(super) fn timer_event(&self, rule: usize, at: Timestamp, timer: &PersistedTimer) -> Event {
+        let PersistedTimer { slot, key, due, payload, set_by, interest, object } = timer.clone();
         let interest = self.router.interest_place(rule, &interest);
         let identity = &object.meta.identity;
         let form = match self.form_where_it_is(rule, identity) {
@@ -144,10 +144,10 @@ impl Pipeline {
             id: Id::of("w", &[&cluster, &&*slot.rule, &&*slot.partition, &key, &set_by]),
             origin: self.origin.clone(),
             time: at,
-            change: Change::Wake,
+            change: Change::Timer,
             gap: false,
             interest,
-            fields: self.router.fields(rule, interest, &object, Change::Wake),
+            fields: self.router.fields(rule, interest, &object, Change::Timer),
             object,
             delta: 0,
             partition: slot.partition,
@@ -195,9 +195,9 @@ impl Pipeline {
             });
         }
         self.counts.events += 1;
-        self.counts.wakes += u64::from(event.change == Change::Wake);
+        self.counts.timers += u64::from(event.change == Change::Timer);
         self.note_limited(limited);
-        self.end_wake(place, event, &slot);
+        self.end_timer(place, event, &slot);
         for line in lines {
             self.step.log.push(LogLine { rule: loaded.name.clone(), event: event.id, line });
         }
@@ -230,14 +230,14 @@ impl Pipeline {
     }
 
     /// A timer that fired stays in the journal until it is answered, for its rule may be behind.
-    pub(super) fn end_wake(&mut self, rule: usize, event: &Event, slot: &Slot) {
-        let Some(timer) = event.timer.as_ref().filter(|_| event.change == Change::Wake) else {
+    pub(super) fn end_timer(&mut self, rule: usize, event: &Event, slot: &Slot) {
+        let Some(timer) = event.timer.as_ref().filter(|_| event.change == Change::Timer) else {
             return;
         };
-        self.wakes.answered(rule, &event.object.meta.identity.unique());
+        self.timers.answered(rule, &event.object.meta.identity.unique());
         self.router.touch(&event.object);
         // An earlier answer to timers of the same moment may have set it anew.
-        self.end_timer(slot, &timer.key);
+        self.remove_stored_timer(slot, &timer.key);
     }
 
     /// Takes what the policy lets through, now or after a while.
@@ -254,24 +254,24 @@ impl Pipeline {
     fn accept(&mut self, task: &Task, slot: &Slot, outcome: Outcome) {
         let Task { rule: loaded, event } = task;
         for key in &outcome.cancels {
-            if let Some(wake) = self.wakes.cancel(loaded.index.0, slot, key) {
-                self.forget_wake(loaded.index.0, wake);
+            if let Some(timer) = self.timers.cancel(loaded.index.0, slot, key) {
+                self.forget_timer(loaded.index.0, timer);
             }
         }
-        for wake in outcome.wakes {
-            let wake = KeptWake {
+        for timer in outcome.timers {
+            let timer = PersistedTimer {
                 slot: slot.clone(),
-                key: wake.key,
-                due: wake.at.max(event.time.plus_millis(ROUND_MS)),
-                payload: wake.payload,
+                key: timer.key,
+                due: timer.at.max(event.time.plus_millis(ROUND_MS)),
+                payload: timer.payload,
                 set_by: event.id,
                 interest: self.router.interest_name(loaded.index.0, event.interest),
                 object: event.object.clone(),
             };
             self.router.touch(&event.object);
-            self.keep_fired(loaded.index.0, &slot.partition, &wake.key);
-            self.keep(|| Keep::Wake(Box::new(wake.clone())));
-            let refused = match self.wakes.set(loaded.index.0, wake) {
+            self.keep_fired(loaded.index.0, &slot.partition, &timer.key);
+            self.keep(|| Keep::Timer(Box::new(timer.clone())));
+            let refused = match self.timers.set(loaded.index.0, timer) {
                 Ok(moved) => {
                     // Another object's form may be needed no longer.
                     if let Some(moved) = moved {
@@ -285,7 +285,7 @@ impl Pipeline {
             self.unkeep();
             self.counts.failures += 1;
             let message = format!(
-                "wake {refused:?} was not set: partition {:?} has {MAX_WAKES} already; mend: cancel what is no longer needed",
+                "timer {refused:?} was not set: partition {:?} has {MAX_TIMERS} already; mend: cancel what is no longer needed",
                 slot.partition
             );
             let failure = Failure { kind: FailureKind::OverBudget, message };

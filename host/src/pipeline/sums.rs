@@ -3,7 +3,7 @@
 //! backlog decides which event goes over them.
 
 use super::meter::Limit;
-use super::step::Limited;
+use super::output::Limited;
 use super::{Pipeline, Rule};
 use crate::engine::{Answer, Task};
 use crate::model::{Event, Failure, FailureKind, Keep, PartitionBy, Slot, SlotKind, Timestamp};
@@ -26,7 +26,7 @@ impl Pipeline {
         let usage = rules.map(|(place, rule)| RuleUsage {
             rule: rule.loaded.name.clone(),
             state: self.state.used(&rule.loaded.name),
-            timers: self.wakes.used(place),
+            timers: self.timers.used(place),
         });
         usage.collect()
     }
@@ -61,9 +61,9 @@ impl Pipeline {
             ),
             (
                 Limit::Timers,
-                !outcome.wakes.is_empty(),
-                self.wakes.used(rule),
-                self.wakes.used_with(rule, slot, outcome),
+                !outcome.timers.is_empty(),
+                self.timers.used(rule),
+                self.timers.used_with(rule, slot, outcome),
                 limits.timers,
             ),
         ];

@@ -2,7 +2,7 @@
 //! loaded.
 
 use crate::config::Policy;
-use crate::document::nearest;
+use crate::yaml::nearest;
 
 /// A policy names a code that its rule does not declare, so it would never hold anything.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

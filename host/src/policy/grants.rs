@@ -135,7 +135,7 @@ impl RulePolicy {
         targets: Vec<String>,
     ) -> Option<Verdict> {
         let code = manifest.code(&said.code)?;
-        let is_notice = matches!(event.object.subject, Subject::Notice(_));
+        let is_kubernetes_event = matches!(event.object.subject, Subject::KubernetesEvent(_));
         let payload = if said.payload.is_empty() { "{}".to_owned() } else { said.payload };
         Some(Verdict {
             id,
@@ -152,7 +152,7 @@ impl RulePolicy {
             payload: RawValue::from_string(payload).ok()?,
             targets,
             gap: event.gap,
-            delta: is_notice.then_some(event.delta),
+            delta: is_kubernetes_event.then_some(event.delta),
             event: Some(event.clone()),
             refused: Vec::new(),
         })

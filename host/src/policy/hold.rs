@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::decision::Passed;
+use super::incident_table::Spot;
 use super::incidents::Incidents;
-use super::open::Spot;
-use super::passed::Passed;
 use super::waiting::bytes;
 use crate::model::{Held, Incident, Timestamp, Verdict};
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::holds::Holds;
+use super::decision::{Passed, Tally};
+use super::incident_table::{Open, Spot};
 use super::inhibit::{Inhibitors, Register};
-use super::open::{Open, Spot};
-use super::passed::{Passed, Tally};
 use super::rule::Rule;
+use super::suspension::Holds;
 use super::throttle;
 use super::waiting::Waiting;
 use crate::config::Policy;

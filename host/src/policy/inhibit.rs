@@ -106,7 +106,9 @@ pub(super) fn place(verdict: &Verdict) -> Place {
     let Some(event) = &verdict.event else { return place_of(&identity(&verdict.object), "") };
     let node = match &event.object.subject {
         Subject::Pod(pod) => pod.node.as_str(),
-        Subject::Notice(notice) => notice.source_host.as_deref().unwrap_or_default(),
+        Subject::KubernetesEvent(kubernetes_event) => {
+            kubernetes_event.source_host.as_deref().unwrap_or_default()
+        }
         _ => "",
     };
     place_of(event.object.about(), node)
@@ -123,7 +125,7 @@ fn place_of(about: &Identity, node: &str) -> Place {
     }
 }
 
-/// A part that a later verdict does not tell is as it was: a wake may know no more than the name.
+/// A part that a later verdict does not tell is as it was: a timer may know no more than the name.
 pub(super) fn fill(place: &mut Place, before: &Place) {
     let parts = [
         (&mut place.namespace, &before.namespace),

@@ -14,17 +14,17 @@
 
 mod budget;
 mod codes;
+mod decision;
+mod evaluate;
 mod grants;
 mod hold;
-mod holds;
+mod incident_table;
 mod incidents;
 mod inhibit;
-mod keep;
-mod open;
-mod passed;
+mod persistence;
 mod repeat;
 mod rule;
-mod stages;
+mod suspension;
 mod throttle;
 mod waiting;
 mod writes;
@@ -33,6 +33,6 @@ mod writes;
 mod tests;
 
 pub use codes::{UnknownCode, check_codes};
+pub use decision::{HeldBack, OverBudget, Passed, Reason, Tally};
 pub use grants::{Refusal, RulePolicy, Targets};
 pub use incidents::Incidents;
-pub use passed::{HeldBack, OverBudget, Passed, Reason, Tally};

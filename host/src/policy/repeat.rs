@@ -1,6 +1,6 @@
 //! Whether a firing is news to who heard of its incident before.
 
-use super::passed::Reason;
+use super::decision::Reason;
 use super::rule::Settings;
 use crate::model::{Delivered, Severity, Timestamp};
 

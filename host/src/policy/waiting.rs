@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::open::Spot;
+use super::incident_table::Spot;
 use crate::model::{Refused, Timestamp, Verdict};
 
 /// Which incidents have a verdict that waits; the verdict is with the incident.

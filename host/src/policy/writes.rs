@@ -1,8 +1,8 @@
 //! Writes to the cluster of verdicts that pass: each needs a token of the rule's budget for the object.
 
 use super::budget::Over;
+use super::decision::{OverBudget, Passed};
 use super::incidents::Incidents;
-use super::passed::{OverBudget, Passed};
 use crate::model::{Timestamp, Verdict};
 
 impl Incidents {

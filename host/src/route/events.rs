@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::comparison::Compared;
 use super::interest::Compiled;
-use super::known::{Known, Membership};
+use super::object_index::{Known, Membership};
 use super::partition::Partitioning;
+use super::relist::Compared;
 use super::{Routed, Router, partition};
 use crate::model::{
     Change, Event, Fields, Id, Identity, Meta, Object, Subject, Timestamp, are_kubernetes_events,
@@ -36,15 +36,15 @@ pub(super) struct Sight<'a> {
 impl Sight<'_> {
     /// How much the count of a Kubernetes Event grew, as the contract defines it.
     fn delta(&self, change: Change) -> u32 {
-        let Subject::Notice(notice) = &self.object.subject else {
+        let Subject::KubernetesEvent(kubernetes_event) = &self.object.subject else {
             return 0;
         };
         match (self.before, change) {
-            (Some(before), _) => notice.count.saturating_sub(before.count),
+            (Some(before), _) => kubernetes_event.count.saturating_sub(before.count),
             (None, Change::Snapshot) => 0,
             (None, _) => match self.compared {
                 Some(compared) if !compared.counts(&self.object.meta) => 0,
-                _ => notice.count,
+                _ => kubernetes_event.count,
             },
         }
     }
@@ -202,7 +202,7 @@ impl Router {
         gap: bool,
     ) -> Routed {
         // A Kubernetes Event ends when its time to live is over: that is no news.
-        if known.is_notice() {
+        if known.is_kubernetes_event() {
             return Vec::new();
         }
         let sight = Sight {
@@ -305,7 +305,7 @@ impl RuleInterests {
     pub(super) fn fields(&self, interest: u32, object: &Object, change: Change) -> Fields {
         let Some(interest) = self.interests.get(interest as usize) else { return Ok(Vec::new()) };
         match change {
-            Change::Deleted | Change::Left | Change::Wake => interest.fields_at_the_end(object),
+            Change::Deleted | Change::Left | Change::Timer => interest.fields_at_the_end(object),
             Change::Added | Change::Modified | Change::Snapshot | Change::Tick => {
                 interest.fields(object)
             }

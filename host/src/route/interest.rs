@@ -143,7 +143,7 @@ impl Compiled {
             Change::Deleted => self.changes.deleted,
             Change::Left => self.changes.left,
             Change::Snapshot => self.changes.snapshot,
-            Change::Wake | Change::Tick => true,
+            Change::Timer | Change::Tick => true,
         }
     }
 

@@ -4,17 +4,17 @@
 //! alone it decides what is added, changed, gone or no longer matching, so a watch, a replay and a
 //! comparison after a gap give the same events, whatever selector a server was given.
 
-mod buried;
-mod comparison;
+mod backfill;
 mod events;
 mod field_selector;
 mod interest;
-mod introduction;
-mod keeping;
-mod known;
 mod label_selector;
-mod needs;
+mod object_index;
 mod partition;
+mod persistence;
+mod relist;
+mod tombstones;
+mod watch_set;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,20 +25,20 @@ use crate::model::{
 };
 use crate::normalize::Wanted;
 
-use comparison::{Compared, Comparison};
-pub use comparison::{Coverage, Telling};
+use backfill::Introductions;
 use events::{RuleInterests, Sight};
 pub use interest::InterestError;
-use introduction::Introductions;
-use keeping::Keeping;
-use known::{Known, KnownObjects, is_older};
 pub use label_selector::{SelectedLabel, selected_labels};
-pub use needs::Need;
+use object_index::{Known, KnownObjects, is_older};
+use persistence::Keeping;
+use relist::{Compared, Comparison};
+pub use relist::{Coverage, Telling};
+pub use watch_set::Need;
 
 /// The partition that goes with an object; none for a Kubernetes Event, whose end is no news.
 pub fn own_partition(object: &Object) -> Option<Arc<str>> {
-    let is_notice = matches!(object.subject, Subject::Notice(_));
-    (!is_notice).then(|| object.meta.identity.partition().into())
+    let is_kubernetes_event = matches!(object.subject, Subject::KubernetesEvent(_));
+    (!is_kubernetes_event).then(|| object.meta.identity.partition().into())
 }
 
 /// Events that an observation made, in the order of the rules.
@@ -256,12 +256,12 @@ impl Router {
         for uid in comparison.missing(&self.known) {
             let Some(known) = self.known.remove(&uid) else { continue };
             let form = known.form.clone().or_else(|| forms(&uid));
-            let is_notice = known.is_notice();
+            let is_kubernetes_event = known.is_kubernetes_event();
             let outside = comparison.outside.contains(&*uid);
             let identity = known.identity(&uid);
             let object = form.unwrap_or_else(|| events::bare(&identity, &known.version));
             end.vanished.push((object.clone(), known.form.clone()));
-            if !is_notice {
+            if !is_kubernetes_event {
                 let gap = comparison.telling == Telling::Gap;
                 end.routed.extend(self.vanished(&known, &object, outside, gap, time));
                 let partition = identity.partition().into();
@@ -300,7 +300,7 @@ impl Router {
         let before = self.known.remove(&uid);
         if matches!(seen, Seen::Present | Seen::Snapshot) {
             let object = Arc::new(Object { meta, subject: Subject::Other, document: None });
-            let new = self.known.known(&object, known::UNREADABLE, mark);
+            let new = self.known.known(&object, object_index::UNREADABLE, mark);
             let known = match before {
                 Some(before) => Known {
                     version: new.version,

@@ -85,7 +85,7 @@ fn pod(version: u32, app: &str) -> Json {
         "spec": {"nodeName": "node-1"}})
 }
 
-fn notice(version: u32, count: u32, created: &str) -> Json {
+fn kubernetes_event(version: u32, count: u32, created: &str) -> Json {
     json!({"apiVersion": "v1", "kind": "Event", "metadata": {"uid": "e1", "name": "e",
         "resourceVersion": version.to_string(), "creationTimestamp": created},
         "involvedObject": {"kind": "Pod", "name": "p", "uid": "u1"}, "count": count})
@@ -173,14 +173,15 @@ fn snapshots_have_ids_of_their_own() {
 fn the_delta_of_a_kubernetes_event_is_what_its_count_grew_by() {
     let mut house = House::new(vec![interest("events", "v1", "Event")]);
     let created = "1970-01-01T00:00:00Z";
-    let mut delta =
-        |seen, version, count| house.events(seen, &notice(version, count, created))[0].delta;
+    let mut delta = |seen, version, count| {
+        house.events(seen, &kubernetes_event(version, count, created))[0].delta
+    };
     assert_eq!(delta(Seen::Present, 1, 3), 3);
     assert_eq!(delta(Seen::Present, 2, 5), 2);
     assert_eq!(delta(Seen::Present, 3, 4), 0);
     let mut house = House::new(vec![interest("events", "v1", "Event")]);
-    assert_eq!(house.events(Seen::Snapshot, &notice(1, 3, created))[0].delta, 0);
-    assert_eq!(house.events(Seen::Present, &notice(2, 4, created))[0].delta, 1);
+    assert_eq!(house.events(Seen::Snapshot, &kubernetes_event(1, 3, created))[0].delta, 0);
+    assert_eq!(house.events(Seen::Present, &kubernetes_event(2, 4, created))[0].delta, 1);
 }
 
 #[test]
@@ -188,7 +189,7 @@ fn after_a_gap_an_old_event_counts_for_nothing_and_a_new_one_for_all() {
     for (created, delta) in [("1970-01-01T00:00:00Z", 0), ("1970-01-01T00:00:10Z", 3)] {
         let mut house = House::new(vec![interest("events", "v1", "Event")]);
         house.router.begin_gap("scope", Timestamp::from_millis(5000), Telling::Gap);
-        let event = house.events(Seen::Present, &notice(1, 3, created)).remove(0);
+        let event = house.events(Seen::Present, &kubernetes_event(1, 3, created)).remove(0);
         assert_eq!((event.delta, event.gap), (delta, true));
     }
 }
@@ -197,11 +198,11 @@ fn after_a_gap_an_old_event_counts_for_nothing_and_a_new_one_for_all() {
 fn a_kubernetes_events_end_is_no_news_and_both_apis_are_one() {
     let mut house = House::new(vec![interest("events", "events.k8s.io/v1", "Event")]);
     let created = "1970-01-01T00:00:00Z";
-    assert_eq!(house.changes(Seen::Present, &notice(1, 1, created)), ["added u1"]);
-    let mut same = notice(1, 1, created);
+    assert_eq!(house.changes(Seen::Present, &kubernetes_event(1, 1, created)), ["added u1"]);
+    let mut same = kubernetes_event(1, 1, created);
     same["apiVersion"] = json!("events.k8s.io/v1");
     assert_eq!(house.see(Seen::Present, &same), Routing::Repeated);
-    assert!(house.changes(Seen::Deleted, &notice(2, 1, created)).is_empty());
+    assert!(house.changes(Seen::Deleted, &kubernetes_event(2, 1, created)).is_empty());
 }
 
 #[test]
@@ -375,7 +376,8 @@ fn versions_and_not_clocks_say_whether_an_event_is_new_where_all_was_known_befor
             ]);
             house.events(Seen::Present, &node("first", "5"));
             house.router.begin_gap("scope", Timestamp::from_millis(5000), Telling::Counted);
-            let event = house.events(Seen::Snapshot, &notice(version, 3, created)).remove(0);
+            let event =
+                house.events(Seen::Snapshot, &kubernetes_event(version, 3, created)).remove(0);
             assert_eq!((event.change, event.delta), (Change::Added, delta), "{version} {created}");
         }
     }

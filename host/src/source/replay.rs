@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use crate::model::Timestamp;
-use crate::stream::{self, Merged, StreamError, StreamFile};
+use crate::recording::{self, Merged, StreamError, StreamFile};
 
 /// A record on its way to the pipeline.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Record {
     /// The stream's file.
     pub scope: String,
     /// The record.
-    pub record: stream::Record,
+    pub record: recording::Record,
 }
 
 /// Reads recorded streams, merged by time.

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::app::{App, Named};
 
-/// Key of the wake that decides H20.
-pub(crate) const BOOT_WAKE: &str = "boot";
+/// Key of the timer that decides H20.
+pub(crate) const BOOT_TIMER: &str = "boot";
 const BOOT_LIMIT_MS: i64 = 60_000;
 
 /// A code and the text that goes with it.
@@ -52,7 +52,7 @@ impl<'a> Said<'a> {
         &mut self,
         code: Code,
         now: Timestamp,
-        repeat: Span,
+        repeat: Duration,
     ) -> Result<bool, String> {
         Ok(self.last(code)?.is_none_or(|last| now.saturating_sub(last) >= repeat.millis()))
     }
@@ -152,7 +152,7 @@ pub(crate) fn classify(
 fn is_unschedulable(pod: &Pod) -> bool {
     pod.phase == PodPhase::Pending
         && pod.condition("PodScheduled").is_some_and(|condition| {
-            condition.status == ConditionStatus::No
+            condition.status == ConditionStatus::IsFalse
                 && condition.reason() == "Unschedulable"
                 && !condition.message().is_empty()
         })

@@ -11,14 +11,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use app::App;
-use crash::{BOOT_WAKE, Boot};
+use crash::{BOOT_TIMER, Boot};
 
 /// The operator's choices.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// How long a pod that goes on failing in the same way stays quiet.
-    pub repeat: Span,
+    pub repeat: Duration,
     /// Also report what apps-watcher did not know: StartError, image and configuration errors at
     /// creation, init and sidecar containers.
     pub extended: bool,
@@ -26,7 +26,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { repeat: Span::minutes(30), extended: false }
+        Self { repeat: Duration::minutes(30), extended: false }
     }
 }
 
@@ -52,13 +52,13 @@ impl Rule for Akkeris {
             .code("released", "Released", Info, "A new release is fully rolled out")
             .interest(
                 Interest::new("pods", "v1", "Pod")
-                    .labels(app::APP_NAME)
+                    .label_selector(app::APP_NAME)
                     .changes(Changes::ADDED | Changes::MODIFIED | Changes::SNAPSHOT)
                     .parts(Parts::LABELS | Parts::CONDITIONS),
             )
             .interest(
                 Interest::new("deployments", "apps/v1", "Deployment")
-                    .labels(&format!("{},{}", app::APP_NAME, release::RELEASE_UUID))
+                    .label_selector(&format!("{},{}", app::APP_NAME, release::RELEASE_UUID))
                     .changes(Changes::ADDED | Changes::MODIFIED | Changes::SNAPSHOT)
                     .parts(Parts::LABELS | Parts::CONDITIONS | Parts::IMAGES)
                     .partition(Partition::ByLabel(app::APP_NAME.to_owned())),
@@ -73,7 +73,7 @@ impl Rule for Akkeris {
     fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
         // What is on its way out was stopped on purpose: its last states are no crashes.
         if event.object.deleted_at.is_some() {
-            out.cancel(BOOT_WAKE);
+            out.cancel_timer(BOOT_TIMER);
             return Ok(());
         }
         let Some(app) = App::of(event) else {
@@ -97,8 +97,8 @@ impl Akkeris {
         out: &mut Outcome,
     ) -> Result<(), String> {
         match crash::boot(event, app, pod) {
-            Boot::Waiting { until } => out.wake(BOOT_WAKE, until),
-            Boot::Settled if event.change != Change::Wake => out.cancel(BOOT_WAKE),
+            Boot::Waiting { until } => out.set_timer(BOOT_TIMER, until),
+            Boot::Settled if event.change != Change::Timer => out.cancel_timer(BOOT_TIMER),
             Boot::Settled | Boot::TimedOut => {}
         }
         let mut said = crash::Said::of(cx);
@@ -111,7 +111,7 @@ impl Akkeris {
         }
         said.remember(code, event.time)?;
         let body = crash::payload(event, app, pod, code);
-        out.say(Verdict::firing(code.name, event.object.uid.as_str()).payload(&body)?);
+        out.emit(Verdict::firing(code.name, event.object.uid.as_str()).payload(&body)?);
         Ok(())
     }
 }

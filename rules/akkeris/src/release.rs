@@ -73,7 +73,7 @@ pub(crate) fn evaluate(
         rolled_out.flatten().is_none_or(|at| event.time.saturating_sub(at) <= NEWS_FOR_MS);
     if !is_learnt && is_recent && releases.is_news(deployment, uuid) {
         let body = payload(event, app, workload, uuid);
-        out.say(Verdict::firing("released", app.key()).payload(&body)?);
+        out.emit(Verdict::firing("released", app.key()).payload(&body)?);
         releases.reported = Some(uuid.to_owned());
     }
     releases.remember(deployment, uuid);
@@ -87,7 +87,7 @@ pub(crate) fn evaluate(
 /// release still carries the old one's finished status.
 fn rolled_out(event: &Event, workload: &Workload) -> Option<Option<i64>> {
     let progressing = workload.condition("Progressing")?;
-    let complete = progressing.status == ConditionStatus::Yes
+    let complete = progressing.status == ConditionStatus::IsTrue
         && progressing.reason() == "NewReplicaSetAvailable"
         && workload.observed_generation == event.object.generation
         && workload.available == workload.ready

@@ -81,15 +81,19 @@ fn init_and_sidecar_containers_count_in_the_extended_mode_only() {
 
 #[test]
 fn an_unschedulable_pod_is_h98_with_no_restarts() {
-    let unschedulable =
-        condition("PodScheduled", ConditionStatus::No, "Unschedulable", "0/3 nodes are available");
+    let unschedulable = condition(
+        "PodScheduled",
+        ConditionStatus::IsFalse,
+        "Unschedulable",
+        "0/3 nodes are available",
+    );
     let restarted = container("app").restarts(3);
     let event =
         web().phase(PodPhase::Pending).condition(unschedulable).container(restarted).event();
     let outcome = scene("{}").evaluate(&event).unwrap();
     assert_eq!(outcome.verdicts[0].code, "H98");
     assert!(outcome.verdicts[0].payload.contains(r#""restarts":0"#));
-    let gated = condition("PodScheduled", ConditionStatus::No, "SchedulingGated", "gated");
+    let gated = condition("PodScheduled", ConditionStatus::IsFalse, "SchedulingGated", "gated");
     let event = web().phase(PodPhase::Pending).condition(gated).event();
     assert!(codes("{}", &event).is_empty());
 }
@@ -143,9 +147,9 @@ fn a_web_pod_that_is_not_ready_is_woken_a_minute_after_its_start() {
     let mut scene = scene("{}");
     let outcome = scene.evaluate(&starting().at(NEW_YEAR + 1500).event()).unwrap();
     assert!(outcome.verdicts.is_empty());
-    assert_eq!((outcome.wakes[0].key.as_str(), outcome.wakes[0].at), ("boot", NEW_YEAR + MINUTE));
+    assert_eq!((outcome.timers[0].key.as_str(), outcome.timers[0].at), ("boot", NEW_YEAR + MINUTE));
 
-    let woken = starting().at(NEW_YEAR + MINUTE).with(|event| event.change = Change::Wake).event();
+    let woken = starting().at(NEW_YEAR + MINUTE).with(|event| event.change = Change::Timer).event();
     assert_eq!(scene.codes(&woken), ["H20"]);
 
     let ready = web().container(container("app").running(NEW_YEAR, true)).event();
@@ -217,7 +221,12 @@ fn release_of(deployment_name: &str, uuid: &str) -> WorkloadBuilder {
         .label("akkeris.io/app-name", "testapp")
         .label("akkeris.io/release-uuid", uuid)
         .image("registry.example.com/repo/testapp:1")
-        .condition(condition("Progressing", ConditionStatus::Yes, "NewReplicaSetAvailable", "done"))
+        .condition(condition(
+            "Progressing",
+            ConditionStatus::IsTrue,
+            "NewReplicaSetAvailable",
+            "done",
+        ))
 }
 
 /// The same, found when the rule is new.

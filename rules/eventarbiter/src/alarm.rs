@@ -1,6 +1,6 @@
 //! The table of alarms: which Kubernetes Event is which alarm.
 
-use klaxon_sdk::Notice;
+use klaxon_sdk::KubernetesEvent;
 
 /// What an alarm is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,17 +85,17 @@ impl Alarm {
         self.is_called(name) || name == FAILED_SCHEDULING_ALARM && self.reason == FAILED_SCHEDULING
     }
 
-    fn fits(&self, notice: &Notice) -> bool {
-        self.reason == notice.reason
-            && notice.regarding.kind.eq_ignore_ascii_case(self.about.kind())
+    fn fits(&self, kubernetes_event: &KubernetesEvent) -> bool {
+        self.reason == kubernetes_event.reason
+            && kubernetes_event.regarding.kind.eq_ignore_ascii_case(self.about.kind())
             && (self.message.is_empty()
-                || notice.message.to_ascii_lowercase().contains(self.message))
+                || kubernetes_event.message.to_ascii_lowercase().contains(self.message))
     }
 }
 
 /// The alarms of a Kubernetes Event, in the order of the table.
-pub(crate) fn of(notice: &Notice) -> Vec<&'static Alarm> {
-    let fitting: Vec<&Alarm> = ALARMS.iter().filter(|alarm| alarm.fits(notice)).collect();
+pub(crate) fn of(kubernetes_event: &KubernetesEvent) -> Vec<&'static Alarm> {
+    let fitting: Vec<&Alarm> = ALARMS.iter().filter(|alarm| alarm.fits(kubernetes_event)).collect();
     // The general alarm fits beside a special one, and is then not meant.
     let special = |alarm: &&&Alarm| !alarm.message.is_empty();
     if fitting.iter().any(|alarm| special(&alarm)) {

@@ -18,7 +18,7 @@ pub use settings::Settings;
 pub struct Eventarbiter {
     raised: Vec<&'static Alarm>,
     environment: BTreeMap<String, String>,
-    repeat: Option<Span>,
+    repeat: Option<Duration>,
     form: Form,
 }
 
@@ -55,19 +55,22 @@ impl Rule for Eventarbiter {
     }
 
     fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
-        let Some(notice) = event.notice() else { return Ok(()) };
+        let Some(kubernetes_event) = event.kubernetes_event() else { return Ok(()) };
         // An Event that is seen again and has not happened again is no alarm.
-        if notice.delta == 0 {
+        if kubernetes_event.delta == 0 {
             return Ok(());
         }
-        for alarm in alarm::of(notice) {
+        for alarm in alarm::of(kubernetes_event) {
             if self.raised.contains(&alarm) && self.is_due(cx, event, alarm)? {
-                let body = payload::of(event, notice, alarm, &self.environment, self.form);
+                let body =
+                    payload::of(event, kubernetes_event, alarm, &self.environment, self.form);
                 let code = match self.form {
                     Form::Klaxon => alarm.name,
                     Form::Original => alarm.original_name(),
                 };
-                out.say(Verdict::firing(code, payload::key(notice, alarm)).payload(&body)?);
+                out.emit(
+                    Verdict::firing(code, payload::key(kubernetes_event, alarm)).payload(&body)?,
+                );
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use klaxon_sdk::{Event, Notice, rfc3339_seconds};
+use klaxon_sdk::{Event, KubernetesEvent, rfc3339_seconds};
 use serde::Serialize;
 
 use crate::alarm::{About, Alarm, FAILED_SCHEDULING};
@@ -30,37 +30,41 @@ pub(crate) struct Body<'a> {
 /// Returns what receivers are told.
 pub(crate) fn of<'a>(
     event: &'a Event,
-    notice: &'a Notice,
+    kubernetes_event: &'a KubernetesEvent,
     alarm: &Alarm,
     environment: &'a BTreeMap<String, String>,
     form: Form,
 ) -> Body<'a> {
-    let is_scheduler = notice.reason == FAILED_SCHEDULING;
+    let is_scheduler = kubernetes_event.reason == FAILED_SCHEDULING;
     let is_original = form == Form::Original;
-    let host = match &notice.source_host {
+    let host = match &kubernetes_event.source_host {
         Some(host) if !(is_original && is_scheduler) => host,
         _ => "",
     };
     Body {
-        kind: notice.regarding.kind.to_uppercase(),
-        name: &notice.regarding.name,
+        kind: kubernetes_event.regarding.kind.to_uppercase(),
+        name: &kubernetes_event.regarding.name,
         namespace: &event.object.namespace,
         host: (alarm.about == About::Pod).then_some(host),
-        reason: &notice.reason,
+        reason: &kubernetes_event.reason,
         last_timestamp: match form {
-            Form::Klaxon => rfc3339_seconds(notice.last_at.unwrap_or(event.time)),
-            Form::Original => original_time(notice),
+            Form::Klaxon => rfc3339_seconds(kubernetes_event.last_at.unwrap_or(event.time)),
+            Form::Original => original_time(kubernetes_event),
         },
-        message: if is_scheduler { cut(&notice.message, form) } else { &notice.message },
+        message: if is_scheduler {
+            cut(&kubernetes_event.message, form)
+        } else {
+            &kubernetes_event.message
+        },
         environment: Some(environment).filter(|pairs| !(is_original && pairs.is_empty())),
     }
 }
 
 /// Returns `lastTimestamp` as Go prints it. It is null, and so the year 1, in Kubernetes Events of
 /// the newer recorder; an action is what only those have.
-fn original_time(notice: &Notice) -> String {
-    match notice.last_at {
-        Some(at) if notice.action.is_none() => {
+fn original_time(kubernetes_event: &KubernetesEvent) -> String {
+    match kubernetes_event.last_at {
+        Some(at) if kubernetes_event.action.is_none() => {
             rfc3339_seconds(at).replace('T', " ").replace('Z', " +0000 UTC")
         }
         _ => YEAR_ONE.to_owned(),
@@ -68,8 +72,8 @@ fn original_time(notice: &Notice) -> String {
 }
 
 /// What an alarm is about: a node's Events carry its uid or its name in the place of the uid.
-pub(crate) fn key(notice: &Notice, alarm: &Alarm) -> String {
-    let about = &notice.regarding;
+pub(crate) fn key(kubernetes_event: &KubernetesEvent, alarm: &Alarm) -> String {
+    let about = &kubernetes_event.regarding;
     match alarm.about {
         About::Node => about.name.clone(),
         About::Pod if about.uid.is_empty() => format!("{}/{}", about.namespace, about.name),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use klaxon_sdk::{Problem, Span};
+use klaxon_sdk::{Duration, Problem};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ pub struct Settings {
     /// Passed on with each alarm: an object of texts, or `key=value` with commas between them.
     pub environment: Environment,
     /// How long an alarm about one object stays quiet after it was raised; without it, it never does.
-    pub repeat: Option<Span>,
+    pub repeat: Option<Duration>,
     /// The form of what receivers get.
     pub payload: Form,
 }

@@ -1,6 +1,6 @@
 //! The table of alarms, row by row, on made Kubernetes Events.
 
-use klaxon_sdk::testing::{NEW_YEAR, Scene, notice};
+use klaxon_sdk::testing::{NEW_YEAR, Scene, kubernetes_event};
 
 use super::Eventarbiter;
 
@@ -9,7 +9,7 @@ fn scene(settings: &str) -> Scene<Eventarbiter> {
 }
 
 fn alarms(kind: &str, reason: &str, message: &str) -> String {
-    let event = notice(reason, kind, "shop", "it").message(message).event();
+    let event = kubernetes_event(reason, kind, "shop", "it").message(message).event();
     scene("{}").codes(&event).join(" ")
 }
 
@@ -56,12 +56,13 @@ fn a_schedulers_message_says_which_resource_is_short() {
 fn payloads_are_eventarbiters_own() {
     let settings = r#"{"environment":"cluster = prod,zone=a=b"}"#;
     let body = |event| scene(settings).evaluate(&event).unwrap().verdicts.remove(0).payload;
-    let pod = notice("BackOff", "pod", "shop", "web-1").message("Back-off").host("node-1");
+    let pod =
+        kubernetes_event("BackOff", "pod", "shop", "web-1").message("Back-off").host("node-1");
     assert_eq!(
         body(pod.event()),
         r#"{"kind":"POD","name":"web-1","namespace":"shop","host":"node-1","reason":"BackOff","last_timestamp":"2026-01-01T00:00:00Z","message":"Back-off","environment":{"cluster":"prod","zone":"a=b"}}"#
     );
-    let node = notice("Rebooted", "Node", "default", "node-1").host("node-1");
+    let node = kubernetes_event("Rebooted", "Node", "default", "node-1").host("node-1");
     assert_eq!(
         body(node.event()),
         r#"{"kind":"NODE","name":"node-1","namespace":"default","reason":"Rebooted","last_timestamp":"2026-01-01T00:00:00Z","message":"","environment":{"cluster":"prod","zone":"a=b"}}"#
@@ -71,7 +72,7 @@ fn payloads_are_eventarbiters_own() {
 #[test]
 fn a_long_message_of_the_scheduler_is_cut_at_a_character() {
     let payload = |reason: &str, message: &str| {
-        let event = notice(reason, "Pod", "shop", "web-1").message(message).event();
+        let event = kubernetes_event(reason, "Pod", "shop", "web-1").message(message).event();
         scene("{}").evaluate(&event).unwrap().verdicts.remove(0).payload
     };
     let message = format!("a{}", "ä".repeat(300));
@@ -86,19 +87,22 @@ fn a_long_message_of_the_scheduler_is_cut_at_a_character() {
 fn the_original_form_is_that_of_version_1_2_0() {
     let original = r#"{"payload":"original"}"#;
     let answer = |settings: &str, event| scene(settings).evaluate(&event).unwrap().verdicts;
-    let pod = || notice("BackOff", "pod", "shop", "web-1").message("Back-off").host("node-1");
+    let pod =
+        || kubernetes_event("BackOff", "pod", "shop", "web-1").message("Back-off").host("node-1");
     assert_eq!(
         answer(original, pod().event())[0].payload,
         r#"{"kind":"POD","name":"web-1","namespace":"shop","host":"node-1","reason":"BackOff","last_timestamp":"2026-01-01 00:00:00 +0000 UTC","message":"Back-off","environment":null}"#
     );
-    let node = notice("Rebooted", "Node", "default", "node-1").host("node-1");
+    let node = kubernetes_event("Rebooted", "Node", "default", "node-1").host("node-1");
     let with_environment = r#"{"payload":"original","environment":"zone=a"}"#;
     assert_eq!(
         answer(with_environment, node.event())[0].payload,
         r#"{"kind":"NODE","name":"node-1","namespace":"default","reason":"Rebooted","last_timestamp":"2026-01-01 00:00:00 +0000 UTC","message":"","environment":{"zone":"a"}}"#
     );
-    let newer = pod().with(|_, notice| notice.action = Some("Scheduling".to_owned())).event();
-    let no_time = pod().with(|_, notice| notice.last_at = None).event();
+    let newer = pod()
+        .with(|_, kubernetes_event| kubernetes_event.action = Some("Scheduling".to_owned()))
+        .event();
+    let no_time = pod().with(|_, kubernetes_event| kubernetes_event.last_at = None).event();
     for event in [newer, no_time] {
         let payload = &answer(original, event)[0].payload;
         assert!(payload.contains(r#""last_timestamp":"0001-01-01 00:00:00 +0000 UTC""#));
@@ -109,7 +113,8 @@ fn the_original_form_is_that_of_version_1_2_0() {
 fn the_original_form_of_the_schedulers_alarms() {
     let original = r#"{"payload":"original"}"#;
     let message = format!("Insufficient CPU and Insufficient memory {}", "ä".repeat(300));
-    let event = notice("FailedScheduling", "Pod", "shop", "web-1").message(&message).host("n1");
+    let event =
+        kubernetes_event("FailedScheduling", "Pod", "shop", "web-1").message(&message).host("n1");
     let verdicts = scene(original).evaluate(&event.event()).unwrap().verdicts;
     let codes: Vec<&str> = verdicts.iter().map(|verdict| verdict.code.as_str()).collect();
     assert_eq!(codes, ["pod_insufficentcpu", "pod_insufficientmemory"]);
@@ -123,7 +128,7 @@ fn the_original_form_of_the_schedulers_alarms() {
 #[test]
 fn only_an_increase_is_an_alarm() {
     let seen = |count, delta| {
-        let event = notice("BackOff", "Pod", "shop", "web-1").count(count, delta).event();
+        let event = kubernetes_event("BackOff", "Pod", "shop", "web-1").count(count, delta).event();
         scene("{}").codes(&event).len()
     };
     assert_eq!((seen(5, 0), seen(5, 4)), (0, 1));
@@ -132,7 +137,7 @@ fn only_an_increase_is_an_alarm() {
 #[test]
 fn alarms_can_be_left_out() {
     let left = |settings: &str, reason: &str, message: &str| {
-        let event = notice(reason, "Pod", "shop", "web-1").message(message).event();
+        let event = kubernetes_event(reason, "Pod", "shop", "web-1").message(message).event();
         scene(settings).codes(&event).join(" ")
     };
     let text = r#"{"event_filter":" pod_unhealthy , pod_failed "}"#;
@@ -151,11 +156,11 @@ fn alarms_can_be_left_out() {
 #[test]
 fn repeat_quiets_an_alarm_about_one_object() {
     let mut scene = scene(r#"{"repeat":"10m"}"#);
-    let at = |time| notice("FailedScheduling", "Pod", "shop", "web-1").at(time).event();
+    let at = |time| kubernetes_event("FailedScheduling", "Pod", "shop", "web-1").at(time).event();
     assert_eq!(scene.codes(&at(NEW_YEAR)), ["pod_failedscheduling"]);
     scene.forget(r#"{"repeat":"10m"}"#).unwrap();
     assert!(scene.codes(&at(NEW_YEAR + 599_999)).is_empty());
-    let other = notice("Failed", "Pod", "shop", "web-1").at(NEW_YEAR + 1).event();
+    let other = kubernetes_event("Failed", "Pod", "shop", "web-1").at(NEW_YEAR + 1).event();
     assert_eq!(scene.codes(&other), ["pod_failed"]);
     assert_eq!(scene.codes(&at(NEW_YEAR + 600_000)), ["pod_failedscheduling"]);
 }

@@ -260,7 +260,7 @@ impl<'a> Scene<'a> {
         account::wait_until_all_arrived(self.site, &last);
         account::wait_while_it_goes_on(self.site, "every timer and every delivery", || {
             let left = format!(
-                "SELECT (SELECT count(*) FROM wakes) + (SELECT count(*) FROM deliveries \
+                "SELECT (SELECT count(*) FROM timers) + (SELECT count(*) FROM deliveries \
                  WHERE state = 'pending' AND target <> '{VOID}')"
             );
             self.site.rows(&left) == ["0"]

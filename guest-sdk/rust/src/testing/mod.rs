@@ -10,7 +10,7 @@
 //! #     fn configure(_: NoSettings) -> Result<Self, Problem> { Ok(Oom) }
 //! #     fn evaluate(&mut self, _: &mut Cx, e: &Event, out: &mut Outcome) -> Result<(), String> {
 //! #         let oom = e.pod().unwrap().containers.iter().any(|c| c.state.terminated().is_some());
-//! #         if oom { out.say(Verdict::firing("OOM", "")); }
+//! #         if oom { out.emit(Verdict::firing("OOM", "")); }
 //! #         Ok(())
 //! #     }
 //! # }
@@ -19,12 +19,12 @@
 //! assert_eq!(scene.codes(&event), ["OOM"]);
 //! ```
 
-mod notice;
+mod kubernetes_event;
 mod object;
 mod pod;
 mod workload;
 
-pub use notice::{NoticeBuilder, notice};
+pub use kubernetes_event::{KubernetesEventBuilder, kubernetes_event};
 pub use object::{NEW_YEAR, condition, event, label};
 pub use pod::{ContainerBuilder, PodBuilder, container, pod};
 pub use workload::{WorkloadBuilder, deployment};

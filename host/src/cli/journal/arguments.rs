@@ -98,7 +98,7 @@ impl FromStr for Moment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(span) = crate::document::span(text) {
+        if let Some(span) = crate::yaml::span(text) {
             let millis = i64::try_from(span.as_millis()).map_err(|_| "that is too long ago")?;
             return Ok(Self::MillisAgo(millis));
         }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::table::{cut, short, size};
 use crate::journal::inspect::{
     DeliveryRow, GapRow, IncidentRow, Listed, ParkedRow, QuarantineRow, RefusalRow, State,
-    StateRow, VerdictRow, WakeRow, WatchRow,
+    StateRow, TimerRow, VerdictRow, WatchRow,
 };
 use crate::model::Timestamp;
 
@@ -175,7 +175,7 @@ impl Cells for IncidentRow {
     }
 }
 
-impl Cells for WakeRow {
+impl Cells for TimerRow {
     const HEADS: &'static [&'static str] = &["DUE", "RULE", "PARTITION", "KEY", "PAYLOAD"];
 
     fn cells(&self) -> Vec<String> {

@@ -10,7 +10,7 @@ use super::table::{some, table};
 use super::{Exit, Fault, Output, line, say};
 use crate::journal::inspect::{
     self, DeliveryRow, Filter, GapRow, IncidentRow, ParkedRow, QuarantineRow, Reader, RefusalRow,
-    State, StateRow, VerdictRow, WakeRow, WatchRow,
+    State, StateRow, TimerRow, VerdictRow, WatchRow,
 };
 use crate::model::clock;
 
@@ -54,7 +54,7 @@ enum What {
     /// What the policies of rules know to be open, and what waits of it.
     Incidents,
     /// Timers of rules.
-    Wakes,
+    TimerQueue,
     /// What rules remember.
     State,
 }
@@ -82,7 +82,7 @@ pub(super) fn ls(place: &Place, arguments: &LsArguments) -> Result<Exit, Fault> 
         What::Watches => list::<WatchRow>(&reader, &filter, arguments),
         What::Refusals => list::<RefusalRow>(&reader, &filter, arguments),
         What::Incidents => list::<IncidentRow>(&reader, &filter, arguments),
-        What::Wakes => list::<WakeRow>(&reader, &filter, arguments),
+        What::TimerQueue => list::<TimerRow>(&reader, &filter, arguments),
         What::State => list::<StateRow>(&reader, &filter, arguments),
     }
 }

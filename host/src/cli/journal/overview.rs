@@ -56,7 +56,7 @@ fn summary(overview: &Overview, path: &Path) -> String {
         ("gaps", overview.gaps.to_string()),
         ("quarantine", by_rule(&overview.quarantine, "since")),
         ("parked", by_rule(&overview.parked, "since")),
-        ("wakes", by_rule(&overview.wakes, "the next at")),
+        ("timers", by_rule(&overview.timers, "the next at")),
         ("state", by_rule(&overview.state, "")),
     ];
     lines.iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect()

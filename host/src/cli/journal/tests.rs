@@ -9,7 +9,7 @@ use super::{
 };
 use super::{retry, show, table};
 use crate::cli::Exit;
-use crate::journal::inspect::sample::{Sample, TEN, furnished};
+use crate::journal::inspect::fixtures::{Sample, TEN, furnished};
 use crate::journal::inspect::{self, DeliveryRow, Filter, Quarantined, VerdictRow, page};
 use crate::model::Timestamp;
 
@@ -138,7 +138,7 @@ refusals    1
 gaps        1
 quarantine  4: unreadable 2 since 2026-11-20T10:00:00.000Z, akkeris 2 since 2026-11-20T10:00:00.000Z
 parked      1: akkeris 1 since 2026-11-20T10:00:00.000Z
-wakes       1: akkeris 1 the next at 2026-11-20T10:00:00.000Z
+timers       1: akkeris 1 the next at 2026-11-20T10:00:00.000Z
 state       1: akkeris 1
 
 deliveries

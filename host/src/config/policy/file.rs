@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Budget, Inhibitor, Policy, Throttle};
-use crate::document::{Found, Span, nearest};
+use crate::yaml::{Found, Span, nearest};
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store};
 
-use super::host::Host;
+use super::store_data::Host;
 use crate::model::{Event, Manifest, Outcome};
 
 /// Why a rule refuses its settings.

@@ -1,6 +1,6 @@
 //! `log`: lines of a rule, capped, kept until the event's answer is known.
 
-use crate::engine::host::Call;
+use crate::engine::store_data::Call;
 
 /// Most bytes of a line.
 pub(in crate::engine) const MAX_LINE: usize = 4096;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::engine::host::Call;
+use crate::engine::store_data::Call;
 use crate::model::{Slot, StateView, Timestamp, Write};
 
 /// Writes not yet committed, by partition and key.

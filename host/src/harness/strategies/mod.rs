@@ -14,8 +14,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::model::Manifest;
+use crate::recording::StreamFile;
 use crate::route::selected_labels;
-use crate::stream::StreamFile;
 
 pub use kubernetes_event::kubernetes_event;
 pub use pod::pod;

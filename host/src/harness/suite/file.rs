@@ -8,7 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::document::{Size, Span, without_null};
+use crate::yaml::{Size, Span, without_null};
 
 /// A file of tests of one rule.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -44,7 +44,7 @@ pub(super) struct CaseFile {
     pub(super) state: Option<BTreeMap<String, BTreeMap<String, Value>>>,
     /// What comes before this time is state, not news (RFC 3339).
     pub(super) snapshot_until: Option<String>,
-    /// how long wakes may still fire after the last event, such as 90s.
+    /// how long timers may still fire after the last event, such as 90s.
     pub(super) advance: Option<Span>,
     /// the complete list of verdicts, in order; or `none`; or `snapshot` (what was reviewed before).
     pub(super) expect: Option<Expect>,

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::expect::Expected;
 use super::rule::Input;
-use crate::document::Faults;
+use crate::yaml::Faults;
 
 pub(crate) use file::schema;
 pub(super) use file::{Entry, ObjectEntry, ObjectParts, SeverityEntry, StatusEntry};

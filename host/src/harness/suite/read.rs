@@ -10,11 +10,11 @@ use super::file::{
     CaseFile, Entry, Expect, ExpectWord, Fuel, OneOrMore, Percent, SuiteFile, schema,
 };
 use super::{All, Case, CaseLimits, Expectation, Suite};
-use crate::document::{Document, Faults, Found, against_schema, escape, nearest};
 use crate::harness::expect::Expected;
 use crate::harness::rule::Input;
 use crate::model::Timestamp;
-use crate::stream::{self, StreamFile};
+use crate::recording::{self, StreamFile};
+use crate::yaml::{Document, Faults, Found, against_schema, escape, nearest};
 
 type State = BTreeMap<String, BTreeMap<String, Value>>;
 
@@ -199,7 +199,7 @@ impl Reader<'_> {
         if paths.is_empty() {
             self.say(&pointer, "there is no stream; mend: name one");
         }
-        let files = stream::expand(paths, self.base()).unwrap_or_else(|fault| {
+        let files = recording::expand(paths, self.base()).unwrap_or_else(|fault| {
             self.say(&pointer, fault.to_string());
             Vec::new()
         });

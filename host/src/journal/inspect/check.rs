@@ -31,7 +31,7 @@ const INVARIANTS: [(&str, &str); 10] = [
     ),
     ("verdicts that are no JSON", "verdicts WHERE NOT json_valid(body)"),
     ("objects whose memberships are no JSON", "objects WHERE NOT json_valid(memberships)"),
-    ("wakes whose identity is no JSON", "wakes WHERE NOT json_valid(identity)"),
+    ("timers whose identity is no JSON", "timers WHERE NOT json_valid(identity)"),
     ("incidents whose record is no JSON", "incidents WHERE NOT json_valid(record)"),
     ("gaps that end before they begin", "gaps WHERE until < since"),
     (

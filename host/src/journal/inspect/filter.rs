@@ -61,7 +61,7 @@ pub struct Filter {
     pub code: Option<String>,
     /// The target's name.
     pub target: Option<String>,
-    /// What the verdict is about; of state and wakes their own key.
+    /// What the verdict is about; of state and timers their own key.
     pub key: Option<String>,
     /// How far the delivery is.
     pub state: Option<State>,

@@ -9,39 +9,39 @@ mod backup;
 mod check;
 mod chunks;
 mod clock;
+mod delivery_rows;
+mod drop;
 mod fault;
 mod filter;
-mod find;
+mod gap_rows;
+mod id_prefix;
 mod incident;
-mod letter;
 mod list;
 mod open;
 mod overview;
-mod remove;
-mod resend;
+mod retry;
 mod rows;
 mod show;
+mod state_rows;
 mod target;
-mod trouble;
-mod views;
 
 pub use backup::{Backup, backup};
 pub use check::{Check, check};
 pub use clock::{Clock, clock, reset_clock};
+pub use delivery_rows::{Body, Letter};
+pub use drop::{Doomed, Removal, removal, remove, remove_numbered};
 pub use fault::InspectError;
 pub use filter::{Filter, State};
+pub use gap_rows::{GapRow, ParkedRow, QuarantineRow, Quarantined};
 pub use incident::IncidentRow;
-pub use letter::{Body, Letter};
 pub use list::{Listed, Numbered, Page, each, page};
 pub use open::{Editor, Reader};
 pub use overview::{ByRule, DeadReason, Files, Overview, OverviewTarget, overview};
-pub use remove::{Doomed, Removal, removal, remove, remove_numbered};
-pub use resend::{Resend, Resent, resend, resendable};
+pub use retry::{Resend, Resent, resend, resendable};
 pub use rows::{DeliveryRow, RefusalRow, VerdictRow};
 pub use show::{Shown, ShownGap, gap, quarantined, show};
+pub use state_rows::{StateRow, TimerRow, WatchRow};
 pub use target::{Enabled, enable};
-pub use trouble::{GapRow, ParkedRow, QuarantineRow, Quarantined};
-pub use views::{StateRow, WakeRow, WatchRow};
 
 /// What a change is about: ids, or all that a filter names.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +53,6 @@ pub struct Selection {
 }
 
 #[cfg(test)]
-pub(crate) mod sample;
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;

@@ -39,7 +39,7 @@ pub struct Overview {
     /// Events that wait for their rule.
     pub parked: Vec<ByRule>,
     /// Timers.
-    pub wakes: Vec<ByRule>,
+    pub timers: Vec<ByRule>,
     /// Rows of state.
     pub state: Vec<ByRule>,
     /// How far each watch is.
@@ -123,7 +123,7 @@ pub fn overview(reader: &Reader) -> Result<Overview, InspectError> {
         gaps: count("gaps")?,
         quarantine: by_rule(&moment, "min(time)", "quarantine")?,
         parked: by_rule(&moment, "min(time)", "parked")?,
-        wakes: by_rule(&moment, "min(due)", "wakes")?,
+        timers: by_rule(&moment, "min(due)", "timers")?,
         state: by_rule(&moment, "NULL", "state")?,
         watches: select(&moment, &every, WatchRow::TABLE.order, u64::from(u32::MAX))?,
     };

@@ -4,7 +4,7 @@ use rusqlite::types::Value;
 use serde::Serialize;
 
 use super::filter::Condition;
-use super::find::{Found, find};
+use super::id_prefix::{Found, find};
 use super::list::select;
 use super::{
     GapRow, InspectError, Letter, Listed, Quarantined, Reader, RefusalRow, VerdictRow, WatchRow,

@@ -2,8 +2,8 @@
 
 mod cluster;
 mod damage;
+mod deliveries;
 mod faults;
-mod outgoing;
 mod permissions;
 mod quota;
 mod writer;
@@ -16,8 +16,8 @@ use super::{Cursor, Group, Handle, Journal, JournalError, Outbox, Progress};
 use crate::config::{self, Target};
 use crate::model::clock::Stopwatch;
 use crate::model::{
-    Change, Event, Id, Identity, Introduction, Keep, KeptMembership, KeptObject, KeptState,
-    KeptWake, Meta, Object, Origin, Parked, Severity, Slot, SlotKind, Status, Subject, Timestamp,
+    Change, Event, Id, Identity, Introduction, Keep, KeptMembership, KeptObject, KeptState, Meta,
+    Object, Origin, Parked, PersistedTimer, Severity, Slot, SlotKind, Status, Subject, Timestamp,
     Verdict, Write,
 };
 use crate::pipeline::Step;
@@ -144,7 +144,7 @@ fn what_was_committed_is_there_after_a_restart() {
         number: 2,
         complete: true,
     };
-    let wake = KeptWake {
+    let timer = PersistedTimer {
         slot: slot(),
         key: "later".to_owned(),
         due: Timestamp::from_millis(1000),
@@ -178,7 +178,7 @@ fn what_was_committed_is_there_after_a_restart() {
             vec![Write::Remove { key: "a".to_owned() }],
             Timestamp::default(),
         ),
-        Keep::Wake(Box::new(wake.clone())),
+        Keep::Timer(Box::new(timer.clone())),
         Keep::Expiry(slot(), Some(Timestamp::from_millis(8))),
         Keep::Introduced(introduction.clone()),
         Keep::History(4),
@@ -197,7 +197,7 @@ fn what_was_committed_is_there_after_a_restart() {
     let mut forms = journal.forms().unwrap();
     assert_eq!(forms("u"), Some((*object("u")).clone()));
     assert_eq!((forms("w"), forms("nobody")), (None, None));
-    assert_eq!(loaded.kept.wakes, [wake]);
+    assert_eq!(loaded.kept.timers, [timer]);
     let state = KeptState {
         slot: slot(),
         kind: Some(SlotKind::Object),

@@ -8,10 +8,10 @@ use tracing::{debug, error, info, warn};
 
 use super::obstacle::Obstacle;
 use super::{Batch, QUEUE, TOGETHER, Writer, Written, limit};
+use crate::journal::deliveries::Outgoing;
 use crate::journal::handle::{Commit, Outcome};
-use crate::journal::outgoing::Outgoing;
-use crate::journal::sweep::{Removed, make_room};
-use crate::journal::{JournalError, rows};
+use crate::journal::retention::{Removed, make_room};
+use crate::journal::{JournalError, write};
 use crate::model::clock::Stopwatch;
 
 /// Pages beyond the bound that are there for outcomes and removals alone, at least.
@@ -257,7 +257,7 @@ impl Writer {
         let changes = &mut written.changes;
         let rooms = &self.state.rooms;
         let mut out = Outgoing::new(&transaction, &self.targets, rooms, changes, self.quarantine);
-        rows::write(&mut out, &commit.group)?;
+        write::write(&mut out, &commit.group)?;
         let pages: i64 = transaction.pragma_query_value(None, "page_count", |row| row.get(0))?;
         transaction.rollback()?;
         Ok(pages.unsigned_abs())
@@ -287,7 +287,7 @@ impl Writer {
             }
         }
         for commit in &batch.commits {
-            rows::write(&mut out, &commit.group)?;
+            write::write(&mut out, &commit.group)?;
         }
         if batch.is_look {
             written.has_more_asked = out.asked_again()?;

@@ -1,7 +1,7 @@
 //! Where an incident is, and what that has in common with others.
 
 use super::*;
-use crate::model::{Notice, ObjectRef};
+use crate::model::{KubernetesEvent, ObjectRef};
 use crate::policy::inhibit::{Inhibitors, place};
 
 fn at(object: Object) -> crate::model::Place {
@@ -12,17 +12,17 @@ fn at(object: Object) -> crate::model::Place {
 }
 
 /// A Kubernetes Event about an object.
-fn notice(text: &str, host: &str) -> Object {
+fn kubernetes_event(text: &str, host: &str) -> Object {
     let regarding = ObjectRef { identity: object(text).meta.identity, part: None };
     let source_host = Some(host.to_owned());
-    let notice = Notice { regarding, source_host, ..Notice::default() };
-    Object { subject: Subject::Notice(notice), ..object("Event/e") }
+    let kubernetes_event = KubernetesEvent { regarding, source_host, ..KubernetesEvent::default() };
+    Object { subject: Subject::KubernetesEvent(kubernetes_event), ..object("Event/e") }
 }
 
 #[test]
 fn a_kubernetes_event_is_where_its_object_is() {
-    assert_eq!(at(notice("Pod/a", "n1")), at(object("Pod/a on n1")));
-    assert_eq!(at(notice("Node/n1", "elsewhere")), at(object("Node/n1")));
+    assert_eq!(at(kubernetes_event("Pod/a", "n1")), at(object("Pod/a on n1")));
+    assert_eq!(at(kubernetes_event("Node/n1", "elsewhere")), at(object("Node/n1")));
 }
 
 #[test]
@@ -69,6 +69,6 @@ fn a_wake_without_its_object_changes_no_place() {
     play.fires(0, "web/R14 a", "a", &["a"]);
     let down = verdict("down", "nodes/NotReady n1", Status::Firing, second(1));
     play.say(about(down, "Node/n1"), "down", &["down"]);
-    let wake = verdict("wake", "web/R14 a", Status::Firing, second(2));
-    play.say(about(wake, "Pod/a"), "wake", &[]);
+    let timer = verdict("timer", "web/R14 a", Status::Firing, second(2));
+    play.say(about(timer, "Pod/a"), "timer", &[]);
 }

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use serde::Deserialize;
 
-use super::fault::describe;
+use super::error::describe;
 
 /// The longest answer that is read where a small one is asked for: an object, or what a group serves.
 pub(super) const MOST_SMALL: usize = 8 << 20;

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use tracing::debug;
 
 use super::api::{self, Fault};
-use super::item::{self, Head, Line};
-use super::lines::Lines;
+use super::line_reader::Lines;
 use super::watch::{State, Stop, Watch};
+use super::wire::{self, Head, Line};
 use super::{Served, What};
 use crate::model::Seen;
 use crate::model::clock::{self, Stopwatch};
@@ -125,7 +125,7 @@ impl Watch {
                     self.send(What::Progress(Some(version.to_owned()))).await?;
                 }
             }
-            "ERROR" => return Err(item::error(line.object).into()),
+            "ERROR" => return Err(wire::error(line.object).into()),
             other => debug!(watch = %self.plan.name, kind = other, "a line of an unknown kind"),
         }
         Ok(())

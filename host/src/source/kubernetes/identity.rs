@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::api::{self, Fault, Form, MOST_SMALL};
-use super::rights::Right;
+use super::permissions::Right;
 
 const PATH: &str = "/api/v1/namespaces/kube-system";
 /// The time limit of the answer.

@@ -12,7 +12,7 @@ use tracing::{debug, error, info, warn};
 
 use super::Cluster;
 use super::api::{self, Fault, Form, MOST_SMALL};
-use super::rights::Right;
+use super::permissions::Right;
 use crate::model::{Timestamp, clock};
 
 /// After so many renewals without a trace of another holder there is none any longer.

@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 use tracing::debug;
 
 use super::api::{self, Fault, Form};
-use super::item::{Head, Page, PageMeta};
 use super::plan::query;
 use super::watch::{Stop, Watch};
+use super::wire::{Head, Page, PageMeta};
 use super::{Served, What};
 
 /// A list under way.

@@ -6,25 +6,25 @@
 //! socket.
 
 mod api;
+pub mod auth;
+mod backfill;
 mod budget;
-mod fault;
+mod error;
 mod follow;
 mod identity;
-mod introduce;
-mod item;
 mod lease;
-mod lines;
+mod line_reader;
 mod list;
+pub mod permissions;
 mod plan;
 mod proof;
 pub mod rbac;
-mod recover;
-pub mod rights;
-pub mod sign_in;
+mod retry;
+mod revision_check;
 mod status;
 mod unserved;
-mod verify;
 mod watch;
+mod wire;
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ use crate::pipeline::ListStart;
 
 pub use api::Fault;
 use budget::{Budget, Share};
-pub use fault::describe;
+pub use error::describe;
 pub use identity::{cluster_uid, right as identity_right};
 pub use lease::{Held, Lease, LeaseStatus};
 pub use plan::{Served, WatchPlan, discover, find, plan};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::api::{self, Fault, Form, MOST_SMALL};
-use super::rights::Right;
+use super::permissions::Right;
 use crate::config;
 use crate::model::{Id, are_kubernetes_events};
 use crate::route::{Coverage, Need};

@@ -20,12 +20,12 @@ use tracing::{debug, warn};
 
 use super::api::{self, Fault};
 use super::follow::parse;
-use super::item::{self, Head};
-use super::lines::Lines;
+use super::line_reader::Lines;
 use super::plan::{Served, WatchPlan, discover, query};
 use super::proof::Proof;
 use super::status::WatchStatus;
 use super::unserved::Missing;
+use super::wire::{self, Head};
 use super::{Closed, Cluster, Item, Out, What};
 use crate::backoff::Backoff;
 use crate::model::Timestamp;
@@ -328,7 +328,7 @@ impl Watch {
                         return Ok(Some((version.to_owned(), lines)));
                     }
                 }
-                "ERROR" => return Err(item::error(line.object).into()),
+                "ERROR" => return Err(wire::error(line.object).into()),
                 other => debug!(watch = %self.plan.name, kind = other, "a line within a list"),
             }
         }
@@ -372,7 +372,7 @@ impl Watch {
     }
 
     pub(super) fn with_kind(&self, object: &serde_json::value::RawValue) -> String {
-        item::with_kind(object, &self.plan.need.api_version, &self.plan.need.kind)
+        wire::with_kind(object, &self.plan.need.api_version, &self.plan.need.kind)
     }
 
     /// The version at which all that existed was known. `None` where it never was.

@@ -46,8 +46,8 @@ pub struct Metrics {
     parked_skipped: Counters<1>,
     rule_behind: Seconds<1>,
     rule_out_of_service: Counts<1>,
-    pending_wakes: Gauge,
-    held_wakes: Gauge,
+    pending_timers: Gauge,
+    suspended_timers: Gauge,
     rule_limited: Counters<2>,
     rule_state: Counts<1>,
     rule_timers: Counts<1>,
@@ -92,8 +92,8 @@ impl Metrics {
             parked_skipped: Family::default(),
             rule_behind: Family::default(),
             rule_out_of_service: Family::default(),
-            pending_wakes: Gauge::default(),
-            held_wakes: Gauge::default(),
+            pending_timers: Gauge::default(),
+            suspended_timers: Gauge::default(),
             rule_limited: Family::default(),
             rule_state: Family::default(),
             rule_timers: Family::default(),
@@ -194,11 +194,11 @@ impl Metrics {
             "1 while a rule that failed too often is not asked, else 0",
             self.rule_out_of_service.clone(),
         );
-        registry.register("pending_wakes", "Timers that are set", self.pending_wakes.clone());
+        registry.register("pending_wakes", "Timers that are set", self.pending_timers.clone());
         registry.register(
             "held_wakes",
             "Timers that do not fire: a watch is not in sync, or their rule is behind",
-            self.held_wakes.clone(),
+            self.suspended_timers.clone(),
         );
     }
 
@@ -362,9 +362,9 @@ impl Metrics {
     }
 
     /// Says how many timers are set, and how many of them do not fire.
-    pub fn wakes(&self, pending: usize, held: usize) {
-        self.pending_wakes.set(i64::try_from(pending).unwrap_or(i64::MAX));
-        self.held_wakes.set(i64::try_from(held).unwrap_or(i64::MAX));
+    pub fn timers(&self, pending: usize, held: usize) {
+        self.pending_timers.set(i64::try_from(pending).unwrap_or(i64::MAX));
+        self.suspended_timers.set(i64::try_from(held).unwrap_or(i64::MAX));
     }
 
     /// All of it as OpenMetrics text.

@@ -22,7 +22,7 @@ fn every_metric_has_its_name_labels_and_kind() {
     metrics.parked("akkeris", 3, 900, 1.5);
     metrics.parked_skipped("akkeris");
     metrics.rule_out_of_service("akkeris", true);
-    metrics.wakes(4, 1);
+    metrics.timers(4, 1);
     metrics.rule_limited("akkeris", "log", 7);
     metrics.rule_usage("akkeris", 1024, 512);
     metrics.log_dropped(3);

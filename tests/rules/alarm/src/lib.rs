@@ -55,7 +55,7 @@ impl Rule for Alarm {
             Change::Snapshot => ("snapshot", false),
             Change::Left => ("left", true),
             Change::Deleted => ("deleted", true),
-            Change::Wake | Change::Tick => return Err("a timer that nobody set".to_owned()),
+            Change::Timer | Change::Tick => return Err("a timer that nobody set".to_owned()),
         };
         let state = State {
             change,
@@ -72,7 +72,7 @@ impl Rule for Alarm {
             true => Verdict::resolved(code, object.uid.as_str()),
             false => Verdict::firing(code, object.uid.as_str()),
         };
-        out.say(verdict.severity(severity).payload(&state)?);
+        out.emit(verdict.severity(severity).payload(&state)?);
         Ok(())
     }
 }

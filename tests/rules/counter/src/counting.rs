@@ -63,7 +63,7 @@ impl Rule for Counter {
         let counted =
             Counted { lane, state: STATE, n: n + 1, event: event.id.clone(), previous, work };
         cx.state().put_json(LAST, &counted)?;
-        out.say(Verdict::firing("COUNTED", counted.lane.as_str()).payload(&counted)?);
+        out.emit(Verdict::firing("COUNTED", counted.lane.as_str()).payload(&counted)?);
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
 //! Lights a fuse on each new pod that asks for one, and says when it has burnt down. It never puts one
-//! out: that a pod which is gone takes its wakes with it is the host's promise.
+//! out: that a pod which is gone takes its timers with it is the host's promise.
 
 use klaxon_sdk::prelude::*;
 use schemars::JsonSchema;
@@ -31,7 +31,7 @@ impl Rule for Fuse {
     fn manifest() -> Manifest {
         Manifest::new("fuse", "1.0.0", "Says when a new pod's fuse has burnt down")
             .code("BURNT", "Burnt down", Severity::Info, "A fuse has burnt down")
-            .interest(Interest::new("fuses", "v1", "Pod").labels("fuse"))
+            .interest(Interest::new("fuses", "v1", "Pod").label_selector("fuse"))
     }
 
     fn configure(settings: Settings) -> Result<Self, Problem> {
@@ -41,10 +41,10 @@ impl Rule for Fuse {
     fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
         let object = &event.object;
         match event.change {
-            Change::Added => out.wake("fuse", event.time + self.settings.burns_ms),
-            Change::Wake => {
+            Change::Added => out.set_timer("fuse", event.time + self.settings.burns_ms),
+            Change::Timer => {
                 let burnt = Burnt { uid: &object.uid, name: &object.name, event: &event.id };
-                out.say(Verdict::firing("BURNT", object.uid.as_str()).payload(&burnt)?);
+                out.emit(Verdict::firing("BURNT", object.uid.as_str()).payload(&burnt)?);
             }
             Change::Modified | Change::Deleted | Change::Left | Change::Snapshot | Change::Tick => {
             }

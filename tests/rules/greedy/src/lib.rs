@@ -85,18 +85,18 @@ impl Rule for Greedy {
             }
             Take::Timers => {
                 for n in 0..count {
-                    out.wake(&format!("timer/{n}"), event.time + 3_600_000);
-                    if let Some(timer) = out.wakes.last_mut() {
+                    out.set_timer(&format!("timer/{n}"), event.time + 3_600_000);
+                    if let Some(timer) = out.timers.last_mut() {
                         timer.payload = text();
                     }
                 }
             }
             Take::Payloads => {
-                out.say(Verdict::firing("TAKEN", key).payload(&text())?);
+                out.emit(Verdict::firing("TAKEN", key).payload(&text())?);
                 return Ok(());
             }
             Take::Verdicts => {
-                (0..count).for_each(|n| out.say(Verdict::firing("TAKEN", n.to_string())));
+                (0..count).for_each(|n| out.emit(Verdict::firing("TAKEN", n.to_string())));
                 return Ok(());
             }
             Take::ExtensionKinds => {
@@ -105,12 +105,12 @@ impl Rule for Greedy {
                     let kind = format!("kind-{}-{n}", event.object.name);
                     verdict = verdict.to(Target::Extension(Extension { kind, body: text() }));
                 }
-                out.say(verdict);
+                out.emit(verdict);
                 return Ok(());
             }
             Take::ForeignTarget => {
                 let pager = Target::Named("pager".to_owned());
-                out.say(Verdict::firing("TAKEN", key).to(Target::Routed).to(pager));
+                out.emit(Verdict::firing("TAKEN", key).to(Target::Routed).to(pager));
                 return Ok(());
             }
             Take::Traps => {
@@ -124,7 +124,7 @@ impl Rule for Greedy {
                 }
             }
         }
-        out.say(Verdict::firing("TAKEN", key));
+        out.emit(Verdict::firing("TAKEN", key));
         Ok(())
     }
 }

@@ -61,7 +61,7 @@ pub enum Behaviour {
     LeakMapOrder,
     /// A mebibyte an event.
     LeakMemory,
-    SetTooManyWakes,
+    SetTooManyTimers,
     /// One answer fewer than there are events.
     AnswerTooFew,
     /// Keeps and moves timers and state, and says all that it is told and all that it kept.
@@ -73,7 +73,7 @@ pub enum Behaviour {
     /// Takes them out again.
     KeepLess,
     /// A timer with a payload of a hundred thousand bytes for each event.
-    WakeWithMuch,
+    TimerWithMuch,
     /// A payload of a hundred thousand bytes in each verdict.
     SayMuch,
     /// Thirty lines of a thousand bytes for each event.
@@ -114,7 +114,7 @@ impl Rule for Hostile {
         let before: u32 = cx.state().get_json("seen")?.unwrap_or(0);
         cx.state().put_json("seen", &(before + 1))?;
         let verdict = Verdict::firing("SEEN", event.object.name.as_str());
-        out.say(verdict.payload(&(before + 1))?);
+        out.emit(verdict.payload(&(before + 1))?);
         Ok(())
     }
 }
@@ -139,7 +139,7 @@ impl Hostile {
             Behaviour::Trap => panic!("told to"),
             Behaviour::AnswerGigabyte => {
                 let title = String::from_utf8(vec![b'x'; 1 << 30]).map_err(|f| f.to_string())?;
-                out.say(Verdict::firing("SEEN", "").title(title));
+                out.emit(Verdict::firing("SEEN", "").title(title));
             }
             Behaviour::AnswerTitle
             | Behaviour::AnswerExtension
@@ -147,13 +147,13 @@ impl Hostile {
             | Behaviour::AnswerError
             | Behaviour::LogLines
             | Behaviour::RemoveLongKeys => self.enlarge(cx, out)?,
-            Behaviour::SayUndeclaredCode => out.say(Verdict::firing("NOPE", "")),
+            Behaviour::SayUndeclaredCode => out.emit(Verdict::firing("NOPE", "")),
             Behaviour::SayBrokenPayload => {
                 let mut verdict = Verdict::firing("SEEN", "");
                 "{broken".clone_into(&mut verdict.payload);
-                out.say(verdict);
+                out.emit(verdict);
             }
-            Behaviour::SayLongKey => out.say(Verdict::firing("SEEN", "k".repeat(1021))),
+            Behaviour::SayLongKey => out.emit(Verdict::firing("SEEN", "k".repeat(1021))),
             Behaviour::AskBeyondTheBatch => ask_about(10_000),
             Behaviour::AskBackwards => {
                 cx.state().get("x");
@@ -179,25 +179,25 @@ impl Hostile {
             Behaviour::CountInMemory => {
                 self.in_memory += 1;
                 let verdict = Verdict::firing("SEEN", "in memory");
-                out.say(verdict.payload(&self.in_memory)?);
+                out.emit(verdict.payload(&self.in_memory)?);
             }
             Behaviour::LeakMapOrder => {
                 let verdict = Verdict::firing("SEEN", "map order");
-                out.say(verdict.payload(&map_order())?);
+                out.emit(verdict.payload(&map_order())?);
             }
             Behaviour::LeakMemory => std::mem::forget(std::hint::black_box(vec![1u8; 1 << 20])),
             Behaviour::AnswerTooFew => FORGET_ONE.set(true),
             Behaviour::KeepMuch
             | Behaviour::KeepMuchAtTimes
             | Behaviour::KeepLess
-            | Behaviour::WakeWithMuch
+            | Behaviour::TimerWithMuch
             | Behaviour::SayMuch
             | Behaviour::LogMuch
             | Behaviour::InventExtensions => self.overdo(cx, event, out)?,
             Behaviour::Remember => remember(cx, event, out)?,
-            Behaviour::SetTooManyWakes => {
+            Behaviour::SetTooManyTimers => {
                 for number in 0..101 {
-                    out.wake(&format!("wake/{number}"), event.time + 60_000);
+                    out.set_timer(&format!("timer/{number}"), event.time + 60_000);
                 }
             }
         }
@@ -209,16 +209,16 @@ impl Hostile {
         match self.settings.behaviour {
             Behaviour::AnswerTitle => {
                 let title = "t".repeat(self.settings.size - "SEEN".len());
-                out.say(Verdict::firing("SEEN", "").title(title));
+                out.emit(Verdict::firing("SEEN", "").title(title));
             }
             Behaviour::AnswerExtension => {
                 let body = "b".repeat(self.settings.size);
                 let extension = klaxon_sdk::Extension { kind: "pager".to_owned(), body };
-                out.say(Verdict::firing("SEEN", "").to(Target::Extension(extension)));
+                out.emit(Verdict::firing("SEEN", "").to(Target::Extension(extension)));
             }
             Behaviour::AnswerVerdicts => {
                 for number in 0..self.settings.size {
-                    out.say(Verdict::firing("SEEN", number.to_string()));
+                    out.emit(Verdict::firing("SEEN", number.to_string()));
                 }
             }
             Behaviour::AnswerError => return Err("é".repeat(self.settings.size / 2)),
@@ -253,14 +253,14 @@ impl Hostile {
                     cx.state().remove(&key);
                 }
             }
-            Behaviour::WakeWithMuch => {
+            Behaviour::TimerWithMuch => {
                 let key = format!("much/{}", event.object.resource_version);
                 let (at, payload) = (event.time + 3_600_000, "x".repeat(100_000));
-                out.wakes.push(klaxon_sdk::Wake { key, at, payload });
+                out.timers.push(klaxon_sdk::TimerRequest { key, at, payload });
             }
             Behaviour::SayMuch => {
                 let verdict = Verdict::firing("SEEN", "much");
-                out.say(verdict.payload(&"x".repeat(100_000))?);
+                out.emit(verdict.payload(&"x".repeat(100_000))?);
             }
             Behaviour::LogMuch => {
                 for _ in 0..30 {
@@ -274,7 +274,7 @@ impl Hostile {
                     let body = String::new();
                     verdict = verdict.to(Target::Extension(klaxon_sdk::Extension { kind, body }));
                 }
-                out.say(verdict);
+                out.emit(verdict);
             }
             _ => {}
         }
@@ -290,21 +290,21 @@ fn remember(cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String>
     let timer = event.timer.as_ref().map_or("", |timer| timer.key.as_str());
     let told = format!("{:?} {timer} {}@{version} at {}", event.change, object.name, event.time);
     let kept = cx.state().keys("");
-    out.say(Verdict::firing("SEEN", "told").payload(&(told.as_str(), kept))?);
+    out.emit(Verdict::firing("SEEN", "told").payload(&(told.as_str(), kept))?);
     cx.state().put("told", &told);
-    if event.change == Change::Wake {
+    if event.change == Change::Timer {
         if timer == "a" && seen.is_multiple_of(2) {
-            out.wake("b", event.time + 1500);
+            out.set_timer("b", event.time + 1500);
         }
         return Ok(());
     }
     // Several may be due at one moment.
     let soon = (event.time + 1999).div_euclid(1000) * 1000;
     match version % 5 {
-        0 => out.wake("a", soon + version % 7 * 500),
-        1 => out.wake("b", soon),
-        2 => out.cancel("a"),
-        3 => out.wake("long", event.time + 900_000),
+        0 => out.set_timer("a", soon + version % 7 * 500),
+        1 => out.set_timer("b", soon),
+        2 => out.cancel_timer("a"),
+        3 => out.set_timer("long", event.time + 900_000),
         _ => cx.state().put_for("brief", "x", 2),
     }
     Ok(())

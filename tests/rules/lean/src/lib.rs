@@ -31,7 +31,7 @@ impl Rule for Lean {
         if event.object.deleted_at.is_none()
             && let Some(code) = classify(pod, event.time)
         {
-            out.say(Verdict::firing(code, event.object.uid.as_str()));
+            out.emit(Verdict::firing(code, event.object.uid.as_str()));
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ impl Rule for Paths {
     }
 
     fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
-        out.say(Verdict::firing("FOUND", event.object.uid.as_str()));
+        out.emit(Verdict::firing("FOUND", event.object.uid.as_str()));
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ impl Rule for Selective {
     fn manifest() -> Manifest {
         Manifest::new("selective", "1.0.0", "Says what it sees of a selection")
             .code("SAW", "Saw", Severity::Info, "An event")
-            .interest(Interest::new("pods", "v1", "Pod").labels("tier=web"))
+            .interest(Interest::new("pods", "v1", "Pod").label_selector("tier=web"))
             .interest(Interest::new("maps", "v1", "ConfigMap"))
     }
 
@@ -23,7 +23,7 @@ impl Rule for Selective {
     fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
         let (object, gap) = (&event.object, if event.gap { " after a gap" } else { "" });
         let title = format!("{:?} {}/{}{gap}", event.change, object.kind, object.name);
-        out.say(Verdict::firing("SAW", object.uid.as_str()).title(title));
+        out.emit(Verdict::firing("SAW", object.uid.as_str()).title(title));
         Ok(())
     }
 }

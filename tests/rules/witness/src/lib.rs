@@ -14,8 +14,8 @@ pub struct Witness {
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// For each object that is added or listed, a wake so many milliseconds later; 0: none.
-    pub wake_after_ms: i64,
+    /// For each object that is added or listed, a timer so many milliseconds later; 0: none.
+    pub timer_after_ms: i64,
     /// Only makes one configuration differ from another.
     pub label: String,
     /// Whether what was seen of an object is resolved with its end.
@@ -47,7 +47,7 @@ impl Rule for Witness {
     fn manifest() -> Manifest {
         Manifest::new("witness", "1.0.0", "Says everything that it sees")
             .code("SAW", "Saw", Severity::Info, "An event")
-            .code("WOKE", "Woke", Severity::Info, "A wake")
+            .code("TIMER", "Timer", Severity::Info, "A timer")
             .interest(Interest::new("pods", "v1", "Pod"))
             .interest(Interest::new("deployments", "apps/v1", "Deployment"))
             .interest(Interest::new("events", "events.k8s.io/v1", "Event"))
@@ -60,7 +60,7 @@ impl Rule for Witness {
 
     fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
         let object = &event.object;
-        let notice = event.notice();
+        let kubernetes_event = event.kubernetes_event();
         let sight = Sight {
             change: change(event.change),
             gap: event.gap,
@@ -69,11 +69,11 @@ impl Rule for Witness {
             name: &object.name,
             uid: &object.uid,
             version: &object.resource_version,
-            count: notice.map_or(0, |notice| notice.count),
-            delta: notice.map_or(0, |notice| notice.delta),
+            count: kubernetes_event.map_or(0, |kubernetes_event| kubernetes_event.count),
+            delta: kubernetes_event.map_or(0, |kubernetes_event| kubernetes_event.delta),
             size: event.fields.first().map_or(String::new(), |size| format!("{size:?}")),
         };
-        let code = if event.change == Change::Wake { "WOKE" } else { "SAW" };
+        let code = if event.change == Change::Timer { "TIMER" } else { "SAW" };
         let is_over = self.settings.resolves && event.change == Change::Deleted;
         let verdict = if is_over { Verdict::resolved } else { Verdict::firing };
         let mut verdict = verdict(code, object.uid.as_str()).payload(&sight)?;
@@ -84,10 +84,10 @@ impl Rule for Witness {
         if self.settings.writes {
             verdict = verdict.to(Target::KubernetesEvent(written(object)));
         }
-        out.say(verdict);
+        out.emit(verdict);
         let is_new = matches!(event.change, Change::Added | Change::Snapshot);
-        if is_new && self.settings.wake_after_ms > 0 {
-            out.wake("later", event.time + self.settings.wake_after_ms);
+        if is_new && self.settings.timer_after_ms > 0 {
+            out.set_timer("later", event.time + self.settings.timer_after_ms);
         }
         Ok(())
     }
@@ -105,7 +105,7 @@ fn written(object: &ObjectMeta) -> EventRequest {
             uid: object.uid.clone(),
             part: None,
         },
-        level: NoticeLevel::Normal,
+        event_type: EventType::Normal,
         reason: "Seen".to_owned(),
         note: "The witness saw it".to_owned(),
         action: "Look".to_owned(),
@@ -119,7 +119,7 @@ fn change(change: Change) -> &'static str {
         Change::Deleted => "deleted",
         Change::Left => "left",
         Change::Snapshot => "snapshot",
-        Change::Wake => "wake",
+        Change::Timer => "timer",
         Change::Tick => "tick",
     }
 }

@@ -7,8 +7,8 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{HasSelf, Linker, WasmStr};
 
 use super::bindings::klaxon::rule::{log, types};
-use crate::engine::host::Host;
 use crate::engine::imports::log::{Level, MAX_LINE};
+use crate::engine::store_data::Host;
 use crate::model::prefix;
 
 type Context<'a> = StoreContextMut<'a, Host>;

@@ -84,13 +84,13 @@ fn changes(changes: wit::Changes) -> model::Changes {
 pub(super) fn outcome(outcome: wit::Outcome) -> model::Outcome {
     model::Outcome {
         verdicts: outcome.verdicts.into_iter().map(verdict).collect(),
-        wakes: outcome
-            .wakes
+        timers: outcome
+            .timers
             .into_iter()
-            .map(|wake| model::Wake {
-                key: wake.key,
-                at: model::Timestamp::from_millis(wake.at),
-                payload: wake.payload,
+            .map(|timer| model::TimerRequest {
+                key: timer.key,
+                at: model::Timestamp::from_millis(timer.at),
+                payload: timer.payload,
             })
             .collect(),
         cancels: outcome.cancels,
@@ -120,10 +120,10 @@ fn target(target: wit::Target) -> model::RuleTarget {
             model::RuleTarget::KubernetesEvent(model::EventRequest {
                 reporting_component: request.reporting_component,
                 regarding: reference(request.regarding),
-                level: match request.level {
-                    wit::NoticeLevel::Unknown => model::NoticeLevel::Unknown,
-                    wit::NoticeLevel::Normal => model::NoticeLevel::Normal,
-                    wit::NoticeLevel::Warning => model::NoticeLevel::Warning,
+                event_type: match request.event_type {
+                    wit::EventType::Unknown => model::EventType::Unknown,
+                    wit::EventType::Normal => model::EventType::Normal,
+                    wit::EventType::Warning => model::EventType::Warning,
                 },
                 reason: request.reason,
                 note: request.note,
@@ -136,8 +136,8 @@ fn target(target: wit::Target) -> model::RuleTarget {
             name: request.name,
             status: match request.status {
                 wit::ConditionStatus::Unknown => model::ConditionStatus::Unknown,
-                wit::ConditionStatus::Yes => model::ConditionStatus::Yes,
-                wit::ConditionStatus::No => model::ConditionStatus::No,
+                wit::ConditionStatus::IsTrue => model::ConditionStatus::True,
+                wit::ConditionStatus::IsFalse => model::ConditionStatus::False,
             },
             cause: model::Cause { reason: request.reason, message: request.message },
         }),

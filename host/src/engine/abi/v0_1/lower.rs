@@ -61,7 +61,7 @@ fn change(change: model::Change) -> wit::Change {
         model::Change::Deleted => wit::Change::Deleted,
         model::Change::Left => wit::Change::Left,
         model::Change::Snapshot => wit::Change::Snapshot,
-        model::Change::Wake => wit::Change::Wake,
+        model::Change::Timer => wit::Change::Timer,
         model::Change::Tick => wit::Change::Tick,
     }
 }
@@ -128,7 +128,9 @@ fn subject<'a>(arena: &'a Bump, event: &'a model::Event, parts: model::Parts) ->
     match &event.object.subject {
         model::Subject::Other => wit::Subject::Other,
         model::Subject::Pod(subject) => wit::Subject::Pod(pod(arena, subject, parts)),
-        model::Subject::Notice(subject) => wit::Subject::Notice(notice(subject, event.delta)),
+        model::Subject::KubernetesEvent(subject) => {
+            wit::Subject::KubernetesEvent(kubernetes_event(subject, event.delta))
+        }
         model::Subject::Workload(subject) => {
             wit::Subject::Workload(workload(arena, subject, parts))
         }
@@ -159,8 +161,8 @@ fn cause(cause: &model::Cause) -> wit::Cause<'_> {
 fn condition_status(status: model::ConditionStatus) -> wit::ConditionStatus {
     match status {
         model::ConditionStatus::Unknown => wit::ConditionStatus::Unknown,
-        model::ConditionStatus::Yes => wit::ConditionStatus::Yes,
-        model::ConditionStatus::No => wit::ConditionStatus::No,
+        model::ConditionStatus::True => wit::ConditionStatus::IsTrue,
+        model::ConditionStatus::False => wit::ConditionStatus::IsFalse,
     }
 }
 
@@ -250,25 +252,28 @@ fn container_state(state: &model::ContainerState, parts: model::Parts) -> wit::C
     }
 }
 
-fn notice(notice: &model::Notice, delta: u32) -> wit::Notice<'_> {
-    wit::Notice {
-        level: match notice.level {
-            model::NoticeLevel::Unknown => wit::NoticeLevel::Unknown,
-            model::NoticeLevel::Normal => wit::NoticeLevel::Normal,
-            model::NoticeLevel::Warning => wit::NoticeLevel::Warning,
+fn kubernetes_event(
+    kubernetes_event: &model::KubernetesEvent,
+    delta: u32,
+) -> wit::KubernetesEvent<'_> {
+    wit::KubernetesEvent {
+        event_type: match kubernetes_event.event_type {
+            model::EventType::Unknown => wit::EventType::Unknown,
+            model::EventType::Normal => wit::EventType::Normal,
+            model::EventType::Warning => wit::EventType::Warning,
         },
-        reason: &notice.reason,
-        message: &notice.message,
-        action: notice.action.as_deref(),
-        count: notice.count,
+        reason: &kubernetes_event.reason,
+        message: &kubernetes_event.message,
+        action: kubernetes_event.action.as_deref(),
+        count: kubernetes_event.count,
         delta,
-        first_at: millis(notice.first_at),
-        last_at: millis(notice.last_at),
-        reporting_component: &notice.reporting_component,
-        reporting_instance: notice.reporting_instance.as_deref(),
-        source_host: notice.source_host.as_deref(),
-        regarding: reference(&notice.regarding),
-        related: notice.related.as_ref().map(reference),
+        first_at: millis(kubernetes_event.first_at),
+        last_at: millis(kubernetes_event.last_at),
+        reporting_component: &kubernetes_event.reporting_component,
+        reporting_instance: kubernetes_event.reporting_instance.as_deref(),
+        source_host: kubernetes_event.source_host.as_deref(),
+        regarding: reference(&kubernetes_event.regarding),
+        related: kubernetes_event.related.as_ref().map(reference),
     }
 }
 

@@ -11,7 +11,7 @@ use wasmtime::Store;
 use wasmtime::component::{Component, Linker};
 
 use super::{Guest, Problem};
-use crate::engine::host::Host;
+use crate::engine::store_data::Host;
 use crate::model::{Event, Manifest, Outcome};
 
 mod bindings {

@@ -1,7 +1,7 @@
 //! What an operator changes.
 
 use super::{ids, silent, target};
-use crate::journal::inspect::sample::{
+use crate::journal::inspect::fixtures::{
     Sample, delivery, delivery_id, furnished, verdict, verdict_id,
 };
 use crate::journal::inspect::{

@@ -6,7 +6,7 @@ use std::thread::ScopedJoinHandle;
 use rusqlite::{Connection, OpenFlags};
 
 use super::silent;
-use crate::journal::inspect::sample::{Sample, delivery, verdict};
+use crate::journal::inspect::fixtures::{Sample, delivery, verdict};
 use crate::journal::inspect::{
     self, DeliveryRow, Filter, Selection, State, VerdictRow, backup, page, resend,
 };

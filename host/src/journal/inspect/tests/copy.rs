@@ -1,6 +1,6 @@
 //! Backups and checks.
 
-use crate::journal::inspect::sample::{Sample, furnished, verdict};
+use crate::journal::inspect::fixtures::{Sample, furnished, verdict};
 use crate::journal::inspect::{InspectError, Reader, backup, check};
 use crate::journal::wal;
 
@@ -47,7 +47,7 @@ fn what_must_hold_is_checked() {
              DELETE FROM verdicts WHERE n IN (3, 4);
              UPDATE deliveries SET settled_at = 7 WHERE n = 3;
              UPDATE sqlite_sequence SET seq = 2 WHERE name = 'deliveries';
-             UPDATE wakes SET identity = 'web';
+             UPDATE timers SET identity = 'web';
              UPDATE parked SET event = x'00';
              INSERT INTO objects (uid, api_version, kind, namespace, name, version, digest, count, memberships)
                VALUES ('u', 'v1', 'Pod', 'a', 'web', '7', 1, 1, '[');",
@@ -61,7 +61,7 @@ fn what_must_hold_is_checked() {
             "2 deliveries without their verdict",
             "1 pending deliveries that are settled",
             "1 objects whose memberships are no JSON",
-            "1 wakes whose identity is no JSON",
+            "1 timers whose identity is no JSON",
             "numbers of deliveries may come twice: the highest is 5, the next would follow 2",
             "1 of parked whose event cannot be read",
         ]

@@ -1,9 +1,9 @@
 //! What is found, and what is refused.
 
-use crate::journal::inspect::sample::{Sample, TEN, delivery, furnished, verdict, verdict_id};
+use crate::journal::inspect::fixtures::{Sample, TEN, delivery, furnished, verdict, verdict_id};
 use crate::journal::inspect::{
     self, DeliveryRow, Filter, GapRow, InspectError, Letter, ParkedRow, QuarantineRow, Reader,
-    RefusalRow, State, StateRow, VerdictRow, WakeRow, WatchRow, page,
+    RefusalRow, State, StateRow, TimerRow, VerdictRow, WatchRow, page,
 };
 use crate::model::Timestamp;
 
@@ -49,7 +49,7 @@ fn every_kind_can_be_listed() {
     assert_eq!(page::<ParkedRow>(&reader, &every, 9).unwrap().rows.len(), 1);
     assert_eq!(page::<WatchRow>(&reader, &every, 9).unwrap().rows.len(), 1);
     assert_eq!(page::<RefusalRow>(&reader, &every, 9).unwrap().rows.len(), 1);
-    assert_eq!(page::<WakeRow>(&reader, &every, 9).unwrap().rows.len(), 1);
+    assert_eq!(page::<TimerRow>(&reader, &every, 9).unwrap().rows.len(), 1);
     assert_eq!(page::<StateRow>(&reader, &every, 9).unwrap().rows.len(), 1);
     let code = Filter { code: Some("R14".to_owned()), ..every };
     let fault = page::<GapRow>(&reader, &code, 9).unwrap_err().to_string();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::rights::Right;
+use super::permissions::Right;
 
 /// Verbs that act on no object with a known name: a rule with `resourceNames` never allows them.
 const NAMELESS: [&str; 2] = ["create", "deletecollection"];

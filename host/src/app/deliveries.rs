@@ -1,0 +1,65 @@
+//! The targets' queues, each a task of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::RunError;
+use super::shutdown::Ends;
+use crate::config::Target;
+use crate::deliver::{Delivered, Queue};
+use crate::journal::{Handle, Journal, JournalError, Outbox};
+use crate::targets::Endpoint;
+use crate::telemetry::metrics::Metrics;
+
+/// Tasks that deliver, with their targets' names.
+pub(super) type Queues = JoinSet<(String, Result<Delivered, JournalError>)>;
+
+/// A target that can be delivered to.
+pub(super) struct Ready {
+    name: String,
+    endpoint: Arc<Endpoint>,
+    outbox: Outbox,
+}
+
+/// Makes all targets ready, before anything runs.
+pub(super) fn ready(
+    targets: &BTreeMap<String, Target>,
+    journal: &Journal,
+) -> Result<Vec<Ready>, RunError> {
+    let ready = targets.iter().map(|(name, target)| {
+        let endpoint = Endpoint::new(name, target)
+            .map_err(|why| RunError::Target { name: name.clone(), why })?;
+        let outbox = journal.outbox(name)?;
+        Ok(Ready { name: name.clone(), endpoint: Arc::new(endpoint), outbox })
+    });
+    ready.collect()
+}
+
+/// Starts to deliver.
+pub(super) fn start(
+    ready: Vec<Ready>,
+    bells: &BTreeMap<String, Arc<Notify>>,
+    journal: &Handle,
+    metrics: &Arc<Metrics>,
+    ends: &Ends,
+) -> Queues {
+    let mut queues = JoinSet::new();
+    for Ready { name, endpoint, outbox } in ready {
+        let queue = Queue {
+            bell: bells.get(&name).cloned().unwrap_or_default(),
+            name: name.clone(),
+            endpoint,
+            outbox,
+            journal: journal.clone(),
+            metrics: metrics.clone(),
+            closed: ends.closed.clone(),
+            leave: ends.leave.clone(),
+            abandon: ends.abandon.clone(),
+        };
+        queues.spawn(async move { (name, queue.run().await) });
+    }
+    queues
+}

@@ -1,0 +1,72 @@
+//! The thread that owns the pipeline: takes what the source yields, decides, and hands it to the
+//! journal in groups.
+
+use std::sync::Arc;
+
+use crate::journal::{Group, Handle, Progress};
+use crate::model::Pulse;
+use crate::pipeline::Pipeline;
+
+use super::health::Vitals;
+use super::log::Report;
+use super::{RunError, RunSummary};
+
+/// The activity of the thread between two calls of rules.
+pub(super) const DECIDES: &str = "deciding on what was seen";
+
+/// The pipeline on its way into the journal.
+pub(super) struct Middle {
+    pub(super) pipeline: Pipeline,
+    pub(super) journal: Handle,
+    pub(super) summary: RunSummary,
+    pub(super) vitals: Arc<Vitals>,
+    /// The activity of this thread.
+    pub(super) pulse: Arc<Pulse>,
+    report: Report,
+}
+
+impl Middle {
+    pub(super) fn new(pipeline: Pipeline, journal: Handle, vitals: Arc<Vitals>) -> Self {
+        let pulse = pipeline.pulse();
+        let summary = RunSummary::default();
+        Self { pipeline, journal, summary, vitals, pulse, report: Report::default() }
+    }
+
+    /// Hands over what was decided, and how far the watches have come. What waits must have been
+    /// evaluated before, or a cursor would pass it.
+    pub(super) fn commit(&mut self, progress: Vec<Progress>) -> Result<(), RunError> {
+        let Some(group) = self.group(progress) else { return Ok(()) };
+        self.hand_over(group, false)
+    }
+
+    /// The same, and waits until it is on disk.
+    pub(super) fn commit_and_wait(&mut self, progress: Vec<Progress>) -> Result<(), RunError> {
+        let group = self.group(progress).unwrap_or_default();
+        self.hand_over(group, true)
+    }
+
+    fn hand_over(&mut self, group: Group, waits: bool) -> Result<(), RunError> {
+        self.pulse.waits("waiting for the journal");
+        let written =
+            if waits { self.journal.commit_and_wait(group) } else { self.journal.commit(group) };
+        self.pulse.works(DECIDES);
+        Ok(written?)
+    }
+
+    fn group(&mut self, progress: Vec<Progress>) -> Option<Group> {
+        self.report.advance();
+        let step = self.pipeline.take_step();
+        if step.is_none() && progress.is_empty() {
+            return None;
+        }
+        let step = step.unwrap_or_default();
+        self.report.log(&step);
+        for verdict in &step.verdicts {
+            let code = format!("{}/{}", verdict.rule, verdict.code);
+            *self.summary.codes.entry(code).or_default() += 1;
+        }
+        self.vitals.count(&step, &self.pipeline);
+        self.summary.gaps += step.gaps.len() as u64;
+        Some(Group { step, progress, clock: Some(self.pipeline.now()) })
+    }
+}

@@ -1,0 +1,145 @@
+//! Targets as they are written.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::lines::LinesFile;
+use super::nats::NatsFile;
+use super::statsd::StatsdFile;
+use crate::yaml::{Size, Span};
+
+/// Where verdicts go: exactly one kind.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct TargetFile {
+    /// Verdicts as JSON Lines on stdout.
+    pub(in crate::config) stdout: Option<StdoutFile>,
+    /// Verdicts as JSON Lines in a file.
+    pub(in crate::config) file: Option<LinesFile>,
+    /// An HTTP receiver.
+    pub(in crate::config) webhook: Option<WebhookFile>,
+    /// Verdicts in a stream of NATS JetStream.
+    pub(in crate::config) nats: Option<NatsFile>,
+    /// Counters of verdicts, over UDP: best effort.
+    pub(in crate::config) statsd: Option<StatsdFile>,
+    /// What comes in order: deliveries of one rule and key (the default), or nothing.
+    #[serde(default)]
+    pub(in crate::config) order: Order,
+    /// how much of the journal its deliveries may take while they wait, such as 256MiB (the default, or an
+    /// equal part of what other targets leave of three quarters of journal.max_size, if that is less).
+    pub(in crate::config) max_queue: Option<Size>,
+    /// What happens beyond that.
+    #[serde(default)]
+    pub(in crate::config) when_full: WhenFull,
+    /// Only the newest of one rule and key matters: it takes the place of older ones that still wait
+    /// (false). It needs the order.
+    #[serde(default)]
+    pub(in crate::config) coalesce: bool,
+}
+
+/// What comes in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Deliveries of one rule and key: the next is tried when the one before is settled.
+    #[default]
+    Key,
+    /// Nothing.
+    None,
+}
+
+/// What happens to a delivery for which a target's queue has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// It becomes a dead letter.
+    #[default]
+    DeadLetter,
+    /// Nothing more is taken in until there is room.
+    Block,
+}
+
+/// Verdicts as JSON Lines on stdout.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct StdoutFile {}
+
+/// An HTTP receiver.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct WebhookFile {
+    /// http:// or https://
+    pub(in crate::config) url: String,
+    /// Key of Standard Webhooks signatures: whsec_ and base64.
+    #[serde(default)]
+    pub(in crate::config) secret: Option<String>,
+    /// Further keys while one replaces another.
+    #[serde(default)]
+    pub(in crate::config) old_secrets: Vec<String>,
+    /// What is sent.
+    #[serde(default)]
+    pub(in crate::config) format: Format,
+    /// Sent with each request.
+    #[serde(default)]
+    pub(in crate::config) headers: BTreeMap<String, String>,
+    /// how long one attempt may take, such as 15s (the default).
+    pub(in crate::config) timeout: Option<Span>,
+    /// Statuses that count as success (every 2xx).
+    #[serde(default)]
+    pub(in crate::config) success: Vec<u16>,
+    /// Most deliveries under way at once (16); it begins with fewer and finds out how many are good.
+    pub(in crate::config) concurrency: Option<u16>,
+    /// Retries.
+    #[serde(default)]
+    pub(in crate::config) retry: RetryFile,
+    /// For https.
+    #[serde(default)]
+    pub(in crate::config) tls: TlsFile,
+    /// Addresses that are refused otherwise.
+    #[serde(default)]
+    pub(in crate::config) allow: Vec<Allow>,
+}
+
+/// What a webhook sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// The payload as the rule wrote it.
+    #[default]
+    Payload,
+    /// The whole verdict in a CloudEvent 1.0, structured.
+    CloudEvents,
+}
+
+/// Retries of a delivery.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct RetryFile {
+    /// for how long, such as 72h (the default).
+    pub(in crate::config) r#for: Option<Span>,
+}
+
+/// Addresses that are refused unless named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::config) enum Allow {
+    /// This machine.
+    Loopback,
+    /// Such as a cloud's metadata service.
+    LinkLocal,
+}
+
+/// How to know a receiver, and how to be known to it. The files are read again when they change.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct TlsFile {
+    /// Trust only these certificates: a PEM file.
+    pub(in crate::config) ca: Option<PathBuf>,
+    /// Show this certificate: a PEM file, with those between it and its authority.
+    pub(in crate::config) certificate: Option<PathBuf>,
+    /// Its key: a PEM file.
+    pub(in crate::config) key: Option<PathBuf>,
+}

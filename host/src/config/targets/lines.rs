@@ -1,0 +1,69 @@
+//! The target `file`: verdicts as JSON Lines in a file, with rotation.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::file::RetryFile;
+use crate::config::validate::Check;
+use crate::yaml::{Size, Span};
+
+const MAX_SIZE: u64 = 100 << 20;
+const KEEP: u16 = 5;
+const RETRY_FOR: Duration = Duration::from_secs(72 * 3600);
+
+/// Verdicts as JSON Lines in a file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct LinesFile {
+    /// The file, relative to this file's folder; its folder must exist.
+    path: PathBuf,
+    /// how large it may grow, such as 100MiB (the default), before it is renamed to path.1.
+    max_size: Option<Size>,
+    /// How many renamed files are kept (5): path.1 is the newest, the oldest is removed.
+    keep: Option<u16>,
+    /// Retries.
+    #[serde(default)]
+    retry: RetryFile,
+}
+
+/// A file that verdicts are appended to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lines {
+    /// The file.
+    pub path: PathBuf,
+    /// Most bytes in it; a line that is longer has a file of its own.
+    pub max_size: u64,
+    /// How many older files are kept.
+    pub keep: u16,
+    /// How long a delivery is retried.
+    pub retry_for: Duration,
+}
+
+/// Checks a file target. Whether its folder exists is not asked here: it may be mounted later.
+pub(super) fn check(check: &mut Check<'_>, pointer: &str, file: LinesFile) -> Lines {
+    if file.path.file_name().is_none() {
+        check.say(
+            format!("{pointer}/path"),
+            format!("{} is no name of a file; mend: write one", file.path.display()),
+        );
+    }
+    let max_size = file.max_size.map_or(MAX_SIZE, |size| size.0 as u64);
+    if max_size == 0 {
+        check.say(
+            format!("{pointer}/max_size"),
+            "nothing fits into 0 bytes; mend: write a size such as 100MiB",
+        );
+    }
+    let keep = file.keep.unwrap_or(KEEP);
+    if keep == 0 {
+        check.say(
+            format!("{pointer}/keep"),
+            "with 0 a full file would be thrown away; mend: write 1 or more",
+        );
+    }
+    let retry_for = file.retry.r#for.map_or(RETRY_FOR, |Span(span)| span);
+    Lines { path: check.base.join(file.path), max_size, keep, retry_for }
+}

@@ -1,0 +1,118 @@
+//! The target `statsd`: a counter for each code, over UDP.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Template;
+use super::file::RetryFile;
+use crate::config::validate::Check;
+use crate::model::{Status, Verdict};
+use crate::yaml::Span;
+
+const PREFIX: &str = "klaxon.";
+const FIRING: &str = "{rule}.{code}";
+/// A counter that comes much later than what it counts misleads.
+const RETRY_FOR: Duration = Duration::from_secs(10);
+
+/// Counters of verdicts, over UDP: best effort, for a datagram that was sent may be lost unseen.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct StatsdFile {
+    /// Host and port of the statsd server, such as 127.0.0.1:8125.
+    address: String,
+    /// What each name begins with (klaxon.).
+    prefix: Option<String>,
+    /// The counter of a firing verdict ({rule}.{code}); further placeholders: {cluster}, {severity},
+    /// {status}, {namespace}, {kind}.
+    firing: Option<String>,
+    /// The counter of a resolved verdict; none: these are not counted.
+    resolved: Option<String>,
+    /// Retries where a datagram cannot be sent (for 10s): a counter that comes late misleads.
+    #[serde(default)]
+    retry: RetryFile,
+}
+
+/// A statsd server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statsd {
+    /// Host and port.
+    pub address: String,
+    /// What each name begins with.
+    pub prefix: String,
+    /// The counter of a firing verdict.
+    pub firing: Template,
+    /// The counter of a resolved verdict; none: these are not counted.
+    pub resolved: Option<Template>,
+    /// How long a delivery is retried.
+    pub retry_for: Duration,
+}
+
+impl Statsd {
+    /// The name of the counter that a verdict counts in, if any.
+    pub fn name(&self, verdict: &Verdict) -> Option<String> {
+        let template = match verdict.status {
+            Status::Firing => &self.firing,
+            Status::Resolved => self.resolved.as_ref()?,
+        };
+        Some(format!("{}{}", self.prefix, template.render(verdict, is_unfit)))
+    }
+}
+
+/// What would end a name, or the line.
+fn is_unfit(c: char) -> bool {
+    matches!(c, ':' | '|' | '@') || c.is_whitespace() || c.is_control()
+}
+
+/// Checks a statsd target; none where its names cannot be made, which is said. Which addresses it may
+/// send to is not checked: an agent on the same machine is the usual one, and nothing comes back.
+pub(super) fn check(check: &mut Check<'_>, pointer: &str, file: StatsdFile) -> Option<Statsd> {
+    let host = file.address.rsplit_once(':').and_then(|(host, port)| {
+        let is_port = port.parse::<u16>().is_ok_and(|port| port != 0);
+        // Without brackets the last group of an IPv6 address would be taken as the port.
+        let is_host = !host.is_empty() && (!host.contains(':') || host.starts_with('['));
+        (is_port && is_host).then_some(host)
+    });
+    if host.is_none() {
+        check.say(
+            format!("{pointer}/address"),
+            format!(
+                "{:?} is no host and port; mend: write both, such as 127.0.0.1:8125 or [::1]:8125",
+                file.address
+            ),
+        );
+    }
+    let prefix = file.prefix.unwrap_or_else(|| PREFIX.to_owned());
+    fit(check, &format!("{pointer}/prefix"), &prefix);
+    let firing = file.firing.as_deref().unwrap_or(FIRING);
+    let firing = template(check, &format!("{pointer}/firing"), firing);
+    let resolved = match file.resolved {
+        Some(text) => Some(template(check, &format!("{pointer}/resolved"), &text)?),
+        None => None,
+    };
+    let retry_for = file.retry.r#for.map_or(RETRY_FOR, |Span(span)| span);
+    Some(Statsd { address: file.address, prefix, firing: firing?, resolved, retry_for })
+}
+
+fn template(check: &mut Check<'_>, pointer: &str, text: &str) -> Option<Template> {
+    match Template::parse(text) {
+        Ok(template) => {
+            fit(check, pointer, &template.filled_with("x"));
+            Some(template)
+        }
+        Err(why) => {
+            check.say(pointer, why);
+            None
+        }
+    }
+}
+
+fn fit(check: &mut Check<'_>, pointer: &str, text: &str) {
+    if let Some(unfit) = text.chars().find(|c| is_unfit(*c)) {
+        check.say(
+            pointer,
+            format!("{unfit:?} may not be in a name of statsd; mend: leave out : | @ and blanks"),
+        );
+    }
+}

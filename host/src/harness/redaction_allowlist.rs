@@ -1,0 +1,120 @@
+//! What of a recording its rules need: the keep-list that their interests and modules make.
+
+use std::collections::BTreeSet;
+
+use super::rule::RuleUnderTest;
+use crate::recording::redact::{Keep, Values};
+use crate::route::selected_labels;
+
+/// Adds what a rule asks for: labels that its selectors and partitions name, annotations, fields, and
+/// the text of its module, for a rule can only compare with text that it contains.
+pub fn keep_for(rule: &RuleUnderTest, keep: &mut Keep) {
+    for interest in &rule.manifest().interests {
+        for label in selected_labels(&interest.label_selector) {
+            // Values that the selector compares with stay; a label that only has to be there is
+            // asked about like any other.
+            if !label.values.is_empty() {
+                let values = keep.labels.entry(label.key);
+                // Another interest may compare the same label with something else.
+                match values.or_insert_with(|| Values::Only(BTreeSet::new())) {
+                    Values::All => {}
+                    Values::Only(values) => values.extend(label.values),
+                    values @ Values::Pseudonym => {
+                        *values = Values::Only(label.values.into_iter().collect());
+                    }
+                }
+            }
+        }
+        keep.annotations.extend(interest.annotations.iter().cloned());
+        keep.fields.extend(interest.fields.iter().filter_map(|path| field(path)));
+        keep.names.extend(selected_values(&interest.field_selector));
+    }
+    keep.literals.extend_from_slice(rule.bytes());
+    keep.literals.push(0);
+    // What a rule is told by its settings it does not contain.
+    keep.literals.extend_from_slice(rule.settings().to_string().as_bytes());
+    keep.literals.push(0);
+}
+
+/// A JSONPath (RFC 9535) as keys from the root; a filter and a slice stand for any element. What
+/// follows a descent stays whole. None where nothing comes before that.
+pub fn field(path: &str) -> Option<Vec<String>> {
+    let mut keys = Vec::new();
+    let mut rest = path.trim().strip_prefix('$')?;
+    while !rest.is_empty() {
+        let (key, after) = match segment(rest) {
+            Some(found) => found,
+            None => break,
+        };
+        keys.push(key);
+        rest = after;
+    }
+    (!keys.is_empty()).then_some(keys)
+}
+
+/// `.name`, `['name']`, `["name"]`, `[0]`, `[*]` or `.*`, and what comes after it.
+fn segment(path: &str) -> Option<(String, &str)> {
+    if let Some(inside) = path.strip_prefix('[') {
+        let (inside, after) = bracketed(inside)?;
+        let quoted = |mark: char| inside.strip_prefix(mark)?.strip_suffix(mark);
+        if let Some(name) = quoted('\'').or_else(|| quoted('"')) {
+            return Some((name.to_owned(), after));
+        }
+        return Some(("*".to_owned(), after));
+    }
+    let name = path.strip_prefix('.')?;
+    let end = name.find(['.', '[']).unwrap_or(name.len());
+    let (name, after) = name.split_at_checked(end)?;
+    (!name.is_empty()).then(|| (name.to_owned(), after))
+}
+
+/// Splits behind the bracket that closes; brackets may nest in a filter, and stand in its texts.
+fn bracketed(path: &str) -> Option<(&str, &str)> {
+    let (mut depth, mut quote) = (1u32, None);
+    let close = path.char_indices().find_map(|(at, c)| {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '[') => depth += 1,
+            (None, ']') => depth -= 1,
+            _ => {}
+        }
+        (depth == 0).then_some(at)
+    })?;
+    let (inside, rest) = path.split_at_checked(close)?;
+    Some((inside, rest.strip_prefix(']')?))
+}
+
+/// The values that a field selector (`spec.nodeName=a,status.phase!=Running`) compares with: they stay
+/// as names wherever they occur, so that relations hold, and others of the same field do not.
+fn selected_values(selector: &str) -> impl Iterator<Item = String> {
+    let values = selector.split(',').filter_map(|part| part.rsplit_once('='));
+    values.map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_keys_as_far_as_they_are_plain() {
+        let keys = |path: &str| field(path).unwrap_or_default().join("/");
+        assert_eq!(keys("$.spec.serviceName"), "spec/serviceName");
+        assert_eq!(keys("$['spec'][\"a.b\"][0].c"), "spec/a.b/*/c");
+        assert_eq!(
+            keys("$.spec.containers[*].env[?@.name=='A'].value"),
+            "spec/containers/*/env/*/value"
+        );
+        assert_eq!(keys("$..name"), "");
+        assert_eq!(keys("spec"), "");
+    }
+
+    #[test]
+    fn field_selectors_name_values() {
+        let values: Vec<_> =
+            selected_values("spec.nodeName=a, status.phase!=Running,x==y").collect();
+        assert_eq!(values, ["a", "Running", "y"]);
+        assert_eq!(selected_values("").count(), 0);
+    }
+}

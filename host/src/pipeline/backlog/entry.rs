@@ -1,0 +1,154 @@
+//! What happens to a rule, in its order: what it is asked, and what else its timers and its state
+//! depend on. For a rule that is behind these wait, in memory and in the journal.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Change, Event, Id, Object, Timer, Timestamp};
+
+/// One thing that happens to a rule.
+#[derive(Debug, Clone)]
+pub(in crate::pipeline) enum Entry {
+    /// It is asked about an event.
+    Ask(Arc<Event>),
+    /// An object has another form, or does not exist any longer: timers carry it as last known.
+    Known { object: Arc<Object>, exists: bool, before: Option<Arc<Object>>, time: Timestamp },
+    /// The object of a partition is known.
+    Came(Arc<str>, Timestamp),
+    /// The object of a partition has gone.
+    Went(Arc<str>, Timestamp),
+    /// The object of a partition is not followed any longer.
+    Unfollowed(Arc<str>, Timestamp),
+    /// From then on its timers are held, or are not any longer.
+    Held(bool, Timestamp),
+}
+
+impl Entry {
+    pub(in crate::pipeline) fn time(&self) -> Timestamp {
+        match self {
+            Self::Ask(event) => event.time,
+            Self::Known { time, .. }
+            | Self::Came(_, time)
+            | Self::Went(_, time)
+            | Self::Unfollowed(_, time)
+            | Self::Held(_, time) => *time,
+        }
+    }
+
+    /// Returns the bytes that it takes in memory and not in the journal.
+    pub(in crate::pipeline) fn more_bytes(&self) -> usize {
+        match self {
+            Self::Ask(event) => event.fields_bytes(),
+            Self::Known { .. }
+            | Self::Came(..)
+            | Self::Went(..)
+            | Self::Unfollowed(..)
+            | Self::Held(..) => 0,
+        }
+    }
+
+    /// Whether it is a timer that fired. In the journal it waits as the timer that it is, unless that is
+    /// set anew.
+    pub(in crate::pipeline) fn is_timer(&self) -> bool {
+        matches!(self, Self::Ask(event) if event.change == Change::Timer)
+    }
+
+    /// Whether it is the timer of a partition and key.
+    pub(in crate::pipeline) fn is_timer_of(&self, partition: &str, key: &str) -> bool {
+        let Self::Ask(event) = self else { return false };
+        let timer = event.timer.as_ref().filter(|_| event.change == Change::Timer);
+        *event.partition == *partition && timer.is_some_and(|timer| timer.key == key)
+    }
+}
+
+/// An entry as the journal has it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::pipeline) enum Stored {
+    Ask {
+        id: Id,
+        time: Timestamp,
+        change: Change,
+        gap: bool,
+        /// By name: a new version of the rule may have it at another place.
+        interest: String,
+        timer: Option<Timer>,
+        object: Arc<Object>,
+        delta: u32,
+        partition: Arc<str>,
+    },
+    Known {
+        object: Arc<Object>,
+        exists: bool,
+        time: Timestamp,
+        /// It is not waiting: it is so already for the rule.
+        is_so: bool,
+    },
+    Came(Arc<str>, Timestamp),
+    Went(Arc<str>, Timestamp),
+    Unfollowed(Arc<str>, Timestamp),
+    Held {
+        is_held: bool,
+        time: Timestamp,
+        /// As above.
+        is_so: bool,
+    },
+}
+
+impl Stored {
+    /// What of an entry is kept; `interest_name` names an interest of the rule.
+    pub(in crate::pipeline) fn of(
+        entry: &Entry,
+        interest_name: impl FnOnce(u32) -> String,
+    ) -> Self {
+        match entry {
+            Entry::Ask(event) => {
+                let event = &**event;
+                Self::Ask {
+                    id: event.id,
+                    time: event.time,
+                    change: event.change,
+                    gap: event.gap,
+                    interest: interest_name(event.interest),
+                    timer: event.timer.clone(),
+                    object: event.object.clone(),
+                    delta: event.delta,
+                    partition: event.partition.clone(),
+                }
+            }
+            Entry::Known { object, exists, time, .. } => {
+                Self::Known { object: object.clone(), exists: *exists, time: *time, is_so: false }
+            }
+            Entry::Came(partition, time) => Self::Came(partition.clone(), *time),
+            Entry::Went(partition, time) => Self::Went(partition.clone(), *time),
+            Entry::Unfollowed(partition, time) => Self::Unfollowed(partition.clone(), *time),
+            Entry::Held(is_held, time) => {
+                Self::Held { is_held: *is_held, time: *time, is_so: false }
+            }
+        }
+    }
+
+    pub(in crate::pipeline) fn time(&self) -> Timestamp {
+        match self {
+            Self::Ask { time, .. }
+            | Self::Known { time, .. }
+            | Self::Came(_, time)
+            | Self::Went(_, time)
+            | Self::Unfollowed(_, time)
+            | Self::Held { time, .. } => *time,
+        }
+    }
+
+    /// As bytes, and how many they were before they were compressed.
+    pub(in crate::pipeline) fn pack(&self) -> Result<(Vec<u8>, usize), String> {
+        let json = serde_json::to_vec(self).map_err(|fault| fault.to_string())?;
+        let packed = zstd::encode_all(json.as_slice(), 1).map_err(|fault| fault.to_string())?;
+        Ok((packed, json.len()))
+    }
+
+    pub(in crate::pipeline) fn unpack(packed: &[u8]) -> Result<(Self, usize), String> {
+        let json = zstd::decode_all(packed).map_err(|fault| fault.to_string())?;
+        let stored = serde_json::from_slice(&json).map_err(|fault| fault.to_string())?;
+        Ok((stored, json.len()))
+    }
+}

@@ -1,0 +1,91 @@
+//! What ends with time: state of objects that have gone, and timers that concern them.
+
+use std::sync::Arc;
+
+use crate::model::{Event, Keep, Slot, SlotKind, Subject, Timestamp};
+use crate::pipeline::{AFTER_DELETION_MS, Pipeline, UNKNOWN_OBJECT_MS};
+
+impl Pipeline {
+    pub(in crate::pipeline) fn slot(&self, rule: usize, partition: &Arc<str>) -> Option<Slot> {
+        let rule = self.rules.get(rule)?.loaded.name.clone();
+        Some(Slot { rule, partition: partition.clone() })
+    }
+
+    /// With an object go its timers, for every rule, whether or not it heard of the end; and, after a
+    /// while, its state.
+    pub(in crate::pipeline) fn went(&mut self, rule: usize, partition: &Arc<str>, time: Timestamp) {
+        let Some(slot) = self.slot(rule, partition) else { return };
+        for timer in self.timers.cancel_all(rule, &slot) {
+            self.forget_timer(rule, timer);
+        }
+        self.expire_at(time.plus_millis(AFTER_DELETION_MS), &slot);
+    }
+
+    /// An object is not followed any longer, so its end will not be seen: its state lasts as long as
+    /// that of any object that the host does not know.
+    pub(in crate::pipeline) fn unfollowed(
+        &mut self,
+        rule: usize,
+        partition: &Arc<str>,
+        time: Timestamp,
+    ) {
+        let Some(slot) = self.slot(rule, partition) else { return };
+        if !self.view.sizes(&slot, time).is_empty() {
+            self.expire_at(time.plus_millis(UNKNOWN_OBJECT_MS), &slot);
+        }
+    }
+
+    pub(in crate::pipeline) fn expire_at(&mut self, time: Timestamp, slot: &Slot) {
+        self.expiries.set(time, slot);
+        self.keep(|| Keep::Expiry(slot.clone(), Some(time)));
+    }
+
+    /// State about an object that the host does not watch would stay for ever.
+    pub(in crate::pipeline) fn expire_if_unknown(
+        &mut self,
+        slot: &Slot,
+        kind: SlotKind,
+        event: &Event,
+    ) {
+        let about_another = matches!(event.object.subject, Subject::KubernetesEvent(_));
+        let is_own = kind == SlotKind::Object;
+        if about_another && is_own && !self.router.knows_partition(&slot.partition) {
+            self.expire_at(event.time.plus_millis(UNKNOWN_OBJECT_MS), slot);
+        }
+    }
+
+    /// Rules of which state goes with the clock, which is not so for those that are behind.
+    pub(in crate::pipeline) fn lapsed(&self, now: Timestamp) -> Vec<Arc<str>> {
+        let mut rules = self.expiries.due(now);
+        rules.retain(|name| {
+            let rule = self.rules.iter().find(|rule| rule.loaded.name == *name);
+            rule.is_none_or(|rule| rule.behind.is_none())
+        });
+        rules
+    }
+
+    /// Forgets state whose time is over.
+    pub(in crate::pipeline) fn expire(&mut self, now: Timestamp) {
+        for rule in self.lapsed(now) {
+            self.expire_of(&rule, now, |_| None);
+        }
+    }
+
+    /// The same for one rule; `knew` says which partitions' objects were known where it is, as far as
+    /// that is another matter than what is known now.
+    pub(in crate::pipeline) fn expire_of(
+        &mut self,
+        rule: &str,
+        now: Timestamp,
+        knew: impl Fn(&str) -> Option<bool>,
+    ) {
+        while let Some(slot) = self.expiries.pop(rule, now) {
+            self.keep(|| Keep::Expiry(slot.clone(), None));
+            let knows = knew(&slot.partition);
+            if !knows.unwrap_or_else(|| self.router.knows_partition(&slot.partition)) {
+                self.keep(|| Keep::NoState(slot.clone()));
+                self.state.forget(&slot);
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The rules' state in memory, and when it expires.
+
+mod expiry;
+mod expiry_queue;
+mod store;
+
+pub(super) use expiry_queue::Expiries;
+pub use store::MemoryState;

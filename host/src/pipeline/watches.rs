@@ -1,0 +1,409 @@
+//! What a live source needs of the pipeline beyond a replay: watches that are known by name, what was
+//! kept from the last run, and timers that wait until the watches behind them are in sync.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::backlog::entry::Entry;
+use super::{MemoryState, Pipeline, UNKNOWN_OBJECT_MS};
+use crate::model::{
+    Id, Introduction, Keep, KeptIncident, KeptObject, KeptState, Object, Parked, PersistedTimer,
+    Seen, Slot, SlotKind, Timestamp,
+};
+use crate::route::{Coverage, Need, Telling, own_partition};
+
+/// Reads an object's last known form from the journal.
+pub type ReadForm = Box<dyn FnMut(&str) -> Option<Object> + Send>;
+
+/// The watches that feed the rules.
+#[derive(Default)]
+pub(super) struct Watching {
+    /// Rules that a watch feeds, by its name.
+    fed: HashMap<Arc<str>, Vec<usize>>,
+    covers: Vec<Coverage>,
+    /// Watches that are not in sync.
+    behind: HashSet<Arc<str>>,
+    forms: Option<ReadForm>,
+    /// Known objects that a list of all that exists did not have, by watch: the watch must tell that
+    /// they are gone.
+    suspects: BTreeMap<Arc<str>, HashSet<Arc<str>>>,
+    /// Rules, by name, that are introduced anew to what a watch covers: what they saw of it before does
+    /// not count.
+    renewed: Vec<(Coverage, Arc<str>)>,
+}
+
+impl Watching {
+    /// Whether something that feeds a rule is not in sync.
+    pub(super) fn holds(&self, rule: usize) -> bool {
+        self.behind.iter().any(|scope| self.feeds(scope, rule))
+    }
+
+    /// Whether a stream or watch feeds a rule; a stream may feed any.
+    pub(super) fn feeds(&self, scope: &str, rule: usize) -> bool {
+        self.fed.get(scope).is_none_or(|rules| rules.contains(&rule))
+    }
+
+    /// A watch tells something of an object: what it was suspected of is settled.
+    pub(super) fn hear_of(&mut self, scope: &str, uid: &str) {
+        if let Some(suspects) = self.suspects.get_mut(scope) {
+            suspects.remove(uid);
+        }
+    }
+
+    pub(super) fn form(&mut self, uid: &str) -> Option<Arc<Object>> {
+        self.forms.as_mut()?(uid).map(Arc::new)
+    }
+}
+
+/// Why a watch lists what exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListStart {
+    /// Nothing was known before: what exists is state, not news.
+    First,
+    /// Changes may have been missed since a time.
+    Compare {
+        /// The last moment before.
+        from: Timestamp,
+        /// Why.
+        reason: String,
+        /// How it is told.
+        telling: Telling,
+        /// The version at which all that existed was known: what is newer and unknown is new. `None`
+        /// where it never was.
+        complete_at: Option<u64>,
+        /// Versions may have come again (etcd restored).
+        is_other_history: bool,
+    },
+}
+
+/// What the last run left.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Known objects.
+    pub objects: Vec<KeptObject>,
+    /// Timers.
+    pub timers: Vec<PersistedTimer>,
+    /// Rules' state, of all its versions.
+    pub state: Vec<KeptState>,
+    /// When partitions' state goes.
+    pub expiries: Vec<(Slot, Timestamp)>,
+    /// What waits for rules that were behind.
+    pub parked: Vec<Parked>,
+    /// What the policy remembers.
+    pub incidents: Vec<KeptIncident>,
+    /// Introductions, complete or not.
+    pub introductions: Vec<Introduction>,
+    /// The number of the history.
+    pub history: u64,
+    /// The number of comparisons so far.
+    pub comparisons: u32,
+    /// The event clock: time does not go back over a restart.
+    pub now: Option<Timestamp>,
+}
+
+impl Pipeline {
+    /// From now on steps say what a restart must know; `forms` reads what they said.
+    pub fn keep_in_journal(&mut self, forms: ReadForm) {
+        self.router.keep_in_journal();
+        self.incidents.keep_in_journal();
+        self.watching.forms = Some(forms);
+    }
+
+    pub(super) fn keep(&mut self, what: impl FnOnce() -> Keep) {
+        if self.router.keeps_in_journal() {
+            self.step.keep.push(what());
+        }
+    }
+
+    /// Takes back what was said last.
+    pub(super) fn unkeep(&mut self) {
+        if self.router.keeps_in_journal() {
+            self.step.keep.pop();
+        }
+    }
+
+    /// A timer is gone; its object's form may be needed no longer.
+    pub(super) fn forget_timer(&mut self, rule: usize, timer: PersistedTimer) {
+        self.router.touch(&timer.object);
+        self.drop_form(rule, &timer.object.meta.identity.unique());
+        self.keep(|| Keep::NoTimer(timer.slot, timer.key));
+    }
+
+    /// What must be watched for the rules.
+    pub fn needs(&self) -> Vec<Need> {
+        self.router.needs()
+    }
+
+    /// Whether any object is known of what a watch covers.
+    pub fn knows_any(&self, coverage: &Coverage) -> bool {
+        self.router.knows_any(coverage)
+    }
+
+    /// The event clock.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn rule_name(&self, rule: usize) -> Option<Arc<str>> {
+        self.rules.get(rule).map(|rule| rule.loaded.name.clone())
+    }
+
+    /// How many objects are known.
+    pub fn known_objects(&self) -> usize {
+        self.router.known_objects()
+    }
+
+    /// Goes on where the last run stopped. Watches are declared with [`Pipeline::follow`], and
+    /// introductions planned, before.
+    pub fn restore(&mut self, kept: Kept, state: &MemoryState) {
+        if let Some(now) = kept.now {
+            self.now = self.now.max(now);
+            self.incidents.not_before(now);
+        }
+        self.router.set_history(kept.history);
+        self.router.set_comparisons(kept.comparisons);
+        for one in kept.introductions {
+            let is_planned = self.watching.fed.get(&one.scope).is_some_and(|rules| {
+                rules.iter().any(|rule| self.rule_name(*rule).as_ref() == Some(&one.rule))
+            });
+            // Should it come back it is new: nobody kept its view of what happened meanwhile.
+            if !is_planned {
+                self.keep(|| Keep::NoIntroduction(one.rule, one.scope));
+            }
+        }
+        for object in kept.objects {
+            self.restore_object(object);
+        }
+        let shared = kept.state.iter().filter(|one| one.kind == Some(SlotKind::Shared));
+        let shared: HashSet<Slot> = shared.map(|one| one.slot.clone()).collect();
+        for (slot, time) in kept.expiries {
+            let is_shared = shared.contains(&slot);
+            self.restore_expiry(slot, time, is_shared);
+        }
+        self.restore_state(kept.state, state);
+        self.restore_parked(kept.parked);
+        self.incidents.restore(kept.incidents);
+        for timer in kept.timers {
+            self.restore_timer(timer);
+        }
+        self.note_holds();
+    }
+
+    fn restore_object(&mut self, object: KeptObject) {
+        // Nobody follows it any longer: what is known of it would grow old.
+        if !self.watching.covers.iter().any(|coverage| coverage.has_kept(&object)) {
+            self.keep(|| Keep::NoObject(object.uid));
+            return;
+        }
+        let renewed = &self.watching.renewed;
+        let renewed: Vec<Arc<str>> = renewed
+            .iter()
+            .filter(|(coverage, _)| coverage.has_kept(&object))
+            .map(|(_, rule)| rule.clone())
+            .collect();
+        self.router.restore(object, |rule| !renewed.iter().any(|name| **name == *rule));
+    }
+
+    /// A partition that many objects share does not go with any of them, though an older version of the
+    /// program may have taken it for an object's own.
+    fn restore_expiry(&mut self, slot: Slot, time: Timestamp, is_shared: bool) {
+        let rule = self.rules.iter().find(|rule| rule.loaded.name == slot.rule);
+        let by_manifest = rule.and_then(|rule| rule.kind_of_old(&slot.partition));
+        if is_shared || by_manifest == Some(SlotKind::Shared) {
+            self.keep(|| Keep::Expiry(slot, None));
+        } else {
+            self.expiries.set(time, &slot);
+        }
+    }
+
+    fn restore_state(&mut self, kept: Vec<KeptState>, state: &MemoryState) {
+        let end = self.now.plus_millis(UNKNOWN_OBJECT_MS);
+        for KeptState { slot, kind, version, key, value, expires_at } in kept {
+            let rule = self.rules.iter().find(|rule| rule.loaded.name == slot.rule);
+            // Where it is not known whose the partition is, its state stays until the rule writes it again.
+            let kind = kind.or_else(|| rule?.kind_of_old(&slot.partition));
+            // Its object's end was not seen, or it is not followed any longer.
+            let is_orphan = kind == Some(SlotKind::Object)
+                && !self.router.knows_partition(&slot.partition)
+                && !self.expiries.has(&slot);
+            if is_orphan {
+                self.expire_at(end, &slot);
+            }
+            // Another version of the rule finds its own when it is back.
+            let rule = self.rules.iter().find(|rule| rule.loaded.name == slot.rule);
+            if rule.is_some_and(|rule| rule.loaded.manifest.state_version == version) {
+                state.restore(slot, key, value, expires_at);
+            }
+        }
+    }
+
+    fn restore_timer(&mut self, timer: PersistedTimer) {
+        let rule = self.rules.iter().position(|rule| rule.loaded.name == timer.slot.rule);
+        let own = own_partition(&timer.object);
+        let is_over = own
+            .is_some_and(|own| own == timer.slot.partition && !self.router.knows_partition(&own));
+        match rule {
+            // A timer of a rule that is not configured stays in the journal.
+            None => {}
+            Some(rule) if is_over && !self.is_behind(rule) => {
+                self.keep(|| Keep::NoTimer(timer.slot, timer.key));
+            }
+            Some(rule) => {
+                // It may fire before the rule comes to its end, which it may be about to hear of.
+                let partition = &timer.slot.partition;
+                let hears = self.behind(rule).is_some_and(|one| one.knows(partition).is_some());
+                if is_over && !hears {
+                    self.park(rule, Entry::Went(partition.clone(), self.now));
+                }
+                self.router.touch(&timer.object);
+                // There was room when it was set, and those that fired since have made more of it.
+                self.timers.put(rule, timer);
+            }
+        }
+    }
+
+    /// A watch that was kept in the last run is none of this one's.
+    pub fn forget_watch(&mut self, name: &str) {
+        self.keep(|| Keep::NoWatch(name.to_owned()));
+    }
+
+    /// Declares a watch and the rules that it feeds; until [`Pipeline::in_sync`] their timers wait.
+    pub fn follow(&mut self, scope: &Arc<str>, coverage: Coverage, rules: &[usize]) {
+        self.watching.covers.push(coverage);
+        self.watching.fed.insert(scope.clone(), rules.to_vec());
+        self.watching.behind.insert(scope.clone());
+    }
+
+    /// A watch is in sync, or is not any longer.
+    pub fn in_sync(&mut self, scope: &str, is_so: bool) {
+        if is_so {
+            self.watching.behind.remove(scope);
+        } else if let Some((scope, _)) = self.watching.fed.get_key_value(scope) {
+            self.watching.behind.insert(scope.clone());
+        }
+    }
+
+    /// Plans what new rules get from a watch; to be done for every watch before
+    /// [`Pipeline::restore`]. Returns whether it must list what exists for them.
+    pub fn plan_introductions(
+        &mut self,
+        scope: &Arc<str>,
+        coverage: &Coverage,
+        need: &Need,
+        before: &[Introduction],
+    ) -> bool {
+        let rules: Vec<(usize, Id)> = need
+            .rules
+            .iter()
+            .filter_map(|rule| {
+                let settings = &self.rules.get(*rule)?.loaded.settings;
+                let digest =
+                    self.router.introduction_digest(*rule, settings, need.group(), &need.kind);
+                Some((*rule, digest))
+            })
+            .collect();
+        let planned = self.router.plan_introductions(scope, &rules, before);
+        let must = !planned.is_empty();
+        for introduction in planned {
+            self.watching.renewed.push((coverage.clone(), introduction.rule.clone()));
+            self.keep(|| Keep::Introduced(introduction));
+        }
+        must
+    }
+
+    /// A watch begins to list what exists.
+    pub fn begin_list(&mut self, scope: &str, coverage: Coverage, start: ListStart) {
+        self.in_sync(scope, false);
+        self.watching.suspects.remove(scope);
+        let ListStart::Compare { from, reason, telling, complete_at, is_other_history } = start
+        else {
+            return;
+        };
+        self.compare(scope, from, &reason, telling, complete_at, is_other_history);
+        self.router.cover(scope, coverage);
+        if is_other_history {
+            let history = self.router.begin_history();
+            self.keep(|| Keep::History(history));
+        }
+    }
+
+    /// A watch's list is complete: rules have been introduced to all that it has.
+    pub fn end_list(&mut self, scope: &str, time: Timestamp) {
+        self.end_gap(scope, time);
+        self.end_introduction(scope);
+        self.in_sync(scope, true);
+    }
+
+    /// An object of a list that is made only for rules that are being introduced.
+    pub fn introduce(&mut self, scope: &str, time: Timestamp, json: &str) {
+        let time = self.advance_to(time);
+        // Whether it is known is the watch's business: what cannot be read is passed over here.
+        let decoded = self.decode(scope, time, Seen::Snapshot, json, false);
+        let Some(observation) = decoded else { return };
+        let routed = self.router.introduce(scope, observation);
+        self.enqueue(routed);
+    }
+
+    /// All that exists was introduced.
+    pub fn end_introduction(&mut self, scope: &str) {
+        for introduction in self.router.end_introduction(scope) {
+            self.keep(|| Keep::Introduced(introduction));
+        }
+    }
+
+    /// An object exists that a watch's selector leaves out.
+    pub fn note_outside(&mut self, scope: &str, uid: &str) {
+        self.router.note_outside(scope, uid);
+    }
+
+    /// Compares the metadata of all that a watch covers with what is known, to see whether a cursor
+    /// still belongs to the cluster's history. Returns whether anything that is known was not listed;
+    /// it must be gone once the watch has come past the list.
+    ///
+    /// # Errors
+    /// The first object that says that it does not.
+    pub fn verify(
+        &mut self,
+        scope: &Arc<str>,
+        coverage: &Coverage,
+        cursor: u64,
+        listed: &[(String, String)],
+    ) -> Result<bool, String> {
+        let odd = listed
+            .iter()
+            .find(|(uid, version)| !self.router.is_of_this_history(uid, version, cursor));
+        if let Some((uid, version)) = odd {
+            return Err(format!("object {uid} has version {version}, which was never seen"));
+        }
+        let listed: HashSet<&str> = listed.iter().map(|(uid, _)| uid.as_str()).collect();
+        let mut missing = self.router.missing_from(coverage, &listed);
+        // The end of a Kubernetes Event is no news, however it came.
+        if coverage.is_of_events() {
+            missing.clear();
+        }
+        let has_suspects = !missing.is_empty();
+        self.watching.suspects.insert(scope.clone(), missing);
+        Ok(has_suspects)
+    }
+
+    /// The watch has caught up with what [`Pipeline::verify`] compared: what was missing there must
+    /// have been deleted by now. Returns an object that was not.
+    pub fn vanished_silently(&mut self, scope: &str) -> Option<Arc<str>> {
+        let suspects = self.watching.suspects.remove(scope)?;
+        suspects.into_iter().find(|uid| self.router.knows_partition(uid))
+    }
+}
+
+/// Hash of what an object is, whichever way it came: a watch puts its kind first, a list leaves it
+/// out, and both write the rest alike.
+pub(super) fn digest(json: &str) -> u64 {
+    let from = json.find("\"metadata\"").unwrap_or(0);
+    let text = json.get(from..).unwrap_or(json).trim_end();
+    let hash = blake3::hash(text.as_bytes());
+    let mut first = [0; 8];
+    for (to, from) in first.iter_mut().zip(hash.as_bytes()) {
+        *to = *from;
+    }
+    // The first two have a meaning of their own.
+    u64::from_le_bytes(first).max(2)
+}

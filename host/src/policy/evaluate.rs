@@ -1,0 +1,124 @@
+//! The way of a verdict through the policy, and what it leaves with its incident.
+
+use std::sync::Arc;
+
+use super::decision::{Passed, Reason};
+use super::incident_table::Spot;
+use super::incidents::Incidents;
+use super::inhibit::{fill, place};
+use super::repeat;
+use super::throttle;
+use crate::model::{Delivered, Timestamp, Verdict};
+
+impl Incidents {
+    pub(super) fn firing(&mut self, spot: &Arc<Spot>, verdict: Verdict, out: &mut Passed) {
+        let now = self.now;
+        let has_moved = self.touch(spot, &verdict);
+        let replaced = self.take_held(spot);
+        if let Some(held) = &replaced {
+            out.hold_back(&held.verdict, Reason::Inhibited);
+        }
+        match self.no_news(spot, &verdict) {
+            None => self.hold_or_pass(spot, verdict, replaced.map(|held| held.order), out),
+            Some(reason) => {
+                out.hold_back(&verdict, reason);
+                // The firing that waited is over, and so is its waiting.
+                if let Some(incident) = self.open.change(spot).filter(|_| replaced.is_some()) {
+                    incident.inhibited_since = None;
+                }
+            }
+        }
+        if has_moved {
+            self.let_go(spot, now, out);
+        }
+        self.make_room(spot.rule, now, out);
+    }
+
+    /// Opens the incident, or notes that it is still so. Returns whether it inhibited others elsewhere.
+    fn touch(&mut self, spot: &Arc<Spot>, verdict: &Verdict) -> bool {
+        let before = self.open.get(spot).map(|incident| incident.place.clone());
+        let mut place = place(verdict);
+        if let Some(before) = &before {
+            fill(&mut place, before);
+        }
+        let incident = self.open.touch(spot, self.now);
+        incident.place.clone_from(&place);
+        let Some(number) = self.inhibitor(spot).filter(|_| before.as_ref() != Some(&place)) else {
+            return false;
+        };
+        if let Some(before) = &before {
+            self.inhibitors.close(number, &spot.key, before);
+        }
+        self.inhibitors.open(number, &spot.key, &place);
+        before.is_some()
+    }
+
+    pub(super) fn inhibitor(&self, spot: &Spot) -> Option<usize> {
+        self.rules.get(spot.rule)?.inhibits.get(&spot.code).copied()
+    }
+
+    fn no_news(&self, spot: &Spot, verdict: &Verdict) -> Option<Reason> {
+        let delivered = self.open.get(spot)?.delivered;
+        let settings = &self.rules.get(spot.rule)?.settings;
+        repeat::no_news(settings, delivered, verdict.severity, self.now)
+    }
+
+    /// Nothing but the throttle keeps a firing from being delivered.
+    pub(super) fn pass(
+        &mut self,
+        spot: &Arc<Spot>,
+        verdict: Verdict,
+        now: Timestamp,
+        out: &mut Passed,
+    ) {
+        let severity = verdict.severity;
+        if self.deliver(spot.rule, verdict, now, out)
+            && let Some(incident) = self.open.change(spot)
+        {
+            incident.delivered = Some(Delivered { at: now, severity });
+        }
+    }
+
+    pub(super) fn deliver(
+        &mut self,
+        place: usize,
+        verdict: Verdict,
+        now: Timestamp,
+        out: &mut Passed,
+    ) -> bool {
+        let Some(rule) = self.rules.get_mut(place) else { return false };
+        let may = throttle::take(rule, now);
+        if may {
+            out.verdicts.push(verdict);
+        } else {
+            throttle::hold_back(rule, &verdict);
+            out.hold_back(&verdict, Reason::Throttled);
+        }
+        if rule.settings.throttle.is_some() {
+            self.mark_window(place);
+        }
+        may
+    }
+
+    pub(super) fn resolved(&mut self, spot: &Arc<Spot>, verdict: Verdict, out: &mut Passed) {
+        let now = self.now;
+        let held = self.take_held(spot);
+        let incident = self.open.close(spot);
+        let heard = incident.as_ref().is_some_and(|incident| incident.delivered.is_some());
+        let pairs = self.rules.get(spot.rule).is_some_and(|rule| rule.settings.pair);
+        if let Some(held) = &held {
+            out.hold_back(&held.verdict, Reason::Inhibited);
+        }
+        if heard {
+            // Whoever heard that it fires hears that it is over, whatever the throttle says.
+            out.verdicts.push(verdict);
+        } else if held.is_some() {
+            out.hold_back(&verdict, Reason::Inhibited);
+        } else if pairs {
+            out.hold_back(&verdict, Reason::Pair);
+        } else {
+            self.deliver(spot.rule, verdict, now, out);
+        }
+        self.closed(spot, incident, now, out);
+    }
+}

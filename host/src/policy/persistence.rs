@@ -1,0 +1,134 @@
+//! What the policy remembers over a restart: a row for each open incident, one for each rule whose window
+//! is open, and one for each object of which a rule's budget is not full.
+
+use std::sync::Arc;
+
+use super::incident_table::Spot;
+use super::incidents::Incidents;
+use super::rule::Rule;
+use super::waiting::bytes;
+use crate::model::{Bucket, Incident, IncidentRecord, Keep, KeptIncident, Window};
+
+impl Incidents {
+    /// From now on [`Incidents::take_changes`] says what a restart must know.
+    pub fn keep_in_journal(&mut self) {
+        self.open.keep();
+        self.windows_changed.get_or_insert_default();
+        self.rules.iter_mut().for_each(|rule| rule.writes.keep());
+    }
+
+    /// What has changed since this was last asked.
+    pub fn take_changes(&mut self) -> Vec<Keep> {
+        let spots = self.open.take_changed();
+        let windows = self.windows_changed.as_mut().map(std::mem::take).unwrap_or_default();
+        let incidents = spots.iter().filter_map(|spot| self.incident_row(spot));
+        let windows = windows.into_iter().filter_map(|rule| self.window_row(rule));
+        let mut changes: Vec<Keep> = incidents.chain(windows).collect();
+        changes.extend(self.rules.iter_mut().flat_map(budget_rows));
+        changes
+    }
+
+    fn incident_row(&self, spot: &Spot) -> Option<Keep> {
+        let rule = self.rules.get(spot.rule)?.name.clone();
+        let (code, key) = (spot.code.clone(), spot.key.clone());
+        Some(match self.open.get(spot) {
+            None => Keep::NoIncident(rule, code, key),
+            Some(incident) => {
+                let record = IncidentRecord::Incident(incident.clone());
+                Keep::Incident(Box::new(KeptIncident { rule, code, key, record }))
+            }
+        })
+    }
+
+    fn window_row(&self, rule: usize) -> Option<Keep> {
+        let rule = self.rules.get(rule)?;
+        let (name, code, key) = (rule.name.clone(), String::new(), String::new());
+        Some(match &rule.window {
+            None => Keep::NoIncident(name, code, key),
+            Some(window) => {
+                let record = IncidentRecord::Window(window.clone());
+                Keep::Incident(Box::new(KeptIncident { rule: name, code, key, record }))
+            }
+        })
+    }
+
+    /// Goes on where the last run stopped. The settings may have changed: what they let through today is
+    /// due at once. Rows of rules that are not configured stay in the journal.
+    pub fn restore(&mut self, rows: Vec<KeptIncident>) {
+        let is_budget = |row: &KeptIncident| matches!(row.record, IncidentRecord::Budget(_));
+        self.is_idle &= rows.iter().all(is_budget);
+        for row in rows {
+            let Some(rule) = self.numbers.get(&row.rule).copied() else { continue };
+            match row.record {
+                IncidentRecord::Window(window) => self.restore_window(rule, window),
+                IncidentRecord::Budget(bucket) => {
+                    if let Some(rule) = self.rules.get_mut(rule) {
+                        rule.writes.restore(row.key, bucket.full_at, self.now);
+                    }
+                }
+                IncidentRecord::Incident(incident) => {
+                    let spot = Arc::new(Spot { rule, code: row.code, key: row.key });
+                    self.restore_incident(spot, incident);
+                }
+            }
+        }
+        self.hurry_free();
+    }
+
+    fn restore_window(&mut self, rule: usize, window: Window) {
+        if let Some(rule) = self.rules.get_mut(rule) {
+            rule.window = Some(window);
+        }
+    }
+
+    fn restore_incident(&mut self, spot: Arc<Spot>, mut incident: Incident) {
+        let tracks = self.rules.get(spot.rule).is_some_and(|rule| rule.tracks(&spot.code));
+        if !tracks && incident.held.is_none() {
+            self.open.mark(&spot);
+            return;
+        }
+        if let Some(held) = &mut incident.held {
+            // Somebody may have written to the table: two in one place would be one too few.
+            if self.waiting.spot(held.order).is_some() {
+                held.order = self.waiting.next_order();
+            }
+            let size = bytes(&held.verdict, &held.refused);
+            self.waiting.add(held.order, spot.clone(), held.until, size);
+        }
+        if let Some(number) = self.inhibitor(&spot) {
+            self.inhibitors.open(number, &spot.key, &incident.place);
+        }
+        self.open.restore(spot, incident);
+    }
+
+    /// What waits, but is inhibited by nothing that the settings of today name, is due: by the last
+    /// time that is known of it.
+    fn hurry_free(&mut self) {
+        let all: Vec<usize> = (0..self.rules.len()).collect();
+        for order in self.waiting.of(&all) {
+            let Some(spot) = self.waiting.spot(order) else { continue };
+            let Some(touched) = self.open.get(&spot).map(|incident| incident.touched) else {
+                continue;
+            };
+            let is_due = self.waiting.end(order).is_some_and(|until| until <= self.now);
+            if !is_due && self.inhibited_until(&spot, touched).is_none() {
+                self.waiting.move_end(order, touched);
+            }
+        }
+    }
+}
+
+fn budget_rows(rule: &mut Rule) -> Vec<Keep> {
+    let name = rule.name.clone();
+    let row = |(key, full_at): (String, Option<_>)| {
+        let (rule, code) = (name.clone(), String::new());
+        match full_at {
+            None => Keep::NoIncident(rule, code, key),
+            Some(full_at) => {
+                let record = IncidentRecord::Budget(Bucket { full_at });
+                Keep::Incident(Box::new(KeptIncident { rule, code, key, record }))
+            }
+        }
+    };
+    rule.writes.take_changed().into_iter().map(row).collect()
+}

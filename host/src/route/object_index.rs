@@ -1,0 +1,224 @@
+//! The objects that exist as far as the host knows, and each rule's view of them: compact, for there
+//! may be hundreds of thousands.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::relist::Compared;
+use super::tombstones::Buried;
+use crate::model::{Identity, Object, Subject, Timestamp, api_group, are_kubernetes_events};
+
+/// A rule's view of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Membership {
+    pub(super) rule: usize,
+    pub(super) interest: u32,
+    pub(super) partition: Arc<str>,
+}
+
+/// An object that exists.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) api_version: Arc<str>,
+    pub(super) kind: Arc<str>,
+    pub(super) namespace: Arc<str>,
+    pub(super) name: Box<str>,
+    pub(super) version: Box<str>,
+    pub(super) digest: u64,
+    /// The count, of a Kubernetes Event.
+    pub(super) count: u32,
+    /// One for each rule that it matches.
+    pub(super) memberships: Box<[Membership]>,
+    /// The comparison that saw it last.
+    pub(super) mark: u32,
+    /// The comparison that found it again after it was told to be gone, or in an older version than
+    /// before: part of its ids from then on, for its versions may have been told before. 0: none did.
+    pub(super) life: u32,
+    /// Its newest form, where it is kept in memory.
+    pub(super) form: Option<Arc<Object>>,
+}
+
+impl Known {
+    pub(super) fn membership(&self, rule: usize) -> Option<&Membership> {
+        self.memberships.iter().find(|membership| membership.rule == rule)
+    }
+
+    /// Whether a version of the object is no news.
+    pub(super) fn is_same(&self, version: &str, digest: u64, compared: Option<&Compared>) -> bool {
+        // What could not be read before can be now.
+        if self.digest == UNREADABLE {
+            return false;
+        }
+        match compared {
+            None => {
+                *self.version == *version && !version.is_empty() || is_older(version, &self.version)
+            }
+            // Versions may have gone back: then only the same is the same.
+            Some(compared) => {
+                let tells_apart = compared.is_other_history && self.digest != 0 && digest != 0;
+                *self.version == *version
+                    && !version.is_empty()
+                    && (!tells_apart || self.digest == digest)
+            }
+        }
+    }
+
+    pub(super) fn group(&self) -> &str {
+        api_group(&self.api_version)
+    }
+
+    /// Which object it is; `unique` is what it is known by.
+    pub(super) fn identity(&self, unique: &str) -> Identity {
+        let mut identity = Identity {
+            api_version: self.api_version.as_ref().to_owned(),
+            kind: self.kind.as_ref().to_owned(),
+            namespace: self.namespace.as_ref().to_owned(),
+            name: self.name.as_ref().to_owned(),
+            uid: String::new(),
+        };
+        // Objects without a uid are known by their names.
+        if identity.unique() != unique {
+            unique.clone_into(&mut identity.uid);
+        }
+        identity
+    }
+
+    pub(super) fn is_kubernetes_event(&self) -> bool {
+        are_kubernetes_events(self.group(), &self.kind)
+    }
+
+    fn is_node(&self) -> bool {
+        &*self.kind == "Node" && self.group().is_empty()
+    }
+}
+
+/// Objects by uid.
+#[derive(Debug, Default)]
+pub(super) struct KnownObjects {
+    by_uid: HashMap<Arc<str>, Known>,
+    /// Texts that many objects share.
+    texts: HashSet<Arc<str>>,
+    /// How many nodes exist of a name, for their partitions are named so: after a gap the new one may
+    /// be there before the old one is gone.
+    nodes: HashMap<Box<str>, usize>,
+    /// Objects that went lately: what a second stream tells of them later is old.
+    buried: Buried,
+}
+
+/// The digest of a version that could not be read.
+pub(super) const UNREADABLE: u64 = 1;
+
+/// Whether a resource version is older than another. They are numbers (Kubernetes API concepts,
+/// "Resource versions"); where one is none, nothing is said.
+pub(super) fn is_older(version: &str, than: &str) -> bool {
+    match (version.parse::<u64>(), than.parse::<u64>()) {
+        (Ok(version), Ok(than)) => version < than,
+        _ => false,
+    }
+}
+
+impl KnownObjects {
+    pub(super) fn len(&self) -> usize {
+        self.by_uid.len()
+    }
+
+    pub(super) fn get(&self, uid: &str) -> Option<&Known> {
+        self.by_uid.get(uid)
+    }
+
+    pub(super) fn get_mut(&mut self, uid: &str) -> Option<&mut Known> {
+        self.by_uid.get_mut(uid)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Known)> {
+        self.by_uid.iter()
+    }
+
+    /// The uid as it is kept, so that it is not kept twice.
+    pub(super) fn uid(&self, uid: &str) -> Arc<str> {
+        self.by_uid.get_key_value(uid).map_or_else(|| uid.into(), |(uid, _)| uid.clone())
+    }
+
+    pub(super) fn remove(&mut self, uid: &str) -> Option<Known> {
+        let known = self.by_uid.remove(uid)?;
+        if known.is_node()
+            && let Some(count) = self.nodes.get_mut(&known.name)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.nodes.remove(&known.name);
+            }
+        }
+        Some(known)
+    }
+
+    pub(super) fn insert(&mut self, uid: Arc<str>, mut known: Known) {
+        if known.is_node() {
+            *self.nodes.entry(known.name.clone()).or_default() += 1;
+        }
+        for membership in &mut known.memberships {
+            // Most objects are their own partition.
+            if membership.partition == uid {
+                membership.partition = uid.clone();
+            }
+        }
+        self.by_uid.insert(uid, known);
+    }
+
+    /// One copy of a text that many objects share.
+    pub(super) fn share(&mut self, text: &str) -> Arc<str> {
+        if let Some(shared) = self.texts.get(text) {
+            return shared.clone();
+        }
+        let shared: Arc<str> = text.into();
+        self.texts.insert(shared.clone());
+        shared
+    }
+
+    /// What is known of an object from now on.
+    pub(super) fn known(&mut self, object: &Arc<Object>, digest: u64, mark: u32) -> Known {
+        let identity = &object.meta.identity;
+        Known {
+            api_version: self.share(&identity.api_version),
+            kind: self.share(&identity.kind),
+            namespace: self.share(&identity.namespace),
+            name: identity.name.as_str().into(),
+            version: object.meta.resource_version.as_str().into(),
+            digest,
+            count: match &object.subject {
+                Subject::KubernetesEvent(kubernetes_event) => kubernetes_event.count,
+                _ => 0,
+            },
+            memberships: Box::default(),
+            mark,
+            life: 0,
+            form: Some(object.clone()),
+        }
+    }
+
+    /// Remembers that an object went, with the version of its deletion.
+    pub(super) fn bury(&mut self, uid: Arc<str>, version: &str, now: Timestamp) {
+        self.buried.bury(uid, version, now);
+    }
+
+    /// An object is there after all.
+    pub(super) fn unbury(&mut self, uid: &str) {
+        self.buried.unbury(uid);
+    }
+
+    /// Ends are told apart by versions, which come again.
+    pub(super) fn unbury_all(&mut self) {
+        self.buried.clear();
+    }
+
+    /// Whether this version of an object is from before its end.
+    pub(super) fn is_buried(&self, uid: &str, version: &str) -> bool {
+        let end = self.buried.end_of(uid);
+        end.is_some_and(|end| version == end || is_older(version, end))
+    }
+
+    /// Whether a node of a node's partition exists: those are named, not by uid.
+    pub(super) fn has_node_partition(&self, partition: &str) -> bool {
+        partition.strip_prefix("Node/").is_some_and(|name| self.nodes.contains_key(name))
+    }
+}

@@ -1,0 +1,206 @@
+//! What of the known objects goes to the journal, and comes back from it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Router;
+use super::object_index::{Known, Membership};
+use super::relist::Coverage;
+use crate::model::{Change, Id, Introduction, Keep, KeptMembership, KeptObject, Object};
+
+/// Where last known forms are.
+#[derive(Debug)]
+pub(super) enum Keeping {
+    /// All in memory: nothing outlives the process.
+    Memory,
+    /// With the journal; in memory only while a timer needs them, or until it has them.
+    Journal {
+        /// Objects that changed since the journal was last told.
+        touched: HashSet<Arc<str>>,
+    },
+}
+
+impl Keeping {
+    pub(super) fn touch(&mut self, uid: &Arc<str>) {
+        if let Self::Journal { touched } = self {
+            touched.insert(uid.clone());
+        }
+    }
+}
+
+impl Router {
+    /// From now on what changes is handed out by [`Router::take_changes`].
+    pub fn keep_in_journal(&mut self) {
+        self.keeping = Keeping::Journal { touched: HashSet::new() };
+    }
+
+    /// Whether last known forms are with the journal.
+    pub fn keeps_in_journal(&self) -> bool {
+        matches!(self.keeping, Keeping::Journal { .. })
+    }
+
+    /// A timer needs the form of this object, or no longer does.
+    pub fn touch(&mut self, object: &Arc<Object>) {
+        if matches!(self.keeping, Keeping::Memory) {
+            return;
+        }
+        let uid = self.known.uid(&object.meta.identity.unique());
+        if let Some(known) = self.known.get_mut(&uid) {
+            if known.form.is_none() && *known.version == *object.meta.resource_version {
+                known.form = Some(object.clone());
+            }
+            self.keeping.touch(&uid);
+        }
+    }
+
+    /// What changed since this was last asked. A form stays in memory while a timer concerns the
+    /// object.
+    pub fn take_changes(&mut self, concerns: impl Fn(&str) -> bool) -> Vec<Keep> {
+        let Keeping::Journal { touched } = &mut self.keeping else { return Vec::new() };
+        let mut touched: Vec<Arc<str>> = std::mem::take(touched).into_iter().collect();
+        touched.sort();
+        let mut changes = Vec::with_capacity(touched.len());
+        for uid in touched {
+            let Some(known) = self.known.get(&uid) else {
+                changes.push(Keep::NoObject(uid));
+                continue;
+            };
+            let has_timer = concerns(&uid);
+            changes.push(Keep::Object(Box::new(self.kept(&uid, known, has_timer))));
+            if !has_timer && let Some(known) = self.known.get_mut(&uid) {
+                known.form = None;
+            }
+        }
+        changes
+    }
+
+    fn kept(&self, uid: &Arc<str>, known: &Known, has_timer: bool) -> KeptObject {
+        let wants_end = known.memberships.iter().any(|was| {
+            let rule = self.rules.get(was.rule);
+            rule.is_some_and(|rule| rule.wants(was.interest, Change::Deleted))
+        });
+        let memberships = known.memberships.iter().filter_map(|was| {
+            let rule = self.rules.get(was.rule)?;
+            let interest = rule.interests.get(was.interest as usize)?;
+            Some(KeptMembership {
+                rule: rule.name.clone(),
+                interest: interest.name.clone(),
+                partition: was.partition.clone(),
+            })
+        });
+        let needs_form = has_timer || wants_end && !known.is_kubernetes_event();
+        KeptObject {
+            uid: uid.clone(),
+            api_version: known.api_version.clone(),
+            kind: known.kind.clone(),
+            namespace: known.namespace.clone(),
+            name: known.name.clone(),
+            version: known.version.clone(),
+            digest: known.digest,
+            count: known.count,
+            life: known.life,
+            memberships: memberships.collect(),
+            form: if needs_form { known.form.clone() } else { None },
+        }
+    }
+
+    /// Knows an object again. Views of rules that are not there any longer, or that `keeps` says no
+    /// to, are forgotten: those rules are introduced anew.
+    pub fn restore(&mut self, object: KeptObject, keeps: impl Fn(&str) -> bool) {
+        let memberships = object.memberships.iter().filter_map(|was| {
+            let index = self.rules.iter().position(|rule| rule.name == was.rule)?;
+            let rule = self.rules.get(index)?;
+            let interest = rule.interests.iter().position(|one| one.name == was.interest)?;
+            keeps(&was.rule).then(|| Membership {
+                rule: index,
+                interest: u32::try_from(interest).unwrap_or(u32::MAX),
+                partition: was.partition.clone(),
+            })
+        });
+        let mut memberships: Vec<Membership> = memberships.collect();
+        memberships.sort_by_key(|membership| membership.rule);
+        let known = Known {
+            api_version: self.known.share(&object.api_version),
+            kind: self.known.share(&object.kind),
+            namespace: self.known.share(&object.namespace),
+            name: object.name,
+            version: object.version,
+            digest: object.digest,
+            count: object.count,
+            memberships: memberships.into(),
+            mark: 0,
+            life: object.life,
+            form: object.form,
+        };
+        self.known.insert(object.uid, known);
+    }
+
+    /// The history that ids are made with.
+    pub fn set_history(&mut self, history: u64) {
+        self.history = history;
+    }
+
+    /// Sets the number of comparisons of earlier runs.
+    pub fn set_comparisons(&mut self, comparisons: u32) {
+        self.marks = comparisons;
+    }
+
+    /// Another history was found (etcd restored): ids of what is seen from now on differ from those
+    /// before, for versions may come again. Returns its number.
+    pub fn begin_history(&mut self) -> u64 {
+        self.history += 1;
+        self.known.unbury_all();
+        self.history
+    }
+
+    /// Compares an object of a list with what is known: in one history an object that is no newer
+    /// than the cursor is known in just this version.
+    pub fn is_of_this_history(&self, uid: &str, version: &str, cursor: u64) -> bool {
+        let is_newer = version.parse::<u64>().is_ok_and(|version| version > cursor);
+        // Without a uid nobody can say whether it is the same object.
+        is_newer
+            || uid.is_empty()
+            || self.known.get(uid).is_some_and(|known| *known.version == *version)
+    }
+
+    /// Whether any object is known of what a watch covers.
+    pub fn knows_any(&self, coverage: &Coverage) -> bool {
+        self.known.iter().any(|(_, known)| coverage.has(known))
+    }
+
+    /// Known objects of what a watch covers that are not among those listed.
+    pub fn missing_from(&self, coverage: &Coverage, listed: &HashSet<&str>) -> HashSet<Arc<str>> {
+        let covered = self.known.iter().filter(|(_, known)| coverage.has(known));
+        // What has no uid is known by its names, with slashes.
+        let missing = covered.filter(|(uid, _)| !uid.contains('/') && !listed.contains(&***uid));
+        missing.map(|(uid, _)| uid.clone()).collect()
+    }
+
+    /// Hash of what decides what a rule gets of a kind: its settings, as text, and its interests.
+    pub fn introduction_digest(&self, rule: usize, settings: &str, group: &str, kind: &str) -> Id {
+        let interests = self.rules.get(rule).map_or(&[] as &[_], |rule| &rule.interests);
+        let interests = interests.iter().filter(|interest| interest.is_kind(group, kind));
+        let texts: Vec<&str> = interests.map(|interest| interest.fingerprint.as_str()).collect();
+        Id::of("introduction", &[&settings, &texts.concat()])
+    }
+
+    /// Plans the introductions to a watch: of each rule that it feeds, unless one with the same
+    /// digest is complete. Returns those that begin or go on.
+    pub fn plan_introductions(
+        &mut self,
+        scope: &Arc<str>,
+        rules: &[(usize, Id)],
+        before: &[Introduction],
+    ) -> Vec<Introduction> {
+        let mut planned = Vec::new();
+        for (index, digest) in rules {
+            let Some(name) = self.rules.get(*index).map(|rule| rule.name.clone()) else { continue };
+            let of_rule = || before.iter().filter(|one| one.rule == name);
+            let known = of_rule().find(|one| one.scope == *scope);
+            let highest = of_rule().map(|one| one.number).max().unwrap_or(0);
+            let plan = self.introductions.plan(*index, scope, &name, *digest, known, highest);
+            planned.extend(plan.cloned());
+        }
+        planned
+    }
+}
