@@ -130,7 +130,7 @@ fn config_check_names_every_problem_of_rules_too() {
     write(&json!([{"name": "a", "module": akkeris, "targets": ["out"]}]));
     let text = printed(folder.path(), &["config", "check"], 0);
     assert_eq!(text, "klaxon.yaml: no problem found, 1 rules loaded\n");
-    let large = json!({"parked": "1GiB"});
+    let large = json!({"backlog": "1GiB"});
     write(&json!([{"name": "a", "module": akkeris, "targets": ["out"], "limits": large}]));
     let text = printed(folder.path(), &["config", "check"], 0);
     let warning = text.lines().nth(1).unwrap_or_default();
@@ -165,7 +165,7 @@ fn the_schemas_in_the_repository_are_those_of_the_binary() {
         let file = root().join("docs/schemas").join(file);
         let shipped = std::fs::read_to_string(&file).unwrap();
         let ours = printed(&root(), &["schema", kind], 0);
-        assert!(shipped == ours, "mend: klaxon schema {kind} > {}", file.display());
+        assert!(shipped == ours, "hint: klaxon schema {kind} > {}", file.display());
         jsonschema::validator_for(&serde_json::from_str(&ours).unwrap()).unwrap();
     }
     let path = module("eventarbiter");

@@ -11,9 +11,9 @@ use klaxon::config::Rule;
 use klaxon::engine::Options;
 use klaxon::model::clock::Stopwatch;
 use klaxon::model::{
-    FailureKind, KeptState, Origin, Seen, Slot, SlotKind, StateKeeper as _, Timestamp,
+    FailureKind, Origin, PersistedState, Seen, Slot, SlotKind, StateKeeper as _, Timestamp,
 };
-use klaxon::pipeline::{Kept, Limit, MemoryState, Pipeline, Step, assemble_with};
+use klaxon::pipeline::{Limit, MemoryState, Output, Persisted, Pipeline, assemble_with};
 use klaxon::policy::Targets;
 use serde_json::{Value, json};
 
@@ -49,18 +49,18 @@ fn beside_a_neighbour(bad: Rule, pods: PathBuf, options: Options) -> Ran {
 }
 
 fn of<'a>(ran: &'a Ran, rule: &'a str) -> impl Iterator<Item = &'a klaxon::model::Verdict> {
-    ran.step.verdicts.iter().filter(move |verdict| &*verdict.rule == rule)
+    ran.output.verdicts.iter().filter(move |verdict| &*verdict.rule == rule)
 }
 
 /// How many events failed by going over a budget, with the message of the first.
 fn over_budget(ran: &Ran) -> (usize, String) {
-    let over = ran.step.failures.iter().filter(|one| one.failure.kind == FailureKind::OverBudget);
+    let over = ran.output.failures.iter().filter(|one| one.failure.kind == FailureKind::OverBudget);
     let messages: Vec<&str> = over.map(|one| one.failure.message.as_str()).collect();
     (messages.len(), messages.first().map_or(String::new(), |first| (*first).to_owned()))
 }
 
-fn hits(step: &Step, limit: Limit) -> u64 {
-    step.limited.iter().filter(|one| one.limit == limit).map(|one| one.count).sum()
+fn hits(output: &Output, limit: Limit) -> u64 {
+    output.limited.iter().filter(|one| one.limit == limit).map(|one| one.count).sum()
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn state_over_the_total_of_the_rule_fails_the_event_and_spares_the_neighbour() {
     assert_eq!(of(&ran, "hostile").count(), 9);
     // It stays in service: objects of the cluster can fill a budget too.
     let (failed, message) = over_budget(&ran);
-    assert_eq!((failed, hits(&ran.step, Limit::State)), (PODS - 9, PODS as u64 - 9));
+    assert_eq!((failed, hits(&ran.output, Limit::State)), (PODS - 9, PODS as u64 - 9));
     assert!(message.contains("over all its partitions, would grow to"), "{message}");
     assert!(
         message.contains("hint: keep less") && message.contains("grants.state_total"),
@@ -90,7 +90,7 @@ fn timers_over_the_total_of_the_rule_fail_the_event() {
     assert_eq!(of(&ran, "neighbour").count(), PODS);
     assert_eq!(of(&ran, "hostile").count(), 9);
     let (failed, message) = over_budget(&ran);
-    assert_eq!((failed, hits(&ran.step, Limit::Timers)), (PODS - 9, PODS as u64 - 9));
+    assert_eq!((failed, hits(&ran.output, Limit::Timers)), (PODS - 9, PODS as u64 - 9));
     assert!(message.contains("limits.timers"), "{message}");
     assert_eq!(ran.summary.counts.pending_timers, 9);
 }
@@ -146,9 +146,9 @@ fn pod(number: usize, version: usize) -> String {
     .to_string()
 }
 
-fn said(step: &Step) -> (Vec<String>, Vec<String>) {
-    let verdicts = step.verdicts.iter().map(|one| one.to_line().unwrap()).collect();
-    let failures = step.failures.iter();
+fn said(output: &Output) -> (Vec<String>, Vec<String>) {
+    let verdicts = output.verdicts.iter().map(|one| one.to_line().unwrap()).collect();
+    let failures = output.failures.iter();
     (verdicts, failures.map(|one| format!("{} {}", one.event, one.failure.message)).collect())
 }
 
@@ -171,7 +171,7 @@ fn a_rule_that_lagged_goes_over_its_budget_on_the_same_events() {
         }
         pipeline.let_go_on(0, None);
         pipeline.finish(None);
-        said(&pipeline.take_step().unwrap())
+        said(&pipeline.take_output().unwrap())
     };
     let expected = run(None);
     assert_eq!((expected.0.len(), expected.1.len()), (30, 6), "{:?}", expected.1);
@@ -183,7 +183,7 @@ fn a_rule_that_lagged_goes_over_its_budget_on_the_same_events() {
 #[test]
 fn state_that_is_over_a_lowered_budget_comes_back_and_may_only_get_less() {
     let slot = |pod: usize| Slot { rule: "hostile".into(), partition: format!("uid-{pod}").into() };
-    let entry = |pod: usize| KeptState {
+    let entry = |pod: usize| PersistedState {
         slot: slot(pod),
         kind: Some(SlotKind::Object),
         version: 1,
@@ -196,14 +196,18 @@ fn state_that_is_over_a_lowered_budget_comes_back_and_may_only_get_less() {
         bad.limits.state_total = 3 * MUCH;
         let state = Arc::new(MemoryState::default());
         let mut pipeline = pipeline(&[bad], &state);
-        let kept = Kept { state: (0..5).map(entry).collect(), now: Some(BEGIN), ..Kept::default() };
+        let kept = Persisted {
+            state: (0..5).map(entry).collect(),
+            now: Some(BEGIN),
+            ..Persisted::default()
+        };
         pipeline.restore(kept, &state);
         let before = state.used("hostile");
         assert!(before > 5 * MUCH, "all of it came back: {before}");
         pipeline.observe("Pod", BEGIN, Seen::Present, &pod(0, 1));
         pipeline.finish(None);
-        let step = pipeline.take_step().unwrap();
-        (before, state.used("hostile"), step.verdicts.len(), step.failures.len())
+        let output = pipeline.take_output().unwrap();
+        (before, state.used("hostile"), output.verdicts.len(), output.failures.len())
     };
     let (before, after, verdicts, failures) = run("keep-much");
     assert_eq!((after, verdicts, failures), (before, 0, 1));
@@ -222,10 +226,10 @@ fn a_rule_over_its_rate_of_verdicts_says_all_of_them_later() {
         beside_a_neighbour(rule, stream.clone(), options())
     };
     let (free, bound) = (run(1000), run(10));
-    assert_eq!(hits(&free.step, Limit::Verdicts), 0);
-    let told = bound.step.limited.iter().find(|one| one.limit == Limit::Verdicts).unwrap();
+    assert_eq!(hits(&free.output, Limit::Verdicts), 0);
+    let told = bound.output.limited.iter().find(|one| one.limit == Limit::Verdicts).unwrap();
     assert!(told.what.as_ref().unwrap().contains("limits.verdicts_per_minute"), "{told:?}");
-    assert!(bound.step.failures.is_empty(), "{:?}", bound.step.failures);
+    assert!(bound.output.failures.is_empty(), "{:?}", bound.output.failures);
     for rule in ["hostile", "neighbour"] {
         let lines = |ran: &Ran| of(ran, rule).map(|one| one.to_line().unwrap()).collect::<Vec<_>>();
         assert_eq!(lines(&bound), lines(&free), "{rule}");
@@ -240,13 +244,13 @@ fn in_the_service_a_rule_over_its_rate_goes_on_when_the_minute_is_over() {
     rules[0].limits.verdicts_per_minute = 10;
     let mut pipeline = pipeline(&rules, &Arc::new(MemoryState::default()));
     pipeline.serve(Duration::from_secs(3600), Arc::new(|| {}));
-    let mut came = Step::default();
+    let mut came = Output::default();
     for number in 0..PODS {
         pipeline.observe("Pod", BEGIN, Seen::Present, &pod(number, number + 1));
     }
     let mut said = |pipeline: &mut Pipeline, now: i64| {
         pipeline.pump(BEGIN.plus_millis(now));
-        came.append(pipeline.take_step().unwrap_or_default());
+        came.append(pipeline.take_output().unwrap_or_default());
         let of = |rule: &str| came.verdicts.iter().filter(|one| &*one.rule == rule).count();
         (of("hostile"), of("neighbour"))
     };
@@ -289,11 +293,11 @@ fn answers_that_are_not_handed_on_are_bounded_and_the_rest_comes_later() {
     let since = Stopwatch::start();
     while verdicts < 2 * PODS {
         assert!(since.elapsed() < Duration::from_secs(60), "{verdicts} verdicts");
-        if let Some(step) = pipeline.take_step() {
-            let bytes: usize = step.verdicts.iter().map(|one| one.payload.get().len()).sum();
+        if let Some(output) = pipeline.take_output() {
+            let bytes: usize = output.verdicts.iter().map(|one| one.payload.get().len()).sum();
             assert!(bytes <= MOST + 2 * MUCH, "{bytes} bytes in one step");
-            verdicts += step.verdicts.len();
-            hits_seen += hits(&step, Limit::Answers);
+            verdicts += output.verdicts.len();
+            hits_seen += hits(&output, Limit::Answers);
             steps += 1;
         }
         pipeline.pump(BEGIN);
@@ -310,11 +314,11 @@ fn log_lines_over_the_rate_are_dropped_and_counted() {
     // Small calls: the lines of one have a bound of their own.
     let options = Options { batch: NonZeroUsize::new(8).unwrap(), ..options() };
     let ran = beside_a_neighbour(bad, pods(folder.path(), PODS, 1), options);
-    let bytes: usize = ran.step.log.iter().map(|said| said.line.text.len()).sum();
+    let bytes: usize = ran.output.log.iter().map(|said| said.line.text.len()).sum();
     assert_eq!((bytes, of(&ran, "hostile").count()), (50_000, PODS));
-    let dropped = hits(&ran.step, Limit::Log);
+    let dropped = hits(&ran.output, Limit::Log);
     assert_eq!(dropped, PODS as u64 * 30 - 50);
-    let told: Vec<_> = ran.step.limited.iter().filter_map(|one| one.what.as_deref()).collect();
+    let told: Vec<_> = ran.output.limited.iter().filter_map(|one| one.what.as_deref()).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("limits.log_per_minute"), "{told:?}");
 }
@@ -324,12 +328,12 @@ fn kinds_that_a_rule_invents_are_one_kind_and_few_records() {
     let folder = tempfile::tempdir().unwrap();
     let bad = hostile("invent-extensions");
     let ran = beside_a_neighbour(bad, pods(folder.path(), 3, 1), options());
-    let mut kinds: Vec<&str> = ran.step.refusals.iter().map(|one| one.target.as_str()).collect();
+    let mut kinds: Vec<&str> = ran.output.refusals.iter().map(|one| one.target.as_str()).collect();
     assert_eq!(kinds.len(), 3 * 17, "sixteen of each verdict, and how many more");
     kinds.sort_unstable();
     kinds.dedup();
     assert_eq!(kinds, ["extension", "more"]);
-    let more = ran.step.refusals.iter().find(|one| one.target == "more").unwrap();
+    let more = ran.output.refusals.iter().find(|one| one.target == "more").unwrap();
     assert_eq!(more.why, "84 further targets of the verdict were refused");
 }
 
@@ -341,7 +345,7 @@ fn a_shared_partition_that_looks_like_a_uid_keeps_its_state_over_a_restart() {
         let state = Arc::new(MemoryState::default());
         let mut pipeline = pipeline(&[hostile("nothing")], &state);
         let slot = Slot { rule: "hostile".into(), partition: UID.into() };
-        let one = KeptState {
+        let one = PersistedState {
             slot: slot.clone(),
             kind,
             version: 1,
@@ -352,7 +356,8 @@ fn a_shared_partition_that_looks_like_a_uid_keeps_its_state_over_a_restart() {
         // An older version took it for an object's.
         let expiries = vec![(slot, BEGIN.plus_millis(1000))];
         let expiries = if kind == Some(SlotKind::Shared) { expiries } else { Vec::new() };
-        let kept = Kept { state: vec![one], expiries, now: Some(BEGIN), ..Kept::default() };
+        let kept =
+            Persisted { state: vec![one], expiries, now: Some(BEGIN), ..Persisted::default() };
         pipeline.restore(kept, &state);
         pipeline.advance_to(BEGIN.plus_millis(86_400_000 * 2));
         state.entries().len()

@@ -8,7 +8,7 @@ use crate::support::{Ran, SCENARIOS, akkeris, fixture, options, replay, rule};
 /// What a reviewer compares with what really happened.
 fn review(ran: &Ran) -> String {
     let mut text = String::new();
-    for verdict in &ran.step.verdicts {
+    for verdict in &ran.output.verdicts {
         text.push_str(&format!(
             "{} {} {:?} {:?} {}/{} key={}{} {}\n  {}\n",
             verdict.time,
@@ -23,10 +23,10 @@ fn review(ran: &Ran) -> String {
             verdict.payload.get()
         ));
     }
-    for failure in &ran.step.failures {
+    for failure in &ran.output.failures {
         text.push_str(&format!("{failure:?}\n"));
     }
-    for gap in &ran.step.gaps {
+    for gap in &ran.output.gaps {
         let file = gap.scope.rsplit('/').next().unwrap();
         text.push_str(&format!(
             "gap in {file}, {:?}, from {} to {}: {}\n",
@@ -83,7 +83,7 @@ fn the_storm_of_a_joining_node_is_quieted_by_repeat() {
     let scheduling = |settings: serde_json::Value| {
         let rules = [rule("eventarbiter", "eventarbiter", settings)];
         let ran = replay(&rules, &fixture("eventarbiter"), options());
-        let verdicts = ran.step.verdicts.into_iter();
+        let verdicts = ran.output.verdicts.into_iter();
         verdicts.filter(|verdict| verdict.payload.get().contains("FailedScheduling")).count()
     };
     let (all, quiet) = (scheduling(json!({})), scheduling(json!({"repeat": "1h"})));
@@ -98,7 +98,7 @@ fn both_event_apis_together_are_seen_once() {
     streams.extend(fixture("eventarbiter/alt"));
     let both = replay(&rules, &streams, options());
     let of_events = |ran: &Ran| {
-        let verdicts = ran.step.verdicts.iter();
+        let verdicts = ran.output.verdicts.iter();
         verdicts.filter(|verdict| verdict.object.kind == "Event").count()
     };
     assert!(of_events(&once) > 150, "{}", of_events(&once));

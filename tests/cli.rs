@@ -1,4 +1,4 @@
-//! The command line: exit codes, errors that name the mend, help that teaches.
+//! The command line: exit codes, errors that name the hint, help that teaches.
 
 use std::process::{Command, Output, Stdio};
 

@@ -77,7 +77,7 @@ fn verify(requests: &[Request], secret: &str) -> String {
     let tool = target.join("tools/standardwebhooks");
     assert!(
         tool.join("node_modules").exists(),
-        "the verifier of webhooks is not installed in {}; mend: cargo xtask test",
+        "the verifier of webhooks is not installed in {}; hint: cargo xtask test",
         tool.display()
     );
     let mut child = Command::new("node")

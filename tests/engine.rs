@@ -95,11 +95,11 @@ fn a_worker_that_panics_asks_again_and_no_event_fails() {
 fn a_rule_on_a_thread_of_its_own_survives_a_panic_too() {
     let engine = with_workers(1, 1);
     let rule = hostile(&engine, 0, json!({"behaviour": "nothing"}));
-    let mut apart = engine.apart(&rule, None).unwrap();
+    let mut dedicated = engine.dedicated(&rule, None).unwrap();
     let state: Arc<dyn StateView> = Arc::new(NoState);
-    apart.ask(&state, vec![task(&rule, 1).event]);
+    dedicated.ask(&state, vec![task(&rule, 1).event]);
     let answers = loop {
-        match apart.answers() {
+        match dedicated.answers() {
             Some(answers) => break answers,
             None => std::thread::yield_now(),
         }

@@ -37,7 +37,7 @@ fn run(lines: &[Value]) -> Ran {
     let path = stream(folder.path(), "pods.jsonl", lines);
     let rules = [akkeris(false), rule("count", "hostile", json!({"behaviour": "nothing"}))];
     let mut ran = replay(&rules, &[path], options());
-    for gap in &mut ran.step.gaps {
+    for gap in &mut ran.output.gaps {
         gap.scope = "pods.jsonl".to_owned();
     }
     ran
@@ -52,7 +52,7 @@ fn before() -> Vec<Value> {
 }
 
 fn events(ran: &Ran) -> Vec<String> {
-    let counted = ran.step.verdicts.iter().filter(|verdict| verdict.code == "SEEN");
+    let counted = ran.output.verdicts.iter().filter(|verdict| verdict.code == "SEEN");
     counted.map(|v| format!("{} gap={} {}", v.object.name, v.gap, v.payload.get())).collect()
 }
 
@@ -82,7 +82,7 @@ fn changed_new_and_vanished_objects_are_found_and_the_rest_is_not_repeated() {
     );
     assert_eq!(ran.summary.counts.repeated, 1);
     let gaps: Vec<Value> =
-        ran.step.gaps.iter().map(|gap| serde_json::to_value(gap).unwrap()).collect();
+        ran.output.gaps.iter().map(|gap| serde_json::to_value(gap).unwrap()).collect();
     assert_eq!(
         gaps,
         [json!({"from": "2026-01-01T00:00:00.000Z", "to": "2026-01-01T00:10:01.000Z",
@@ -108,7 +108,7 @@ fn wakes_are_held_while_a_list_is_compared() {
     // The timer was due at 60 s, within the gap: by its end the pod is ready, or still is not.
     assert!(!run(&gone(2, true)).codes().contains(&"H20 web".to_owned()));
     let late = run(&gone(1, false));
-    let said = late.step.verdicts.iter().find(|verdict| verdict.code == "H20").unwrap();
+    let said = late.output.verdicts.iter().find(|verdict| verdict.code == "H20").unwrap();
     assert_eq!(said.time.to_string(), "2026-01-01T00:01:01.000Z");
 }
 
@@ -130,7 +130,7 @@ fn list_with_a_number_at(place: &str) -> Ran {
 fn an_object_that_cannot_be_decoded_has_not_vanished() {
     let ran = list_with_a_number_at("/status/phase");
     assert_eq!(events(&ran).get(3..).unwrap(), ["changed gap=true 2"]);
-    assert_eq!(ran.step.quarantine.len(), 1);
+    assert_eq!(ran.output.quarantine.len(), 1);
 }
 
 #[test]
@@ -141,21 +141,21 @@ fn the_end_of_an_object_that_cannot_be_decoded_is_news() {
     lines.push(broken);
     let ran = run(&lines);
     assert_eq!(events(&ran).get(3..).unwrap(), ["gone gap=false 2"]);
-    assert_eq!(ran.step.quarantine.len(), 1);
+    assert_eq!(ran.output.quarantine.len(), 1);
 }
 
 #[test]
 fn an_object_of_which_only_the_uid_can_be_read_has_not_vanished() {
     let ran = list_with_a_number_at("/metadata/name");
     assert_eq!(events(&ran).get(3..).unwrap(), ["changed gap=true 2"]);
-    assert_eq!(ran.step.quarantine.len(), 1);
+    assert_eq!(ran.output.quarantine.len(), 1);
 }
 
 #[test]
 fn an_object_of_which_nothing_can_be_read_hides_nothing_that_vanished() {
     let ran = list_with_a_number_at("/metadata");
     assert_eq!(events(&ran).get(3..).unwrap().len(), 2, "{:?}", events(&ran));
-    let reason = &ran.step.quarantine[0].reason;
+    let reason = &ran.output.quarantine[0].reason;
     assert!(reason.contains("no name that can be read"), "{reason}");
 }
 
@@ -182,7 +182,7 @@ fn state_about_an_object_that_nobody_watches_lasts_while_it_is_written() {
         })
         .collect();
     let ran = run(&lines);
-    let last = ran.step.verdicts.last().unwrap();
+    let last = ran.output.verdicts.last().unwrap();
     assert_eq!(last.payload.get(), "30");
 }
 
@@ -207,7 +207,7 @@ fn a_stream_that_ends_within_a_list_takes_nothing_as_vanished() {
     lines.extend([expired(AT[1]), pod_line("ADDED", AT[2], "same", 1, &running())]);
     let ran = run(&lines);
     assert_eq!(events(&ran).len(), 3);
-    assert!(ran.step.gaps[0].reason.contains("the stream ended before"), "{:?}", ran.step.gaps);
+    assert!(ran.output.gaps[0].reason.contains("the stream ended before"), "{:?}", ran.output.gaps);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use klaxon::config::Rule;
 use klaxon::engine::Options;
 use klaxon::harness::strategies::{Kind, Shape, history, sample};
-use klaxon::harness::{Input, RuleUnderTest, Sandboxes, Way, invariants};
+use klaxon::harness::{Input, Mode, RuleUnderTest, Sandboxes, invariants};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ fn recorded_streams() {
 fn two_rules_keep_their_order_on_each_event() {
     let rules = [akkeris(false), rule("count", "hostile", json!({"behaviour": "nothing"}))];
     let ran = all_the_same(&rules, &fixture("akkeris"));
-    assert!(ran.step.verdicts.len() > 200);
+    assert!(ran.output.verdicts.len() > 200);
 }
 
 #[test]
@@ -74,11 +74,11 @@ fn a_rule_that_relies_on_its_memory_is_found_out() {
 #[test]
 fn what_earlier_events_left_in_memory_fails_no_later_one() {
     // Forty megabytes and more over the stream, with a limit of thirty-two: instances are thrown away
-    // on the way, and nobody can tell where.
+    // on the mode, and nobody can tell where.
     let mut leaking = rule("leaking", "hostile", json!({"behaviour": "leak-memory"}));
     leaking.limits.cpu = std::time::Duration::from_secs(60);
     let ran = all_the_same(&[leaking], &fixture("akkeris"));
-    assert!(ran.step.failures.is_empty(), "{:?}", ran.step.failures);
+    assert!(ran.output.failures.is_empty(), "{:?}", ran.output.failures);
 }
 
 #[test]
@@ -106,8 +106,8 @@ fn made_histories_say_most_codes() {
         let rule = RuleUnderTest::load(&sandboxes, &module(name), settings).unwrap();
         let shape = Shape { steps: 2000, ..Shape::of(rule.manifest()).unwrap() };
         let input = Input { streams: vec![sample(shape).unwrap()], ..Input::default() };
-        let ran = rule.run(&input, Way::Reused).unwrap();
-        let codes: BTreeSet<_> = ran.step.verdicts.iter().map(|one| one.code.clone()).collect();
+        let ran = rule.run(&input, Mode::Reused).unwrap();
+        let codes: BTreeSet<_> = ran.output.verdicts.iter().map(|one| one.code.clone()).collect();
         assert!(codes.len() >= least, "{name}: {codes:?}");
     }
 }
@@ -140,7 +140,7 @@ proptest! {
         std::fs::write(&path, stream.text.unwrap()).unwrap();
         let rules = [akkeris(true), rule("count", "hostile", json!({"behaviour": "nothing"}))];
         let ran = all_the_same(&rules, &[path]);
-        prop_assert!(ran.step.failures.is_empty(), "rules never fail: {:?}", ran.step.failures);
+        prop_assert!(ran.output.failures.is_empty(), "rules never fail: {:?}", ran.output.failures);
     }
 }
 

@@ -39,7 +39,7 @@ fn beside_a_neighbour(bad: Rule) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let neighbour = rule("neighbour", "hostile", json!({"behaviour": "nothing"}));
     let ran = replay(&[bad, neighbour], &[pods(folder.path())], options());
-    let of_neighbour = ran.step.verdicts.iter().filter(|v| &*v.rule == "neighbour").count();
+    let of_neighbour = ran.output.verdicts.iter().filter(|v| &*v.rule == "neighbour").count();
     assert_eq!(of_neighbour, PODS, "the neighbour answers every event");
     ran
 }
@@ -48,11 +48,11 @@ fn beside_a_neighbour(bad: Rule) -> Ran {
 #[track_caller]
 fn one_event_fails(bad: Rule, kind: FailureKind) -> String {
     let ran = beside_a_neighbour(bad);
-    let failures = &ran.step.failures;
+    let failures = &ran.output.failures;
     let names: Vec<&str> = failures.iter().map(|failed| failed.object.name.as_str()).collect();
     assert_eq!(names, [POISON], "{failures:?}");
     assert_eq!(failures[0].failure.kind, kind, "{}", failures[0].failure.message);
-    let answered = ran.step.verdicts.iter().filter(|v| &*v.rule == "hostile").count();
+    let answered = ran.output.verdicts.iter().filter(|v| &*v.rule == "hostile").count();
     assert_eq!(answered, PODS - 1);
     failures[0].failure.message.clone()
 }
@@ -93,7 +93,7 @@ fn an_answer_is_bounded_by_the_host_and_not_only_by_what_a_call_carries() {
         bad.limits.cpu = Duration::from_secs(60);
         bad
     };
-    assert_eq!(beside_a_neighbour(answer("answer-title", most)).step.failures.len(), 0);
+    assert_eq!(beside_a_neighbour(answer("answer-title", most)).output.failures.len(), 0);
     // From one byte too many up to what the call as a whole may carry; then the call fails.
     for size in [most + 1, 2 << 20, 7 << 20, 9 << 20] {
         let message = one_event_fails(answer("answer-title", size), FailureKind::AnswerTooLarge);
@@ -110,7 +110,7 @@ fn verdicts_of_an_answer_are_counted() {
         rule("hostile", "hostile", settings)
     };
     let ran = beside_a_neighbour(answer(999));
-    assert!(ran.step.failures.is_empty(), "{:?}", ran.step.failures);
+    assert!(ran.output.failures.is_empty(), "{:?}", ran.output.failures);
     let message = one_event_fails(answer(1000), FailureKind::AnswerTooLarge);
     assert!(message.contains("1001 verdicts, and may have 1000; hint: "), "{message}");
 }
@@ -133,8 +133,8 @@ fn log_lines_of_megabytes_keep_four_kibibytes_each() {
     // The bound of a minute is another test's.
     bad.limits.log_per_minute = 64 << 20;
     let ran = beside_a_neighbour(bad);
-    assert!(ran.step.failures.is_empty(), "{:?}", ran.step.failures);
-    let lines = || ran.step.log.iter().map(|line| &line.line.text);
+    assert!(ran.output.failures.is_empty(), "{:?}", ran.output.failures);
+    let lines = || ran.output.log.iter().map(|line| &line.line.text);
     assert!(lines().all(|text| text.len() <= 4096));
     let longest = lines().map(String::capacity).max();
     assert_eq!(longest, Some(4096), "what a line keeps of memory is what it shows");
@@ -195,14 +195,14 @@ fn an_object_that_costs_a_path_too_much_fails_for_that_rule_only() {
     let streams = [pods(folder.path()), widgets];
     let ran = replay(&[bad, neighbour, good], &streams, options());
 
-    let [failed] = ran.step.failures.as_slice() else { panic!("{:?}", ran.step.failures) };
+    let [failed] = ran.output.failures.as_slice() else { panic!("{:?}", ran.output.failures) };
     assert_eq!((&*failed.rule, failed.object.name.as_str()), ("witness", "wide"));
     assert_eq!(failed.failure.kind, FailureKind::FieldsOverBudget);
     // Whoever writes the object decides what it costs.
     assert!(failed.failure.kind.quarantines() && !failed.failure.kind.counts_against_rule());
     assert_snapshot!(failed.failure.message);
     assert_eq!(failed.input.object.meta.resource_version, "1001");
-    let of = |name: &str| ran.step.verdicts.iter().filter(|v| &*v.rule == name).count();
+    let of = |name: &str| ran.output.verdicts.iter().filter(|v| &*v.rule == name).count();
     assert_eq!(of("neighbour"), PODS);
     assert_eq!(of("good"), PODS + 3, "another rule of the same kind is asked about it");
     assert_eq!(of("witness"), PODS + 2, "the rule is asked about the object's next state");
@@ -250,7 +250,7 @@ fn a_wrong_event_index_traps() {
 fn an_index_that_goes_back_traps_in_a_batch_and_is_right_alone() {
     // Alone the event's index is 0, so asking about 0 is no fault: the second try answers it.
     let ran = beside_a_neighbour(hostile("ask-backwards", POISON));
-    assert!(ran.step.failures.is_empty(), "{:?}", ran.step.failures);
+    assert!(ran.output.failures.is_empty(), "{:?}", ran.output.failures);
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn what_an_event_wrote_before_it_failed_is_lost_and_nothing_else() {
     let good = rule("hostile", "hostile", json!({"behaviour": "nothing"}));
     let ran = replay(&[good], std::slice::from_ref(&path), options());
     let counts = |ran: &Ran| -> Vec<String> {
-        ran.step.verdicts.iter().map(|verdict| verdict.payload.get().to_owned()).collect()
+        ran.output.verdicts.iter().map(|verdict| verdict.payload.get().to_owned()).collect()
     };
     assert_eq!(counts(&ran), ["1", "2", "3", "4", "5", "6"]);
 
@@ -295,8 +295,8 @@ fn what_an_event_wrote_before_it_failed_is_lost_and_nothing_else() {
     for batch in [1, 64] {
         let options = Options { batch: batch.try_into().unwrap(), ..options() };
         let ran = replay(std::slice::from_ref(&failing), std::slice::from_ref(&path), options);
-        assert_eq!(ran.step.failures.len(), 3);
-        assert!(ran.step.failures.iter().all(|f| f.failure.kind == FailureKind::RuleError));
+        assert_eq!(ran.output.failures.len(), 3);
+        assert!(ran.output.failures.iter().all(|f| f.failure.kind == FailureKind::RuleError));
         assert_eq!(counts(&ran), ["1", "2", "3"], "in batches of {batch}");
     }
 }
@@ -311,8 +311,8 @@ fn a_rule_that_keeps_failing_goes_out_of_service_in_event_order() {
         replay(&[hostile("trap", "")], &[pods(folder.path())], options)
     };
     let ran = at(1, 64);
-    assert_eq!(ran.step.out_of_service.len(), 1);
-    let kinds = ran.step.failures.iter().map(|failed| failed.failure.kind);
+    assert_eq!(ran.output.out_of_service.len(), 1);
+    let kinds = ran.output.failures.iter().map(|failed| failed.failure.kind);
     let unanswered = kinds.filter(|kind| *kind == FailureKind::OutOfService).count();
     assert_eq!(unanswered, PODS - 10);
     assert_eq!(ran.text(), at(2, 3).text(), "neither workers nor batches change who was refused");

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end here")]
 
 mod author;
+mod backlog;
 mod book;
 mod budgets;
 mod classify;
@@ -17,7 +18,6 @@ mod hostile;
 mod invariants;
 mod isolation;
 mod middle;
-mod parked;
 mod receivers;
 mod record;
 mod support;

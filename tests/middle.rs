@@ -7,9 +7,10 @@ use std::time::Duration;
 use klaxon::config::{self, Rule, Throttle};
 use klaxon::journal::{Group, Journal};
 use klaxon::model::{
-    Id, Identity, Keep, Meta, Object, Origin, PersistedTimer, Pod, Seen, Slot, Subject, Timestamp,
+    Id, Identity, Meta, Object, Origin, PersistedTimer, Pod, Seen, Slot, StoreOp, Subject,
+    Timestamp,
 };
-use klaxon::pipeline::{MemoryState, Pipeline, Step, assemble_with};
+use klaxon::pipeline::{MemoryState, Output, Pipeline, assemble_with};
 use klaxon::policy::Targets;
 use klaxon::telemetry::metrics::Metrics;
 use serde_json::json;
@@ -48,7 +49,7 @@ fn all_timers_of_a_partition_come_back_however_many_there_are() {
     };
     let object = Arc::new(pod());
     let timer = |number: usize| {
-        Keep::Timer(Box::new(PersistedTimer {
+        StoreOp::Timer(Box::new(PersistedTimer {
             slot: Slot { rule: "witness".into(), partition: "all".into() },
             key: format!("timer-{number}"),
             due: BEGIN.plus_millis(5000),
@@ -61,8 +62,8 @@ fn all_timers_of_a_partition_come_back_however_many_there_are() {
     let journal = Journal::open(folder.path()).unwrap();
     let metrics = Arc::new(Metrics::new("test"));
     let (handle, _) = journal.start(BTreeMap::new(), &settings, metrics).unwrap();
-    let step = Step { keep: (0..TIMERS).map(timer).collect(), ..Step::default() };
-    handle.commit_and_wait(Group { step, progress: Vec::new(), clock: Some(BEGIN) }).unwrap();
+    let output = Output { ops: (0..TIMERS).map(timer).collect(), ..Output::default() };
+    handle.commit_and_wait(Group { output, progress: Vec::new(), clock: Some(BEGIN) }).unwrap();
     handle.close().unwrap();
 
     let state = Arc::new(MemoryState::default());
@@ -70,9 +71,9 @@ fn all_timers_of_a_partition_come_back_however_many_there_are() {
     pipeline.restore(Journal::open(folder.path()).unwrap().load().unwrap().kept, &state);
     assert_eq!(pipeline.timers(), (TIMERS, 0));
     pipeline.finish(Some(BEGIN.plus_millis(10_000)));
-    let step = pipeline.take_step().unwrap();
-    let woke = step.verdicts.iter().filter(|verdict| verdict.code == "TIMER").count();
-    assert_eq!((woke, step.failures.len()), (TIMERS, 0));
+    let output = pipeline.take_output().unwrap();
+    let woke = output.verdicts.iter().filter(|verdict| verdict.code == "TIMER").count();
+    assert_eq!((woke, output.failures.len()), (TIMERS, 0));
 }
 
 #[test]
@@ -93,8 +94,9 @@ fn what_a_rule_says_only_at_the_end_of_a_replay_passes_through_its_policy() {
     pipeline.begin_gap("Pod", BEGIN, "lost");
     pipeline.let_go_on(0, None);
     pipeline.finish(Some(BEGIN.plus_millis(3_600_000)));
-    let step = pipeline.take_step().unwrap();
-    let said = step.verdicts.iter().map(|verdict| (verdict.code.as_str(), verdict.title.as_str()));
+    let output = pipeline.take_output().unwrap();
+    let said =
+        output.verdicts.iter().map(|verdict| (verdict.code.as_str(), verdict.title.as_str()));
     let said: Vec<_> = said.collect();
     assert_eq!(said.len(), 2, "{said:?}");
     assert_eq!((said[0].0, said[1]), ("SAW", ("digest", "2 verdicts were held back")));

@@ -58,7 +58,7 @@ fn codes_are_the_same_before_and_after() {
             rule("eventarbiter", "eventarbiter", json!({})),
         ];
         let said = |streams: &[PathBuf]| {
-            let verdicts = replay(&rules, streams, options()).step.verdicts.into_iter();
+            let verdicts = replay(&rules, streams, options()).output.verdicts.into_iter();
             verdicts
                 .map(|one| format!("{} {} {:?}", one.time, one.code, one.delta))
                 .collect::<Vec<_>>()
@@ -195,9 +195,9 @@ fn lists_and_gaps_are_kept_as_they_are() {
             let streams = vec![StreamFile { snapshot_until, ..StreamFile::at(path) }];
             let mut said = Vec::new();
             Replay { streams, advance_ms: 0 }
-                .run(&mut pipeline, |step| {
-                    said.extend(step.verdicts.iter().map(|v| format!("{} {}", v.id, v.payload)));
-                    said.extend(step.gaps.iter().map(|gap| format!("{} {}", gap.from, gap.to)));
+                .run(&mut pipeline, |output| {
+                    said.extend(output.verdicts.iter().map(|v| format!("{} {}", v.id, v.payload)));
+                    said.extend(output.gaps.iter().map(|gap| format!("{} {}", gap.from, gap.to)));
                     Ok::<_, std::convert::Infallible>(())
                 })
                 .unwrap();

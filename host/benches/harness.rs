@@ -21,7 +21,7 @@ fn main() {
     let folder = std::env::temp_dir().join(format!("klaxon-bench-{}", std::process::id()));
     let cache = folder.join("cache");
     let module = Path::new(KLAXON).ancestors().nth(2).unwrap().join("rules/akkeris.wasm");
-    assert!(module.exists(), "the rules are not built; mend: cargo xtask rules");
+    assert!(module.exists(), "the rules are not built; hint: cargo xtask rules");
     std::fs::create_dir_all(folder.join("one")).unwrap();
     std::fs::create_dir_all(folder.join("many")).unwrap();
     std::fs::write(folder.join("one/it.test.yaml"), suite(&module, 1)).unwrap();

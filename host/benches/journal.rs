@@ -14,7 +14,7 @@ use klaxon::model::{
     Change, Event, Id, Identity, Meta, Object, Origin, Severity, Status, Subject, Timestamp,
     Verdict,
 };
-use klaxon::pipeline::Step;
+use klaxon::pipeline::Output;
 use klaxon::telemetry::metrics::Metrics;
 use rusqlite::{Connection, params};
 
@@ -72,8 +72,8 @@ impl Ours {
     fn commit(&self, groups: Vec<Vec<Verdict>>) -> Duration {
         let watch = Stopwatch::start();
         for verdicts in groups {
-            let step = Step { verdicts, ..Step::default() };
-            self.handle.commit_and_wait(Group { step, ..Group::default() }).unwrap();
+            let output = Output { verdicts, ..Output::default() };
+            self.handle.commit_and_wait(Group { output, ..Group::default() }).unwrap();
         }
         watch.elapsed()
     }

@@ -133,7 +133,7 @@ fn configuration(
     [well, silent]: [&TcpListener; 2],
 ) -> PathBuf {
     let module = Path::new(KLAXON).ancestors().nth(2).unwrap().join("rules/witness.wasm");
-    assert!(module.exists(), "the rules are not built; mend: cargo xtask rules");
+    assert!(module.exists(), "the rules are not built; hint: cargo xtask rules");
     let target = |listener: &TcpListener| {
         let url = format!("http://{}/", listener.local_addr().unwrap());
         json!({"webhook": {"url": url, "allow": ["loopback"]}})

@@ -220,7 +220,7 @@ fn module(name: &str) -> PathBuf {
     // …/release/deps/ratios-… -> …/rules
     let program = std::env::current_exe().unwrap();
     let path = program.ancestors().nth(3).unwrap().join("rules").join(format!("{name}.wasm"));
-    assert!(path.exists(), "no {}; mend: cargo xtask rules", path.display());
+    assert!(path.exists(), "no {}; hint: cargo xtask rules", path.display());
     path
 }
 

@@ -2,15 +2,15 @@
 //! seen twice, and what was missed is said.
 
 mod access;
+mod backfills;
+mod backlog;
 mod faults;
 mod history;
 mod identity;
-mod introductions;
 mod large;
 mod notices;
 mod operate;
 mod outbox;
-mod parked;
 mod policy;
 mod random;
 mod resume;

@@ -56,7 +56,7 @@ async fn fails_to_sync(fails: &str, file: Option<&str>) {
     assert_eq!(status.code(), Some(1));
     let log = log(&site);
     assert!(log.contains("error: the journal's disk failed"), "{log}");
-    assert!(log.contains("mend: check the disk, then start again"), "{log}");
+    assert!(log.contains("hint: check the disk, then start again"), "{log}");
     // On a good disk again: everything arrives, and what may be twice has the same id.
     let mut service = spawn(&site, None);
     wait("all pods", || {
@@ -91,7 +91,7 @@ impl<'a> SmallDisk<'a> {
         }
         assert!(
             std::env::var_os("CI").is_none(),
-            "a small disk cannot be mounted; mend: run the tests as root, in a container that may mount"
+            "a small disk cannot be mounted; hint: run the tests as root, in a container that may mount"
         );
         println!("not tested: only root may mount a small disk");
         None

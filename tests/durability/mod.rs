@@ -16,7 +16,7 @@ fn strace(arguments: &[&str]) -> Command {
     let found = Command::new("strace").arg("-V").stdout(Stdio::null()).status();
     assert!(
         found.is_ok_and(|status| status.success()),
-        "strace is missing, with which system calls are watched; mend: install strace"
+        "strace is missing, with which system calls are watched; hint: install strace"
     );
     let mut command = Command::new("strace");
     command.args(arguments);

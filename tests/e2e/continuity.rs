@@ -56,8 +56,8 @@ async fn the_api_server_stopped_and_killed_under_an_open_watch() {
             plane.terminate(Part::ApiServer);
         }
         plane.restart(Part::ApiServer).await;
-        let step = json!({"metadata": {"annotations": {"step": round.to_string()}}});
-        let changed = must(&client, "PATCH", &format!("{PODS}/first"), step).await;
+        let output = json!({"metadata": {"annotations": {"step": round.to_string()}}});
+        let changed = must(&client, "PATCH", &format!("{PODS}/first"), output).await;
         let version = crate::objects::version(&changed);
         must(&client, "POST", EVENTS, event(&format!("event-{round}"), 1)).await;
         site.wait("the change after the restart", |_| {

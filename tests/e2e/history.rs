@@ -22,8 +22,8 @@ async fn before_the_restore() -> (Plane, Site, std::path::PathBuf) {
     let running = site.start();
     site.wait_until_following(&WATCHES);
     let snapshot = plane.save_etcd();
-    let step = json!({"metadata": {"annotations": {"step": "2"}}});
-    must(&client, "PATCH", &format!("{PODS}/changed"), step).await;
+    let output = json!({"metadata": {"annotations": {"step": "2"}}});
+    must(&client, "PATCH", &format!("{PODS}/changed"), output).await;
     must(&client, "POST", PODS, pod("lost", 1)).await;
     for number in 0..20 {
         let map = json!({"metadata": {"name": format!("map-{number}")}});

@@ -39,9 +39,9 @@ pub(crate) fn must(
     }
 }
 
-pub(crate) fn pod(name: &str, step: u64) -> Value {
+pub(crate) fn pod(name: &str, output: u64) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "annotations": {"step": step.to_string()}},
+        "metadata": {"name": name, "annotations": {"step": output.to_string()}},
         "spec": {"containers": [{"name": "app", "image": "app:1"}]}})
 }
 

@@ -193,7 +193,7 @@ fn wait_until_quiet(process: &Process) {
 
 /// Rows of the journal that come of the greedy rule.
 fn rows(site: &Site) -> u64 {
-    let tables = ["state", "timers", "verdicts", "quarantine", "refusals", "parked"];
+    let tables = ["state", "timers", "verdicts", "quarantine", "refusals", "backlog"];
     let of = |table: &str| {
         let select = match table {
             "refusals" => "SELECT count(*) FROM refusals".to_owned(),

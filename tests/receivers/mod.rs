@@ -18,9 +18,9 @@ use crate::fake_api::FakeApi;
 use crate::support::live::{PATIENCE, Site};
 use crate::support::module;
 
-pub(crate) fn pod(name: &str, step: usize) -> Value {
+pub(crate) fn pod(name: &str, output: usize) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "namespace": "a", "labels": {"step": step.to_string()}},
+        "metadata": {"name": name, "namespace": "a", "labels": {"step": output.to_string()}},
         "spec": {"containers": []}, "status": {"phase": "Running"}})
 }
 

@@ -47,8 +47,8 @@ async fn what_waits_behind_one_delivery_holds_up_no_other_key_and_keeps_its_orde
     let running = site.start();
     site.wait_until_following(&["Pod"]);
     // Far more than are at hand at once.
-    for step in 0..700 {
-        api.put(pod("stuck", step));
+    for output in 0..700 {
+        api.put(pod("stuck", output));
     }
     for number in 0..20 {
         api.put(pod(&format!("free-{number}"), 0));
@@ -117,8 +117,8 @@ async fn only_the_newest_of_a_state_is_sent() {
     let site = site(&api, json!({ "notify": target }));
     let running = site.start();
     site.wait_until_following(&["Pod"]);
-    for step in 0..50 {
-        api.put(pod("lamp", step));
+    for output in 0..50 {
+        api.put(pod("lamp", output));
     }
     site.wait("all decided", |seen| seen.len() == 50);
     site.wait_for_rows(PENDING, &["1"]);

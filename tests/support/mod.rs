@@ -10,7 +10,7 @@ use klaxon::config::Rule;
 use klaxon::engine::Options;
 use klaxon::harness::{Replay, Summary};
 use klaxon::model::{Limits, Narrowing, Origin};
-use klaxon::pipeline::{Step, assemble};
+use klaxon::pipeline::{Output, assemble};
 use klaxon::policy::Targets;
 use klaxon::recording::StreamFile;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ pub(crate) fn module(name: &str) -> PathBuf {
     let path = target_dir().join("rules").join(format!("{name}.wasm"));
     assert!(
         path.exists(),
-        "rule {name} is not built (no {}); mend: cargo xtask rules",
+        "rule {name} is not built (no {}); hint: cargo xtask rules",
         path.display()
     );
     path
@@ -92,7 +92,7 @@ pub(crate) fn options() -> Options {
 
 /// All that came of a replay.
 pub(crate) struct Ran {
-    pub(crate) step: Step,
+    pub(crate) output: Output,
     pub(crate) summary: Summary,
 }
 
@@ -100,15 +100,15 @@ impl Ran {
     /// Everything that may not depend on how it was run, as text.
     pub(crate) fn text(&self) -> String {
         let lines = |values: Vec<String>| values.join("\n");
-        let verdicts = self.step.verdicts.iter().map(|v| serde_json::to_string(v).unwrap());
-        let failures = self.step.failures.iter().map(|f| serde_json::to_string(f).unwrap());
-        let gaps = self.step.gaps.iter().map(|g| serde_json::to_string(g).unwrap());
+        let verdicts = self.output.verdicts.iter().map(|v| serde_json::to_string(v).unwrap());
+        let failures = self.output.failures.iter().map(|f| serde_json::to_string(f).unwrap());
+        let gaps = self.output.gaps.iter().map(|g| serde_json::to_string(g).unwrap());
         lines(verdicts.chain(failures).chain(gaps).collect())
     }
 
     /// `code object` of each verdict, in order.
     pub(crate) fn codes(&self) -> Vec<String> {
-        let verdicts = self.step.verdicts.iter();
+        let verdicts = self.output.verdicts.iter();
         verdicts.map(|verdict| format!("{} {}", verdict.code, verdict.object.name)).collect()
     }
 }
@@ -128,12 +128,12 @@ pub(crate) fn replay_advanced(
     let origin = Origin { cluster: "test".to_owned(), source: "replay".to_owned() };
     let mut pipeline = assemble(rules, Targets::Any, origin, options).unwrap();
     let streams = streams.iter().map(|path| StreamFile::at(path.clone())).collect();
-    let mut all = Step::default();
-    let run = Replay { streams, advance_ms }.run(&mut pipeline, |step| {
-        all.append(step);
+    let mut all = Output::default();
+    let run = Replay { streams, advance_ms }.run(&mut pipeline, |output| {
+        all.append(output);
         Ok::<_, std::convert::Infallible>(())
     });
-    Ran { summary: run.unwrap(), step: all }
+    Ran { summary: run.unwrap(), output: all }
 }
 
 /// Writes lines as a stream.

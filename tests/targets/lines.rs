@@ -131,11 +131,11 @@ async fn what_cannot_be_written_waits_and_is_told_with_a_mend() {
         |path: &str| endpoint(&file_target(folder.path(), json!({"path": path, "max_size": "5B"})));
     fs::create_dir(folder.path().join("there")).unwrap();
     let why = retried(sender("there").send(&bytes(1, b"a\n")).await);
-    assert!(why.contains("is no plain file; mend: name another path"), "{why}");
+    assert!(why.contains("is no plain file; hint: name another path"), "{why}");
 
     let away = sender("away/out.jsonl");
     let why = retried(away.send(&bytes(1, b"a\n")).await);
-    assert!(why.contains("the folder ") && why.contains("mend: make it, or mount it"), "{why}");
+    assert!(why.contains("the folder ") && why.contains("hint: make it, or mount it"), "{why}");
     fs::create_dir(folder.path().join("away")).unwrap();
     assert_eq!(away.send(&bytes(1, b"a\n")).await, Attempt::Delivered);
 

@@ -106,7 +106,7 @@ async fn a_server_that_is_away_is_told_and_found_again() {
     let sender = endpoint(&target);
     let counter = delivery(1, &target, &verdict("R14"));
     let why = retried(sender.send(&counter).await);
-    assert!(why.starts_with(&address) && why.contains("mend: start the statsd server"), "{why}");
+    assert!(why.starts_with(&address) && why.contains("hint: start the statsd server"), "{why}");
     assert_eq!(sender.retry_for(), Duration::from_secs(10));
     let socket = UdpSocket::bind(&address).unwrap();
     assert_eq!(sender.send(&counter).await, Attempt::Delivered);

@@ -42,7 +42,7 @@ pub(crate) fn report() {
             "warning: advisories: not checked within {} s; hint: is github.com reachable?",
             LIMIT.as_secs()
         ),
-        Err(fault) => eprintln!("warning: advisories: not checked: {fault:#}"),
+        Err(error) => eprintln!("warning: advisories: not checked: {error:#}"),
     }
 }
 

@@ -38,7 +38,7 @@ const STAMPED: [&str; 2] = ["k8s.io/component-base/version", "k8s.io/client-go/p
 /// The folder of the programs; those that are missing are built first, which takes minutes once.
 pub(crate) fn build() -> Result<PathBuf> {
     let home = std::env::var_os("HOME")
-        .context("HOME is not set, so there is no place for what is built; mend: set it")?;
+        .context("HOME is not set, so there is no place for what is built; hint: set it")?;
     let all = PathBuf::from(home).join(".cache/klaxon/control-plane");
     let ours = all.join(fingerprint(&PINS)?);
     let bin = ours.join("bin");
@@ -84,7 +84,7 @@ fn need_go() -> Result<()> {
     let path = root().join(MODULE).join("kwok/go.mod");
     let wanted = word_after(&path, "go")?;
     bail!(
-        "go, which builds the control plane of the tests, is missing; mend: install Go {wanted} or \
+        "go, which builds the control plane of the tests, is missing; hint: install Go {wanted} or \
          newer from https://go.dev/dl, or on Debian golang-go from backports when it is as new"
     );
 }
@@ -120,7 +120,7 @@ fn word_after(path: &Path, first: &str) -> Result<String> {
     let word =
         lines.find_map(|mut words| if words.next() == Some(first) { words.next() } else { None });
     word.map(str::to_owned).with_context(|| {
-        format!("{}: no line `{first} <version>`; mend: go mod tidy", path.display())
+        format!("{}: no line `{first} <version>`; hint: go mod tidy", path.display())
     })
 }
 
@@ -152,8 +152,8 @@ fn build_one(bin: &Path, name: &str, package: &str, flags: &str) -> Result<()> {
 fn remove_others(all: &Path, ours: &Path) {
     let Ok(entries) = fs::read_dir(all) else { return };
     for path in entries.flatten().map(|entry| entry.path()).filter(|path| path != ours) {
-        if let Err(fault) = fs::remove_dir_all(&path) {
-            eprintln!("{}: not removed ({fault})", path.display());
+        if let Err(error) = fs::remove_dir_all(&path) {
+            eprintln!("{}: not removed ({error})", path.display());
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn check() -> Result<()> {
     let page = fs::read_to_string(document()).with_context(|| document().display().to_string())?;
     if page != expected()? {
         bail!(
-            "docs/contract.md does not belong to guest-sdk/wit as it is; mend: see whether the page \
+            "docs/contract.md does not belong to guest-sdk/wit as it is; hint: see whether the page \
              still tells the truth, then run `cargo xtask gen`"
         );
     }

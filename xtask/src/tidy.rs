@@ -90,32 +90,32 @@ const EDGES: [(&str, &[&str]); 22] = [
 
 /// Checks all; every fault is listed.
 pub(crate) fn run() -> Result<()> {
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for folder in SOURCES {
         for path in files(folder, &["rs"])? {
             let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
             let name = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
-            check_file(&name, &text, &mut faults);
+            check_file(&name, &text, &mut errors);
             if let Some(module) = host_module(&name) {
-                check_edges(&name, module, &text, &mut faults)?;
+                check_edges(&name, module, &text, &mut errors)?;
             }
         }
     }
-    check_decisions(&mut faults)?;
-    if faults.is_empty() {
+    check_decisions(&mut errors)?;
+    if errors.is_empty() {
         println!("tidy: all is well");
         return Ok(());
     }
-    bail!("tidy:\n  {}", faults.join("\n  "));
+    bail!("tidy:\n  {}", errors.join("\n  "));
 }
 
-fn check_file(name: &str, text: &str, faults: &mut Vec<String>) {
+fn check_file(name: &str, text: &str, errors: &mut Vec<String>) {
     let lines = text.lines().count();
     if lines > LONGEST_FILE {
-        faults.push(format!("{name}: {lines} lines, over {LONGEST_FILE}; mend: it has two jobs"));
+        errors.push(format!("{name}: {lines} lines, over {LONGEST_FILE}; hint: it has two jobs"));
     }
     if !text.starts_with("//! ") {
-        faults.push(format!("{name}: no module doc on its first line; mend: say what it is for"));
+        errors.push(format!("{name}: no module doc on its first line; hint: say what it is for"));
     }
 }
 
@@ -126,21 +126,21 @@ fn host_module(name: &str) -> Option<&str> {
     Some(first.strip_suffix(".rs").unwrap_or(first))
 }
 
-fn check_edges(name: &str, module: &str, text: &str, faults: &mut Vec<String>) -> Result<()> {
+fn check_edges(name: &str, module: &str, text: &str, errors: &mut Vec<String>) -> Result<()> {
     let Some((_, allowed)) = EDGES.iter().find(|(from, _)| *from == module) else {
-        faults.push(format!(
-            "{name}: module {module} has no edges; mend: add it to xtask/src/tidy.rs"
+        errors.push(format!(
+            "{name}: module {module} has no edges; hint: add it to xtask/src/tidy.rs"
         ));
         return Ok(());
     };
     if text.contains("crate::{") {
-        faults.push(format!(
-            "{name}: `crate::{{` hides which modules are used; mend: a line for each"
+        errors.push(format!(
+            "{name}: `crate::{{` hides which modules are used; hint: a line for each"
         ));
     }
     for used in used_modules(text) {
         if used != module && !allowed.contains(&used.as_str()) {
-            faults.push(format!("{name}: {module} may not use crate::{used}"));
+            errors.push(format!("{name}: {module} may not use crate::{used}"));
         }
     }
     Ok(())
@@ -156,12 +156,12 @@ fn used_modules(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn check_decisions(faults: &mut Vec<String>) -> Result<()> {
+fn check_decisions(errors: &mut Vec<String>) -> Result<()> {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).context("ARCHITECTURE.md")?;
     for path in files("docs/decisions", &["md"])? {
         let name = path.file_name().map(Path::new).unwrap_or(&path).display().to_string();
         if !map.contains(&name) {
-            faults.push(format!("docs/decisions/{name}: ARCHITECTURE.md does not link it"));
+            errors.push(format!("docs/decisions/{name}: ARCHITECTURE.md does not link it"));
         }
     }
     Ok(())

@@ -40,7 +40,7 @@ pub(crate) fn system_call_tracer() -> Result<()> {
 /// Makes sure that a program can be run; on Debian, as root, it is installed.
 fn need(program: &str, version: &str, packages: &[&str]) -> Result<()> {
     if !install(program, version, packages) {
-        bail!("{program} is needed; mend: install {}", packages.join(" and "));
+        bail!("{program} is needed; hint: install {}", packages.join(" and "));
     }
     Ok(())
 }

@@ -22,5 +22,5 @@ pub fn componentize(bytes: &[u8]) -> Result<Vec<u8>, Error> {
         .validate(true)
         .module(bytes)
         .and_then(|encoder| encoder.encode())
-        .map_err(|fault| Error::Component { why: format!("{fault:#}") })
+        .map_err(|error| Error::Component { why: format!("{error:#}") })
 }

@@ -19,7 +19,7 @@ pub use toolchain::Toolchain;
 pub enum Error {
     /// No compiler for the target was found or could be installed.
     #[error(
-        "no Rust compiler for {target} was found{why}; mend: `rustup target add {target}`, or on \
+        "no Rust compiler for {target} was found{why}; hint: `rustup target add {target}`, or on \
          Debian `apt-get install --no-install-recommends rustc-web rust-web-src`",
         target = toolchain::TARGET
     )]
@@ -37,7 +37,7 @@ pub enum Error {
     },
     /// A folder without a crate.
     #[error(
-        "{folder} has no Cargo.toml; mend: name the folder of a rule, or make one with `klaxon rule \
+        "{folder} has no Cargo.toml; hint: name the folder of a rule, or make one with `klaxon rule \
          new`"
     )]
     NoCrate {
@@ -51,7 +51,7 @@ pub enum Error {
         package: String,
     },
     /// The package built, but made no module.
-    #[error("{package} made no .wasm; mend: give its [lib] `crate-type = [\"cdylib\", \"rlib\"]`")]
+    #[error("{package} made no .wasm; hint: give its [lib] `crate-type = [\"cdylib\", \"rlib\"]`")]
     NoModule {
         /// The package.
         package: String,

@@ -193,8 +193,8 @@ mod tests {
     #[test]
     fn a_folder_without_a_crate_is_told() {
         let place = tempfile::tempdir().unwrap();
-        let fault = RuleFolder::at(place.path()).unwrap_err().to_string();
-        assert!(fault.contains("has no Cargo.toml; mend: name the folder of a rule"), "{fault}");
+        let error = RuleFolder::at(place.path()).unwrap_err().to_string();
+        assert!(error.contains("has no Cargo.toml; hint: name the folder of a rule"), "{error}");
         assert!(RuleFolder::at(&place.path().join("nowhere")).is_err());
     }
 }

@@ -44,7 +44,7 @@ impl Toolchain {
         match run(Command::new("rustup").args(["target", "add", TARGET])) {
             Ok(()) if has_target() => return Ok(Self::Installed),
             Ok(()) => why.push_str(": rustup has it, but rustc does not find it"),
-            Err(fault) => why.push_str(&format!(": rustup target add: {fault}")),
+            Err(error) => why.push_str(&format!(": rustup target add: {error}")),
         }
         if Path::new("/usr/bin/apt-get").exists() {
             say(&format!("installing Debian's {}", DEBIAN_PACKAGES.join(" and ")));
@@ -55,7 +55,7 @@ impl Toolchain {
                     }
                     why.push_str("; apt-get installed the packages, but they cannot be used");
                 }
-                Err(fault) => why.push_str(&format!("; apt-get: {fault}")),
+                Err(error) => why.push_str(&format!("; apt-get: {error}")),
             }
         }
         Err(Error::NoTarget { why })
@@ -110,7 +110,7 @@ fn apt_install() -> Result<(), String> {
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|fault| fault.to_string())?;
+    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     if output.status.success() {
         return Ok(());
     }

@@ -59,7 +59,7 @@ impl Verdict {
     /// # Errors
     /// Where the value cannot be written as JSON, such as a map whose keys are no strings.
     pub fn payload<T: Serialize>(mut self, body: &T) -> Result<Self, String> {
-        self.payload = serde_json::to_string(body).map_err(|fault| format!("payload: {fault}"))?;
+        self.payload = serde_json::to_string(body).map_err(|error| format!("payload: {error}"))?;
         Ok(self)
     }
 

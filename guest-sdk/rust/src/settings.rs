@@ -100,9 +100,9 @@ pub(crate) fn schema<S: JsonSchema>() -> String {
 pub(crate) fn parse<S: DeserializeOwned>(text: &str) -> Result<S, Problem> {
     let text = if text.is_empty() { "{}" } else { text };
     let mut json = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut json).map_err(|fault| Problem {
-        path: pointer(fault.path()),
-        message: fault.inner().to_string(),
+    serde_path_to_error::deserialize(&mut json).map_err(|error| Problem {
+        path: pointer(error.path()),
+        message: error.inner().to_string(),
     })
 }
 

@@ -55,7 +55,7 @@ pub trait Health: Send + Sync {
 pub enum AdminError {
     /// Its address cannot be listened at.
     #[error(
-        "the admin server cannot listen at {listen}: {source}; mend: choose another address with \
+        "the admin server cannot listen at {listen}: {source}; hint: choose another address with \
          `admin: {{listen: \"ADDRESS:PORT\"}}`"
     )]
     Bind {
@@ -134,8 +134,8 @@ impl Admin {
                         drop(permit);
                     });
                 }
-                Err(fault) => {
-                    tracing::warn!(%fault, "the admin server cannot take a connection, retrying");
+                Err(error) => {
+                    tracing::warn!(%error, "the admin server cannot take a connection, retrying");
                     tokio::time::sleep(PAUSE).await;
                 }
             }

@@ -200,7 +200,7 @@ async fn an_address_that_is_taken_is_told() {
     assert_eq!(
         fault.to_string(),
         format!(
-            "the admin server cannot listen at {}: Address already in use (os error 98); mend: \
+            "the admin server cannot listen at {}: Address already in use (os error 98); hint: \
              choose another address with `admin: {{listen: \"ADDRESS:PORT\"}}`",
             running.address
         )

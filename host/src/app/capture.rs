@@ -50,7 +50,7 @@ impl Capture {
             .worker_threads(2)
             .enable_all()
             .build()
-            .map_err(|fault| RunError::System(fault.to_string()))?;
+            .map_err(|error| RunError::System(error.to_string()))?;
         let outcome = runtime.block_on(self.record(folder, stop));
         runtime.shutdown_timeout(Duration::from_secs(1));
         outcome
@@ -58,7 +58,7 @@ impl Capture {
 
     async fn record(self, folder: &Path, stop: &Stop) -> Result<Vec<Captured>, RunError> {
         let signals = stop.on_signals("what came is the recording", None);
-        let _signals = signals.map_err(|fault| RunError::System(fault.to_string()))?;
+        let _signals = signals.map_err(|error| RunError::System(error.to_string()))?;
         let rights = cluster::rights_of(&self.needs, &self.settings);
         let signed = Arc::new(cluster::signed_in(&self.settings, &rights).await?);
         let mut needs = self.needs;
@@ -121,7 +121,7 @@ impl Recording {
         let name = plan.name.to_lowercase().replace(" in ", "@");
         let path = folder.join(format!("{name}.jsonl"));
         let file = File::create(&path)
-            .map_err(|fault| RunError::System(format!("{}: {fault}", path.display())))?;
+            .map_err(|error| RunError::System(format!("{}: {error}", path.display())))?;
         let kind = (plan.need.group().to_owned(), plan.need.kind.clone());
         Ok(Self { path, file: BufWriter::new(file), kind, lines: 0 })
     }
@@ -160,16 +160,16 @@ impl Recording {
 
     fn write(&mut self, record: &Record) -> Result<(), RunError> {
         let line = recording::line(record)
-            .map_err(|fault| RunError::System(format!("{}: {fault}", self.path.display())))?;
+            .map_err(|error| RunError::System(format!("{}: {error}", self.path.display())))?;
         self.lines += 1;
         writeln!(self.file, "{line}")
-            .map_err(|fault| RunError::System(format!("{}: {fault}", self.path.display())))
+            .map_err(|error| RunError::System(format!("{}: {error}", self.path.display())))
     }
 
     fn finish(mut self) -> Result<Captured, RunError> {
         self.file
             .flush()
-            .map_err(|fault| RunError::System(format!("{}: {fault}", self.path.display())))?;
+            .map_err(|error| RunError::System(format!("{}: {error}", self.path.display())))?;
         Ok(Captured { path: self.path, lines: self.lines })
     }
 }

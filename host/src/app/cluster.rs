@@ -18,7 +18,7 @@ use crate::route::Need;
 use crate::source::kubernetes::auth::{Environment, SignInError, SignedIn, sign_in};
 use crate::source::kubernetes::permissions::Right;
 use crate::source::kubernetes::{
-    self, Cluster, Fault, ITEMS, Item, Lease, LeaseStatus, Renew, Served, Timing, WatchStatus,
+    self, ApiError, Cluster, ITEMS, Item, Lease, LeaseStatus, Renew, Served, Timing, WatchStatus,
     cluster_uid, discover, identity_right, plan,
 };
 
@@ -71,7 +71,7 @@ pub async fn served_rights(
     let mut absent = Vec::new();
     for plan in plan(needs, settings) {
         let within = Timing::default().answer;
-        match discover(client, &plan.need, within).await.map_err(|fault| fault.to_string())? {
+        match discover(client, &plan.need, within).await.map_err(|error| error.to_string())? {
             Some(served) => rights.extend(plan.rights(&served)),
             None => {
                 rights.extend(plan.rights(&Served::guess(&plan.need)));
@@ -104,7 +104,7 @@ pub(super) fn renewal(signed: &Arc<SignedIn>) -> Renew {
     let signed = signed.clone();
     Box::new(move || {
         let signed = signed.clone();
-        Box::pin(async move { signed.renew().await.map_err(|fault| fault.to_string()) })
+        Box::pin(async move { signed.renew().await.map_err(|error| error.to_string()) })
     })
 }
 
@@ -118,8 +118,8 @@ async fn lost_journal(
 ) -> Option<Timestamp> {
     let held = match lease.read(client).await {
         Ok(held) => held?,
-        Err(fault) => {
-            warn!(%fault, "the Lease cannot be read: a journal that was lost would look like a first start");
+        Err(error) => {
+            warn!(%error, "the Lease cannot be read: a journal that was lost would look like a first start");
             return None;
         }
     };
@@ -148,11 +148,11 @@ async fn check_cluster(
     let server = signed.server.clone();
     let is = match (asked_uid(signed).await, &settings.cluster_uid) {
         (Ok(is), _) => is,
-        (Err(fault), Some(wanted)) => {
-            let (wanted, is) = (wanted.clone(), format!("not known: {fault}"));
+        (Err(error), Some(wanted)) => {
+            let (wanted, is) = (wanted.clone(), format!("not known: {error}"));
             return Err(RunError::NotTheCluster { wanted, is, server });
         }
-        (Err(fault), None) => return note_server(&fault, &server, journal),
+        (Err(error), None) => return note_server(&error, &server, journal),
     };
     let was = journal.fact(Fact::ClusterUid)?;
     match (&settings.cluster_uid, &was) {
@@ -176,11 +176,11 @@ async fn check_cluster(
 }
 
 /// The cluster's uid; an API server that fails is asked again a few times.
-async fn asked_uid(signed: &SignedIn) -> Result<String, Fault> {
+async fn asked_uid(signed: &SignedIn) -> Result<String, ApiError> {
     let mut tries = 1;
     loop {
         match cluster_uid(&signed.client).await {
-            Err(Fault::Broken(_) | Fault::Throttled { .. }) if tries < UID_TRIES => {
+            Err(ApiError::Broken(_) | ApiError::Throttled { .. }) if tries < UID_TRIES => {
                 tries += 1;
                 tokio::time::sleep(UID_PAUSE).await;
             }
@@ -191,9 +191,9 @@ async fn asked_uid(signed: &SignedIn) -> Result<String, Fault> {
 
 /// Without the uid only the address tells clusters apart, and one cluster may have several: another one
 /// is logged.
-fn note_server(fault: &Fault, server: &str, journal: &Journal) -> Result<(), RunError> {
+fn note_server(error: &ApiError, server: &str, journal: &Journal) -> Result<(), RunError> {
     info!(
-        %fault,
+        %error,
         "the cluster's uid cannot be read: another cluster would not be noticed; hint: `klaxon config rbac` prints the right"
     );
     if let Some(was) = journal.fact(Fact::Server)?.filter(|was| was != server) {
@@ -231,7 +231,7 @@ pub(super) async fn join(
     for (right, answer) in signed.missing() {
         error!(
             right = %right, ?answer,
-            "a right is missing: this watch waits for it; mend: `klaxon config rbac` prints what is needed"
+            "a right is missing: this watch waits for it; hint: `klaxon config rbac` prints what is needed"
         );
     }
     for attempt in &signed.passed_over {
@@ -241,10 +241,10 @@ pub(super) async fn join(
     let cluster = Arc::new(Cluster::new(signed.client.clone(), renewal(&signed), timing, settings));
     let mut tasks = Tasks::default();
     if let Some(last) = loaded.kept.now
-        && let Some(step) = clock::not_before(last)
+        && let Some(output) = clock::not_before(last)
     {
         error!(
-            journal = %step.expected, machine = %step.wall,
+            journal = %output.expected, machine = %output.wall,
             "the journal's clock is more than a day ahead of the machine's and is not believed: time goes on from the machine's clock; hint: timers that were set meanwhile keep their times, see `klaxon journal ls timers`"
         );
         // The pipeline's clock begins with it.
@@ -264,7 +264,7 @@ pub(super) async fn join(
         };
         tasks.spawn("the renewal of the Lease", keep);
     }
-    pipeline.keep_in_journal(journal.forms()?);
+    pipeline.use_journal(journal.forms()?);
     let (live, resumes) = prepare(pipeline, &plans, loaded, state, lost);
     let (sender, items) = mpsc::channel(ITEMS);
     let mut statuses = Vec::new();

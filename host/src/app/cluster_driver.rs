@@ -14,7 +14,7 @@ use super::tasks::Tasks;
 use super::{RunError, Stop};
 use crate::journal::{Cursor, Loaded, Progress, SavedWatch};
 use crate::model::clock::{self, Stopwatch};
-use crate::model::{Introduction, Seen, Timestamp};
+use crate::model::{Backfill, Seen, Timestamp};
 use crate::pipeline::{ListStart, MemoryState, Pipeline};
 use crate::route::Telling;
 use crate::source::kubernetes::{Item, Resume, WatchPlan, What};
@@ -35,7 +35,7 @@ pub(super) struct Place {
     since: Timestamp,
     /// The version of a list that was made for new rules: when the watch has come past it, they know
     /// all that exists.
-    introduced_at: Option<u64>,
+    backfilled_at: Option<u64>,
 }
 
 /// The items that the pipeline thread takes in, and the tasks that they come from.
@@ -60,7 +60,7 @@ pub(super) struct Live {
     /// Watches whose progress is not in the journal.
     moved: BTreeSet<usize>,
     /// Rung when a rule that is behind has answered.
-    pub(super) bell: Arc<Notify>,
+    pub(super) waker: Arc<Notify>,
     /// There is no room to park more for some rule.
     is_blocked: bool,
 }
@@ -74,12 +74,12 @@ pub(super) fn prepare(
     lost: Option<Timestamp>,
 ) -> (Live, Vec<Resume>) {
     let Loaded { kept, watches } = loaded;
-    let introduces: Vec<bool> = plans
+    let backfills_now: Vec<bool> = plans
         .iter()
         .map(|plan| {
             pipeline.follow(&plan.name, plan.coverage(), &plan.need.rules);
-            let before: &[Introduction] = &kept.introductions;
-            pipeline.plan_introductions(&plan.name, &plan.coverage(), &plan.need, before)
+            let before: &[Backfill] = &kept.backfills;
+            pipeline.plan_backfills(&plan.name, &plan.coverage(), &plan.need, before)
         })
         .collect();
     // Since when something that was known may have changed unseen, whoever followed it.
@@ -91,25 +91,25 @@ pub(super) fn prepare(
     }
     let mut places = Vec::new();
     let mut resumes = Vec::new();
-    for (plan, introduce) in plans.iter().zip(introduces) {
+    for (plan, backfill) in plans.iter().zip(backfills_now) {
         let saved = watches.get(&*plan.name);
         let knows_some = pipeline.knows_any(&plan.coverage());
         let known_until = knows_some.then_some(last).flatten();
         let lost = if is_new { lost } else { None };
-        let resume = resume(plan, saved, introduce, known_until, lost);
+        let resume = resume(plan, saved, backfill, known_until, lost);
         let (cursor, since) = match &resume {
             Resume::From { version, since, .. } => (Cursor::At(version.clone()), *since),
             Resume::List(ListStart::Compare { from, .. }) => (Cursor::Listing, *from),
             Resume::List(ListStart::First) => (Cursor::Listing, clock::now()),
             Resume::Absent { since, .. } => (Cursor::Absent, *since),
         };
-        places.push(Place { plan: plan.clone(), cursor, since, introduced_at: None });
+        places.push(Place { plan: plan.clone(), cursor, since, backfilled_at: None });
         resumes.push(resume);
     }
     // What the Lease told is in the journal before the Lease tells something else.
     let moved =
         if is_new && lost.is_some() { (0..places.len()).collect() } else { BTreeSet::new() };
-    (Live { places, moved, bell: Arc::default(), is_blocked: false }, resumes)
+    (Live { places, moved, waker: Arc::default(), is_blocked: false }, resumes)
 }
 
 /// Where a watch begins; `known_until` says until when objects of its are known though it has no
@@ -118,7 +118,7 @@ pub(super) fn prepare(
 fn resume(
     plan: &WatchPlan,
     saved: Option<&SavedWatch>,
-    introduce: bool,
+    backfill: bool,
     known_until: Option<Timestamp>,
     lost: Option<Timestamp>,
 ) -> Resume {
@@ -138,7 +138,7 @@ fn resume(
             compare(*since, "what is watched has changed since the last run", None)
         }
         Some(SavedWatch { cursor: Some(version), since, listing: false, .. }) => {
-            Resume::From { version: version.clone(), since: *since, introduce }
+            Resume::From { version: version.clone(), since: *since, backfill }
         }
         Some(SavedWatch { cursor: None, listing: false, since, complete_at, .. }) => {
             Resume::Absent { since: *since, complete_at: complete_at.as_ref().map_or(0, number) }
@@ -173,7 +173,7 @@ impl Live {
         while !stop.is_told() {
             let is_blocked = self.is_blocked(middle);
             if is_blocked {
-                middle.pulse.waits("waiting for a rule whose backlog is full (`limits.parked`)");
+                middle.pulse.waits("waiting for a rule whose backlog is full (`limits.backlog`)");
             } else {
                 middle.pulse.idle();
             }
@@ -182,7 +182,7 @@ impl Live {
                 tokio::select! {
                     first = items.recv(), if !is_blocked => first.map_or(Turn::Over, Turn::Item),
                     ended = tasks.ended() => Turn::Broken(ended),
-                    () = self.bell.notified() => Turn::Idle,
+                    () = self.waker.notified() => Turn::Idle,
                     () = tokio::time::sleep(IDLE) => Turn::Idle,
                     () = stop.told() => Turn::Idle,
                 }
@@ -220,7 +220,7 @@ impl Live {
         let is_blocked = middle.pipeline.is_full();
         match (self.is_blocked, is_blocked) {
             (false, true) => warn!(
-                "there is no room to park more for a rule (`limits.parked`): intake waits for it"
+                "there is no room to park more for a rule (`limits.backlog`): intake waits for it"
             ),
             (true, false) => info!("there is room to park again: intake goes on"),
             _ => {}
@@ -281,7 +281,7 @@ impl Live {
                     place.since = since;
                 }
                 place.cursor = Cursor::Listing;
-                place.introduced_at = None;
+                place.backfilled_at = None;
                 pipeline.advance_to(at);
                 pipeline.begin_list(&name, place.plan.coverage(), start);
                 self.moved.insert(watch);
@@ -296,19 +296,19 @@ impl Live {
             What::Event { seen, json, version, .. } => {
                 pipeline.observe(&name, at, seen, &json);
                 self.move_to(watch, version.map(Cursor::At), since);
-                self.end_introduction(middle, watch);
+                self.end_backfill(middle, watch);
             }
             What::Progress(version) => {
                 pipeline.advance_to(at);
                 self.move_to(watch, version.map(Cursor::At), since);
-                self.end_introduction(middle, watch);
+                self.end_backfill(middle, watch);
             }
-            What::Introduced(json) => pipeline.introduce(&name, at, &json),
-            What::IntroductionEnds(version) => {
+            What::Backfilled(json) => pipeline.backfill(&name, at, &json),
+            What::BackfillEnds(version) => {
                 // Without bookmarks nobody can tell when it has come past it.
                 let version = if place.plan.is_of_events() { None } else { version.parse().ok() };
-                place.introduced_at = version.or(Some(0));
-                self.end_introduction(middle, watch);
+                place.backfilled_at = version.or(Some(0));
+                self.end_backfill(middle, watch);
             }
             What::Unserved { reply } => {
                 let is_known = pipeline.knows_any(&place.plan.coverage());
@@ -341,16 +341,16 @@ impl Live {
     }
 
     /// New rules know all that exists when the watch has come past the list that was made for them.
-    fn end_introduction(&mut self, middle: &mut Middle, watch: usize) {
+    fn end_backfill(&mut self, middle: &mut Middle, watch: usize) {
         let Some(place) = self.places.get_mut(watch) else { return };
-        let Some(version) = place.introduced_at else { return };
+        let Some(version) = place.backfilled_at else { return };
         let has_come_past = match &place.cursor {
             Cursor::At(cursor) => cursor.parse::<u64>().is_ok_and(|cursor| cursor >= version),
             Cursor::Absent | Cursor::Listing => false,
         };
         if has_come_past {
-            place.introduced_at = None;
-            middle.pipeline.end_introduction(&place.plan.name);
+            place.backfilled_at = None;
+            middle.pipeline.end_backfill(&place.plan.name);
         }
     }
 
@@ -373,7 +373,7 @@ impl Live {
     ) -> Result<(), RunError> {
         let Some(place) = self.places.get_mut(watch) else { return Ok(()) };
         let (name, coverage): (Arc<str>, _) = (place.plan.name.clone(), place.plan.coverage());
-        place.introduced_at = None;
+        place.backfilled_at = None;
         if let Some(start) = before {
             self.settle(middle)?;
             middle.pipeline.advance_to(at);

@@ -41,7 +41,7 @@ pub(super) fn ready(
 /// Starts to deliver.
 pub(super) fn start(
     ready: Vec<Ready>,
-    bells: &BTreeMap<String, Arc<Notify>>,
+    wakers: &BTreeMap<String, Arc<Notify>>,
     journal: &Handle,
     metrics: &Arc<Metrics>,
     ends: &Ends,
@@ -49,7 +49,7 @@ pub(super) fn start(
     let mut queues = JoinSet::new();
     for Ready { name, endpoint, outbox } in ready {
         let queue = Queue {
-            bell: bells.get(&name).cloned().unwrap_or_default(),
+            waker: wakers.get(&name).cloned().unwrap_or_default(),
             name: name.clone(),
             endpoint,
             outbox,

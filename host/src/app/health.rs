@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::admin::Health;
 use crate::model::{FailureKind, Pulse, Timestamp, clock};
-use crate::pipeline::{ParkedRule, Pipeline, Step};
+use crate::pipeline::{Output, Pipeline, RuleBacklog};
 use crate::source::kubernetes::{LeaseStatus, WatchState, WatchStatus};
 use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
@@ -26,7 +26,7 @@ pub(super) struct Vitals {
     /// What the metrics say of each watch so far: counters only grow.
     told: Mutex<BTreeMap<String, WatchState>>,
     /// What waits for each rule.
-    parked: Mutex<Vec<ParkedRule>>,
+    backlog: Mutex<Vec<RuleBacklog>>,
     /// The phase before or after the service works, such as `starting: checking the journal`.
     phase: Mutex<Option<&'static str>>,
     /// Threads that must make progress, with their names.
@@ -45,7 +45,7 @@ impl Vitals {
             metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))),
             watches: Mutex::default(),
             told: Mutex::default(),
-            parked: Mutex::default(),
+            backlog: Mutex::default(),
             phase: Mutex::new(Some("starting")),
             pulses: Mutex::default(),
             stall_timeout,
@@ -97,32 +97,32 @@ impl Vitals {
     }
 
     /// Counts what was decided.
-    pub(super) fn count(&self, step: &Step, pipeline: &Pipeline) {
-        for verdict in &step.verdicts {
+    pub(super) fn count(&self, output: &Output, pipeline: &Pipeline) {
+        for verdict in &output.verdicts {
             self.metrics.verdicts(&verdict.rule, &verdict.code, 1);
         }
-        for failed in &step.failures {
+        for failed in &output.failures {
             self.metrics.failure(&failed.rule, failed.failure.kind.as_str());
             if failed.failure.kind == FailureKind::Skipped {
-                self.metrics.parked_skipped(&failed.rule);
+                self.metrics.backlog_skipped(&failed.rule);
             }
         }
-        for held in &step.held_back {
+        for held in &output.held_back {
             self.metrics.held_back(&held.rule, held.reason.as_str());
         }
-        for over in &step.over_budget {
+        for over in &output.over_budget {
             self.metrics.over_budget(&over.rule, &over.target);
         }
         for (rule, open, waiting) in pipeline.incidents().sizes() {
             self.metrics.incidents(rule, open, waiting);
         }
-        for limited in &step.limited {
+        for limited in &output.limited {
             self.metrics.rule_limited(&limited.rule, limited.limit.as_str(), limited.count);
         }
-        for object in &step.quarantine {
+        for object in &output.quarantine {
             self.metrics.unreadable(&object.scope);
         }
-        for refusal in &step.refusals {
+        for refusal in &output.refusals {
             self.metrics.refusal(&refusal.rule, &refusal.target);
         }
         self.metrics.objects_known(pipeline.known_objects());
@@ -131,14 +131,14 @@ impl Vitals {
         }
         let (pending, held) = pipeline.timers();
         self.metrics.timers(pending, held);
-        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = pipeline.parked();
+        *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = pipeline.backlogs();
     }
 
-    fn refresh_parked(&self) {
-        let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        for rule in parked.iter() {
+    fn refresh_backlogs(&self) {
+        let backlog = self.backlog.lock().unwrap_or_else(PoisonError::into_inner);
+        for rule in backlog.iter() {
             let age = rule.oldest.map_or(0, |oldest| clock::now().millis_since(oldest).max(0));
-            self.metrics.parked(&rule.rule, rule.events, rule.bytes, age as f64 / 1000.0);
+            self.metrics.backlog(&rule.rule, rule.events, rule.bytes, age as f64 / 1000.0);
             self.metrics.rule_out_of_service(&rule.rule, rule.is_out_of_service);
         }
     }
@@ -208,7 +208,7 @@ impl Health for Vitals {
 
     fn metrics(&self) -> String {
         self.refresh();
-        self.refresh_parked();
+        self.refresh_backlogs();
         self.metrics.log_dropped(telemetry::dropped_lines());
         self.metrics.lease_contended(self.lease.trouble().is_some());
         self.metrics.encode().unwrap_or_default()
@@ -228,7 +228,7 @@ impl Vitals {
 /// What is wrong with a watch.
 fn trouble(name: &str, state: &WatchState) -> Option<String> {
     if !state.in_sync {
-        let why = state.fault.as_ref().map_or(String::new(), |fault| format!(": {fault}"));
+        let why = state.error.as_ref().map_or(String::new(), |error| format!(": {error}"));
         return Some(format!("watch {name}: {}{why}", state.doing));
     }
     let age = clock::now().millis_since(state.last_progress?);

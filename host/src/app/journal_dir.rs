@@ -31,11 +31,11 @@ impl JournalFolder {
         let name = format!("klaxon-{}-{:08x}", std::process::id(), rand::random::<u32>());
         let path = std::env::temp_dir().join(name);
         journal::create_new_folder(&path)
-            .map_err(|fault| RunError::System(format!("{}: {fault}", path.display())))?;
+            .map_err(|error| RunError::System(format!("{}: {error}", path.display())))?;
         if !is_replay {
             warn!(
                 path = %path.display(),
-                "the journal is in a temporary folder: a restart will not know what was seen, and what is not delivered is lost; mend: set journal.path, or make {USUAL} writable"
+                "the journal is in a temporary folder: a restart will not know what was seen, and what is not delivered is lost; hint: set journal.path, or make {USUAL} writable"
             );
         }
         Ok(Self { path, is_temporary: true })

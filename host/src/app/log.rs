@@ -7,7 +7,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::engine::Level;
 use crate::model::clock::Stopwatch;
-use crate::pipeline::Step;
+use crate::pipeline::Output;
 use crate::telemetry::dropped_lines;
 
 /// The pause between two checks for dropped log lines.
@@ -66,9 +66,9 @@ impl Report {
     }
 
     /// Writes a step's failures, refusals, gaps and log lines.
-    pub(super) fn log(&mut self, step: &Step) {
+    pub(super) fn log(&mut self, output: &Output) {
         self.advance();
-        for failed in &step.failures {
+        for failed in &output.failures {
             if !self.has_room(&failed.rule) {
                 continue;
             }
@@ -80,19 +80,19 @@ impl Report {
                 "a rule did not answer an event"
             );
         }
-        for out in &step.out_of_service {
+        for out in &output.out_of_service {
             error!(
                 rule = %out.rule, since = %out.since, until = %out.until,
                 "a rule failed too often and is out of service"
             );
         }
-        for object in &step.quarantine {
+        for object in &output.quarantine {
             if !self.has_room(&object.scope) {
                 continue;
             }
             error!(scope = object.scope, why = object.reason, "an object was set aside");
         }
-        for refusal in &step.refusals {
+        for refusal in &output.refusals {
             if !self.has_room(&refusal.rule) {
                 continue;
             }
@@ -101,24 +101,24 @@ impl Report {
                 target = refusal.target, why = refusal.why, "a target was refused"
             );
         }
-        for over in step.over_budget.iter().filter(|over| over.is_first) {
+        for over in output.over_budget.iter().filter(|over| over.is_first) {
             warn!(
                 rule = %over.rule, target = over.target, object = over.object, next = %over.next,
                 "a rule writes too much to an object: what is over its budget is held back, and only counted"
             );
         }
-        for gap in &step.gaps {
+        for gap in &output.gaps {
             warn!(
                 scope = gap.scope, from = %gap.from, to = %gap.to, kinds = gap.kinds.join(", "),
                 why = gap.reason, "a gap: changes in between may have been missed"
             );
         }
-        for limited in &step.limited {
+        for limited in &output.limited {
             if let Some(what) = &limited.what {
                 warn!(rule = %limited.rule, limit = limited.limit.as_str(), "{what}");
             }
         }
-        for said in &step.log {
+        for said in &output.log {
             let (rule, event, text) = (&said.rule, said.event, said.line.text.as_str());
             match said.line.level {
                 Level::Debug => debug!(%rule, %event, text, "rule"),

@@ -185,12 +185,12 @@ impl Service {
 
     /// From now on rules fall behind rather than hold up others. Returns what is rung when one of them
     /// has answered.
-    fn let_fall_behind(&self, pipeline: &mut Pipeline) -> Arc<Notify> {
-        let bell = Arc::new(Notify::new());
-        let ring = bell.clone();
+    fn let_lag(&self, pipeline: &mut Pipeline) -> Arc<Notify> {
+        let waker = Arc::new(Notify::new());
+        let wake = waker.clone();
         pipeline.first_pause(self.pause);
-        pipeline.serve(self.patience, Arc::new(move || ring.notify_one()));
-        bell
+        pipeline.serve(self.patience, Arc::new(move || wake.notify_one()));
+        waker
     }
 }
 
@@ -226,7 +226,7 @@ impl RunSummary {
 /// # Errors
 /// Where it cannot start, a source cannot be read, or what was decided cannot be kept.
 pub fn run(config: Config, options: Options, service: &Service) -> Result<RunSummary, RunError> {
-    let system = |fault: std::io::Error| RunError::System(fault.to_string());
+    let system = |error: std::io::Error| RunError::System(error.to_string());
     let Some(source) = config.sources.first().cloned() else {
         return Err(RunError::System("there is no source".to_owned()));
     };
@@ -293,7 +293,7 @@ impl Parts {
             })
         };
         let started = tokio::select! {
-            started = starting => started.map_err(|fault| RunError::System(fault.to_string()))??,
+            started = starting => started.map_err(|error| RunError::System(error.to_string()))??,
             () = service.stop.told() => return Ok(RunSummary::default()),
         };
         started.serve(service, vitals, keeps).await
@@ -312,7 +312,7 @@ impl Started {
         let live = match &source.kind {
             SourceKind::Kubernetes(settings) => {
                 vitals.phase(Some("starting: signing in to the cluster"));
-                let bell = service.let_fall_behind(&mut pipeline);
+                let waker = service.let_lag(&mut pipeline);
                 let start = cluster::Start {
                     settings,
                     cluster_name: &config.cluster,
@@ -326,7 +326,7 @@ impl Started {
                     joined = joining => joined?,
                     () = service.stop.told() => return Ok(RunSummary::default()),
                 };
-                joined.live.bell = bell;
+                joined.live.waker = waker;
                 vitals.watches(joined.statuses.clone());
                 Some(joined)
             }
@@ -334,8 +334,8 @@ impl Started {
         };
         let ready = deliveries::ready(&config.targets, &journal)?;
         let metrics = vitals.metrics();
-        let (handle, bells) = journal.start(config.targets, &config.journal, metrics.clone())?;
-        let mut deliveries = deliveries::start(ready, &bells, &handle, &metrics, &ends);
+        let (handle, wakers) = journal.start(config.targets, &config.journal, metrics.clone())?;
+        let mut deliveries = deliveries::start(ready, &wakers, &handle, &metrics, &ends);
         info!(
             cluster = config.cluster,
             source = source.name,
@@ -406,7 +406,7 @@ async fn close(
         tokio::time::sleep(LATE).await;
     };
     tokio::select! {
-        ended = closing => ended.map_err(|fault| RunError::System(fault.to_string())),
+        ended = closing => ended.map_err(|error| RunError::System(error.to_string())),
         () = too_late => {
             let doing = vitals.under_way();
             Err(RunError::Hung { drain: service.drain, doing })

@@ -55,18 +55,18 @@ impl Middle {
 
     fn group(&mut self, progress: Vec<Progress>) -> Option<Group> {
         self.report.advance();
-        let step = self.pipeline.take_step();
-        if step.is_none() && progress.is_empty() {
+        let output = self.pipeline.take_output();
+        if output.is_none() && progress.is_empty() {
             return None;
         }
-        let step = step.unwrap_or_default();
-        self.report.log(&step);
-        for verdict in &step.verdicts {
+        let output = output.unwrap_or_default();
+        self.report.log(&output);
+        for verdict in &output.verdicts {
             let code = format!("{}/{}", verdict.rule, verdict.code);
             *self.summary.codes.entry(code).or_default() += 1;
         }
-        self.vitals.count(&step, &self.pipeline);
-        self.summary.gaps += step.gaps.len() as u64;
-        Some(Group { step, progress, clock: Some(self.pipeline.now()) })
+        self.vitals.count(&output, &self.pipeline);
+        self.summary.gaps += output.gaps.len() as u64;
+        Some(Group { output, progress, clock: Some(self.pipeline.now()) })
     }
 }

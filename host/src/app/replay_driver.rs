@@ -24,14 +24,14 @@ impl Middle {
     pub(super) fn replay(&mut self, replay: &config::Replay, stop: &Stop) -> Result<(), RunError> {
         self.summary.streams = replay.streams.len() as u64;
         let fed = self.feed(replay, stop);
-        let (until, fault) = match fed {
+        let (until, error) = match fed {
             Ok(until) => (until, None),
-            Err(fault) => (None, Some(fault)),
+            Err(error) => (None, Some(error)),
         };
         self.pipeline.finish(until);
         // On disk before the queues are told that nothing more comes.
         let committed = self.commit_and_wait(Vec::new());
-        fault.map_or(committed, Err)
+        error.map_or(committed, Err)
     }
 
     /// Returns how far the clock may go after the last event.
@@ -52,7 +52,7 @@ impl Middle {
                 let flags = [stop.flag(), enough.clone()];
                 move || source.run(&records, &flags)
             })
-            .map_err(|fault| RunError::System(fault.to_string()))?;
+            .map_err(|error| RunError::System(error.to_string()))?;
         let taken = self.take_records(&mut feed, &inbox);
         // A source that waits, for room or for its next record, must see that nobody listens.
         enough.store(true, Ordering::Relaxed);

@@ -32,42 +32,42 @@ impl Ends {
         service: &Service,
     ) -> Result<RunSummary, RunError> {
         let ended =
-            |what: &str, fault: JoinError| RunError::System(format!("{what} ended: {fault}"));
+            |what: &str, error: JoinError| RunError::System(format!("{what} ended: {error}"));
         let mut early = None;
         let mut ended_before = BTreeMap::new();
-        let (mut summary, fault) = loop {
+        let (mut summary, error) = loop {
             tokio::select! {
-                decided = &mut middle => break decided.map_err(|fault| ended("the middle", fault))?,
+                decided = &mut middle => break decided.map_err(|error| ended("the middle", error))?,
                 Some(done) = deliveries.join_next() => {
-                    let fault = match done {
+                    let error = match done {
                         // The time is over, and what decides has not noticed yet.
                         Ok((name, Ok(delivered))) if self.abandon.is_cancelled() => {
                             ended_before.insert(name, delivered);
                             continue;
                         }
                         Ok((name, Ok(_))) => RunError::System(format!("target {name} ended")),
-                        Ok((_, Err(fault))) => fault.into(),
-                        Err(fault) => ended("a target", fault),
+                        Ok((_, Err(error))) => error.into(),
+                        Err(error) => ended("a target", error),
                     };
-                    error!(%fault, "deliveries have ended: the service ends too");
-                    early = early.or(Some(fault));
+                    error!(%error, "deliveries have ended: the service ends too");
+                    early = early.or(Some(error));
                     service.stop.stop();
                 }
             }
         };
         summary.targets.extend(ended_before);
-        let fault = early.or(fault);
+        let error = early.or(error);
         self.closed.cancel();
-        if fault.is_some() && self.keeps {
+        if error.is_some() && self.keeps {
             self.leave.cancel();
         }
         // What was decided before a fault is delivered all the same, within the time to drain.
         let drained = self.drain(deliveries, &mut summary);
-        let drained = match &fault {
+        let drained = match &error {
             Some(_) => tokio::time::timeout(service.drain, drained).await.unwrap_or(Ok(())),
             None => drained.await,
         };
-        fault.map_or_else(|| drained.map(|()| summary), Err)
+        error.map_or_else(|| drained.map(|()| summary), Err)
     }
 
     async fn drain(
@@ -77,7 +77,7 @@ impl Ends {
     ) -> Result<(), RunError> {
         while let Some(done) = deliveries.join_next().await {
             let (name, delivered) =
-                done.map_err(|fault| RunError::System(format!("a target ended: {fault}")))?;
+                done.map_err(|error| RunError::System(format!("a target ended: {error}")))?;
             summary.targets.insert(name, delivered?);
         }
         Ok(())

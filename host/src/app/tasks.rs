@@ -25,7 +25,7 @@ impl Tasks {
         };
         let (id, how) = match ended {
             Ok((id, ())) => (id, "ended before its time".to_owned()),
-            Err(fault) => (fault.id(), format!("failed: {fault}")),
+            Err(error) => (error.id(), format!("failed: {error}")),
         };
         let name = self.names.remove(&id).unwrap_or_default();
         format!("{name} {how}")

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{CacheArguments, Output};
+use super::{CacheArguments, OutputFormat};
 use crate::app::{extra_rights, rights_of, served_rights, signed_in};
 use crate::config::{Config, Kubernetes, SourceKind};
 use crate::engine::Options;
@@ -21,14 +21,14 @@ fn needs(config: &Config, cache: &CacheArguments) -> Result<(Kubernetes, Vec<Nee
     });
     let settings = settings.ok_or_else(|| {
         format!(
-            "{}: no source is a cluster; mend: write `sources: [{{name: cluster, kubernetes: {{}}}}]`",
+            "{}: no source is a cluster; hint: write `sources: [{{name: cluster, kubernetes: {{}}}}]`",
             config.path.display()
         )
     })?;
     let options = Options { cache: cache.directory(), ..Options::default() };
     let origin = Origin { cluster: config.cluster.clone(), source: "check".to_owned() };
     let pipeline = assemble(&config.rules, Targets::Any, origin, options)
-        .map_err(|fault| fault.to_string())?;
+        .map_err(|error| error.to_string())?;
     Ok((settings, pipeline.needs()))
 }
 
@@ -50,28 +50,28 @@ pub(super) fn role(
 pub(super) fn check(
     config: &Config,
     cache: &CacheArguments,
-    output: Output,
+    output: OutputFormat,
 ) -> Result<(String, bool), String> {
     let (settings, needs) = needs(config, cache)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|fault| fault.to_string())?;
+        .map_err(|error| error.to_string())?;
     runtime.block_on(async {
         let signed = signed_in(&settings, &rights_of(&needs, &settings))
             .await
-            .map_err(|fault| fault.to_string())?;
+            .map_err(|error| error.to_string())?;
         let (mut needed, absent) = served_rights(&needs, &settings, &signed.client).await?;
         let watching = needed.len();
         needed.extend(extra_rights(&settings, &signed.default_namespace, &config.cluster));
         let reviewed = permissions::review(&signed.client, &needed)
             .await
-            .map_err(|fault| fault.to_string())?;
+            .map_err(|error| error.to_string())?;
         // Without the others a lost journal or another cluster is not noticed, and all else works.
         let (must, _) = reviewed.split_at(watching.min(reviewed.len()));
         let is_whole = must.iter().all(|(_, answer)| *answer == Answer::Granted);
         let text = match output {
-            Output::Text => {
+            OutputFormat::Text => {
                 let mut text = format!("signed in: {} at {}\n\n", signed.how, signed.server);
                 text.push_str(&permissions::table(&reviewed));
                 for kind in &absent {
@@ -84,7 +84,7 @@ pub(super) fn check(
                 }
                 text
             }
-            Output::Json => {
+            OutputFormat::Json => {
                 let how = signed.how.to_string();
                 let rights = permissions::document(&reviewed);
                 let document = json!({"how": how, "server": signed.server, "rights": rights, "not_served": absent});

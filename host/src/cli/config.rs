@@ -6,13 +6,13 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::exit::fail;
-use super::{CacheArguments, Exit, Output};
+use super::{CacheArguments, Exit, OutputFormat};
 use crate::config::{Config, Rule, rules_beyond_reserve};
-use crate::engine::{LoadFault, Options};
+use crate::engine::{LoadErrorKind, Options};
 use crate::model::Origin;
 use crate::pipeline::{AssembleError, assemble};
 use crate::policy::Targets;
-use crate::yaml::{Document, Fault, Faults, Found};
+use crate::yaml::{Document, FileError, FileErrors, Found};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -51,7 +51,7 @@ pub(super) struct CheckArguments {
     cluster: bool,
     /// How problems are written, to stdout
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
     #[command(flatten)]
     cache: CacheArguments,
 }
@@ -68,7 +68,7 @@ pub(super) fn config(command: ConfigCommand) -> Exit {
 fn rbac(arguments: &RbacArguments) -> Exit {
     let RbacArguments { config, account, namespace, cache } = arguments;
     let role = Config::read(config)
-        .map_err(|faults| faults.to_string())
+        .map_err(|errors| errors.to_string())
         .and_then(|config| super::cluster::role(&config, cache, account, namespace));
     match role {
         Ok(role) => {
@@ -82,7 +82,7 @@ fn rbac(arguments: &RbacArguments) -> Exit {
 #[cfg(feature = "serve")]
 fn rights(arguments: &CheckArguments) -> Exit {
     let asked = Config::read(&arguments.config)
-        .map_err(|faults| faults.to_string())
+        .map_err(|errors| errors.to_string())
         .and_then(|config| super::cluster::check(&config, &arguments.cache, arguments.output));
     match asked {
         Ok((table, is_whole)) => {
@@ -95,14 +95,14 @@ fn rights(arguments: &CheckArguments) -> Exit {
 
 fn check(arguments: &CheckArguments) -> Exit {
     let path = &arguments.config;
-    if let Err(fault) = std::fs::metadata(path) {
-        let why = format!("{}: {fault}; mend: name the file with --config", path.display());
+    if let Err(error) = std::fs::metadata(path) {
+        let why = format!("{}: {error}; hint: name the file with --config", path.display());
         return fail(Exit::CouldNotRun, &why);
     }
     let checked = Config::read(path).and_then(|config| {
         let found = rules(&config, &arguments.cache);
         let document = Document::read(path)?;
-        document.faults(path, found).map_or(Ok(config), Err)
+        document.errors(path, found).map_or(Ok(config), Err)
     });
     match checked {
         #[cfg(feature = "serve")]
@@ -110,34 +110,34 @@ fn check(arguments: &CheckArguments) -> Exit {
         Ok(config) => {
             let (rules, warning) = (config.rules.len(), rules_beyond_reserve(&config));
             match arguments.output {
-                Output::Text => {
+                OutputFormat::Text => {
                     let path = path.display();
                     super::print(&format!("{path}: no problem found, {rules} rules loaded\n"));
                     if let Some(warning) = &warning {
                         super::print(&format!("{path}: warning: {warning}\n"));
                     }
                 }
-                Output::Json => {
+                OutputFormat::Json => {
                     let warnings: Vec<String> = warning.into_iter().collect();
                     super::print(&format!("{}\n", json!({"problems": [], "warnings": warnings})));
                 }
             }
             Exit::Success
         }
-        Err(faults) => {
-            print(&faults, arguments.output);
+        Err(errors) => {
+            print(&errors, arguments.output);
             Exit::Failure
         }
     }
 }
 
-fn print(faults: &Faults, output: Output) {
+fn print(errors: &FileErrors, output: OutputFormat) {
     match output {
-        Output::Text => super::print(&format!("{faults}\n")),
-        Output::Json => {
-            let problems = faults.faults.iter().map(|fault| {
-                let Fault { line, path, message } = fault;
-                json!({"file": faults.file, "line": line, "path": path, "message": message})
+        OutputFormat::Text => super::print(&format!("{errors}\n")),
+        OutputFormat::Json => {
+            let problems = errors.errors.iter().map(|error| {
+                let FileError { line, path, message } = error;
+                json!({"file": errors.file, "line": line, "path": path, "message": message})
             });
             super::print(&format!("{}\n", json!({"problems": problems.collect::<Vec<_>>()})));
         }
@@ -177,14 +177,14 @@ fn load(rule: &Rule, cache: &CacheArguments) -> Result<(), (String, String)> {
     let origin = Origin { cluster: "check".to_owned(), source: "check".to_owned() };
     match assemble(std::slice::from_ref(rule), Targets::Any, origin, options) {
         Ok(_) => Ok(()),
-        Err(AssembleError::Load(fault)) => Err(match &fault.what {
-            LoadFault::Settings(pointer, why) => (format!("/settings{pointer}"), why.clone()),
-            LoadFault::NotGranted(_) => ("/grants".to_owned(), fault.what.to_string()),
+        Err(AssembleError::Load(error)) => Err(match &error.what {
+            LoadErrorKind::Settings(pointer, why) => (format!("/settings{pointer}"), why.clone()),
+            LoadErrorKind::NotGranted(_) => ("/grants".to_owned(), error.what.to_string()),
             what => ("/module".to_owned(), format!("{}: {what}", rule.module.display())),
         }),
         Err(AssembleError::Interest { source, .. }) => {
             Err(("/interests".to_owned(), source.to_string()))
         }
-        Err(fault) => Err(("/module".to_owned(), fault.to_string())),
+        Err(error) => Err(("/module".to_owned(), error.to_string())),
     }
 }

@@ -40,7 +40,7 @@ impl From<Exit> for ExitCode {
 
 /// Prints an error to stderr and returns the exit code that goes with it.
 #[expect(clippy::print_stderr, reason = "this is where errors are told")]
-pub(super) fn fail(exit: Exit, fault: &dyn Display) -> Exit {
-    eprintln!("error: {fault}");
+pub(super) fn fail(exit: Exit, error: &dyn Display) -> Exit {
+    eprintln!("error: {error}");
     exit
 }

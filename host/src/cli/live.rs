@@ -41,11 +41,11 @@ impl LiveArguments {
     ) -> Result<Vec<PathBuf>, String> {
         let mut needs = Vec::new();
         for rule in rules {
-            needs.extend(rule.needs().map_err(|fault| fault.to_string())?);
+            needs.extend(rule.needs().map_err(|error| error.to_string())?);
         }
         if self.kinds.is_empty() && needs.is_empty() {
             return Err(
-                "nothing says what to record; mend: name --kinds such as pods,events, a --rule, or recorded streams with --from"
+                "nothing says what to record; hint: name --kinds such as pods,events, a --rule, or recorded streams with --from"
                     .to_owned(),
             );
         }
@@ -86,7 +86,7 @@ impl LiveArguments {
             Some(lasts) => eprintln!("recording for {} s; Ctrl-C ends it earlier", lasts.as_secs()),
             None => eprintln!("recording; Ctrl-C ends it"),
         }
-        let captured = capture.run(folder, &Stop::default()).map_err(|fault| fault.to_string())?;
+        let captured = capture.run(folder, &Stop::default()).map_err(|error| error.to_string())?;
         for one in &captured {
             let name = one.path.file_name().unwrap_or_default().to_string_lossy();
             eprintln!("recorded {name}: {} lines", one.lines);

@@ -103,7 +103,7 @@ enum Command {
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Output {
+enum OutputFormat {
     /// For people.
     #[default]
     Text,
@@ -168,8 +168,8 @@ fn print(text: &str) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(fault) if fault.kind() != std::io::ErrorKind::BrokenPipe => {
-            exit::fail(Exit::Failure, &format!("stdout: {fault}"));
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            exit::fail(Exit::Failure, &format!("stdout: {error}"));
         }
         _ => {}
     }
@@ -180,7 +180,7 @@ fn streams(
     patterns: &[PathBuf],
     snapshot_until: Option<Timestamp>,
 ) -> Result<Vec<StreamFile>, String> {
-    let files = recording::expand(patterns, Path::new("")).map_err(|fault| fault.to_string())?;
+    let files = recording::expand(patterns, Path::new("")).map_err(|error| error.to_string())?;
     let of = |path| StreamFile { snapshot_until, ..StreamFile::at(path) };
     Ok(files.into_iter().map(of).collect())
 }
@@ -189,9 +189,9 @@ fn streams(
 fn settings(path: Option<&Path>) -> Result<serde_json::Value, String> {
     let Some(path) = path else { return Ok(serde_json::json!({})) };
     let text = std::fs::read_to_string(path)
-        .map_err(|fault| format!("settings {}: {fault}", path.display()))?;
+        .map_err(|error| format!("settings {}: {error}", path.display()))?;
     serde_json::from_str(&text)
-        .map_err(|fault| format!("settings {}: no JSON: {fault}", path.display()))
+        .map_err(|error| format!("settings {}: no JSON: {error}", path.display()))
 }
 
 /// Reads a length of time.
@@ -203,10 +203,10 @@ fn span(text: &str) -> Result<std::time::Duration, String> {
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(fault) => {
+        Err(error) => {
             // Help and version are no errors; clap knows which goes where.
-            drop(fault.print());
-            return if fault.use_stderr() {
+            drop(error.print());
+            return if error.use_stderr() {
                 Exit::CouldNotRun.into()
             } else {
                 Exit::Success.into()

@@ -56,11 +56,11 @@ pub(super) fn record(arguments: &RecordArguments) -> Exit {
     match run(arguments) {
         Ok(Proof::Same) => Exit::Success,
         Ok(Proof::Differs(why)) => {
-            let mend = "nothing was written; mend: keep what the rule looks at, such as --keep \
+            let hint = "nothing was written; hint: keep what the rule looks at, such as --keep \
                         label:KEY or --keep word:WORD";
-            fail(Exit::Failure, &format!("{why}; {mend}"))
+            fail(Exit::Failure, &format!("{why}; {hint}"))
         }
-        Err(fault) => fail(Exit::CouldNotRun, &fault),
+        Err(error) => fail(Exit::CouldNotRun, &error),
     }
 }
 
@@ -76,12 +76,12 @@ fn run(arguments: &RecordArguments) -> Result<Proof, String> {
     let rules = rules.collect::<Result<Vec<_>, _>>()?;
     if arguments.settings.is_some() && rules.len() > 1 {
         return Err(
-            "--settings are those of one rule; mend: record for one rule at a time".to_owned()
+            "--settings are those of one rule; hint: record for one rule at a time".to_owned()
         );
     }
     // What is recorded live lies here until it is redacted; it goes with this function.
     let raw = tempfile::Builder::new().prefix("klaxon-record-").tempdir();
-    let raw = raw.map_err(|fault| format!("no temporary folder: {fault}"))?;
+    let raw = raw.map_err(|error| format!("no temporary folder: {error}"))?;
     let from = match arguments.from.as_slice() {
         [] => live(arguments, &rules, raw.path())?,
         from => from.to_vec(),
@@ -94,7 +94,7 @@ fn run(arguments: &RecordArguments) -> Result<Proof, String> {
     for (part, target) in parts.iter().zip(&targets) {
         match &proof {
             Ok((Proof::Same, _)) => std::fs::rename(part, target)
-                .map_err(|fault| format!("{}: {fault}", target.display()))?,
+                .map_err(|error| format!("{}: {error}", target.display()))?,
             // It may not have been made yet.
             _ => drop(std::fs::remove_file(part)),
         }
@@ -127,7 +127,7 @@ fn live(
 
 #[cfg(not(feature = "serve"))]
 fn live(_: &RecordArguments, _: &[RuleUnderTest], _: &Path) -> Result<Vec<PathBuf>, String> {
-    Err("this build records no cluster; mend: name recorded streams with --from".to_owned())
+    Err("this build records no cluster; hint: name recorded streams with --from".to_owned())
 }
 
 /// `pods.jsonl.zst` is first written as `.part.pods.jsonl.zst`: its ending says how.
@@ -164,8 +164,8 @@ fn write_all(
     let pairs = from.iter().zip(parts);
     let written = pairs.map(|(from, path)| {
         let mut to = create(path)?;
-        let recorded = copy(from, redactor, &mut to).map_err(|fault| fault.to_string())?;
-        to.finish().map_err(|fault| format!("{}: {fault}", path.display()))?;
+        let recorded = copy(from, redactor, &mut to).map_err(|error| error.to_string())?;
+        to.finish().map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(recorded)
     });
     written.collect()
@@ -189,7 +189,7 @@ fn prove(rules: &[RuleUnderTest], from: &[StreamFile], parts: &[PathBuf]) -> Pro
 /// One stream goes to a file, several to files of their names in a folder.
 fn targets(from: &[StreamFile], out: &Path) -> Result<Vec<PathBuf>, String> {
     if out == Path::new("-") {
-        return Err("-o -: a recording is proven before it is shown; mend: name a file".to_owned());
+        return Err("-o -: a recording is proven before it is shown; hint: name a file".to_owned());
     }
     let is_folder = out.is_dir() || out.as_os_str().as_encoded_bytes().ends_with(b"/");
     let paths: Vec<PathBuf> = if let [_] = from
@@ -197,13 +197,13 @@ fn targets(from: &[StreamFile], out: &Path) -> Result<Vec<PathBuf>, String> {
     {
         vec![out.to_owned()]
     } else {
-        std::fs::create_dir_all(out).map_err(|fault| format!("{}: {fault}", out.display()))?;
+        std::fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
         from.iter().map(|one| out.join(one.path.file_name().unwrap_or_default())).collect()
     };
     for (place, path) in paths.iter().enumerate() {
         if paths.iter().take(place).any(|before| before == path) {
             return Err(format!(
-                "two streams would be written to {}; mend: record them one by one, with the same --key",
+                "two streams would be written to {}; hint: record them one by one, with the same --key",
                 path.display()
             ));
         }
@@ -211,7 +211,7 @@ fn targets(from: &[StreamFile], out: &Path) -> Result<Vec<PathBuf>, String> {
         let target = canonical(path);
         if target.is_some() && from.iter().any(|one| canonical(&one.path) == target) {
             return Err(format!(
-                "{} would be overwritten while it is read; mend: name another -o",
+                "{} would be overwritten while it is read; hint: name another -o",
                 path.display()
             ));
         }
@@ -236,7 +236,7 @@ fn redactor(
     }
     let mut redactor = Redactor::new(key, keep);
     for stream in from {
-        learn(stream, &mut redactor).map_err(|fault| fault.to_string())?;
+        learn(stream, &mut redactor).map_err(|error| error.to_string())?;
     }
     Ok(Some(redactor))
 }
@@ -253,7 +253,7 @@ fn add(what: &str, keep: &mut Keep) -> Result<(), String> {
         }
         _ => {
             return Err(format!(
-                "--keep {what:?} is of no kind; mend: write label:KEY, annotation:KEY, name:NAME, word:WORD \
+                "--keep {what:?} is of no kind; hint: write label:KEY, annotation:KEY, name:NAME, word:WORD \
                  or field:JSONPATH"
             ));
         }
@@ -268,13 +268,13 @@ fn key(path: Option<&Path>) -> Result<[u8; 32], String> {
     let Some(path) = path else {
         let mut key = [0; 32];
         let random = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut key));
-        return random.map(|()| key).map_err(|fault| format!("no random key: {fault}"));
+        return random.map(|()| key).map_err(|error| format!("no random key: {error}"));
     };
     let bytes =
-        std::fs::read(path).map_err(|fault| format!("--key {}: {fault}", path.display()))?;
+        std::fs::read(path).map_err(|error| format!("--key {}: {error}", path.display()))?;
     if bytes.trim_ascii().len() < LEAST_KEY {
         return Err(format!(
-            "--key {}: that is less than {LEAST_KEY} bytes; mend: head -c 32 /dev/urandom > {}",
+            "--key {}: that is less than {LEAST_KEY} bytes; hint: head -c 32 /dev/urandom > {}",
             path.display(),
             path.display()
         ));
@@ -290,7 +290,7 @@ enum Target {
 }
 
 fn create(path: &Path) -> Result<Target, String> {
-    let fail = |fault: std::io::Error| format!("{}: {fault}; mend: check -o", path.display());
+    let fail = |error: std::io::Error| format!("{}: {error}; hint: check -o", path.display());
     let file = BufWriter::new(File::create(path).map_err(fail)?);
     Ok(match path.extension().and_then(|end| end.to_str()) {
         Some("gz") => {

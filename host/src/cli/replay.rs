@@ -10,11 +10,11 @@ use std::time::Duration;
 use clap::Args;
 
 use super::exit::fail;
-use super::{EngineArguments, Exit, Output};
+use super::{EngineArguments, Exit, OutputFormat};
 use crate::config::{self, Config};
 use crate::harness::{Replay, ReplayError, Summary};
 use crate::model::{Limits, Narrowing, Origin, Timestamp};
-use crate::pipeline::{Pipeline, Step, assemble};
+use crate::pipeline::{Output, Pipeline, assemble};
 use crate::policy::Targets;
 
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub(super) struct ReplayArguments {
     advance: Option<Duration>,
     /// How the summary is written, to stderr
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
     #[command(flatten)]
     engine: EngineArguments,
 }
@@ -48,25 +48,25 @@ pub(super) struct ReplayArguments {
 pub(super) fn replay(arguments: ReplayArguments) -> Exit {
     let (replay, mut pipeline) = match prepare(&arguments) {
         Ok(ready) => ready,
-        Err(fault) => return fail(Exit::CouldNotRun, &fault),
+        Err(error) => return fail(Exit::CouldNotRun, &error),
     };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut told = Told::default();
-    let outcome = replay.run(&mut pipeline, |step| told.step(&mut out, &step));
+    let outcome = replay.run(&mut pipeline, |output| told.output(&mut out, &output));
     let outcome = outcome.and_then(|summary| {
         out.flush().map_err(ReplayError::Sink)?;
         Ok(summary)
     });
     match outcome {
         Ok(summary) => told.end(&summary, arguments.output),
-        Err(ReplayError::Sink(fault)) if fault.kind() == std::io::ErrorKind::BrokenPipe => {
+        Err(ReplayError::Sink(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             Exit::Success
         }
-        Err(ReplayError::Sink(fault)) => fail(Exit::Failure, &format!("stdout: {fault}")),
-        Err(fault @ ReplayError::Stream(_)) => {
+        Err(ReplayError::Sink(error)) => fail(Exit::Failure, &format!("stdout: {error}")),
+        Err(error @ ReplayError::Stream(_)) => {
             // What was decided before the broken line has been printed, and counts for nothing.
             drop(out.flush());
-            fail(Exit::CouldNotRun, &fault)
+            fail(Exit::CouldNotRun, &error)
         }
     }
 }
@@ -74,7 +74,7 @@ pub(super) fn replay(arguments: ReplayArguments) -> Exit {
 fn prepare(arguments: &ReplayArguments) -> Result<(Replay, Pipeline), String> {
     let (cluster, rules, targets) = match (&arguments.config, &arguments.rule) {
         (Some(path), _) => {
-            let config = Config::read(path).map_err(|faults| faults.to_string())?;
+            let config = Config::read(path).map_err(|errors| errors.to_string())?;
             let targets = config.targets.keys().cloned().collect();
             let targets = Targets::Configured(Arc::new(targets));
             (config.cluster, config.rules, targets)
@@ -88,7 +88,7 @@ fn prepare(arguments: &ReplayArguments) -> Result<(Replay, Pipeline), String> {
     let streams = super::streams(&arguments.streams, arguments.snapshot_until)?;
     let origin = Origin { cluster, source: "replay".to_owned() };
     let pipeline = assemble(&rules, targets, origin, arguments.engine.options())
-        .map_err(|fault| fault.to_string())?;
+        .map_err(|error| error.to_string())?;
     let advance = arguments.advance.unwrap_or_default();
     let advance_ms = i64::try_from(advance.as_millis()).map_err(|_| "--advance is too long")?;
     Ok((Replay { streams, advance_ms }, pipeline))
@@ -118,12 +118,12 @@ struct Told {
 }
 
 impl Told {
-    fn step(&mut self, out: &mut impl Write, step: &Step) -> std::io::Result<()> {
-        for verdict in &step.verdicts {
+    fn output(&mut self, out: &mut impl Write, output: &Output) -> std::io::Result<()> {
+        for verdict in &output.verdicts {
             *self.codes.entry(format!("{}/{}", verdict.rule, verdict.code)).or_default() += 1;
             writeln!(out, "{}", verdict.to_line()?)?;
         }
-        for failed in &step.failures {
+        for failed in &output.failures {
             self.failures += 1;
             let object = &failed.object;
             eprintln!(
@@ -138,42 +138,42 @@ impl Told {
                 failed.failure.message
             );
         }
-        for out in &step.out_of_service {
+        for out in &output.out_of_service {
             eprintln!("rule {} is out of service from {} to {}", out.rule, out.since, out.until);
         }
-        for object in &step.quarantine {
+        for object in &output.quarantine {
             eprintln!("an object of {} was set aside: {}", object.scope, object.reason);
         }
-        for gap in &step.gaps {
+        for gap in &output.gaps {
             let kinds = gap.kinds.join(", ");
             eprintln!(
                 "gap in {} ({kinds}) from {} to {}: {}",
                 gap.scope, gap.from, gap.to, gap.reason
             );
         }
-        for refusal in &step.refusals {
+        for refusal in &output.refusals {
             eprintln!("rule {}, code {}: {}", refusal.rule, refusal.code, refusal.why);
         }
-        for over in step.over_budget.iter().filter(|over| over.is_first) {
+        for over in output.over_budget.iter().filter(|over| over.is_first) {
             eprintln!(
                 "rule {} writes too much to {} ({}): over its budget until {}",
                 over.rule, over.object, over.target, over.next
             );
         }
-        for said in &step.log {
+        for said in &output.log {
             eprintln!("rule {} ({:?}): {}", said.rule, said.line.level, said.line.text);
         }
         Ok(())
     }
 
-    fn end(&self, summary: &Summary, output: Output) -> Exit {
+    fn end(&self, summary: &Summary, output: OutputFormat) -> Exit {
         let counts = &summary.counts;
         match output {
-            Output::Json => match serde_json::to_string(summary) {
+            OutputFormat::Json => match serde_json::to_string(summary) {
                 Ok(line) => eprintln!("{line}"),
-                Err(fault) => return fail(Exit::Failure, &fault),
+                Err(error) => return fail(Exit::Failure, &error),
             },
-            Output::Text => {
+            OutputFormat::Text => {
                 eprintln!(
                     "{} objects from {} streams ({} ignored, {} repeated, {} unknown, {} undecodable), \
                      {} events for rules ({} timers, {} not due yet), {} verdicts, {} failures",

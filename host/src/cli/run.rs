@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::exit::fail;
-use super::{EngineArguments, Exit, Output};
+use super::{EngineArguments, Exit, OutputFormat};
 use crate::app::{self, Ending, RunError, RunSummary, Service};
 use crate::config::Config;
 use crate::telemetry::Logging;
@@ -24,7 +24,7 @@ pub(super) struct RunArguments {
     config: PathBuf,
     /// How the summary at the end is written, to stderr
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
     /// How long draining may take when told to stop; Kubernetes kills after thirty seconds. A second
     /// signal ends it at once
     #[arg(long, value_name = "SPAN", default_value = "25s", value_parser = super::span)]
@@ -36,7 +36,7 @@ pub(super) struct RunArguments {
 pub(super) fn run(arguments: RunArguments, logging: Logging) -> Exit {
     let config = match Config::read(&arguments.config) {
         Ok(config) => config,
-        Err(faults) => return fail(Exit::CouldNotRun, &faults),
+        Err(errors) => return fail(Exit::CouldNotRun, &errors),
     };
     let service = Service { last_resort: Some(end), ..Service::new(arguments.drain) };
     let ran = app::run(config, arguments.engine.options(), &service);
@@ -60,8 +60,8 @@ pub(super) fn run(arguments: RunArguments, logging: Logging) -> Exit {
         logging.end();
         match ran {
             Ok(summary) => print(&summary, output),
-            Err(fault) => {
-                fail(exit, &fault);
+            Err(error) => {
+                fail(exit, &error);
             }
         }
     };
@@ -100,11 +100,11 @@ fn end(ending: Ending) {
     std::process::exit(i32::from(exit.code()));
 }
 
-fn print(summary: &RunSummary, output: Output) {
-    if output == Output::Json {
+fn print(summary: &RunSummary, output: OutputFormat) {
+    if output == OutputFormat::Json {
         match serde_json::to_string(summary) {
             Ok(line) => eprintln!("{line}"),
-            Err(fault) => eprintln!("error: the summary cannot be written: {fault}"),
+            Err(error) => eprintln!("error: the summary cannot be written: {error}"),
         }
         return;
     }

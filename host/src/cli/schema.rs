@@ -36,7 +36,7 @@ pub(super) fn schema(command: &SchemaCommand) -> Exit {
         SchemaCommand::Test => super::print(&pretty(&harness::schema())),
         SchemaCommand::Settings(arguments) => match of_settings(arguments) {
             Ok(schema) => super::print(&pretty(&schema)),
-            Err(fault) => return fail(Exit::CouldNotRun, &fault),
+            Err(error) => return fail(Exit::CouldNotRun, &error),
         },
     }
     Exit::Success
@@ -53,14 +53,14 @@ pub(super) fn schemas() -> [(&'static str, String); 2] {
 fn of_settings(arguments: &SettingsArguments) -> Result<Value, String> {
     let module = module(&arguments.rule, &mut |_| {})?;
     let sandboxes =
-        Sandboxes::start(arguments.cache.directory()).map_err(|fault| fault.to_string())?;
+        Sandboxes::start(arguments.cache.directory()).map_err(|error| error.to_string())?;
     let text = RuleUnderTest::describe(&sandboxes, &module)
-        .map_err(|fault| fault.to_string())?
+        .map_err(|error| error.to_string())?
         .settings_schema;
     if text.is_empty() {
         return Ok(serde_json::json!({"type": "object", "additionalProperties": false}));
     }
-    serde_json::from_str(&text).map_err(|fault| format!("the rule's schema is no JSON: {fault}"))
+    serde_json::from_str(&text).map_err(|error| format!("the rule's schema is no JSON: {error}"))
 }
 
 fn pretty(schema: &Value) -> String {

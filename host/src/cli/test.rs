@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::exit::fail;
-use super::{CacheArguments, Exit, Output};
+use super::{CacheArguments, Exit, OutputFormat};
 use crate::harness::report::{Text, junit};
 use crate::harness::{FileReport, TestError, TestOptions, TestReport, Update, run_tests};
 
@@ -33,7 +33,7 @@ pub(super) struct TestArguments {
     junit: Option<PathBuf>,
     /// How the report is written, to stdout
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
     /// Test files that are run at once [default: one per core]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -80,7 +80,7 @@ pub(super) fn test(arguments: TestArguments) -> Exit {
         cache: arguments.cache.directory(),
     };
     let text = Text { colour: colour(), coverage: arguments.coverage.is_some() };
-    let is_text = arguments.output == Output::Text;
+    let is_text = arguments.output == OutputFormat::Text;
     let done = |file: &FileReport| {
         if is_text {
             super::print(&text.file(file));
@@ -88,11 +88,11 @@ pub(super) fn test(arguments: TestArguments) -> Exit {
     };
     let report = match run_tests(&options, &mut |what| eprintln!("{what}"), done) {
         Ok(report) => report,
-        Err(fault @ TestError::NoTest { .. }) => return fail(Exit::Failure, &fault),
-        Err(fault) => return fail(Exit::CouldNotRun, &fault),
+        Err(error @ TestError::NoTest { .. }) => return fail(Exit::Failure, &error),
+        Err(error) => return fail(Exit::CouldNotRun, &error),
     };
-    if let Err(fault) = write(&report, &arguments, &text) {
-        return fail(Exit::CouldNotRun, &fault);
+    if let Err(error) = write(&report, &arguments, &text) {
+        return fail(Exit::CouldNotRun, &error);
     }
     judge(&report, &arguments)
 }
@@ -104,17 +104,17 @@ fn colour() -> bool {
 
 fn write(report: &TestReport, arguments: &TestArguments, text: &Text) -> Result<(), String> {
     match arguments.output {
-        Output::Text => super::print(&format!("{}\n", text.summary(report))),
-        Output::Json => {
+        OutputFormat::Text => super::print(&format!("{}\n", text.summary(report))),
+        OutputFormat::Json => {
             super::print(&format!(
                 "{}\n",
-                serde_json::to_string(report).map_err(|fault| fault.to_string())?
+                serde_json::to_string(report).map_err(|error| error.to_string())?
             ));
         }
     }
     if let Some(path) = &arguments.junit {
         std::fs::write(path, junit(report)?)
-            .map_err(|fault| format!("{}: {fault}; mend: check --junit", path.display()))?;
+            .map_err(|error| format!("{}: {error}; hint: check --junit", path.display()))?;
     }
     Ok(())
 }
@@ -123,10 +123,10 @@ fn judge(report: &TestReport, arguments: &TestArguments) -> Exit {
     if report.could_not_run() {
         return Exit::CouldNotRun;
     }
-    if report.files.iter().all(|file| file.cases.is_empty() && file.fault.is_none()) {
+    if report.files.iter().all(|file| file.cases.is_empty() && file.error.is_none()) {
         let filter = arguments.filter.as_deref().unwrap_or_default();
         let why =
-            format!("no test has {filter:?} in its name; mend: see the names without --filter");
+            format!("no test has {filter:?} in its name; hint: see the names without --filter");
         return fail(Exit::Failure, &why);
     }
     if report.files.iter().all(FileReport::passed) { Exit::Success } else { Exit::Failure }

@@ -191,9 +191,9 @@ pub(super) struct LimitsFile {
     /// the size of the module's file, such as 64MiB.
     pub(super) module: Option<Size>,
     /// the events that may wait while the rule is slow or out of service, such as 64MiB.
-    pub(super) parked: Option<Size>,
+    pub(super) backlog: Option<Size>,
     /// What happens when there is no more room for them.
-    pub(super) when_parked_full: WhenFullFile,
+    pub(super) when_backlog_full: WhenFullFile,
     /// the timers of the rule over all partitions, 256 bytes for each besides its key and payload (64MiB).
     pub(super) timers: Option<Size>,
     /// answers of the rule that are in memory before they are in the journal (16MiB): beyond that its events wait.

@@ -1,5 +1,5 @@
 //! The configuration: read as it is written, checked as a whole, and turned into what the rest uses.
-//! Faults are reported together, each with its file, line, path and mend; only of a part that lacks a
+//! Faults are reported together, each with its file, line, path and hint; only of a part that lacks a
 //! key, or has a value of the wrong form, the meaning is not looked at.
 
 mod file;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::model::{Limits, Narrowing};
-use crate::yaml::Faults;
+use crate::yaml::FileErrors;
 
 pub use policy::{Budget, Equal, Inhibitor, Policy, Throttle};
 pub use quota::rules_beyond_reserve;
@@ -137,7 +137,7 @@ impl Config {
     ///
     /// # Errors
     /// All faults that were found.
-    pub fn read(path: &Path) -> Result<Self, Faults> {
+    pub fn read(path: &Path) -> Result<Self, FileErrors> {
         validate::read(path)
     }
 }

@@ -72,13 +72,13 @@ pub(super) fn share(
 pub fn rules_beyond_reserve(config: &Config) -> Option<String> {
     let reserve = config.journal.max_size / RESERVE;
     let budget = |rule: &Rule| {
-        let Limits { state_total, timers, parked, .. } = rule.limits;
-        [state_total, timers, parked].iter().map(|part| *part as u64).sum::<u64>()
+        let Limits { state_total, timers, backlog, .. } = rule.limits;
+        [state_total, timers, backlog].iter().map(|part| *part as u64).sum::<u64>()
     };
     let budgets = config.rules.iter().map(budget).fold(0, u64::saturating_add);
     (budgets > reserve).then(|| {
         format!(
-            "the state, timers and backlogs of the {} rules may take up to {} in all (before compression), and a journal of {} (journal.max_size) reserves {} for them and for known objects: if they ever need more, intake waits; hint: raise journal.max_size to {}, or lower grants.state_total, limits.timers and limits.parked of the rules",
+            "the state, timers and backlogs of the {} rules may take up to {} in all (before compression), and a journal of {} (journal.max_size) reserves {} for them and for known objects: if they ever need more, intake waits; hint: raise journal.max_size to {}, or lower grants.state_total, limits.timers and limits.backlog of the rules",
             config.rules.len(),
             size(budgets),
             size(config.journal.max_size),

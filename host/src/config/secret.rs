@@ -17,9 +17,9 @@ impl Secret {
     /// Reads a secret.
     ///
     /// # Errors
-    /// What is wrong and how to mend it, without the secret.
+    /// What is wrong and how to correct it, without the secret.
     pub fn parse(text: &str) -> Result<Self, String> {
-        const MEND: &str = "mend: make one with `echo whsec_$(openssl rand -base64 32)`";
+        const MEND: &str = "hint: make one with `echo whsec_$(openssl rand -base64 32)`";
         let encoded = text
             .trim()
             .strip_prefix(PREFIX)

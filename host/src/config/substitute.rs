@@ -11,21 +11,21 @@ pub(super) fn all(
     value: &mut Value,
     pointer: &str,
     base: &Path,
-    faults: &mut Vec<(String, String)>,
+    errors: &mut Vec<(String, String)>,
 ) {
     match value {
         Value::String(text) => match one(text, base) {
             Ok(replaced) => *text = replaced,
-            Err(why) => faults.push((pointer.to_owned(), why)),
+            Err(why) => errors.push((pointer.to_owned(), why)),
         },
         Value::Array(items) => {
             for (place, item) in items.iter_mut().enumerate() {
-                all(item, &format!("{pointer}/{place}"), base, faults);
+                all(item, &format!("{pointer}/{place}"), base, errors);
             }
         }
         Value::Object(members) => {
             for (key, member) in members {
-                all(member, &format!("{pointer}/{}", escape(key)), base, faults);
+                all(member, &format!("{pointer}/{}", escape(key)), base, errors);
             }
         }
         _ => {}
@@ -44,11 +44,11 @@ fn one(text: &str, base: &Path) -> Result<String, String> {
         };
         match reference.split_once(':') {
             Some(("env", name)) => result.push_str(&std::env::var(name).map_err(|_| {
-                format!("the environment variable {name} is not set; mend: set it")
+                format!("the environment variable {name} is not set; hint: set it")
             })?),
             Some(("file", path)) => {
                 let content = std::fs::read_to_string(base.join(path))
-                    .map_err(|fault| format!("the file {path} cannot be read: {fault}"))?;
+                    .map_err(|error| format!("the file {path} cannot be read: {error}"))?;
                 result.push_str(content.trim_end_matches(['\r', '\n']));
             }
             _ => {

@@ -19,9 +19,9 @@ use super::{
 };
 use crate::model::{Limits, WhenFull};
 use crate::recording;
-use crate::yaml::{Document, Faults, Found, against_schema, escape, nearest};
+use crate::yaml::{Document, FileErrors, Found, against_schema, escape, nearest};
 
-pub(super) fn read(path: &Path) -> Result<Config, Faults> {
+pub(super) fn read(path: &Path) -> Result<Config, FileErrors> {
     let mut document = Document::read(path)?;
     let base = path.parent().unwrap_or(Path::new("."));
 
@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<Config, Faults> {
     let form = found.iter().map(|(pointer, _)| pointer.clone()).collect();
     let mut check = Check { form, written, ..Check::new(base, found) };
     let config = check.config(path, &document.value);
-    document.faults(path, check.found).map_or(Ok(config), Err)
+    document.errors(path, check.found).map_or(Ok(config), Err)
 }
 
 /// Takes the value at a JSON Pointer out of an object.
@@ -97,10 +97,10 @@ impl<'a> Check<'a> {
         let sources = part("sources").as_array().map_or(&[] as &[Value], Vec::as_slice);
         let rules = part("rules").as_array().map_or(&[] as &[Value], Vec::as_slice);
         if part("sources").is_array() && sources.len() != 1 {
-            self.say("/sources", "this version runs exactly one source; mend: write one");
+            self.say("/sources", "this version runs exactly one source; hint: write one");
         }
         if part("rules").is_array() && rules.is_empty() {
-            self.say("/rules", "there is no rule; mend: add one");
+            self.say("/rules", "there is no rule; hint: add one");
         }
         let mut names = BTreeSet::new();
         for (place, rule) in rules.iter().enumerate() {
@@ -109,7 +109,7 @@ impl<'a> Check<'a> {
             {
                 self.say(
                     format!("/rules/{place}/name"),
-                    format!("another rule is called {name:?}; mend: give each its own name"),
+                    format!("another rule is called {name:?}; hint: give each its own name"),
                 );
             }
         }
@@ -178,10 +178,10 @@ impl<'a> Check<'a> {
         }
         match serde_json::from_value(value) {
             Ok(part) => Some(part),
-            Err(fault) => {
+            Err(error) => {
                 if !self.found.iter().any(|(at, _)| at.starts_with(pointer)) {
                     // serde's text repeats the value, which may hold a secret.
-                    let kind = fault.classify();
+                    let kind = error.classify();
                     self.say(pointer, format!("this cannot be read ({kind:?} error)"));
                 }
                 None
@@ -203,7 +203,7 @@ impl<'a> Check<'a> {
         if !has_port {
             self.say(
                 "/admin/listen",
-                format!("{listen:?} has no port; mend: write one, such as 127.0.0.1:9090"),
+                format!("{listen:?} has no port; hint: write one, such as 127.0.0.1:9090"),
             );
         }
         Some(listen)
@@ -220,7 +220,7 @@ impl<'a> Check<'a> {
             _ => {
                 self.say(
                     format!("/sources/{place}"),
-                    "a source is of exactly one kind; mend: write kubernetes or replay",
+                    "a source is of exactly one kind; hint: write kubernetes or replay",
                 );
                 return None;
             }
@@ -233,14 +233,14 @@ impl<'a> Check<'a> {
         if file.context.is_some() && file.kubeconfig.is_none() {
             self.say(
                 format!("{pointer}/context"),
-                "a context is one of a kubeconfig; mend: name the kubeconfig, or set KUBERNETES_CONTEXT",
+                "a context is one of a kubeconfig; hint: name the kubeconfig, or set KUBERNETES_CONTEXT",
             );
         }
         let kubeconfig = file.kubeconfig.map(|path| self.base.join(path));
         if let Some(path) = kubeconfig.as_ref().filter(|path| !path.is_file()) {
             self.say(
                 format!("{pointer}/kubeconfig"),
-                format!("there is no file {}; mend: check the path", path.display()),
+                format!("there is no file {}; hint: check the path", path.display()),
             );
         }
         for (at, name) in file.namespaces.iter().enumerate() {
@@ -248,7 +248,7 @@ impl<'a> Check<'a> {
                 self.say(
                     format!("{pointer}/namespaces/{at}"),
                     format!(
-                        "{name:?} is no name of a namespace; mend: use lower-case letters, digits and dashes"
+                        "{name:?} is no name of a namespace; hint: use lower-case letters, digits and dashes"
                     ),
                 );
             }
@@ -275,14 +275,14 @@ impl<'a> Check<'a> {
     }
 
     fn replay(&mut self, place: usize, replay: ReplayFile) -> Replay {
-        let streams = recording::expand(&replay.streams, self.base).unwrap_or_else(|fault| {
-            self.say(format!("/sources/{place}/replay/streams"), fault.to_string());
+        let streams = recording::expand(&replay.streams, self.base).unwrap_or_else(|error| {
+            self.say(format!("/sources/{place}/replay/streams"), error.to_string());
             Vec::new()
         });
         for stream in streams.iter().filter(|stream| !stream.is_file()) {
             self.say(
                 format!("/sources/{place}/replay/streams"),
-                format!("there is no file {}; mend: check the path", stream.display()),
+                format!("there is no file {}; hint: check the path", stream.display()),
             );
         }
         let speed = match replay.speed {
@@ -291,7 +291,7 @@ impl<'a> Check<'a> {
                 if times.is_nan() || times <= 0.0 {
                     self.say(
                         format!("/sources/{place}/replay/speed"),
-                        "must be above 0; mend: write max, or a number such as 10",
+                        "must be above 0; hint: write max, or a number such as 10",
                     );
                 }
                 Some(times)
@@ -321,7 +321,7 @@ impl<'a> Check<'a> {
             self.say(
                 format!("/rules/{place}/module"),
                 format!(
-                    "there is no file {}; mend: build the rule, or check the path",
+                    "there is no file {}; hint: build the rule, or check the path",
                     module.display()
                 ),
             );
@@ -353,10 +353,10 @@ impl<'a> Check<'a> {
                 "a rule that may say nothing would wait after each verdict; hint: write a number, or take the rule out",
             );
         }
-        if rule.limits.parked.is_some_and(|size| size.0 == 0) {
+        if rule.limits.backlog.is_some_and(|size| size.0 == 0) {
             self.say(
-                format!("/rules/{place}/limits/parked"),
-                "with no room at all a rule that is slow stops intake at once; mend: write a size, such as 64MiB",
+                format!("/rules/{place}/limits/backlog"),
+                "with no room at all a rule that is slow stops intake at once; hint: write a size, such as 64MiB",
             );
         }
         Rule {
@@ -391,8 +391,8 @@ impl<'a> Check<'a> {
                     .limits
                     .log_per_minute
                     .map_or(defaults.log_per_minute, |size| size.0),
-                parked: rule.limits.parked.map_or(defaults.parked, |size| size.0),
-                when_parked_full: match rule.limits.when_parked_full {
+                backlog: rule.limits.backlog.map_or(defaults.backlog, |size| size.0),
+                when_backlog_full: match rule.limits.when_backlog_full {
                     WhenFullFile::Block => WhenFull::Block,
                     WhenFullFile::Skip => WhenFull::Skip,
                 },

@@ -49,7 +49,7 @@ pub struct Queue {
     /// What waits.
     pub outbox: Outbox,
     /// Rings when there is more.
-    pub bell: Arc<Notify>,
+    pub waker: Arc<Notify>,
     /// Records what came of each.
     pub journal: Handle,
     /// Counts.

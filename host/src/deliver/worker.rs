@@ -117,7 +117,7 @@ impl Work {
     ) -> Result<T, JournalError> {
         let outbox = self.queue.outbox.clone();
         let answer = tokio::task::spawn_blocking(move || question(&outbox)).await;
-        answer.map_err(|fault| JournalError::Ended(fault.to_string()))?
+        answer.map_err(|error| JournalError::Ended(error.to_string()))?
     }
 
     /// Begins as many attempts as may begin.
@@ -227,7 +227,7 @@ impl Work {
         };
         let due = until.map_or(LOOK, |until| until.saturating_duration_since(now).min(LOOK));
         tokio::select! {
-            () = self.queue.bell.notified(), if !self.has_more => self.has_more = true,
+            () = self.queue.waker.notified(), if !self.has_more => self.has_more = true,
             () = self.queue.closed.cancelled(), if self.is_open => {
                 self.is_open = false;
                 self.has_more = true;
@@ -240,7 +240,7 @@ impl Work {
             Some(done) = self.under_way.join_next() => match done {
                 Ok(done) => self.judge(done).await?,
                 // An attempt does not panic; if one did, what it held must not be lost in memory.
-                Err(fault) => return Err(JournalError::Ended(format!("an attempt ended: {fault}"))),
+                Err(error) => return Err(JournalError::Ended(format!("an attempt ended: {error}"))),
             },
             () = tokio::time::sleep(due) => {
                 if due == LOOK {
@@ -267,7 +267,7 @@ impl Work {
             error!(
                 target = self.queue.name,
                 why,
-                "the target is disabled: its deliveries become dead letters; mend: when its receiver is back, `klaxon journal enable` and `klaxon journal retry`"
+                "the target is disabled: its deliveries become dead letters; hint: when its receiver is back, `klaxon journal enable` and `klaxon journal retry`"
             );
         }
         if disabled.is_none() && self.is_disabled {

@@ -133,16 +133,16 @@ pub(super) fn check(
             let declared: Vec<&str> =
                 manifest.codes.iter().map(|code| code.name.as_str()).collect();
             return invalid(format!(
-                "code {:?} is not declared in the manifest (declared: {}); mend: declare it in `describe`",
+                "code {:?} is not declared in the manifest (declared: {}); hint: declare it in `describe`",
                 verdict.code,
                 declared.join(", ")
             ));
         }
         check_key(number, verdict)?;
         if !verdict.payload.is_empty()
-            && let Err(fault) = serde_json::from_str::<IgnoredAny>(&verdict.payload)
+            && let Err(error) = serde_json::from_str::<IgnoredAny>(&verdict.payload)
         {
-            return invalid(format!("the payload of {} is not JSON: {fault}", verdict.code));
+            return invalid(format!("the payload of {} is not JSON: {error}", verdict.code));
         }
     }
     if outcome.timers.len() > MAX_TIMERS {
@@ -163,7 +163,7 @@ fn check_key(number: usize, verdict: &RuleVerdict) -> Result<(), Failure> {
     let begin = |text: &str| text.chars().take(TOLD).collect::<String>();
     let (code, key) = (begin(code), begin(key));
     invalid(format!(
-        "verdict {number} of the answer, {code} on a key that begins with {key:?}, has {bytes} bytes of code and key, and there is room for {MAX_INCIDENT}; mend: name the thing in the key, such as by its uid, and say the rest in the payload"
+        "verdict {number} of the answer, {code} on a key that begins with {key:?}, has {bytes} bytes of code and key, and there is room for {MAX_INCIDENT}; hint: name the thing in the key, such as by its uid, and say the rest in the payload"
     ))
 }
 
@@ -215,11 +215,11 @@ mod tests {
         for code in ["A", &"A".repeat(100)] {
             let room = MAX_INCIDENT - code.len();
             assert_eq!(check(&manifest(code), most, &says(code, "k".repeat(room))), Ok(()));
-            let fault = check(&manifest(code), most, &says(code, "k".repeat(room + 1)));
-            assert_eq!(fault.unwrap_err().kind, FailureKind::InvalidAnswer);
+            let error = check(&manifest(code), most, &says(code, "k".repeat(room + 1)));
+            assert_eq!(error.unwrap_err().kind, FailureKind::InvalidAnswer);
         }
         // What is told of it is cut between characters.
-        let fault = check(&manifest("A"), most, &says("A", "ü".repeat(600))).unwrap_err();
-        assert!(fault.message.contains(&format!("{:?}", "ü".repeat(40))), "{}", fault.message);
+        let error = check(&manifest("A"), most, &says("A", "ü".repeat(600))).unwrap_err();
+        assert!(error.message.contains(&format!("{:?}", "ü".repeat(40))), "{}", error.message);
     }
 }

@@ -26,16 +26,16 @@ pub(super) fn open(directory: &Path) -> Result<Cache, EngineError> {
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .map_err(|fault| refuse(fault.to_string()))?;
+        .map_err(|error| refuse(error.to_string()))?;
     // Without symbolic links, which may be changed after the check.
-    let folder = directory.canonicalize().map_err(|fault| refuse(fault.to_string()))?;
+    let folder = directory.canonicalize().map_err(|error| refuse(error.to_string()))?;
     for parent in folder.ancestors().skip(1) {
         check(parent, true).map_err(|why| refuse(format!("{}: {why}", parent.display())))?;
     }
     check(&folder, false).map_err(refuse)?;
     let mut config = CacheConfig::new();
     config.with_directory(&folder);
-    Cache::new(config).map_err(|fault| refuse(format!("{fault:#}")))
+    Cache::new(config).map_err(|error| refuse(format!("{error:#}")))
 }
 
 /// Checks that only we, or root, decide what is in a folder. In a parent with the sticky bit, such as
@@ -45,7 +45,7 @@ fn check(folder: &Path, is_parent: bool) -> Result<(), String> {
     const STICKY: u32 = 0o1000;
     const GROUP_WRITES: u32 = 0o020;
     const OTHERS_WRITE: u32 = 0o002;
-    let found = fs::metadata(folder).map_err(|fault| fault.to_string())?;
+    let found = fs::metadata(folder).map_err(|error| error.to_string())?;
     let (owner, mode) = (found.uid(), found.permissions().mode());
     let is_ours = owner == rustix::process::geteuid().as_raw();
     let is_trusted = is_ours || is_parent && owner == 0;
@@ -70,8 +70,8 @@ mod tests {
         let open_to_all = folder.path().join("open");
         fs::create_dir(&open_to_all).unwrap();
         fs::set_permissions(&open_to_all, fs::Permissions::from_mode(0o777)).unwrap();
-        let fault = open(&open_to_all).unwrap_err().to_string();
-        assert!(fault.contains("others may write to it"), "{fault}");
+        let error = open(&open_to_all).unwrap_err().to_string();
+        assert!(error.contains("others may write to it"), "{error}");
         assert!(open(&folder.path().join("own")).is_ok());
     }
     #[test]
@@ -82,11 +82,11 @@ mod tests {
         fs::create_dir(&parent).unwrap();
         for (mode, is_refused) in [(0o777, true), (0o757, true), (0o1777, false), (0o755, false)] {
             fs::set_permissions(&parent, fs::Permissions::from_mode(mode)).unwrap();
-            let fault = open(&folder).err().map(|fault| fault.to_string());
-            assert_eq!(fault.is_some(), is_refused, "{mode:o}: {fault:?}");
-            if let Some(fault) = fault {
-                assert!(fault.contains("shared: others may write to it"), "{fault}");
-                assert!(fault.contains("hint: "), "{fault}");
+            let error = open(&folder).err().map(|error| error.to_string());
+            assert_eq!(error.is_some(), is_refused, "{mode:o}: {error:?}");
+            if let Some(error) = error {
+                assert!(error.contains("shared: others may write to it"), "{error}");
+                assert!(error.contains("hint: "), "{error}");
             }
         }
         // A link is followed first: the folder that is used is the one that was checked.

@@ -4,31 +4,31 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::Duration;
 
-use super::worker::{Bell, Job, Reply, WORKER_ENDED, Worker};
+use super::worker::{Job, Reply, WORKER_ENDED, Waker, Worker};
 use super::{Answer, LoadedRule, Options, Sandbox};
 use crate::model::{Event, StateView};
 
 /// A rule on a thread of its own. Dropping it ends the thread after the call that it is in.
-pub struct Apart {
+pub struct Dedicated {
     rule: Arc<LoadedRule>,
     patience: Option<Duration>,
-    bell: Option<Bell>,
+    waker: Option<Waker>,
     worker: Worker,
     asked: Option<Receiver<Reply>>,
     // Dropped last: the call under way needs its clock to end, for which the worker waits.
     _sandbox: Arc<Sandbox>,
 }
 
-impl Apart {
+impl Dedicated {
     pub(super) fn start(
         rule: &Arc<LoadedRule>,
         options: &Options,
         patience: Option<Duration>,
-        bell: Option<Bell>,
+        waker: Option<Waker>,
         sandbox: Arc<Sandbox>,
     ) -> std::io::Result<Self> {
         let worker = Worker::start("klaxon-behind", options)?;
-        Ok(Self { rule: rule.clone(), patience, bell, worker, asked: None, _sandbox: sandbox })
+        Ok(Self { rule: rule.clone(), patience, waker, worker, asked: None, _sandbox: sandbox })
     }
 
     /// Whether it was asked something and has not answered.
@@ -40,7 +40,7 @@ impl Apart {
     pub fn ask(&mut self, state: &Arc<dyn StateView>, events: Vec<Arc<Event>>) {
         let (reply, replies) = sync_channel(1);
         self.asked = Some(replies);
-        let mut job = Job::new(self.rule.clone(), state.clone(), self.patience, self.bell.clone());
+        let mut job = Job::new(self.rule.clone(), state.clone(), self.patience, self.waker.clone());
         for (position, event) in events.into_iter().enumerate() {
             job.push(position, event);
         }

@@ -1,4 +1,4 @@
-//! What is wrong with a module, in words that name the mend for the language it comes from.
+//! Diagnosis of a module that cannot be loaded, with a hint for the language that it comes from.
 
 use wasmparser::{Parser, Payload, TypeRef};
 
@@ -23,8 +23,8 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, String> {
     // Of each module and component that is open.
     let mut memories = vec![0usize];
     // Some of these faults go on for lines; the first says it all.
-    let text = |fault: wasmparser::BinaryReaderError| {
-        fault.to_string().lines().next().unwrap_or_default().trim_end_matches('[').to_owned()
+    let text = |error: wasmparser::BinaryReaderError| {
+        error.to_string().lines().next().unwrap_or_default().trim_end_matches('[').to_owned()
     };
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(text)? {
@@ -79,17 +79,17 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, String> {
 /// The first import that the sandbox does not have, with how to be rid of it.
 pub(super) fn foreign_import(outline: &Outline) -> Option<String> {
     let import = outline.imports.iter().find(|import| !is_ours(import))?;
-    let mend = if import.starts_with("wasi:") || import.starts_with("wasi_snapshot_preview1") {
-        "rules run without WASI; mend: in Rust build for wasm32-unknown-unknown; in Go adapt with the \
+    let hint = if import.starts_with("wasi:") || import.starts_with("wasi_snapshot_preview1") {
+        "rules run without WASI; hint: in Rust build for wasm32-unknown-unknown; in Go adapt with the \
          stub adapter; in Python pass --stub-wasi to componentize-py; in JavaScript pass \
          --backend-qjs-stub-wasi to jco (or disable all features of StarlingMonkey)"
     } else if import.starts_with("klaxon:rule/") {
-        "this host does not have that interface or that version of it; mend: build with the SDK of \
+        "this host does not have that interface or that version of it; hint: build with the SDK of \
          this release"
     } else {
-        "mend: build the rule without it"
+        "hint: build the rule without it"
     };
-    Some(format!("the module imports {import}: {mend}"))
+    Some(format!("the module imports {import}: {hint}"))
 }
 
 fn is_ours(import: &str) -> bool {

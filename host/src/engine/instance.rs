@@ -39,7 +39,7 @@ pub(super) fn wasm_engine(cache: Option<&Path>, counts_fuel: bool) -> Result<Eng
     if let Some(directory) = cache {
         config.cache(Some(cache::open(directory)?));
     }
-    Engine::new(&config).map_err(|fault| EngineError::Wasm(format!("{fault:#}")))
+    Engine::new(&config).map_err(|error| EngineError::Wasm(format!("{error:#}")))
 }
 
 /// A store that ends calls which run over time and refuses growth over the limits.
@@ -98,7 +98,7 @@ impl Instance {
             })?;
             Ok(guest)
         });
-        let guest = guest.map_err(|fault| failure_in(&store, &fault))?;
+        let guest = guest.map_err(|error| failure_in(&store, &error))?;
         Ok(Self { store, guest })
     }
 
@@ -113,7 +113,7 @@ impl Instance {
         arm(&mut self.store, &rule.limits, events.len());
         self.store.data_mut().call = call;
         let answers = self.guest.evaluate(&mut self.store, &rule.manifest, events);
-        let answers = answers.map_err(|fault| failure_in(&self.store, &fault));
+        let answers = answers.map_err(|error| failure_in(&self.store, &error));
         let call = std::mem::take(&mut self.store.data_mut().call);
         Called { answers, call, cost: self.cost() }
     }

@@ -99,13 +99,13 @@ pub struct LoadError {
     pub rule: String,
     /// The file.
     pub origin: PathBuf,
-    /// What is wrong, and how to mend it.
-    pub what: LoadFault,
+    /// What is wrong, and how to correct it.
+    pub what: LoadErrorKind,
 }
 
 /// What is wrong with a rule.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadFault {
+pub enum LoadErrorKind {
     /// The module is larger than its limit.
     #[error(
         "the module has more than {limit} bytes, its limit; hint: build it without debug information, or raise `limits.module`"
@@ -118,14 +118,14 @@ pub enum LoadFault {
     #[error("the module has {0} functions, and may have {MOST_FUNCTIONS}; hint: link less into it")]
     TooManyFunctions(usize),
     /// The bytes are no WebAssembly, or end early.
-    #[error("this is no complete WebAssembly module: {0}; mend: build the rule again")]
+    #[error("this is no complete WebAssembly module: {0}; hint: build the rule again")]
     NotWasm(String),
     /// A core module whose bindings are missing or do not fit.
     #[error("the module cannot be made a component: {0}")]
     NotAComponent(String),
     /// The rule's interface is not exported.
     #[error(
-        "the module does not export klaxon:rule/rule@0.1.0 (it exports: {0}); mend: export a rule \
+        "the module does not export klaxon:rule/rule@0.1.0 (it exports: {0}); hint: export a rule \
          with the SDK, for one of the worlds pure-rule and stateful-rule"
     )]
     NotARule(String),
@@ -133,11 +133,11 @@ pub enum LoadFault {
     #[error("{0}")]
     ForeignImport(String),
     /// An import that the operator did not grant.
-    #[error("the rule imports {0}, which is not granted; mend: grant it under `grants.{0}`")]
+    #[error("the rule imports {0}, which is not granted; hint: grant it under `grants.{0}`")]
     NotGranted(&'static str),
     /// An import that the manifest does not declare.
     #[error(
-        "the rule imports {0}, but its manifest does not declare that capability; mend: declare it \
+        "the rule imports {0}, but its manifest does not declare that capability; hint: declare it \
          in `describe`"
     )]
     Undeclared(&'static str),
@@ -174,14 +174,14 @@ pub fn read_module(path: &Path, limits: &Limits) -> std::io::Result<Vec<u8>> {
 
 pub(super) fn describe(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Manifest, LoadError> {
     let compiled = sandbox.compiled(&digest(spec), || compile(sandbox, spec));
-    compiled.map(|compiled| compiled.manifest.clone()).map_err(|what| fault(spec, what))
+    compiled.map(|compiled| compiled.manifest.clone()).map_err(|what| error(spec, what))
 }
 
 fn digest(spec: &RuleSpec) -> String {
     blake3::hash(&spec.bytes).to_hex().to_string()
 }
 
-fn fault(spec: &RuleSpec, what: LoadFault) -> LoadError {
+fn error(spec: &RuleSpec, what: LoadErrorKind) -> LoadError {
     LoadError { rule: spec.name.clone(), origin: spec.origin.clone(), what }
 }
 
@@ -190,19 +190,19 @@ pub(super) fn load(
     index: RuleIndex,
     spec: RuleSpec,
 ) -> Result<LoadedRule, LoadError> {
-    let fault = |what| fault(&spec, what);
+    let error = |what| error(&spec, what);
     let digest = digest(&spec);
-    let compiled = sandbox.compiled(&digest, || compile(sandbox, &spec)).map_err(fault)?;
+    let compiled = sandbox.compiled(&digest, || compile(sandbox, &spec)).map_err(error)?;
     let Compiled { capabilities, manifest, .. } = &*compiled;
     for capability in capabilities {
         if !spec.grants.contains(capability) {
-            return Err(fault(LoadFault::NotGranted(capability.name())));
+            return Err(error(LoadErrorKind::NotGranted(capability.name())));
         }
         if !manifest.capabilities.iter().any(|declared| declared == capability.name()) {
-            return Err(fault(LoadFault::Undeclared(capability.name())));
+            return Err(error(LoadErrorKind::Undeclared(capability.name())));
         }
     }
-    configure(&compiled, &spec).map_err(fault)?;
+    configure(&compiled, &spec).map_err(error)?;
     Ok(LoadedRule {
         index,
         name: spec.name.into(),
@@ -215,30 +215,30 @@ pub(super) fn load(
     })
 }
 
-fn compile(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Compiled, LoadFault> {
+fn compile(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Compiled, LoadErrorKind> {
     let limit = spec.limits.module;
     if spec.bytes.len() > limit {
-        return Err(LoadFault::TooLarge { limit });
+        return Err(LoadErrorKind::TooLarge { limit });
     }
     // Read whole before anything else: a truncated file is told apart from a wrong one.
-    let outline = diagnose::outline(&spec.bytes).map_err(LoadFault::NotWasm)?;
+    let outline = diagnose::outline(&spec.bytes).map_err(LoadErrorKind::NotWasm)?;
     if outline.functions > MOST_FUNCTIONS {
-        return Err(LoadFault::TooManyFunctions(outline.functions));
+        return Err(LoadErrorKind::TooManyFunctions(outline.functions));
     }
     if outline.memories > 1 {
-        return Err(LoadFault::Compile(format!(
+        return Err(LoadErrorKind::Compile(format!(
             "a core module has {} memories, and may have one; hint: build it without multi-memory",
             outline.memories
         )));
     }
     let bytes = klaxon_build::componentize(&spec.bytes)
-        .map_err(|fault| LoadFault::NotAComponent(explain(&spec.bytes, &fault.to_string())))?;
-    let outline = diagnose::outline(&bytes).map_err(LoadFault::NotWasm)?;
+        .map_err(|error| LoadErrorKind::NotAComponent(explain(&spec.bytes, &error.to_string())))?;
+    let outline = diagnose::outline(&bytes).map_err(LoadErrorKind::NotWasm)?;
     if let Some(foreign) = diagnose::foreign_import(&outline) {
-        return Err(LoadFault::ForeignImport(foreign));
+        return Err(LoadErrorKind::ForeignImport(foreign));
     }
     if !diagnose::exports_rule(&outline) {
-        return Err(LoadFault::NotARule(outline.exports.join(", ")));
+        return Err(LoadErrorKind::NotARule(outline.exports.join(", ")));
     }
     let capabilities = Capability::ALL
         .into_iter()
@@ -247,45 +247,49 @@ fn compile(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Compiled, LoadFault> {
             outline.imports.iter().any(|import| import.starts_with(&interface))
         })
         .collect();
-    let failed = |fault: wasmtime::Error| LoadFault::Compile(format!("{fault:#}"));
+    let failed = |error: wasmtime::Error| LoadErrorKind::Compile(format!("{error:#}"));
     let component = Component::new(&sandbox.code.wasm, &bytes).map_err(failed)?;
     let component = Loaded::link(&sandbox.code.wasm, &component).map_err(failed)?;
     let code = sandbox.code.clone();
     let manifest = manifest_of(&code, &component, &spec.limits)?;
-    check_manifest(&manifest).map_err(LoadFault::Manifest)?;
+    check_manifest(&manifest).map_err(LoadErrorKind::Manifest)?;
     Ok(Compiled { component, code, capabilities, manifest })
 }
 
 /// A core module that is no component because it imports WASI gets the error that mends that.
-fn explain(bytes: &[u8], fault: &str) -> String {
+fn explain(bytes: &[u8], error: &str) -> String {
     diagnose::outline(bytes)
         .ok()
         .filter(|outline| outline.imports.iter().any(|import| import.starts_with("wasi")))
         .and_then(|outline| diagnose::foreign_import(&outline))
-        .unwrap_or_else(|| fault.to_owned())
+        .unwrap_or_else(|| error.to_owned())
 }
 
-fn manifest_of(code: &Code, component: &Loaded, limits: &Limits) -> Result<Manifest, LoadFault> {
+fn manifest_of(
+    code: &Code,
+    component: &Loaded,
+    limits: &Limits,
+) -> Result<Manifest, LoadErrorKind> {
     let mut store = instance::store(code, limits);
     instance::arm(&mut store, limits, 1);
     store.set_hostcall_fuel(MOST_MANIFEST);
     let described =
         component.instantiate(&mut store).and_then(|mut guest| guest.describe(&mut store));
-    described.map_err(|fault| match failure_in(&store, &fault) {
-        Failure { kind: FailureKind::AnswerTooLarge, .. } => LoadFault::Manifest(format!(
+    described.map_err(|error| match failure_in(&store, &error) {
+        Failure { kind: FailureKind::AnswerTooLarge, .. } => LoadErrorKind::Manifest(format!(
             "it is larger than {MOST_MANIFEST} bytes; hint: describe less"
         )),
-        failure => LoadFault::Describe(failure.message),
+        failure => LoadErrorKind::Describe(failure.message),
     })
 }
 
-fn configure(compiled: &Compiled, spec: &RuleSpec) -> Result<(), LoadFault> {
+fn configure(compiled: &Compiled, spec: &RuleSpec) -> Result<(), LoadErrorKind> {
     let schema = &compiled.manifest.settings_schema;
-    let faults = settings::check(schema, &spec.settings).map_err(|fault| {
-        LoadFault::Manifest(format!("its settings schema is no JSON Schema: {fault}"))
+    let errors = settings::check(schema, &spec.settings).map_err(|error| {
+        LoadErrorKind::Manifest(format!("its settings schema is no JSON Schema: {error}"))
     })?;
-    if let Some((path, message)) = faults.into_iter().next() {
-        return Err(LoadFault::Settings(path, message));
+    if let Some((path, message)) = errors.into_iter().next() {
+        return Err(LoadErrorKind::Settings(path, message));
     }
     let mut store = instance::store(&compiled.code, &spec.limits);
     instance::arm(&mut store, &spec.limits, 1);
@@ -295,8 +299,8 @@ fn configure(compiled: &Compiled, spec: &RuleSpec) -> Result<(), LoadFault> {
         .and_then(|mut guest| guest.configure(&mut store, &spec.settings.to_string()));
     match configured {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(problem)) => Err(LoadFault::Settings(cut(problem.path), cut(problem.message))),
-        Err(fault) => Err(LoadFault::Configure(failure_in(&store, &fault).message)),
+        Ok(Err(problem)) => Err(LoadErrorKind::Settings(cut(problem.path), cut(problem.message))),
+        Err(error) => Err(LoadErrorKind::Configure(failure_in(&store, &error).message)),
     }
 }
 

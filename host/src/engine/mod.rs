@@ -37,12 +37,12 @@ use crate::model::{Event, Failure, Outcome, StateView, Write};
 pub use answer::MAX_TIMERS;
 pub use breaker::{Breaker, Ruling};
 pub use cache::default_directory as default_cache_directory;
-pub use dedicated::Apart;
+pub use dedicated::Dedicated;
 pub use direct::Caller;
 pub use imports::log::{Level, Line};
-pub use load::{LoadError, LoadFault, LoadedRule, RuleIndex, RuleSpec, read_module};
+pub use load::{LoadError, LoadErrorKind, LoadedRule, RuleIndex, RuleSpec, read_module};
 pub use sandbox::Sandbox;
-pub use worker::Bell;
+pub use worker::Waker;
 use worker::{Job, WORKER_ENDED, Worker};
 
 /// How an engine runs.
@@ -178,7 +178,7 @@ impl Engine {
     /// Loads a rule into the sandbox; see [`Sandbox::load`].
     ///
     /// # Errors
-    /// What is wrong with the module, its manifest or its settings, and how to mend it.
+    /// What is wrong with the module, its manifest or its settings, and how to correct it.
     pub fn load(&self, index: RuleIndex, spec: RuleSpec) -> Result<Arc<LoadedRule>, LoadError> {
         self.sandbox.load(index, spec)
     }
@@ -192,9 +192,14 @@ impl Engine {
     ///
     /// # Errors
     /// Where the thread cannot be started.
-    pub fn apart(&self, rule: &Arc<LoadedRule>, bell: Option<Bell>) -> Result<Apart, EngineError> {
+    pub fn dedicated(
+        &self,
+        rule: &Arc<LoadedRule>,
+        waker: Option<Waker>,
+    ) -> Result<Dedicated, EngineError> {
         let sandbox = self.sandbox.clone();
-        Apart::start(rule, &self.options, self.patience, bell, sandbox).map_err(EngineError::Thread)
+        Dedicated::start(rule, &self.options, self.patience, waker, sandbox)
+            .map_err(EngineError::Thread)
     }
 
     /// Evaluates events and returns their answers in the same order. Each rule reads the committed

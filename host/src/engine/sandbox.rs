@@ -53,7 +53,7 @@ impl Sandbox {
     /// it, asks for its manifest and tries its settings.
     ///
     /// # Errors
-    /// What is wrong with the module, its manifest or its settings, and how to mend it.
+    /// What is wrong with the module, its manifest or its settings, and how to correct it.
     pub fn load(&self, index: RuleIndex, spec: RuleSpec) -> Result<Arc<LoadedRule>, LoadError> {
         load::load(self, index, spec).map(Arc::new)
     }
@@ -61,7 +61,7 @@ impl Sandbox {
     /// What a module says of itself, without its settings being tried.
     ///
     /// # Errors
-    /// What is wrong with the module or its manifest, and how to mend it.
+    /// What is wrong with the module or its manifest, and how to correct it.
     pub fn describe(&self, spec: &RuleSpec) -> Result<Manifest, LoadError> {
         load::describe(self, spec)
     }

@@ -55,13 +55,13 @@ impl Call {
         let place = index as usize;
         let Some(event) = self.events.get(place) else {
             wasmtime::bail!(
-                "the rule asked the host about event {index} of a batch of {}; mend: pass the index of the event at hand",
+                "the rule asked the host about event {index} of a batch of {}; hint: pass the index of the event at hand",
                 self.events.len()
             );
         };
         if place < self.current {
             wasmtime::bail!(
-                "the rule asked the host about event {index} after event {}; mend: answer events in order",
+                "the rule asked the host about event {index} after event {}; hint: answer events in order",
                 self.current
             );
         }

@@ -1,4 +1,4 @@
-//! Why a call ended early, in terms of what a rule's author can mend.
+//! The reason why a call ended early, in terms that a rule's author can act on.
 
 use wasmtime::{Store, Trap, WasmCoreDump};
 
@@ -18,36 +18,36 @@ const PANIC_ENDS: u8 = 3;
 const LONGEST_PANIC: usize = 2048;
 
 /// The failure behind an error of a call into a store.
-pub(super) fn failure_in(store: &Store<Host>, fault: &wasmtime::Error) -> Failure {
-    let (kind, message) = if let Some(out) = fault.downcast_ref::<OutOfTime>() {
-        (FailureKind::OutOfTime, format!("{out}; mend: do less per event, or raise `limits.cpu`"))
-    } else if let Some(refused) = fault.downcast_ref::<GrowthRefused>() {
+pub(super) fn failure_in(store: &Store<Host>, error: &wasmtime::Error) -> Failure {
+    let (kind, message) = if let Some(out) = error.downcast_ref::<OutOfTime>() {
+        (FailureKind::OutOfTime, format!("{out}; hint: do less per event, or raise `limits.cpu`"))
+    } else if let Some(refused) = error.downcast_ref::<GrowthRefused>() {
         (FailureKind::OutOfMemory, refused.to_string())
-    } else if is_answer_too_large(fault) {
+    } else if is_answer_too_large(error) {
         (FailureKind::AnswerTooLarge, TOO_LARGE.to_owned())
-    } else if fault.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
-        (FailureKind::Trap, "the call stack is exhausted; mend: recurse less deeply".to_owned())
-    } else if let Some(text) = panic_text(store, fault) {
+    } else if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
+        (FailureKind::Trap, "the call stack is exhausted; hint: recurse less deeply".to_owned())
+    } else if let Some(text) = panic_text(store, error) {
         (FailureKind::Trap, text)
     } else {
         // The root cause names the trap; what stands before it is a list of code addresses.
-        (FailureKind::Trap, fault.root_cause().to_string())
+        (FailureKind::Trap, error.root_cause().to_string())
     };
     Failure::new(kind, message)
 }
 
-fn is_answer_too_large(fault: &wasmtime::Error) -> bool {
+fn is_answer_too_large(error: &wasmtime::Error) -> bool {
     // wasmtime keeps this error's type to itself.
-    fault.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
+    error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
 }
 
 /// What a panic of the rule said, such as `panicked at src/lib.rs:10:5: no container`. The rule could
 /// write anything there, so it is taken as text about itself and no more.
-fn panic_text(store: &Store<Host>, fault: &wasmtime::Error) -> Option<String> {
-    if fault.downcast_ref::<Trap>() != Some(&Trap::UnreachableCodeReached) {
+fn panic_text(store: &Store<Host>, error: &wasmtime::Error) -> Option<String> {
+    if error.downcast_ref::<Trap>() != Some(&Trap::UnreachableCodeReached) {
         return None;
     }
-    let memories = fault.downcast_ref::<WasmCoreDump>()?.memories();
+    let memories = error.downcast_ref::<WasmCoreDump>()?.memories();
     memories.iter().find_map(|memory| in_memory(memory.data(store)))
 }
 

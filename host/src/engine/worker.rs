@@ -25,20 +25,20 @@ pub(super) struct Job {
     /// After so long the rest is given back unanswered.
     patience: Option<Duration>,
     /// Told when the answers are there.
-    bell: Option<Bell>,
+    waker: Option<Waker>,
 }
 
 /// Tells whoever waits for answers that there are some.
-pub type Bell = Arc<dyn Fn() + Send + Sync>;
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
 impl Job {
     pub(super) fn new(
         rule: Arc<LoadedRule>,
         state: Arc<dyn StateView>,
         patience: Option<Duration>,
-        bell: Option<Bell>,
+        waker: Option<Waker>,
     ) -> Self {
-        Self { rule, state, positions: Vec::new(), events: Vec::new(), patience, bell }
+        Self { rule, state, positions: Vec::new(), events: Vec::new(), patience, waker }
     }
 
     pub(super) fn push(&mut self, position: usize, event: Arc<Event>) {
@@ -117,8 +117,8 @@ fn work(inbox: &Receiver<Message>, options: &Options) {
             });
             // Nobody waits any longer where the engine is being dropped.
             drop(reply.send(answers));
-            if let Some(bell) = job.bell {
-                bell();
+            if let Some(waker) = job.waker {
+                waker();
             }
         }
     }

@@ -105,7 +105,7 @@ pub(super) fn run(file: &Path, rule: &RuleUnderTest, case: &Case, update: Update
     };
     match judge.run(file, rule, update) {
         Ok(ran) => {
-            let verdicts = &ran.step.verdicts;
+            let verdicts = &ran.output.verdicts;
             report.verdicts = verdicts.len();
             report.codes = verdicts.iter().map(|verdict| verdict.code.clone()).collect();
             report.codes.sort();
@@ -118,7 +118,7 @@ pub(super) fn run(file: &Path, rule: &RuleUnderTest, case: &Case, update: Update
             let (message, details) = text.split_once('\n').unwrap_or((&text, ""));
             judge.fail(FailureKind::Invariant, message.trim_end_matches(':'), details);
         }
-        Err(Broken::Rule(fault)) => judge.fail(FailureKind::CouldNotRun, fault.to_string(), ""),
+        Err(Broken::Rule(error)) => judge.fail(FailureKind::CouldNotRun, error.to_string(), ""),
     }
     CaseReport { failures: judge.failures, updated: judge.updated, cost: judge.cost, ..report }
 }
@@ -181,8 +181,8 @@ impl Judge<'_> {
         unknown.dedup();
         for code in unknown {
             let known: Vec<&str> = manifest.codes.iter().map(|code| code.name.as_str()).collect();
-            let mend = nearest(code, &known);
-            self.fail(FailureKind::Test, format!("the rule declares no code {code:?}; {mend}"), "");
+            let hint = nearest(code, &known);
+            self.fail(FailureKind::Test, format!("the rule declares no code {code:?}; {hint}"), "");
         }
     }
 
@@ -197,7 +197,7 @@ impl Judge<'_> {
                 String::new()
             };
             let message = format!("the streams hold no object{marks}, so the test cannot fail");
-            self.fail(FailureKind::Test, message, "mend: name streams of what the rule is about");
+            self.fail(FailureKind::Test, message, "hint: name streams of what the rule is about");
         } else if counts.ignored == counts.observed {
             let interests = rule.manifest().interests.iter();
             let kinds: Vec<String> =
@@ -214,17 +214,17 @@ impl Judge<'_> {
             self.fail(
                 FailureKind::Test,
                 format!("{number} of the events are no news: their object had this version before"),
-                "mend: raise metadata.resourceVersion from one event of an object to the next",
+                "hint: raise metadata.resourceVersion from one event of an object to the next",
             );
         }
     }
 
     /// What the rule did not answer, and what could not be read.
     fn answers(&mut self, ran: &Ran) {
-        let step = &ran.step;
+        let output = &ran.output;
         let places = || Places::of(&self.case.input.streams);
-        if let Some(first) = step.failures.first() {
-            let more = step.failures.len() - 1;
+        if let Some(first) = output.failures.first() {
+            let more = output.failures.len() - 1;
             let message = format!("{}: {}", first.failure.kind.as_str(), first.failure.message);
             let mut details = format!("on {}", places().describe(&first.input));
             if more > 0 {
@@ -232,7 +232,7 @@ impl Judge<'_> {
             }
             self.fail(FailureKind::Rule, message, details);
         }
-        for object in &step.quarantine {
+        for object in &output.quarantine {
             let message = format!("an object cannot be decoded: {}", object.reason);
             self.fail(FailureKind::Rule, message, format!("in {}", object.scope));
         }
@@ -262,7 +262,7 @@ impl Judge<'_> {
     }
 
     fn verdicts(&mut self, ran: &Ran) {
-        let said = &ran.step.verdicts;
+        let said = &ran.output.verdicts;
         if let Some(All::Listed(expected)) = &self.case.expectation.all {
             self.listed(expected, said);
         }
@@ -318,7 +318,7 @@ impl Judge<'_> {
     }
 
     fn reviewed(&mut self, file: &Path, path: &Path, ran: &Ran, update: Update) {
-        let contents = snapshot::contents(&ran.step.verdicts, &ran.step.refusals);
+        let contents = snapshot::contents(&ran.output.verdicts, &ran.output.refusals);
         let source = file.file_name().map(|name| name.to_string_lossy().into_owned());
         let source = source.unwrap_or_default();
         let compared = snapshot::compare(path, &source, &self.case.name, &contents, update);
@@ -328,7 +328,7 @@ impl Judge<'_> {
             Ok(Compared::Written) => self.updated = true,
             Ok(Compared::Differs(None)) => {
                 let message = format!(
-                    "there is no snapshot {name}; mend: look at what is said, then --update"
+                    "there is no snapshot {name}; hint: look at what is said, then --update"
                 );
                 let lines = contents.lines().map(str::to_owned).collect();
                 self.fail(FailureKind::Snapshot, message, shorten(lines));
@@ -348,11 +348,11 @@ impl Judge<'_> {
                 });
                 let details = shorten(lines.collect());
                 let message = format!(
-                    "the verdicts differ from snapshot {name}; mend: look at what differs, then --update"
+                    "the verdicts differ from snapshot {name}; hint: look at what differs, then --update"
                 );
                 self.fail(FailureKind::Snapshot, message, details);
             }
-            Err(fault) => self.fail(FailureKind::CouldNotRun, format!("{name}: {fault}"), ""),
+            Err(error) => self.fail(FailureKind::CouldNotRun, format!("{name}: {error}"), ""),
         }
     }
 
@@ -362,15 +362,15 @@ impl Judge<'_> {
             return Ok(());
         }
         let counted = rule.measure(&self.case.input)?;
-        let fuel = counted.step.costs.iter().max_by_key(|one| one.cost.fuel);
-        let memory = ran.step.costs.iter().max_by_key(|one| one.cost.memory);
+        let fuel = counted.output.costs.iter().max_by_key(|one| one.cost.fuel);
+        let memory = ran.output.costs.iter().max_by_key(|one| one.cost.memory);
         let (Some(fuel), Some(memory)) = (fuel, memory) else {
             self.fail(FailureKind::Test, "the limits hold for no event: none was answered", "");
             return Ok(());
         };
-        if counted.step.failures.len() > ran.step.failures.len() {
+        if counted.output.failures.len() > ran.output.failures.len() {
             let message = "an event could not be measured: it failed while its fuel was counted";
-            let why = counted.step.failures.first().map(|one| one.failure.message.clone());
+            let why = counted.output.failures.first().map(|one| one.failure.message.clone());
             self.fail(FailureKind::Limit, message, why.unwrap_or_default());
         }
         let cost =

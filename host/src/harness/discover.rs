@@ -11,7 +11,7 @@ use super::suite::ENDINGS;
 #[derive(Debug, thiserror::Error)]
 pub enum TestError {
     /// A path that was named cannot be read.
-    #[error("{path}: {why}; mend: check the path")]
+    #[error("{path}: {why}; hint: check the path")]
     Path {
         /// As it was named.
         path: PathBuf,
@@ -19,7 +19,7 @@ pub enum TestError {
         why: String,
     },
     /// There is no test file below a path that was named.
-    #[error("no test was found below {path}; mend: test files end in .test.yaml")]
+    #[error("no test was found below {path}; hint: test files end in .test.yaml")]
     NoTest {
         /// As it was named.
         path: PathBuf,
@@ -47,9 +47,9 @@ pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, TestError> {
         });
         let before = found.len();
         for entry in walk {
-            let entry = entry.map_err(|fault| TestError::Path {
+            let entry = entry.map_err(|error| TestError::Path {
                 path: path.clone(),
-                why: fault.io_error().map_or_else(|| fault.to_string(), ToString::to_string),
+                why: error.io_error().map_or_else(|| error.to_string(), ToString::to_string),
             })?;
             let name = entry.file_name().to_string_lossy();
             let is_test = ENDINGS.iter().any(|ending| name.ends_with(ending));
@@ -71,32 +71,32 @@ pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, TestError> {
 /// The module that a test file's `rule` means. A folder with a crate is built where it changed.
 ///
 /// # Errors
-/// Where there is none, or it cannot be built; with the mend.
+/// Where there is none, or it cannot be built, with a hint.
 pub fn module(rule: &Path, say: &mut dyn FnMut(&str)) -> Result<PathBuf, String> {
     if rule.is_file() {
         return Ok(rule.to_owned());
     }
     if !rule.is_dir() {
         return Err(format!(
-            "rule: there is no {}; mend: name the rule's folder or its .wasm",
+            "rule: there is no {}; hint: name the rule's folder or its .wasm",
             rule.display()
         ));
     }
     if rule.join("Cargo.toml").is_file() {
-        return built(rule, say).map_err(|fault| format!("rule: {fault}"));
+        return built(rule, say).map_err(|error| format!("rule: {error}"));
     }
-    let modules = fs::read_dir(rule).map_err(|fault| format!("{}: {fault}", rule.display()))?;
+    let modules = fs::read_dir(rule).map_err(|error| format!("{}: {error}", rule.display()))?;
     let modules = modules.flatten().map(|entry| entry.path());
     let modules: Vec<PathBuf> =
         modules.filter(|path| path.extension().is_some_and(|end| end == "wasm")).collect();
     match modules.as_slice() {
         [module] => Ok(module.clone()),
         [] => Err(format!(
-            "rule: {} has neither a Cargo.toml nor a .wasm; mend: build the rule, or name its .wasm",
+            "rule: {} has neither a Cargo.toml nor a .wasm; hint: build the rule, or name its .wasm",
             rule.display()
         )),
         _ => Err(format!(
-            "rule: {} has {} modules; mend: name the one that is meant",
+            "rule: {} has {} modules; hint: name the one that is meant",
             rule.display(),
             modules.len()
         )),

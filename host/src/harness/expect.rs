@@ -72,7 +72,7 @@ impl Expected {
             })
         }));
         add(entry.title.clone().map(Field::Title));
-        let no_time = |_| ("time", "this is no time; mend: write RFC 3339".to_owned());
+        let no_time = |_| ("time", "this is no time; hint: write RFC 3339".to_owned());
         add(entry.time.as_ref().map(|t| t.parse()).transpose().map_err(no_time)?.map(Field::Time));
         add(entry.payload.clone().map(Field::Payload));
         add(entry.targets.clone().map(Field::Targets));
@@ -200,7 +200,7 @@ fn payload_mismatch(path: &str, expected: &Value, said: &Value) -> Option<Mismat
 fn object(entry: &ObjectEntry) -> Result<ObjectParts, (&'static str, String)> {
     let short = match entry {
         ObjectEntry::Parts(parts) if parts.to_string().is_empty() => {
-            return Err(("object", "this names nothing; mend: write kind/name".to_owned()));
+            return Err(("object", "this names nothing; hint: write kind/name".to_owned()));
         }
         ObjectEntry::Parts(parts) => return Ok(parts.clone()),
         ObjectEntry::Short(short) => short,
@@ -218,7 +218,7 @@ fn object(entry: &ObjectEntry) -> Result<ObjectParts, (&'static str, String)> {
         }),
         _ => Err((
             "object",
-            "this names no object; mend: write kind/name or kind/namespace/name".to_owned(),
+            "this names no object; hint: write kind/name or kind/namespace/name".to_owned(),
         )),
     }
 }

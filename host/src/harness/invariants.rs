@@ -5,12 +5,12 @@ use std::fmt;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use serde::Serialize;
 
-use super::rule::{Input, Ran, RuleError, RuleUnderTest, Way};
+use super::rule::{Input, Mode, Ran, RuleError, RuleUnderTest};
 use super::strategies::{self, Shape};
 
 /// What to do about a difference, whichever it is.
 const MEND: &str = "an instance may be thrown away between any two calls, and any events may share \
-    one; mend: keep what must last in `cx.state()`, and let no answer depend on the order of a \
+    one; hint: keep what must last in `cx.state()`, and let no answer depend on the order of a \
     HashMap or HashSet (use BTreeMap, BTreeSet)";
 
 /// How long made histories go on after their last event, so that timers fire.
@@ -19,8 +19,8 @@ const ADVANCE_MS: i64 = 120_000;
 /// Two ways of running that gave different answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// How it was run the second time; the first was [`Way::Reused`].
-    pub way: Way,
+    /// How it was run the second time; the first was [`Mode::Reused`].
+    pub mode: Mode,
     /// The line of the output that differs first, counted from 1.
     pub line: usize,
     /// That line in the reference; empty where it has none.
@@ -33,9 +33,9 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let same = self.reference.chars().zip(self.other.chars());
         let same = same.take_while(|(a, b)| a == b).count();
-        writeln!(f, "the rule answers differently with {}:", self.way.as_str())?;
-        writeln!(f, "  {}: {}", Way::Reused.as_str(), excerpt(&self.reference, same))?;
-        writeln!(f, "  {}: {}", self.way.as_str(), excerpt(&self.other, same))?;
+        writeln!(f, "the rule answers differently with {}:", self.mode.as_str())?;
+        writeln!(f, "  {}: {}", Mode::Reused.as_str(), excerpt(&self.reference, same))?;
+        writeln!(f, "  {}: {}", self.mode.as_str(), excerpt(&self.other, same))?;
         write!(f, "{MEND}")
     }
 }
@@ -66,21 +66,21 @@ pub enum Broken {
 }
 
 /// Runs a rule over streams in every way (twice in the first) and returns what it said, if it always
-/// said the same. What it says may well hold failures: look at `step.failures`. `step.costs` says what
+/// said the same. What it says may well hold failures: look at `output.failures`. `output.costs` says what
 /// each event cost and what the one instance for all had grown to by then.
 ///
 /// # Errors
 /// The first difference, or why the rule could not be run.
 pub fn check(rule: &RuleUnderTest, input: &Input) -> Result<Ran, Broken> {
-    let mut reference = rule.run(input, Way::Reused)?;
+    let mut reference = rule.run(input, Mode::Reused)?;
     let lines = lines(&reference);
-    for way in Way::ALL {
-        let ran = rule.run(input, way)?;
-        if let Some(difference) = compare(way, &lines, &self::lines(&ran)) {
+    for mode in Mode::ALL {
+        let ran = rule.run(input, mode)?;
+        if let Some(difference) = compare(mode, &lines, &self::lines(&ran)) {
             return Err(Broken::Differs(difference));
         }
-        if way == Way::ReusedSingles {
-            reference.step.costs = ran.step.costs;
+        if mode == Mode::ReusedSingles {
+            reference.output.costs = ran.output.costs;
         }
     }
     Ok(reference)
@@ -94,15 +94,15 @@ pub fn check(rule: &RuleUnderTest, input: &Input) -> Result<Ran, Broken> {
 /// is interested in no kind that can be made.
 pub fn hold(rule: &RuleUnderTest, histories: u32) -> Result<(), String> {
     let Some(shape) = Shape::of(rule.manifest()) else {
-        return Err("the rule is interested in no kind of object that can be made; mend: check \
+        return Err("the rule is interested in no kind of object that can be made; hint: check \
                     recorded streams of it"
             .to_owned());
     };
     let config = Config { cases: histories, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&strategies::history(shape), |stream| {
         let input = Input { streams: vec![stream], advance_ms: ADVANCE_MS, ..Input::default() };
-        let ran = check(rule, &input).map_err(|fault| TestCaseError::fail(fault.to_string()))?;
-        match ran.step.failures.first() {
+        let ran = check(rule, &input).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        match ran.output.failures.first() {
             None => Ok(()),
             Some(first) => {
                 let (kind, why) = (first.failure.kind.as_str(), &first.failure.message);
@@ -110,7 +110,7 @@ pub fn hold(rule: &RuleUnderTest, histories: u32) -> Result<(), String> {
             }
         }
     });
-    outcome.map_err(|fault| match fault {
+    outcome.map_err(|error| match error {
         TestError::Abort(why) => format!("no history could be made: {why}"),
         TestError::Fail(why, stream) => {
             let text = stream.text.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
@@ -121,12 +121,12 @@ pub fn hold(rule: &RuleUnderTest, histories: u32) -> Result<(), String> {
 
 /// Everything that may not depend on how the rule was run.
 fn lines(ran: &Ran) -> Vec<String> {
-    let step = &ran.step;
+    let output = &ran.output;
     let json =
-        |line: Result<String, serde_json::Error>| line.unwrap_or_else(|fault| fault.to_string());
-    let verdicts = step.verdicts.iter().map(|one| json(serde_json::to_string(one)));
-    let failures = step.failures.iter().map(|one| json(serde_json::to_string(one)));
-    let refusals = step.refusals.iter().map(|one| json(serde_json::to_string(one)));
+        |line: Result<String, serde_json::Error>| line.unwrap_or_else(|error| error.to_string());
+    let verdicts = output.verdicts.iter().map(|one| json(serde_json::to_string(one)));
+    let failures = output.failures.iter().map(|one| json(serde_json::to_string(one)));
+    let refusals = output.refusals.iter().map(|one| json(serde_json::to_string(one)));
     let counts = std::iter::once(json(serde_json::to_string(&ran.summary.counts)));
     let state = ran
         .state
@@ -135,9 +135,9 @@ fn lines(ran: &Ran) -> Vec<String> {
     verdicts.chain(failures).chain(refusals).chain(counts).chain(state).collect()
 }
 
-fn compare(way: Way, reference: &[String], other: &[String]) -> Option<Difference> {
+fn compare(mode: Mode, reference: &[String], other: &[String]) -> Option<Difference> {
     let most = reference.len().max(other.len());
     let at = (0..most).find(|at| reference.get(*at) != other.get(*at))?;
     let line = |lines: &[String]| lines.get(at).cloned().unwrap_or_default();
-    Some(Difference { way, line: at + 1, reference: line(reference), other: line(other) })
+    Some(Difference { mode, line: at + 1, reference: line(reference), other: line(other) })
 }

@@ -73,7 +73,7 @@ impl RuleUnderTest {
     /// # Errors
     /// Where a stream cannot be read, or a thread cannot be started.
     pub fn cost_on(&self, input: &Input) -> Result<Option<Measured>, RuleError> {
-        let costs = self.measure(input)?.step.costs;
+        let costs = self.measure(input)?.output.costs;
         if costs.is_empty() {
             return Ok(None);
         }

@@ -29,8 +29,8 @@ pub use discover::{TestError, module};
 pub use measure::{Costs, Measured, Speed, Spread};
 pub use redaction_allowlist::{field, keep_for};
 pub use replay::{RecordFeed, Replay, ReplayError, Summary};
-pub use rule::{Input, Ran, RuleError, RuleUnderTest, Sandboxes, Way};
-pub use runner::{Fault, FileReport, TestOptions, TestReport, run_tests};
+pub use rule::{Input, Mode, Ran, RuleError, RuleUnderTest, Sandboxes};
+pub use runner::{CaseError, FileReport, TestOptions, TestReport, run_tests};
 pub use snapshot::Update;
 
 /// The JSON Schema of a test file, for editors.

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use super::rule::{Input, RuleError, RuleUnderTest, Way};
+use super::rule::{Input, Mode, RuleError, RuleUnderTest};
 use crate::recording::redact::{RedactError, Redactor};
 use crate::recording::{self, Kind, Merged, Record, StreamError, StreamFile};
 
@@ -114,8 +114,8 @@ pub fn says_the_same(
     before: Vec<StreamFile>,
     after: Vec<StreamFile>,
 ) -> Result<usize, String> {
-    let before = codes(rule, before).map_err(|fault| fault.to_string())?;
-    let after = codes(rule, after).map_err(|fault| fault.to_string())?;
+    let before = codes(rule, before).map_err(|error| error.to_string())?;
+    let after = codes(rule, after).map_err(|error| error.to_string())?;
     let most = before.len().max(after.len());
     let name = &rule.manifest().name;
     match (0..most).find(|at| before.get(*at) != after.get(*at)) {
@@ -134,6 +134,6 @@ pub fn says_the_same(
 }
 
 fn codes(rule: &RuleUnderTest, streams: Vec<StreamFile>) -> Result<Vec<String>, RuleError> {
-    let ran = rule.run(&Input { streams, ..Input::default() }, Way::Reused)?;
-    Ok(ran.step.verdicts.iter().map(|one| format!("{} at {}", one.code, one.time)).collect())
+    let ran = rule.run(&Input { streams, ..Input::default() }, Mode::Reused)?;
+    Ok(ran.output.verdicts.iter().map(|one| format!("{} at {}", one.code, one.time)).collect())
 }

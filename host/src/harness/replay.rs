@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::model::Timestamp;
-use crate::pipeline::{Counts, Pipeline, Step};
+use crate::pipeline::{Counts, Output, Pipeline};
 use crate::recording::{Kind, Merged, Record, StreamError, StreamFile};
 use crate::route::Coverage;
 
@@ -90,7 +90,7 @@ impl Replay {
     pub fn run<E>(
         &self,
         pipeline: &mut Pipeline,
-        mut sink: impl FnMut(Step) -> Result<(), E>,
+        mut sink: impl FnMut(Output) -> Result<(), E>,
     ) -> Result<Summary, ReplayError<E>> {
         let mut merged = Merged::open(&self.streams)?;
         let mut feed = RecordFeed::new(self.streams.len());
@@ -99,14 +99,14 @@ impl Replay {
             let scope = scope_of(merged.path(stream));
             feed.push(pipeline, stream, &scope, &record);
             last = Some(Timestamp::from(record.at));
-            if let Some(step) = pipeline.take_step() {
-                sink(step).map_err(ReplayError::Sink)?;
+            if let Some(output) = pipeline.take_output() {
+                sink(output).map_err(ReplayError::Sink)?;
             }
         }
         let until = last.map(|last| last.plus_millis(self.advance_ms));
         pipeline.finish(until);
-        if let Some(step) = pipeline.take_step() {
-            sink(step).map_err(ReplayError::Sink)?;
+        if let Some(output) = pipeline.take_output() {
+            sink(output).map_err(ReplayError::Sink)?;
         }
         Ok(Summary {
             streams: self.streams.len() as u64,

@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use super::replay::{Replay, ReplayError, Summary};
 use crate::engine::{
-    Engine, EngineError, LoadError, LoadFault, LoadedRule, Options, RuleIndex, RuleSpec, Sandbox,
-    read_module,
+    Engine, EngineError, LoadError, LoadErrorKind, LoadedRule, Options, RuleIndex, RuleSpec,
+    Sandbox, read_module,
 };
 use crate::model::{
     Capability, Limits, Manifest, Narrowing, Origin, Slot, StateKeeper, Timestamp, Write,
 };
-use crate::pipeline::{Pipeline, Step};
+use crate::pipeline::{Output, Pipeline};
 use crate::policy::{RulePolicy, Targets};
 use crate::recording::{StreamError, StreamFile};
 use crate::route::{InterestError, Need, Router};
@@ -32,7 +32,7 @@ const SLOWER: u32 = 10;
 /// How instances and batches are used. A rule must answer the same in every way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Way {
+pub enum Mode {
     /// One instance for all, many events in a call.
     Reused,
     /// One instance for all, one event in a call.
@@ -43,7 +43,7 @@ pub enum Way {
     FreshSingles,
 }
 
-impl Way {
+impl Mode {
     /// Each of them; the first is the reference.
     pub const ALL: [Self; 4] = [Self::Reused, Self::ReusedSingles, Self::Fresh, Self::FreshSingles];
 
@@ -102,7 +102,7 @@ impl Sandboxes {
 #[derive(Debug, thiserror::Error)]
 pub enum RuleError {
     /// Its module cannot be read.
-    #[error("{path}: {source}; mend: build the rule with `klaxon rule build`, or check the path")]
+    #[error("{path}: {source}; hint: build the rule with `klaxon rule build`, or check the path")]
     File {
         /// The module's file.
         path: PathBuf,
@@ -115,7 +115,7 @@ pub enum RuleError {
         /// The module's file.
         origin: PathBuf,
         /// Why.
-        what: LoadFault,
+        what: LoadErrorKind,
     },
     /// One of its interests cannot be used.
     #[error(transparent)]
@@ -129,8 +129,8 @@ pub enum RuleError {
 }
 
 impl From<LoadError> for RuleError {
-    fn from(fault: LoadError) -> Self {
-        Self::Load { origin: fault.origin, what: fault.what }
+    fn from(error: LoadError) -> Self {
+        Self::Load { origin: error.origin, what: error.what }
     }
 }
 
@@ -149,7 +149,7 @@ pub struct Input {
 #[derive(Debug)]
 pub struct Ran {
     /// What was decided.
-    pub step: Step,
+    pub output: Output,
     /// In numbers.
     pub summary: Summary,
     /// Partitions whose state the rule looked at.
@@ -258,11 +258,11 @@ impl RuleUnderTest {
     ///
     /// # Errors
     /// Where a stream cannot be read, or a thread cannot be started.
-    pub fn run(&self, input: &Input, way: Way) -> Result<Ran, RuleError> {
-        self.run_on(&self.sandboxes.running, self.loaded.clone(), input, way)
+    pub fn run(&self, input: &Input, mode: Mode) -> Result<Ran, RuleError> {
+        self.run_on(&self.sandboxes.running, self.loaded.clone(), input, mode)
     }
 
-    /// Runs streams through the rule in code that counts fuel: `step.costs` of what comes back says
+    /// Runs streams through the rule in code that counts fuel: `output.costs` of what comes back says
     /// what each event cost, with an instance of its own.
     ///
     /// # Errors
@@ -274,7 +274,7 @@ impl RuleUnderTest {
         let cpu_per_event = self.spec.limits.cpu_per_event.saturating_mul(SLOWER);
         let limits = Limits { cpu, cpu_per_event, ..self.spec.limits.clone() };
         let loaded = sandbox.load(RuleIndex(0), RuleSpec { limits, ..self.spec.clone() })?;
-        self.run_on(&sandbox, loaded, input, Way::FreshSingles)
+        self.run_on(&sandbox, loaded, input, Mode::FreshSingles)
     }
 
     fn run_on(
@@ -282,9 +282,9 @@ impl RuleUnderTest {
         sandbox: &Arc<Sandbox>,
         loaded: Arc<LoadedRule>,
         input: &Input,
-        way: Way,
+        mode: Mode,
     ) -> Result<Ran, RuleError> {
-        let engine = Engine::on(sandbox.clone(), way.options())?;
+        let engine = Engine::on(sandbox.clone(), mode.options())?;
         let origin = Origin { cluster: "test".to_owned(), source: "test".to_owned() };
         let state = Arc::new(WatchedState::default());
         self.begin_with(&state, input);
@@ -297,18 +297,18 @@ impl RuleUnderTest {
             targets: Targets::Any,
         };
         pipeline.add_rule(loaded, policy, &Narrowing::new())?;
-        let mut step = Step::default();
+        let mut output = Output::default();
         let replay = Replay { streams: input.streams.clone(), advance_ms: input.advance_ms };
         let outcome = replay.run(&mut pipeline, |more| {
-            step.append(more);
+            output.append(more);
             Ok::<_, std::convert::Infallible>(())
         });
         match outcome {
             Ok(summary) => {
                 let partitions = state.partitions();
-                Ok(Ran { step, summary, partitions, state: state.left() })
+                Ok(Ran { output, summary, partitions, state: state.left() })
             }
-            Err(ReplayError::Stream(fault)) => Err(fault.into()),
+            Err(ReplayError::Stream(error)) => Err(error.into()),
             Err(ReplayError::Sink(never)) => match never {},
         }
     }

@@ -41,7 +41,7 @@ pub struct FileReport {
     pub rule: String,
     /// What is wrong with the file as a whole; mostly none of it was run then.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fault: Option<Fault>,
+    pub error: Option<CaseError>,
     /// In the order of the file.
     pub cases: Vec<CaseReport>,
     /// Cases that the filter left out.
@@ -56,8 +56,8 @@ pub struct FileReport {
 
 /// Why none of a file was run.
 #[derive(Debug, Clone, Serialize)]
-pub struct Fault {
-    /// In words, with the mend.
+pub struct CaseError {
+    /// The message, with a hint.
     pub message: String,
     /// Whether it is the file's own fault rather than that of its rule.
     pub is_in_file: bool,
@@ -74,7 +74,7 @@ impl FileReport {
     /// Whether all was as expected.
     pub fn passed(&self) -> bool {
         let covered = self.coverage.as_ref().is_none_or(Coverage::suffices);
-        self.fault.is_none() && covered && self.cases.iter().all(CaseReport::passed)
+        self.error.is_none() && covered && self.cases.iter().all(CaseReport::passed)
     }
 }
 
@@ -96,7 +96,7 @@ impl TestReport {
 
     /// Whether a rule, a stream or a file could not be used.
     pub fn could_not_run(&self) -> bool {
-        let of_file = |file: &FileReport| file.fault.as_ref().is_some_and(|one| !one.is_in_file);
+        let of_file = |file: &FileReport| file.error.as_ref().is_some_and(|one| !one.is_in_file);
         let mut failures = self.cases().flat_map(|case| &case.failures);
         self.files.iter().any(of_file)
             || failures.any(|failure| failure.kind == FailureKind::CouldNotRun)
@@ -148,31 +148,32 @@ pub fn run_tests(
 }
 
 /// State of the file that no case looked at was given to a partition that there is not.
-fn unread(suite: &Suite, cases: &[CaseReport]) -> Option<Fault> {
+fn unread(suite: &Suite, cases: &[CaseReport]) -> Option<CaseError> {
     let is_read = |name: &&String| cases.iter().any(|case| case.partitions.contains(name));
     let unread = suite.partitions.iter().find(|name| !is_read(name))?;
     let message = format!(
-        "state: no test read what is given to partition {unread:?}; mend: a pod's partition is its uid, \
+        "state: no test read what is given to partition {unread:?}; hint: a pod's partition is its uid, \
          a node's `Node/<name>`"
     );
-    Some(Fault { message, is_in_file: true })
+    Some(CaseError { message, is_in_file: true })
 }
 
 /// A file with its rule built, or why it cannot be run.
 struct Work {
     path: PathBuf,
-    ready: Result<(Suite, PathBuf), Fault>,
+    ready: Result<(Suite, PathBuf), CaseError>,
 }
 
 impl Work {
     fn prepare(path: PathBuf, say: &mut dyn FnMut(&str)) -> Self {
         let ready = Suite::read(&path)
-            .map_err(|faults| Fault { message: faults.to_string(), is_in_file: true })
+            .map_err(|errors| CaseError { message: errors.to_string(), is_in_file: true })
             .and_then(|suite| match discover::module(&suite.rule, say) {
                 Ok(module) => Ok((suite, module)),
-                Err(why) => {
-                    Err(Fault { message: format!("{}: {why}", path.display()), is_in_file: false })
-                }
+                Err(why) => Err(CaseError {
+                    message: format!("{}: {why}", path.display()),
+                    is_in_file: false,
+                }),
             });
         Self { path, ready }
     }
@@ -181,7 +182,7 @@ impl Work {
         let mut report = FileReport {
             path: self.path.clone(),
             rule: String::new(),
-            fault: None,
+            error: None,
             cases: Vec::new(),
             left_out: 0,
             coverage: None,
@@ -189,13 +190,16 @@ impl Work {
         };
         let (suite, module) = match &self.ready {
             Ok(ready) => ready,
-            Err(fault) => return FileReport { fault: Some(fault.clone()), ..report },
+            Err(error) => return FileReport { error: Some(error.clone()), ..report },
         };
         let rule = match RuleUnderTest::load(sandboxes, module, suite.settings.clone()) {
             Ok(rule) => rule,
-            Err(fault) => {
-                let message = format!("{}: {fault}", self.path.display());
-                return FileReport { fault: Some(Fault { message, is_in_file: false }), ..report };
+            Err(error) => {
+                let message = format!("{}: {error}", self.path.display());
+                return FileReport {
+                    error: Some(CaseError { message, is_in_file: false }),
+                    ..report
+                };
             }
         };
         let manifest = rule.manifest();
@@ -214,7 +218,7 @@ impl Work {
                 passed.flat_map(|case| case.covered.iter().map(String::as_str)).collect();
             let wanted = options.coverage.or(suite.coverage);
             report.coverage = Some(Coverage::of(manifest, &said, wanted));
-            report.fault = unread(suite, &report.cases);
+            report.error = unread(suite, &report.cases);
             report.unused =
                 snapshot::unused(&self.path, &Suite::stem(&self.path), suite.snapshots());
             if options.update == Update::Accept {

@@ -88,8 +88,8 @@ pub(super) fn compare(
     let reviewed = match fs::read_to_string(file) {
         // A checkout may have given its lines other ends.
         Ok(text) => Some(body(&text.replace("\r\n", "\n")).to_owned()),
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => None,
-        Err(fault) => return Err(fault),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
     };
     let beside = file.with_extension("snap.new");
     if reviewed.as_deref().map(str::trim_end) == Some(contents.trim_end()) {
@@ -133,7 +133,7 @@ pub(super) fn unused(file: &Path, stem: &str, used: Vec<&Path>) -> Vec<PathBuf> 
 
 fn remove(file: &Path) -> io::Result<()> {
     match fs::remove_file(file) {
-        Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }

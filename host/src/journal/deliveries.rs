@@ -121,9 +121,9 @@ impl Outgoing<'_, '_> {
         for name in &verdict.targets {
             let Some(target) = self.targets.get(name) else { continue };
             let delivery =
-                Delivery::new(name, target, verdict).map_err(|fault| JournalError::Unwritable {
+                Delivery::new(name, target, verdict).map_err(|error| JournalError::Unwritable {
                     what: format!("verdict {} for target {name}", verdict.id),
-                    why: fault.to_string(),
+                    why: error.to_string(),
                 })?;
             self.delivery(number, target, &delivery, weight)?;
         }
@@ -296,7 +296,7 @@ impl Outgoing<'_, '_> {
                     "UPDATE refusals SET retry = 0, reason = ?2 WHERE n = ?1",
                     params![number, why],
                 )?,
-                Err(Unmade::Journal(fault)) => return Err(fault),
+                Err(Unmade::Journal(error)) => return Err(error),
             }
         }
         Ok(has_more)
@@ -316,10 +316,10 @@ impl Outgoing<'_, '_> {
         let target = self.targets.get(name).filter(|_| is_target);
         let Some(target) = target else {
             return Err(Unmade::Why(format!(
-                "there is still no target {name:?}; mend: configure it under `targets`"
+                "there is still no target {name:?}; hint: configure it under `targets`"
             )));
         };
-        let cannot = |fault: serde_json::Error| Unmade::Why(format!("it cannot be made: {fault}"));
+        let cannot = |error: serde_json::Error| Unmade::Why(format!("it cannot be made: {error}"));
         let verdict: Verdict = serde_json::from_str(body).map_err(cannot)?;
         if target.rules.as_ref().is_some_and(|rules| !rules.contains(&*verdict.rule)) {
             return Err(Unmade::Why(format!(

@@ -39,7 +39,7 @@ pub struct Handle {
 
 pub(super) struct State {
     /// Why the writer has ended.
-    pub(super) fault: Mutex<Option<JournalError>>,
+    pub(super) error: Mutex<Option<JournalError>>,
     pub(super) thread: Mutex<Option<JoinHandle<()>>>,
     /// Room on a disk or in a queue is not waited for any longer.
     pub(super) gives_up: CancellationToken,
@@ -73,18 +73,18 @@ impl Handle {
     pub fn commit_and_wait(&self, group: Group) -> Result<(), JournalError> {
         let (done, is_done) = oneshot::channel();
         self.send(group, Some(done))?;
-        is_done.blocking_recv().map_err(|_| self.fault())
+        is_done.blocking_recv().map_err(|_| self.error())
     }
 
     fn send(&self, group: Group, done: Option<oneshot::Sender<()>>) -> Result<(), JournalError> {
-        if !group.step.verdicts.is_empty() {
+        if !group.output.verdicts.is_empty() {
             self.state.rooms.wait(&self.state.gives_up);
         }
         let is_over = || self.commits.is_closed();
         let permit = self.state.budget.take(size::of(&group), is_over);
-        let permit = permit.ok_or_else(|| self.fault())?;
+        let permit = permit.ok_or_else(|| self.error())?;
         let commit = Commit { group: Box::new(group), done, permit };
-        self.commits.blocking_send(commit).map_err(|_| self.fault())
+        self.commits.blocking_send(commit).map_err(|_| self.error())
     }
 
     /// Records what came of a delivery.
@@ -93,7 +93,7 @@ impl Handle {
     /// Why the writer has ended.
     pub async fn settle(&self, settled: Settled) -> Result<(), JournalError> {
         let outcome = Outcome::Settled(settled);
-        self.outcomes.send(outcome).await.map_err(|_| self.fault())
+        self.outcomes.send(outcome).await.map_err(|_| self.error())
     }
 
     /// Disables a target: what waits for it are dead letters, and what comes. Returns how many waited.
@@ -103,8 +103,8 @@ impl Handle {
     pub async fn disable(&self, target: String, why: String) -> Result<u64, JournalError> {
         let (done, is_done) = oneshot::channel();
         let outcome = Outcome::Disable(target, why, done);
-        self.outcomes.send(outcome).await.map_err(|_| self.fault())?;
-        is_done.await.map_err(|_| self.fault())
+        self.outcomes.send(outcome).await.map_err(|_| self.error())?;
+        is_done.await.map_err(|_| self.error())
     }
 
     /// The activity of the writer.
@@ -117,9 +117,9 @@ impl Handle {
         self.state.rooms.get(target).map_or(0, super::quota::Room::refused)
     }
 
-    fn fault(&self) -> JournalError {
-        let fault = self.state.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        fault.clone().unwrap_or_else(|| JournalError::Ended("without a reason".to_owned()))
+    fn error(&self) -> JournalError {
+        let error = self.state.error.lock().unwrap_or_else(PoisonError::into_inner);
+        error.clone().unwrap_or_else(|| JournalError::Ended("without a reason".to_owned()))
     }
 
     /// Ends the writer when all its orders are done; every other handle must be gone.
@@ -133,8 +133,8 @@ impl Handle {
         if thread.is_some_and(|thread| thread.join().is_err()) {
             return Err(JournalError::Ended("its thread panicked".to_owned()));
         }
-        let fault = state.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        fault.map_or(Ok(()), Err)
+        let error = state.error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        error.map_or(Ok(()), Err)
     }
 }
 

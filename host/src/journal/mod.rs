@@ -64,7 +64,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum JournalError {
     /// The folder or the file cannot be used.
-    #[error("journal {path}: {why}; mend: check journal.path and its rights")]
+    #[error("journal {path}: {why}; hint: check journal.path and its rights")]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum JournalError {
     },
     /// Another process has it open.
     #[error(
-        "journal {path}: another process uses it; mend: stop that one, or name another journal.path"
+        "journal {path}: another process uses it; hint: stop that one, or name another journal.path"
     )]
     Locked {
         /// The folder.
@@ -81,7 +81,7 @@ pub enum JournalError {
     },
     /// A newer version of the program wrote it.
     #[error(
-        "the journal has schema version {version}, this program knows {known}; mend: run the newer version again"
+        "the journal has schema version {version}, this program knows {known}; hint: run the newer version again"
     )]
     TooNew {
         /// Of the file.
@@ -91,7 +91,7 @@ pub enum JournalError {
     },
     /// It is damaged.
     #[error(
-        "the journal is damaged: {0}; mend: restore it from a backup, or move it away to begin anew"
+        "the journal is damaged: {0}; hint: restore it from a backup, or move it away to begin anew"
     )]
     Damaged(String),
     /// SQLite says no.
@@ -100,7 +100,7 @@ pub enum JournalError {
     /// What was written may not be on the disk.
     #[error(
         "the journal's disk failed ({0}): what was committed last may not be on it, so nothing more is \
-         done; mend: check the disk, then start again, from what is on it"
+         done; hint: check the disk, then start again, from what is on it"
     )]
     Disk(Arc<rusqlite::Error>),
     /// Something cannot be written as JSON.
@@ -132,13 +132,13 @@ pub enum JournalError {
 }
 
 impl From<rusqlite::Error> for JournalError {
-    fn from(fault: rusqlite::Error) -> Self {
-        match fault.sqlite_error_code() {
-            Some(ErrorCode::SystemIoFailure) => Self::Disk(Arc::new(fault)),
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::SystemIoFailure) => Self::Disk(Arc::new(error)),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                Self::Damaged(fault.to_string())
+                Self::Damaged(error.to_string())
             }
-            _ => Self::Sqlite(Arc::new(fault)),
+            _ => Self::Sqlite(Arc::new(error)),
         }
     }
 }
@@ -273,10 +273,10 @@ impl Journal {
         settings: &config::Journal,
         metrics: Arc<Metrics>,
     ) -> Result<(Handle, BTreeMap<String, Arc<Notify>>), JournalError> {
-        let bells: BTreeMap<String, Arc<Notify>> =
+        let wakers: BTreeMap<String, Arc<Notify>> =
             targets.keys().map(|name| (name.clone(), Arc::new(Notify::new()))).collect();
-        let handle = writer::start(self, targets, bells.clone(), settings, metrics)?;
-        Ok((handle, bells))
+        let handle = writer::start(self, targets, wakers.clone(), settings, metrics)?;
+        Ok((handle, wakers))
     }
 }
 
@@ -322,7 +322,7 @@ fn check(connection: &Connection, thorough: bool) -> Result<(), JournalError> {
     let pragma = if thorough { "PRAGMA integrity_check(1)" } else { "PRAGMA quick_check(1)" };
     let verdict: String = connection
         .query_row(pragma, [], |row| row.get(0))
-        .map_err(|fault| JournalError::Damaged(fault.to_string()))?;
+        .map_err(|error| JournalError::Damaged(error.to_string()))?;
     if verdict == "ok" { Ok(()) } else { Err(JournalError::Damaged(verdict)) }
 }
 
@@ -347,8 +347,8 @@ fn sync_log(folder: &Path, path: &Path) -> std::io::Result<()> {
             log.sync_all()?;
             File::open(folder)?.sync_all()
         }
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(fault) => Err(fault),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

@@ -125,11 +125,11 @@ impl Outbox {
     }
 
     fn delivery(&self, row: &Row<'_>) -> rusqlite::Result<Delivery> {
-        let id = row.get_ref(0)?.as_str()?.parse().map_err(|fault| {
+        let id = row.get_ref(0)?.as_str()?.parse().map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(
                 0,
                 rusqlite::types::Type::Text,
-                Box::<crate::model::NoId>::new(fault),
+                Box::<crate::model::NoId>::new(error),
             )
         })?;
         Ok(Delivery {

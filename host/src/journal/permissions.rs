@@ -63,7 +63,7 @@ pub(super) fn close_to_others(path: &Path) -> std::io::Result<()> {
         Ok(found) if found.mode() & 0o7777 == FILE => Ok(()),
         Ok(_) => match std::fs::set_permissions(path, Permissions::from_mode(FILE)) {
             // It belongs to another user, who lets this one write to it.
-            Err(fault) if fault.kind() == ErrorKind::PermissionDenied => {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 warn!(
                     path = %path.display(),
                     "other users may read this file of the journal; hint: chmod 0600 it, as its owner"
@@ -72,7 +72,7 @@ pub(super) fn close_to_others(path: &Path) -> std::io::Result<()> {
             }
             set => set,
         },
-        Err(fault) if fault.kind() == ErrorKind::NotFound => Ok(()),
-        Err(fault) => Err(fault),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }

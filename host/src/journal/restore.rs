@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 
 use super::{JournalError, time};
 use crate::model::{
-    Introduction, KeptIncident, KeptMembership, KeptObject, KeptState, Meta, Object, Parked,
-    PersistedTimer, Slot, SlotKind, Subject, Timestamp,
+    Backfill, BacklogEntry, Meta, Object, PersistedIncident, PersistedMembership, PersistedObject,
+    PersistedState, PersistedTimer, Slot, SlotKind, Subject, Timestamp,
 };
-use crate::pipeline::Kept;
+use crate::pipeline::Persisted;
 
 /// A watch as it was left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct SavedWatch {
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// For the pipeline.
-    pub kept: Kept,
+    pub kept: Persisted,
     /// For the source, by name.
     pub watches: HashMap<String, SavedWatch>,
 }
@@ -44,7 +44,7 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
     let state = all(connection, select, |row| {
         let expires_at: Option<i64> = row.get(5)?;
         let is_shared: Option<bool> = row.get(6)?;
-        Ok(KeptState {
+        Ok(PersistedState {
             slot: slot(row)?,
             kind: is_shared.map(|shared| if shared { SlotKind::Shared } else { SlotKind::Object }),
             version: row.get(2)?,
@@ -53,8 +53,8 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
             expires_at: expires_at.map(time),
         })
     })?;
-    let parked = all(connection, "SELECT n, rule, time, event FROM parked ORDER BY n", |row| {
-        Ok(Parked {
+    let backlog = all(connection, "SELECT n, rule, time, event FROM backlog ORDER BY n", |row| {
+        Ok(BacklogEntry {
             number: row.get(0)?,
             rule: text(row, 1)?,
             time: time(row.get(2)?),
@@ -64,9 +64,9 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
     let expiries = all(connection, "SELECT rule, partition, at FROM expiries", |row| {
         Ok((slot(row)?, time(row.get(2)?)))
     })?;
-    let select = "SELECT rule, watch, digest, number, complete FROM introduced";
-    let introductions = all(connection, select, |row| {
-        Ok(Introduction {
+    let select = "SELECT rule, watch, digest, number, complete FROM backfills";
+    let backfills = all(connection, select, |row| {
+        Ok(Backfill {
             rule: text(row, 0)?,
             scope: text(row, 1)?,
             digest: parsed(row, 2)?,
@@ -87,7 +87,7 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
     })?;
     let select = "SELECT rule, code, key, record FROM incidents";
     let incidents = all(connection, select, |row| {
-        Ok(KeptIncident {
+        Ok(PersistedIncident {
             rule: text(row, 0)?,
             code: row.get(1)?,
             key: row.get(2)?,
@@ -100,14 +100,14 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
     let clock = meta(connection, "clock")?.and_then(|text| text.parse().ok());
     let now = clock.map(time);
     Ok(Loaded {
-        kept: Kept {
+        kept: Persisted {
             objects,
             timers,
             state,
             expiries,
-            parked,
+            backlog,
             incidents,
-            introductions,
+            backfills,
             history,
             comparisons,
             now,
@@ -123,8 +123,8 @@ pub(super) fn form(connection: &Connection, uid: &str) -> Option<Object> {
         let form = select.query_row([uid], |row| unpacked(row, 0)).optional()?;
         Ok(form.flatten())
     };
-    read().unwrap_or_else(|fault| {
-        tracing::error!(uid, %fault, "the last known form of an object cannot be read: only its identity is passed on");
+    read().unwrap_or_else(|error| {
+        tracing::error!(uid, %error, "the last known form of an object cannot be read: only its identity is passed on");
         None
     })
 }
@@ -145,15 +145,13 @@ fn all<T>(
 }
 
 /// In the order of the table's columns. The form is read when it is asked for.
-fn object(row: &Row<'_>) -> rusqlite::Result<KeptObject> {
+fn object(row: &Row<'_>) -> rusqlite::Result<PersistedObject> {
     let memberships: Vec<(Arc<str>, String, Arc<str>)> = json(row, 8)?;
-    let memberships = memberships.into_iter().map(|(rule, interest, partition)| KeptMembership {
-        rule,
-        interest,
-        partition,
-    });
+    let memberships = memberships
+        .into_iter()
+        .map(|(rule, interest, partition)| PersistedMembership { rule, interest, partition });
     let digest: i64 = row.get(6)?;
-    Ok(KeptObject {
+    Ok(PersistedObject {
         uid: text(row, 0)?,
         api_version: text(row, 1)?,
         kind: text(row, 2)?,
@@ -203,7 +201,7 @@ fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<str>> {
 
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
-    u64::try_from(number).map_err(|fault| unreadable(column, fault.into()))
+    u64::try_from(number).map_err(|error| unreadable(column, error.into()))
 }
 
 fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
@@ -211,12 +209,12 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     let text = row.get_ref(column)?.as_str()?;
-    text.parse().map_err(|fault: T::Err| unreadable(column, fault.into()))
+    text.parse().map_err(|error: T::Err| unreadable(column, error.into()))
 }
 
 fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let text = row.get_ref(column)?.as_str()?;
-    serde_json::from_str(text).map_err(|fault| unreadable(column, fault.into()))
+    serde_json::from_str(text).map_err(|error| unreadable(column, error.into()))
 }
 
 fn unpacked(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Object>> {
@@ -225,9 +223,9 @@ fn unpacked(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Object>> {
         let json = zstd::decode_all(packed)?;
         Ok(serde_json::from_slice(&json)?)
     };
-    read().map(Some).map_err(|fault| unreadable(column, fault))
+    read().map(Some).map_err(|error| unreadable(column, error))
 }
 
-fn unreadable(column: usize, fault: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, fault)
+fn unreadable(column: usize, error: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error)
 }

@@ -6,7 +6,7 @@ use super::JournalError;
 
 /// Each entry makes the next version of the schema; `PRAGMA user_version` says how many were applied.
 /// Times are milliseconds since the Unix epoch.
-const MIGRATIONS: [&str; 5] = ["
+const MIGRATIONS: [&str; 6] = ["
 CREATE TABLE meta (
   key TEXT PRIMARY KEY,           -- journal, history, clock, comparisons, cluster, server
   value TEXT NOT NULL
@@ -229,6 +229,13 @@ CREATE INDEX quarantine_rule ON quarantine
 
 -- 1 where the rule gave the target's name; 0 where target is only the kind of what was refused.
 ALTER TABLE refusals ADD COLUMN by_name INTEGER NOT NULL DEFAULT 1;
+", "
+-- The terms of the documentation.
+ALTER TABLE wakes RENAME TO timers;
+ALTER TABLE introduced RENAME TO backfills;
+ALTER TABLE parked RENAME TO backlog;
+DROP INDEX parked_rule;
+CREATE INDEX backlog_rule ON backlog (rule, n);
 "];
 
 /// The version of the schema that this program writes.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Group;
-use crate::model::{Keep, Object, Refused, Verdict, Write};
+use crate::model::{Object, Refused, StoreOp, Verdict, Write};
 
 /// Bytes of a row or a small object besides its texts.
 const ROW: usize = 256;
@@ -12,16 +12,16 @@ const OBJECT: usize = 2048;
 
 /// Estimates the bytes of a group: exact for what a rule or a cluster user can make large.
 pub(super) fn of(group: &Group) -> u64 {
-    let step = &group.step;
-    let verdicts: usize = step.verdicts.iter().map(verdict).sum();
-    let keep: usize = step.keep.iter().map(keep).sum();
-    let quarantine: usize = step.quarantine.iter().map(|one| ROW + one.json.len()).sum();
-    let failures = step.failures.iter().map(|one| {
+    let output = &group.output;
+    let verdicts: usize = output.verdicts.iter().map(verdict).sum();
+    let keep: usize = output.ops.iter().map(keep).sum();
+    let quarantine: usize = output.quarantine.iter().map(|one| ROW + one.json.len()).sum();
+    let failures = output.failures.iter().map(|one| {
         let input = if one.failure.kind.quarantines() { object(&one.input.object) } else { 0 };
         ROW + one.failure.message.len() + input
     });
     let failures: usize = failures.sum();
-    let rest = (step.gaps.len() + group.progress.len()) * ROW;
+    let rest = (output.gaps.len() + group.progress.len()) * ROW;
     (verdicts + keep + quarantine + failures + rest) as u64
 }
 
@@ -33,17 +33,17 @@ fn verdict(verdict: &Verdict) -> usize {
     (ROW + body) * (1 + verdict.targets.len()) + refused
 }
 
-fn keep(change: &Keep) -> usize {
+fn keep(change: &StoreOp) -> usize {
     ROW + match change {
-        Keep::Object(kept) => {
+        StoreOp::Object(kept) => {
             let memberships =
                 kept.memberships.iter().map(|one| one.partition.len() + one.interest.len());
             memberships.sum::<usize>() + kept.form.as_deref().map_or(0, object)
         }
-        Keep::State(.., writes, _) => writes.iter().map(write).sum(),
-        Keep::Timer(timer) => timer.key.len() + timer.payload.len(),
-        Keep::Parked(parked) => parked.entry.len(),
-        Keep::Incident(incident) => incident.key.len() + ROW,
+        StoreOp::State(.., writes, _) => writes.iter().map(write).sum(),
+        StoreOp::Timer(timer) => timer.key.len() + timer.payload.len(),
+        StoreOp::Backlog(backlog) => backlog.entry.len(),
+        StoreOp::Incident(incident) => incident.key.len() + ROW,
         _ => 0,
     }
 }

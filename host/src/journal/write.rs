@@ -9,10 +9,10 @@ use serde::Serialize;
 use super::deliveries::Outgoing;
 use super::{JournalError, quarantine};
 use crate::model::{
-    FailureKind, Introduction, Keep, KeptObject, Object, PersistedTimer, Slot, SlotKind, Timestamp,
-    Write,
+    Backfill, FailureKind, Object, PersistedObject, PersistedTimer, Slot, SlotKind, StoreOp,
+    Timestamp, Write,
 };
-use crate::pipeline::{FailedEvent, Step};
+use crate::pipeline::{FailedEvent, Output};
 
 /// How far a watch has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Progress {
 #[derive(Debug, Default)]
 pub struct Group {
     /// What was decided.
-    pub step: Step,
+    pub output: Output,
     /// How far the watches had come by then.
     pub progress: Vec<Progress>,
     /// The event clock.
@@ -52,14 +52,14 @@ pub struct Group {
 /// Writes a group.
 pub(super) fn write(out: &mut Outgoing<'_, '_>, group: &Group) -> Result<(), JournalError> {
     let to = out.to;
-    for change in &group.step.keep {
+    for change in &group.output.ops {
         keep(to, change)?;
     }
-    for one in &group.step.verdicts {
+    for one in &group.output.verdicts {
         out.verdict(one)?;
     }
-    trouble(to, &group.step)?;
-    for rule in quarantining(&group.step) {
+    trouble(to, &group.output)?;
+    for rule in quarantining(&group.output) {
         let removed = quarantine::trim(to, rule, out.quarantine)?;
         out.changes.quarantine_removed(rule, removed);
     }
@@ -85,11 +85,11 @@ pub(super) fn run(
     Ok(())
 }
 
-fn keep(to: &Transaction<'_>, change: &Keep) -> Result<(), JournalError> {
+fn keep(to: &Transaction<'_>, change: &StoreOp) -> Result<(), JournalError> {
     match change {
-        Keep::Object(object) => keep_object(to, object),
-        Keep::NoObject(uid) => run(to, "DELETE FROM objects WHERE uid = ?1", [&**uid]),
-        Keep::State(slot, kind, version, writes, time) => {
+        StoreOp::Object(object) => keep_object(to, object),
+        StoreOp::NoObject(uid) => run(to, "DELETE FROM objects WHERE uid = ?1", [&**uid]),
+        StoreOp::State(slot, kind, version, writes, time) => {
             writes.iter().try_for_each(|one| state(to, slot, *kind, *version, one))?;
             run(
                 to,
@@ -97,43 +97,43 @@ fn keep(to: &Transaction<'_>, change: &Keep) -> Result<(), JournalError> {
                 params![&*slot.rule, &*slot.partition, time.as_millis()],
             )
         }
-        Keep::Parked(parked) => run(
+        StoreOp::Backlog(backlog) => run(
             to,
-            "INSERT OR REPLACE INTO parked (n, rule, time, event) VALUES (?1, ?2, ?3, ?4)",
-            params![parked.number, &*parked.rule, parked.time.as_millis(), parked.entry],
+            "INSERT OR REPLACE INTO backlog (n, rule, time, event) VALUES (?1, ?2, ?3, ?4)",
+            params![backlog.number, &*backlog.rule, backlog.time.as_millis(), backlog.entry],
         ),
-        Keep::Unparked(number) => run(to, "DELETE FROM parked WHERE n = ?1", [number]),
-        Keep::NoState(slot) => run(
+        StoreOp::NoBacklog(number) => run(to, "DELETE FROM backlog WHERE n = ?1", [number]),
+        StoreOp::NoState(slot) => run(
             to,
             "DELETE FROM state WHERE rule = ?1 AND partition = ?2",
             [&*slot.rule, &*slot.partition],
         ),
-        Keep::Timer(timer) => store_timer(to, timer),
-        Keep::NoTimer(slot, key) => run(
+        StoreOp::Timer(timer) => store_timer(to, timer),
+        StoreOp::NoTimer(slot, key) => run(
             to,
             "DELETE FROM timers WHERE rule = ?1 AND partition = ?2 AND key = ?3",
             [&*slot.rule, &*slot.partition, key.as_str()],
         ),
-        Keep::Expiry(slot, Some(at)) => run(
+        StoreOp::Expiry(slot, Some(at)) => run(
             to,
             "INSERT OR REPLACE INTO expiries (rule, partition, at) VALUES (?1, ?2, ?3)",
             params![&*slot.rule, &*slot.partition, at.as_millis()],
         ),
-        Keep::Expiry(slot, None) => run(
+        StoreOp::Expiry(slot, None) => run(
             to,
             "DELETE FROM expiries WHERE rule = ?1 AND partition = ?2",
             [&*slot.rule, &*slot.partition],
         ),
-        Keep::Introduced(one) => introduced(to, one),
+        StoreOp::Backfilled(one) => backfilled(to, one),
         // A digest that none has; the number stays, for the next must be higher.
-        Keep::NoIntroduction(rule, watch) => run(
+        StoreOp::NoBackfill(rule, watch) => run(
             to,
-            "UPDATE introduced SET digest = printf('%032d', 0), complete = 0 \
+            "UPDATE backfills SET digest = printf('%032d', 0), complete = 0 \
              WHERE rule = ?1 AND watch = ?2",
             [&**rule, &**watch],
         ),
-        Keep::NoWatch(name) => run(to, "DELETE FROM watches WHERE name = ?1", [name.as_str()]),
-        Keep::Incident(incident) => run(
+        StoreOp::NoWatch(name) => run(to, "DELETE FROM watches WHERE name = ?1", [name.as_str()]),
+        StoreOp::Incident(incident) => run(
             to,
             "INSERT OR REPLACE INTO incidents (rule, code, key, record) VALUES (?1, ?2, ?3, ?4)",
             params![
@@ -143,17 +143,17 @@ fn keep(to: &Transaction<'_>, change: &Keep) -> Result<(), JournalError> {
                 json("an incident", &incident.record)?
             ],
         ),
-        Keep::NoIncident(rule, code, key) => run(
+        StoreOp::NoIncident(rule, code, key) => run(
             to,
             "DELETE FROM incidents WHERE rule = ?1 AND code = ?2 AND key = ?3",
             [&**rule, code.as_str(), key.as_str()],
         ),
-        Keep::History(number) => set_meta(to, "history", &number.to_string()),
-        Keep::Comparison(number) => set_meta(to, "comparisons", &number.to_string()),
+        StoreOp::History(number) => set_meta(to, "history", &number.to_string()),
+        StoreOp::Comparison(number) => set_meta(to, "comparisons", &number.to_string()),
     }
 }
 
-fn keep_object(to: &Transaction<'_>, object: &KeptObject) -> Result<(), JournalError> {
+fn keep_object(to: &Transaction<'_>, object: &PersistedObject) -> Result<(), JournalError> {
     let memberships: Vec<(&str, &str, &str)> = object
         .memberships
         .iter()
@@ -182,15 +182,15 @@ fn keep_object(to: &Transaction<'_>, object: &KeptObject) -> Result<(), JournalE
 
 fn pack(object: &Object) -> Result<Vec<u8>, JournalError> {
     let text = json("an object", object)?;
-    zstd::encode_all(text.as_bytes(), 1).map_err(|fault| JournalError::Unwritable {
+    zstd::encode_all(text.as_bytes(), 1).map_err(|error| JournalError::Unwritable {
         what: "an object".to_owned(),
-        why: fault.to_string(),
+        why: error.to_string(),
     })
 }
 
 pub(super) fn json(what: &str, value: &impl Serialize) -> Result<String, JournalError> {
     serde_json::to_string(value)
-        .map_err(|fault| JournalError::Unwritable { what: what.to_owned(), why: fault.to_string() })
+        .map_err(|error| JournalError::Unwritable { what: what.to_owned(), why: error.to_string() })
 }
 
 fn state(
@@ -244,10 +244,10 @@ fn store_timer(to: &Transaction<'_>, timer: &PersistedTimer) -> Result<(), Journ
     )
 }
 
-fn introduced(to: &Transaction<'_>, one: &Introduction) -> Result<(), JournalError> {
+fn backfilled(to: &Transaction<'_>, one: &Backfill) -> Result<(), JournalError> {
     run(
         to,
-        "INSERT OR REPLACE INTO introduced (rule, watch, digest, number, complete) \
+        "INSERT OR REPLACE INTO backfills (rule, watch, digest, number, complete) \
          VALUES (?1, ?2, ?3, ?4, ?5)",
         params![
             &*one.rule,
@@ -290,8 +290,8 @@ fn progress(to: &Transaction<'_>, one: &Progress) -> Result<(), JournalError> {
 }
 
 /// What went wrong, for whoever looks later.
-fn trouble(to: &Transaction<'_>, step: &Step) -> Result<(), JournalError> {
-    for gap in &step.gaps {
+fn trouble(to: &Transaction<'_>, output: &Output) -> Result<(), JournalError> {
+    for gap in &output.gaps {
         run(
             to,
             "INSERT INTO gaps (watch, kinds, namespace, since, until, reason) \
@@ -308,7 +308,7 @@ fn trouble(to: &Transaction<'_>, step: &Step) -> Result<(), JournalError> {
     }
     let insert = "INSERT INTO quarantine (time, rule, scope, reason, input) \
                   VALUES (?1, ?2, ?3, ?4, ?5)";
-    for object in &step.quarantine {
+    for object in &output.quarantine {
         let values = params![
             object.time.as_millis(),
             None::<&str>,
@@ -318,7 +318,7 @@ fn trouble(to: &Transaction<'_>, step: &Step) -> Result<(), JournalError> {
         ];
         run(to, insert, values)?;
     }
-    for failed in step.failures.iter().filter(|failed| failed.failure.kind.quarantines()) {
+    for failed in output.failures.iter().filter(|failed| failed.failure.kind.quarantines()) {
         let values = params![
             failed.time.as_millis(),
             &*failed.rule,
@@ -332,10 +332,10 @@ fn trouble(to: &Transaction<'_>, step: &Step) -> Result<(), JournalError> {
 }
 
 /// The rules of which a step quarantines something; `None` stands for objects that could not be decoded.
-fn quarantining(step: &Step) -> BTreeSet<Option<&str>> {
-    let failures = step.failures.iter().filter(|failed| failed.failure.kind.quarantines());
+fn quarantining(output: &Output) -> BTreeSet<Option<&str>> {
+    let failures = output.failures.iter().filter(|failed| failed.failure.kind.quarantines());
     let mut rules: BTreeSet<Option<&str>> = failures.map(|failed| Some(&*failed.rule)).collect();
-    if !step.quarantine.is_empty() {
+    if !output.quarantine.is_empty() {
         rules.insert(None);
     }
     rules

@@ -15,6 +15,7 @@ pub enum Change {
     Deleted,
     Left,
     Snapshot,
+    #[serde(alias = "Wake")]
     Timer,
     Tick,
 }

@@ -9,7 +9,7 @@ use super::{Refused, Severity, Timestamp, Verdict};
 
 /// A row of what the policy remembers.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeptIncident {
+pub struct PersistedIncident {
     /// The rule's configured name.
     pub rule: Arc<str>,
     /// The incident's code; empty for what concerns the rule as a whole.

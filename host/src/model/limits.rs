@@ -32,9 +32,9 @@ pub struct Limits {
     /// Bytes of log lines within a minute.
     pub log_per_minute: usize,
     /// Bytes of events that may be parked.
-    pub parked: usize,
+    pub backlog: usize,
     /// What happens at that bound.
-    pub when_parked_full: WhenFull,
+    pub when_backlog_full: WhenFull,
 }
 
 /// What happens to events for which there is no room.
@@ -63,8 +63,8 @@ impl Default for Limits {
             verdicts_per_minute: 60_000,
             output_per_minute: 128 << 20,
             log_per_minute: 1 << 20,
-            parked: 64 << 20,
-            when_parked_full: WhenFull::Block,
+            backlog: 64 << 20,
+            when_backlog_full: WhenFull::Block,
         }
     }
 }

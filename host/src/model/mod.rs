@@ -22,7 +22,7 @@ pub use event::{Change, Event, Fields, Origin, Timer, Value};
 pub use failure::{Failure, FailureKind, cut, prefix};
 pub use id::{Id, IdPart, IdWriter, NoId};
 pub use incident::{
-    Bucket, Delivered, Digest, Held, Incident, IncidentRecord, KeptIncident, Place, Window,
+    Bucket, Delivered, Digest, Held, Incident, IncidentRecord, PersistedIncident, Place, Window,
 };
 pub use limits::{Limits, WhenFull};
 pub use manifest::{
@@ -38,7 +38,8 @@ pub use outcome::{
     RuleTarget, RuleVerdict, Status, TimerRequest,
 };
 pub use persisted::{
-    Introduction, Keep, KeptMembership, KeptObject, KeptState, Parked, PersistedTimer,
+    Backfill, BacklogEntry, PersistedMembership, PersistedObject, PersistedState, PersistedTimer,
+    StoreOp,
 };
 pub use pulse::Pulse;
 pub use state::{KEY_BYTES, SLOT_BYTES, Slot, SlotKind, StateKeeper, StateView, Write};

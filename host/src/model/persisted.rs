@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::{Id, KeptIncident, Object, Slot, SlotKind, Timestamp, Write};
+use super::{Id, Object, PersistedIncident, Slot, SlotKind, Timestamp, Write};
 
 /// An object that exists, as far as the host knows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeptObject {
+pub struct PersistedObject {
     /// What tells it from others: [`super::Identity::unique`].
     pub uid: Arc<str>,
     /// Such as `apps/v1`.
@@ -27,14 +27,14 @@ pub struct KeptObject {
     /// The comparison that found it again after it was told to be gone; 0: none did.
     pub life: u32,
     /// Each rule's view of it.
-    pub memberships: Vec<KeptMembership>,
+    pub memberships: Vec<PersistedMembership>,
     /// Its last known form, where a timer or an interest in its end needs it.
     pub form: Option<Arc<Object>>,
 }
 
 /// A rule's view of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptMembership {
+pub struct PersistedMembership {
     /// The rule's configured name.
     pub rule: Arc<str>,
     /// The interest's name.
@@ -64,7 +64,7 @@ pub struct PersistedTimer {
 
 /// That a rule was given what existed when it was new, by a watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Introduction {
+pub struct Backfill {
     /// The rule's configured name.
     pub rule: Arc<str>,
     /// The watch.
@@ -79,7 +79,7 @@ pub struct Introduction {
 
 /// One key of a rule's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptState {
+pub struct PersistedState {
     /// Whose it is.
     pub slot: Slot,
     /// The owner of the partition; `None` in rows that an older version of the program wrote.
@@ -96,7 +96,7 @@ pub struct KeptState {
 
 /// What waits for a rule that is behind: an event, or something else that it has not come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parked {
+pub struct BacklogEntry {
     /// Its number: what waits for a rule is in this order.
     pub number: i64,
     /// The rule's configured name.
@@ -109,9 +109,9 @@ pub struct Parked {
 
 /// One change of what is kept, in the order of the changes.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Keep {
+pub enum StoreOp {
     /// An object is known in a new form.
-    Object(Box<KeptObject>),
+    Object(Box<PersistedObject>),
     /// An object is not known any longer.
     NoObject(Arc<str>),
     /// An event wrote to its partition's state, at a time; the rule has this state version.
@@ -124,11 +124,11 @@ pub enum Keep {
     NoTimer(Slot, String),
     /// A partition's state goes at a time; none: it stays.
     Expiry(Slot, Option<Timestamp>),
-    /// An introduction began or is complete.
-    Introduced(Introduction),
-    /// A rule, by name, is not fed by a watch any longer: should it be again, it is introduced anew, with
+    /// An backfill began or is complete.
+    Backfilled(Backfill),
+    /// A rule, by name, is not fed by a watch any longer: should it be again, it is backfilled anew, with
     /// another number.
-    NoIntroduction(Arc<str>, Arc<str>),
+    NoBackfill(Arc<str>, Arc<str>),
     /// Another history was found: its number.
     History(u64),
     /// A comparison with what was known begins: its number.
@@ -136,11 +136,11 @@ pub enum Keep {
     /// A watch is not kept any longer.
     NoWatch(String),
     /// What the policy must remember of an incident or of a rule.
-    Incident(Box<KeptIncident>),
+    Incident(Box<PersistedIncident>),
     /// It must remember nothing any longer of an incident: rule, code and key.
     NoIncident(Arc<str>, String, String),
     /// Something waits for a rule.
-    Parked(Box<Parked>),
+    Backlog(Box<BacklogEntry>),
     /// It does not any longer, by its number.
-    Unparked(i64),
+    NoBacklog(i64),
 }

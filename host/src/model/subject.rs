@@ -1,5 +1,5 @@
 //! What the host reads of the kinds that it knows. The contract (guest-sdk/wit) says what each
-//! item means; these are the same in the host's own terms.
+//! item means; these are the same in the host's own terms. Aliases are the names in journals of earlier versions.
 #![expect(missing_docs, reason = "the items mirror the contract, which documents each")]
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ pub enum Subject {
     #[default]
     Other,
     Pod(Pod),
+    #[serde(alias = "Notice")]
     KubernetesEvent(KubernetesEvent),
     Workload(Workload),
     Node(Node),
@@ -37,7 +38,9 @@ pub struct Cause {
 pub enum ConditionStatus {
     #[default]
     Unknown,
+    #[serde(alias = "Yes")]
     True,
+    #[serde(alias = "No")]
     False,
 }
 
@@ -131,6 +134,7 @@ pub struct Terminated {
 /// A Kubernetes Event. How much its count grew depends on who looks, and so is part of the event.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct KubernetesEvent {
+    #[serde(alias = "level")]
     pub event_type: EventType,
     pub reason: String,
     pub message: String,

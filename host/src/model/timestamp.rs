@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_wrong_time_says_what_it_should_be() {
-        let fault = serde_json::from_str::<Timestamp>("\"yesterday\"").unwrap_err().to_string();
-        assert!(fault.contains("a time as RFC 3339"), "{fault}");
+        let error = serde_json::from_str::<Timestamp>("\"yesterday\"").unwrap_err().to_string();
+        assert!(error.contains("a time as RFC 3339"), "{error}");
     }
 }

@@ -59,7 +59,7 @@ pub struct Refused {
     /// The name that the rule gave, where it gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Why, and how to mend it.
+    /// Why, and how to correct it.
     pub why: String,
     /// The object of the cluster to which it would be a write: what [`super::RuleTarget::writes_to`] says.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -21,7 +21,7 @@ pub enum AssembleError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// A module's file cannot be read.
-    #[error("rule {rule}: {path}: {source}; mend: build the rule, or check the path")]
+    #[error("rule {rule}: {path}: {source}; hint: build the rule, or check the path")]
     File {
         /// The rule's configured name.
         rule: String,

@@ -3,7 +3,7 @@
 use super::Pipeline;
 use super::backlog::entry::Entry;
 use super::watches::Watching;
-use crate::model::{Keep, Timestamp};
+use crate::model::{StoreOp, Timestamp};
 use crate::route::{Coverage, Gap, GapEnd, Telling};
 
 /// The text that a gap record adds where Kubernetes Events outlived the gap.
@@ -19,7 +19,7 @@ pub(super) struct OpenGap {
 }
 
 /// Whether a rule's timers are held: something that feeds it is not in sync.
-pub(super) fn is_held(watching: &Watching, open_gaps: &[OpenGap], rule: usize) -> bool {
+pub(super) fn is_suspended(watching: &Watching, open_gaps: &[OpenGap], rule: usize) -> bool {
     watching.holds(rule) || open_gaps.iter().any(|gap| watching.feeds(&gap.scope, rule))
 }
 
@@ -49,7 +49,7 @@ impl Pipeline {
 
     fn number_comparison(&mut self) {
         let number = self.router.comparisons();
-        self.keep(|| Keep::Comparison(number));
+        self.store(|| StoreOp::Comparison(number));
     }
 
     /// Begins a gap; a list that broke off and begins again is still the one that is open. Returns when
@@ -122,6 +122,6 @@ impl Pipeline {
         let mut kinds: Vec<String> = covers.into_iter().map(|coverage| coverage.kind).collect();
         kinds.sort();
         kinds.dedup();
-        self.step.gaps.push(Gap { from, to, scope, kinds, namespace, reason });
+        self.output.gaps.push(Gap { from, to, scope, kinds, namespace, reason });
     }
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Policy;
-use crate::engine::{Bell, Breaker, Engine, LoadedRule};
+use crate::engine::{Breaker, Engine, LoadedRule, Waker};
 use crate::model::{
     Event, Narrowing, Object, Observation, Origin, Pulse, Seen, StateKeeper, StateView, Subject,
     Timestamp,
@@ -30,22 +30,22 @@ use crate::normalize::{self, Wanted};
 use crate::policy::{Incidents, RulePolicy};
 use crate::route::{InterestError, Remains, Router, Routing, own_partition};
 
-pub use backlog::ParkedRule;
+pub use backlog::RuleBacklog;
 use backlog::entry::Entry;
-use backlog::queue::Behind;
+use backlog::queue::Backlog;
 pub use builder::{AssembleError, assemble, assemble_with};
-use gaps::{OpenGap, is_held};
+use gaps::{OpenGap, is_suspended};
 pub use meter::Limit;
 use meter::Meter;
 pub use output::{
-    Counts, EventCost, FailedEvent, Limited, LogLine, OutOfService, QuarantinedObject, Step,
+    Counts, EventCost, FailedEvent, Limited, LogLine, OutOfService, Output, QuarantinedObject,
 };
 use state::Expiries;
 pub use state::MemoryState;
 pub use sums::RuleUsage;
 use timers::TimerQueue;
 use watches::Watching;
-pub use watches::{Kept, ListStart, ReadForm};
+pub use watches::{ListStart, Persisted, ReadForm};
 
 /// Event time that a round may span: the least distance of a timer.
 const ROUND_MS: i64 = 1000;
@@ -81,11 +81,11 @@ pub struct Pipeline {
     open_gaps: Vec<OpenGap>,
     watching: Watching,
     incidents: Incidents,
-    step: Step,
+    output: Output,
     counts: Counts,
     /// Rules that are behind go on on threads of their own, which ring it; none: they go on with the
     /// event clock.
-    bell: Option<Bell>,
+    waker: Option<Waker>,
     /// The time by the clock, as it was told last: events of a rule that is behind are older.
     wall: Timestamp,
     /// The next row of what is parked.
@@ -100,8 +100,8 @@ struct Rule {
     breaker: Breaker,
     meter: Meter,
     /// Whether its timers were held when the clock last moved.
-    is_held: bool,
-    behind: Option<Box<Behind>>,
+    is_suspended: bool,
+    backlog: Option<Box<Backlog>>,
 }
 
 /// Something that happens in a round to one rule or, without one, to all.
@@ -130,9 +130,9 @@ impl Pipeline {
             open_gaps: Vec::new(),
             watching: Watching::default(),
             incidents: Incidents::new(&[]),
-            step: Step::default(),
+            output: Output::default(),
             counts: Counts::default(),
-            bell: None,
+            waker: None,
             wall: Timestamp::from_millis(i64::MIN),
             next_row: 1,
             pulse: Arc::default(),
@@ -142,9 +142,9 @@ impl Pipeline {
     /// From now on rules that are slow or out of service hold up nobody: they go on on threads of
     /// their own, which ring the bell when [`Pipeline::pump`] has something to do. A rule is slow that
     /// keeps a worker for longer than `patience`.
-    pub fn serve(&mut self, patience: Duration, bell: Bell) {
+    pub fn serve(&mut self, patience: Duration, waker: Waker) {
         self.engine.be_patient_for(patience);
-        self.bell = Some(bell);
+        self.waker = Some(waker);
     }
 
     /// Rules that fail too often are out of service for so long at first.
@@ -179,7 +179,14 @@ impl Pipeline {
         self.wanted = self.router.wanted();
         let breaker = Breaker::default();
         let meter = Meter::new(loaded.name.clone());
-        self.rules.push(Rule { loaded, policy, breaker, meter, is_held: false, behind: None });
+        self.rules.push(Rule {
+            loaded,
+            policy,
+            breaker,
+            meter,
+            is_suspended: false,
+            backlog: None,
+        });
         Ok(())
     }
 
@@ -193,7 +200,7 @@ impl Pipeline {
         let partition = own_partition(&object);
         // What rules in step have no use for.
         let (before, came) = match &partition {
-            _ if !self.is_any_behind() => (None, false),
+            _ if !self.is_any_lagging() => (None, false),
             None => (self.router.last_known(&object.meta.identity), false),
             Some(partition) => {
                 let came = !self.router.knows_partition(partition);
@@ -235,24 +242,24 @@ impl Pipeline {
         let wants = |group: &str, kind: &str| router.wants_kind(group, kind);
         match normalize::decode_wanted(json, &self.wanted, wants) {
             Ok(Some(object)) => {
-                let digest = if self.router.keeps_in_journal() { watches::digest(json) } else { 0 };
+                let digest = if self.router.uses_journal() { watches::digest(json) } else { 0 };
                 Some(Observation { time, seen, object: Arc::new(object), digest })
             }
             Ok(None) => {
                 self.counts.ignored += 1;
                 None
             }
-            Err(fault) => {
+            Err(error) => {
                 self.counts.undecodable += 1;
                 let head = normalize::head(json).ok_or_else(|| {
                     let (uid, namespace, name) = normalize::remains(json);
                     Remains { uid, namespace, name }
                 });
-                let mut reason = fault.to_string();
+                let mut reason = error.to_string();
                 if head.as_ref().is_err_and(|remains| *remains == Remains::default()) {
                     reason.push_str("; it has no name that can be read: if it was known, a list takes it as gone");
                 }
-                self.step.quarantine.push(QuarantinedObject {
+                self.output.quarantine.push(QuarantinedObject {
                     time,
                     scope: scope.to_owned(),
                     reason,
@@ -285,16 +292,16 @@ impl Pipeline {
         let is_round_over = time.millis_since(self.round_began) >= ROUND_MS;
         let has_due =
             self.incidents.next_due().is_some_and(|due| due <= time) || self.has_come_in_sync();
-        if is_round_over || next_timer || has_lapsed || has_due || self.has_news_for_behind(time) {
+        if is_round_over || next_timer || has_lapsed || has_due || self.has_news_for_lagging(time) {
             self.flush();
         }
         if self.round.is_empty() {
             // Nothing is due by then; who is behind is heard at this time, whoever else spoke.
             self.tell_policy(self.now);
         }
-        self.note_holds();
+        self.note_suspensions();
         self.incidents.begin_holds(time);
-        if self.bell.is_none() {
+        if self.waker.is_none() {
             self.catch_up(time);
         }
         while let Some(due) = self.next_timer().filter(|due| *due < time) {
@@ -321,7 +328,7 @@ impl Pipeline {
 
     /// Whether a rule's timers do not fire with the clock: they are held, or it is behind.
     fn waits(&self, rule: usize) -> bool {
-        self.is_behind(rule) || is_held(&self.watching, &self.open_gaps, rule)
+        self.is_lagging(rule) || is_suspended(&self.watching, &self.open_gaps, rule)
     }
 
     /// Ends a run: evaluates what waits, fires what is due up to `until` or, without it, up to the
@@ -330,7 +337,7 @@ impl Pipeline {
         let end = until.unwrap_or(self.now).max(self.now);
         // What is due now is not known to be so any longer: it stays pending.
         let suspends_timers = !self.open_gaps.is_empty();
-        self.note_holds();
+        self.note_suspensions();
         for gap in std::mem::take(&mut self.open_gaps) {
             // What was not seen again may yet have come: nothing is taken as vanished.
             let covers = self.router.abandon_gap(&gap.scope);
@@ -341,7 +348,7 @@ impl Pipeline {
         if !suspends_timers {
             self.advance_to(end.plus_millis(1));
         }
-        self.give_up_parked(end);
+        self.give_up_backlogs(end);
         self.tell_policy(end);
     }
 
@@ -354,25 +361,25 @@ impl Pipeline {
     /// Log lines were dropped, and their minute is over.
     fn tell_dropped(&mut self, time: Timestamp) {
         for rule in &mut self.rules {
-            self.step.limited.extend(rule.meter.tell_dropped(time));
+            self.output.limited.extend(rule.meter.tell_dropped(time));
         }
     }
 
     /// What was decided since this was last asked.
-    pub fn take_step(&mut self) -> Option<Step> {
+    pub fn take_output(&mut self) -> Option<Output> {
         self.rules.iter_mut().for_each(|rule| rule.meter.handed_on());
-        self.step.keep.extend(self.incidents.take_changes());
-        if self.round.is_empty() && self.router.keeps_in_journal() {
+        self.output.ops.extend(self.incidents.take_changes());
+        if self.round.is_empty() && self.router.uses_journal() {
             let timers = &self.timers;
-            self.step.keep.extend(self.router.take_changes(|uid| timers.concern(uid)));
+            self.output.ops.extend(self.router.take_changes(|uid| timers.concern(uid)));
         }
-        (!self.step.is_empty()).then(|| std::mem::take(&mut self.step))
+        (!self.output.is_empty()).then(|| std::mem::take(&mut self.output))
     }
 
     /// What happened so far, in numbers.
     pub fn counts(&self) -> Counts {
-        let waiting = self.incidents.sizes().map(|(_, _, waiting)| waiting as u64).sum();
-        Counts { pending_timers: self.timers.len() as u64, waiting, ..self.counts.clone() }
+        let queued = self.incidents.sizes().map(|(_, _, queued)| queued as u64).sum();
+        Counts { pending_timers: self.timers.len() as u64, queued, ..self.counts.clone() }
     }
 
     /// The codes that a rule declares; none where there is no such rule.
@@ -394,7 +401,7 @@ impl Pipeline {
     /// How many timers are set, and how many of them do not fire with the clock: something that feeds
     /// their rules is not in sync, or their rules are behind.
     pub fn timers(&self) -> (usize, usize) {
-        (self.timers.len(), self.timers.held(|rule| self.waits(rule)))
+        (self.timers.len(), self.timers.suspended(|rule| self.waits(rule)))
     }
 
     fn enqueue(&mut self, events: Vec<(usize, Arc<Event>)>) {

@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use super::meter::Limit;
 use crate::engine::{Cost, Line, LoadedRule};
-use crate::model::{Event, Failure, Id, Keep, ObjectName, Timestamp, Verdict};
+use crate::model::{Event, Failure, Id, ObjectName, StoreOp, Timestamp, Verdict};
 use crate::policy::{HeldBack, OverBudget, Refusal};
 use crate::route::Gap;
 
 /// What is to be kept and delivered.
 #[derive(Debug, Default)]
-pub struct Step {
+pub struct Output {
     /// Verdicts in event order; of one event, in the order of the rules.
     pub verdicts: Vec<Verdict>,
     /// Events that a rule did not answer.
@@ -36,10 +36,10 @@ pub struct Step {
     /// What events cost that had a call to themselves, where the engine measures.
     pub costs: Vec<EventCost>,
     /// What a restart must know, in the order of the changes; empty where nothing is kept.
-    pub keep: Vec<Keep>,
+    pub ops: Vec<StoreOp>,
 }
 
-impl Step {
+impl Output {
     /// Adds what came later.
     pub fn append(&mut self, later: Self) {
         self.verdicts.extend(later.verdicts);
@@ -53,7 +53,7 @@ impl Step {
         self.limited.extend(later.limited);
         self.log.extend(later.log);
         self.costs.extend(later.costs);
-        self.keep.extend(later.keep);
+        self.ops.extend(later.ops);
     }
 
     /// Whether nothing came of it.
@@ -69,7 +69,7 @@ impl Step {
             && self.limited.is_empty()
             && self.log.is_empty()
             && self.costs.is_empty()
-            && self.keep.is_empty()
+            && self.ops.is_empty()
     }
 }
 
@@ -193,7 +193,7 @@ pub struct Counts {
     pub over_budget: u64,
     /// Verdicts that wait, for something inhibits them.
     #[serde(skip_serializing_if = "crate::model::is_zero")]
-    pub waiting: u64,
+    pub queued: u64,
     /// Events that a rule did not answer.
     pub failures: u64,
     /// Timers that are set and not due yet.

@@ -9,7 +9,7 @@ use super::output::{EventCost, FailedEvent, Limited, LogLine, OutOfService};
 use super::{FIRED_TOGETHER, Happening, Pipeline, ROUND_MS};
 use crate::engine::{Answer, MAX_TIMERS, Ruling, Task};
 use crate::model::{
-    Change, Event, Failure, FailureKind, Id, Keep, Meta, Object, Outcome, PersistedTimer, Slot,
+    Change, Event, Failure, FailureKind, Id, Meta, Object, Outcome, PersistedTimer, Slot, StoreOp,
     Subject, Timer, Timestamp,
 };
 use crate::policy::{Passed, Refusal};
@@ -56,7 +56,7 @@ impl Pipeline {
         let in_step = |happening: &Happening| -> Option<Task> {
             let Entry::Ask(event) = &happening.entry else { return None };
             let rule = self.rules.get(happening.rule?)?;
-            let is_asked = rule.behind.is_none();
+            let is_asked = rule.backlog.is_none();
             is_asked.then(|| Task { rule: rule.loaded.clone(), event: event.clone() })
         };
         let tasks: Vec<Option<Task>> = round.iter().map(in_step).collect();
@@ -78,18 +78,18 @@ impl Pipeline {
             }
             match rule {
                 None => (0..self.rules.len()).for_each(|rule| self.happen_to(rule, &entry)),
-                Some(rule) if self.is_behind(rule) => self.park(rule, entry),
+                Some(rule) if self.is_lagging(rule) => self.push_to_backlog(rule, entry),
                 Some(rule) => match (task, answer) {
                     (Some(task), Some(answer)) => match self.settle(&task, answer) {
                         Settled::GoesOn => {}
-                        Settled::Stops => self.fall_behind(rule, entry.time()),
+                        Settled::Stops => self.start_lagging(rule, entry.time()),
                         Settled::Refused => {
                             refused.insert((rule, task.event.partition.clone()));
                         }
                     },
                     (Some(_), None) => {
-                        self.fall_behind(rule, entry.time());
-                        self.park(rule, entry);
+                        self.start_lagging(rule, entry.time());
+                        self.push_to_backlog(rule, entry);
                     }
                     (None, _) => self.happen_to(rule, &entry),
                 },
@@ -99,15 +99,15 @@ impl Pipeline {
     }
 
     fn happen_to(&mut self, rule: usize, entry: &Entry) {
-        if self.is_behind(rule) {
-            self.park(rule, entry.clone());
+        if self.is_lagging(rule) {
+            self.push_to_backlog(rule, entry.clone());
             return;
         }
         match entry {
             Entry::Went(partition, time) => self.went(rule, partition, *time),
             Entry::Unfollowed(partition, time) => self.unfollowed(rule, partition, *time),
             // A rule in step is asked, and sees the rest as it is.
-            Entry::Ask(_) | Entry::Known { .. } | Entry::Came(..) | Entry::Held(..) => {}
+            Entry::Ask(_) | Entry::Known { .. } | Entry::Came(..) | Entry::Suspended(..) => {}
         }
     }
 
@@ -115,8 +115,8 @@ impl Pipeline {
     /// were held. The number is of each rule, so that where its calls begin and end does not depend on others.
     pub(super) fn fire(&mut self, due: Timestamp, at: Timestamp) {
         let waits: Vec<bool> = (0..self.rules.len()).map(|rule| self.waits(rule)).collect();
-        let is_held = |rule: usize| waits.get(rule).copied().unwrap_or(true);
-        let taken = self.timers.take(due, FIRED_TOGETHER, is_held);
+        let is_suspended = |rule: usize| waits.get(rule).copied().unwrap_or(true);
+        let taken = self.timers.take(due, FIRED_TOGETHER, is_suspended);
         let fired = taken.into_iter().map(|(rule, timer)| {
             let event = Arc::new(self.timer_event(rule, at, &timer));
             Happening { rule: Some(rule), entry: Entry::Ask(event) }
@@ -188,7 +188,7 @@ impl Pipeline {
         // A pause that began with an old event would be over before it began.
         let ruling = rule.breaker.rule(now, failed);
         if let Ruling::AcceptAndOpen { until } = ruling {
-            self.step.out_of_service.push(OutOfService {
+            self.output.out_of_service.push(OutOfService {
                 rule: loaded.name.clone(),
                 since: event.time,
                 until,
@@ -199,18 +199,18 @@ impl Pipeline {
         self.note_limited(limited);
         self.end_timer(place, event, &slot);
         for line in lines {
-            self.step.log.push(LogLine { rule: loaded.name.clone(), event: event.id, line });
+            self.output.log.push(LogLine { rule: loaded.name.clone(), event: event.id, line });
         }
         if let Some(cost) = answer.cost {
-            self.step.costs.push(EventCost { event: event.clone(), cost });
+            self.output.costs.push(EventCost { event: event.clone(), cost });
         }
         match answer.outcome {
             Ok(outcome) => {
                 if !answer.writes.is_empty() {
                     let writes = &answer.writes;
                     let version = loaded.manifest.state_version;
-                    self.keep(|| {
-                        Keep::State(slot.clone(), kind, version, writes.clone(), event.time)
+                    self.store(|| {
+                        StoreOp::State(slot.clone(), kind, version, writes.clone(), event.time)
                     });
                     self.state.commit(&slot, answer.writes, event.time);
                     self.expire_if_unknown(&slot, kind, event);
@@ -219,7 +219,7 @@ impl Pipeline {
             }
             Err(failure) => {
                 self.counts.failures += 1;
-                self.step.failures.push(FailedEvent::new(loaded, event, failure));
+                self.output.failures.push(FailedEvent::new(loaded, event, failure));
             }
         }
         match ruling {
@@ -245,10 +245,10 @@ impl Pipeline {
         self.counts.verdicts += passed.verdicts.len() as u64;
         self.counts.held_back += passed.held_back.len() as u64;
         self.counts.over_budget += passed.over_budget.len() as u64;
-        self.step.refusals.extend(passed.verdicts.iter().flat_map(Refusal::of));
-        self.step.over_budget.extend(passed.over_budget);
-        self.step.verdicts.extend(passed.verdicts);
-        self.step.held_back.extend(passed.held_back);
+        self.output.refusals.extend(passed.verdicts.iter().flat_map(Refusal::of));
+        self.output.over_budget.extend(passed.over_budget);
+        self.output.verdicts.extend(passed.verdicts);
+        self.output.held_back.extend(passed.held_back);
     }
 
     fn accept(&mut self, task: &Task, slot: &Slot, outcome: Outcome) {
@@ -269,8 +269,8 @@ impl Pipeline {
                 object: event.object.clone(),
             };
             self.router.touch(&event.object);
-            self.keep_fired(loaded.index.0, &slot.partition, &timer.key);
-            self.keep(|| Keep::Timer(Box::new(timer.clone())));
+            self.store_fired(loaded.index.0, &slot.partition, &timer.key);
+            self.store(|| StoreOp::Timer(Box::new(timer.clone())));
             let refused = match self.timers.set(loaded.index.0, timer) {
                 Ok(moved) => {
                     // Another object's form may be needed no longer.
@@ -282,14 +282,14 @@ impl Pipeline {
                 }
                 Err(refused) => refused,
             };
-            self.unkeep();
+            self.unstore();
             self.counts.failures += 1;
             let message = format!(
-                "timer {refused:?} was not set: partition {:?} has {MAX_TIMERS} already; mend: cancel what is no longer needed",
+                "timer {refused:?} was not set: partition {:?} has {MAX_TIMERS} already; hint: cancel what is no longer needed",
                 slot.partition
             );
             let failure = Failure { kind: FailureKind::OverBudget, message };
-            self.step.failures.push(FailedEvent::new(loaded, event, failure));
+            self.output.failures.push(FailedEvent::new(loaded, event, failure));
         }
         let Some(rule) = self.rules.get(loaded.index.0) else { return };
         let decided = rule.policy.decide(&loaded.manifest, event, outcome.verdicts);

@@ -6,7 +6,7 @@ use super::meter::Limit;
 use super::output::Limited;
 use super::{Pipeline, Rule};
 use crate::engine::{Answer, Task};
-use crate::model::{Event, Failure, FailureKind, Keep, PartitionBy, Slot, SlotKind, Timestamp};
+use crate::model::{Event, Failure, FailureKind, PartitionBy, Slot, SlotKind, StoreOp, Timestamp};
 
 /// The state and timers of the rules, for metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Pipeline {
         let version = loaded.manifest.state_version;
         for slot in self.state.purge(&loaded.name, now) {
             // The journal removes what is over in a slot when it writes to it.
-            self.keep(|| Keep::State(slot, SlotKind::Shared, version, Vec::new(), now));
+            self.store(|| StoreOp::State(slot, SlotKind::Shared, version, Vec::new(), now));
         }
     }
 
@@ -84,7 +84,7 @@ impl Pipeline {
     }
 
     pub(super) fn note_limited(&mut self, limited: impl IntoIterator<Item = Limited>) {
-        self.step.limited.extend(limited);
+        self.output.limited.extend(limited);
     }
 }
 

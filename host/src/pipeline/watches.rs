@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::backlog::entry::Entry;
 use super::{MemoryState, Pipeline, UNKNOWN_OBJECT_MS};
 use crate::model::{
-    Id, Introduction, Keep, KeptIncident, KeptObject, KeptState, Object, Parked, PersistedTimer,
-    Seen, Slot, SlotKind, Timestamp,
+    Backfill, BacklogEntry, Id, Object, PersistedIncident, PersistedObject, PersistedState,
+    PersistedTimer, Seen, Slot, SlotKind, StoreOp, Timestamp,
 };
 use crate::route::{Coverage, Need, Telling, own_partition};
 
@@ -22,12 +22,12 @@ pub(super) struct Watching {
     fed: HashMap<Arc<str>, Vec<usize>>,
     covers: Vec<Coverage>,
     /// Watches that are not in sync.
-    behind: HashSet<Arc<str>>,
+    backlog: HashSet<Arc<str>>,
     forms: Option<ReadForm>,
     /// Known objects that a list of all that exists did not have, by watch: the watch must tell that
     /// they are gone.
     suspects: BTreeMap<Arc<str>, HashSet<Arc<str>>>,
-    /// Rules, by name, that are introduced anew to what a watch covers: what they saw of it before does
+    /// Rules, by name, that are backfilled anew to what a watch covers: what they saw of it before does
     /// not count.
     renewed: Vec<(Coverage, Arc<str>)>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Watching {
 impl Watching {
     /// Whether something that feeds a rule is not in sync.
     pub(super) fn holds(&self, rule: usize) -> bool {
-        self.behind.iter().any(|scope| self.feeds(scope, rule))
+        self.backlog.iter().any(|scope| self.feeds(scope, rule))
     }
 
     /// Whether a stream or watch feeds a rule; a stream may feed any.
@@ -78,21 +78,21 @@ pub enum ListStart {
 
 /// What the last run left.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct Persisted {
     /// Known objects.
-    pub objects: Vec<KeptObject>,
+    pub objects: Vec<PersistedObject>,
     /// Timers.
     pub timers: Vec<PersistedTimer>,
     /// Rules' state, of all its versions.
-    pub state: Vec<KeptState>,
+    pub state: Vec<PersistedState>,
     /// When partitions' state goes.
     pub expiries: Vec<(Slot, Timestamp)>,
     /// What waits for rules that were behind.
-    pub parked: Vec<Parked>,
+    pub backlog: Vec<BacklogEntry>,
     /// What the policy remembers.
-    pub incidents: Vec<KeptIncident>,
+    pub incidents: Vec<PersistedIncident>,
     /// Introductions, complete or not.
-    pub introductions: Vec<Introduction>,
+    pub backfills: Vec<Backfill>,
     /// The number of the history.
     pub history: u64,
     /// The number of comparisons so far.
@@ -103,22 +103,22 @@ pub struct Kept {
 
 impl Pipeline {
     /// From now on steps say what a restart must know; `forms` reads what they said.
-    pub fn keep_in_journal(&mut self, forms: ReadForm) {
-        self.router.keep_in_journal();
-        self.incidents.keep_in_journal();
+    pub fn use_journal(&mut self, forms: ReadForm) {
+        self.router.use_journal();
+        self.incidents.use_journal();
         self.watching.forms = Some(forms);
     }
 
-    pub(super) fn keep(&mut self, what: impl FnOnce() -> Keep) {
-        if self.router.keeps_in_journal() {
-            self.step.keep.push(what());
+    pub(super) fn store(&mut self, what: impl FnOnce() -> StoreOp) {
+        if self.router.uses_journal() {
+            self.output.ops.push(what());
         }
     }
 
     /// Takes back what was said last.
-    pub(super) fn unkeep(&mut self) {
-        if self.router.keeps_in_journal() {
-            self.step.keep.pop();
+    pub(super) fn unstore(&mut self) {
+        if self.router.uses_journal() {
+            self.output.ops.pop();
         }
     }
 
@@ -126,7 +126,7 @@ impl Pipeline {
     pub(super) fn forget_timer(&mut self, rule: usize, timer: PersistedTimer) {
         self.router.touch(&timer.object);
         self.drop_form(rule, &timer.object.meta.identity.unique());
-        self.keep(|| Keep::NoTimer(timer.slot, timer.key));
+        self.store(|| StoreOp::NoTimer(timer.slot, timer.key));
     }
 
     /// What must be watched for the rules.
@@ -154,21 +154,21 @@ impl Pipeline {
     }
 
     /// Goes on where the last run stopped. Watches are declared with [`Pipeline::follow`], and
-    /// introductions planned, before.
-    pub fn restore(&mut self, kept: Kept, state: &MemoryState) {
+    /// backfills planned, before.
+    pub fn restore(&mut self, kept: Persisted, state: &MemoryState) {
         if let Some(now) = kept.now {
             self.now = self.now.max(now);
             self.incidents.not_before(now);
         }
         self.router.set_history(kept.history);
         self.router.set_comparisons(kept.comparisons);
-        for one in kept.introductions {
+        for one in kept.backfills {
             let is_planned = self.watching.fed.get(&one.scope).is_some_and(|rules| {
                 rules.iter().any(|rule| self.rule_name(*rule).as_ref() == Some(&one.rule))
             });
             // Should it come back it is new: nobody kept its view of what happened meanwhile.
             if !is_planned {
-                self.keep(|| Keep::NoIntroduction(one.rule, one.scope));
+                self.store(|| StoreOp::NoBackfill(one.rule, one.scope));
             }
         }
         for object in kept.objects {
@@ -181,18 +181,18 @@ impl Pipeline {
             self.restore_expiry(slot, time, is_shared);
         }
         self.restore_state(kept.state, state);
-        self.restore_parked(kept.parked);
+        self.restore_backlogs(kept.backlog);
         self.incidents.restore(kept.incidents);
         for timer in kept.timers {
             self.restore_timer(timer);
         }
-        self.note_holds();
+        self.note_suspensions();
     }
 
-    fn restore_object(&mut self, object: KeptObject) {
+    fn restore_object(&mut self, object: PersistedObject) {
         // Nobody follows it any longer: what is known of it would grow old.
         if !self.watching.covers.iter().any(|coverage| coverage.has_kept(&object)) {
-            self.keep(|| Keep::NoObject(object.uid));
+            self.store(|| StoreOp::NoObject(object.uid));
             return;
         }
         let renewed = &self.watching.renewed;
@@ -210,15 +210,15 @@ impl Pipeline {
         let rule = self.rules.iter().find(|rule| rule.loaded.name == slot.rule);
         let by_manifest = rule.and_then(|rule| rule.kind_of_old(&slot.partition));
         if is_shared || by_manifest == Some(SlotKind::Shared) {
-            self.keep(|| Keep::Expiry(slot, None));
+            self.store(|| StoreOp::Expiry(slot, None));
         } else {
             self.expiries.set(time, &slot);
         }
     }
 
-    fn restore_state(&mut self, kept: Vec<KeptState>, state: &MemoryState) {
+    fn restore_state(&mut self, kept: Vec<PersistedState>, state: &MemoryState) {
         let end = self.now.plus_millis(UNKNOWN_OBJECT_MS);
-        for KeptState { slot, kind, version, key, value, expires_at } in kept {
+        for PersistedState { slot, kind, version, key, value, expires_at } in kept {
             let rule = self.rules.iter().find(|rule| rule.loaded.name == slot.rule);
             // Where it is not known whose the partition is, its state stays until the rule writes it again.
             let kind = kind.or_else(|| rule?.kind_of_old(&slot.partition));
@@ -245,15 +245,15 @@ impl Pipeline {
         match rule {
             // A timer of a rule that is not configured stays in the journal.
             None => {}
-            Some(rule) if is_over && !self.is_behind(rule) => {
-                self.keep(|| Keep::NoTimer(timer.slot, timer.key));
+            Some(rule) if is_over && !self.is_lagging(rule) => {
+                self.store(|| StoreOp::NoTimer(timer.slot, timer.key));
             }
             Some(rule) => {
                 // It may fire before the rule comes to its end, which it may be about to hear of.
                 let partition = &timer.slot.partition;
-                let hears = self.behind(rule).is_some_and(|one| one.knows(partition).is_some());
+                let hears = self.backlog(rule).is_some_and(|one| one.knows(partition).is_some());
                 if is_over && !hears {
-                    self.park(rule, Entry::Went(partition.clone(), self.now));
+                    self.push_to_backlog(rule, Entry::Went(partition.clone(), self.now));
                 }
                 self.router.touch(&timer.object);
                 // There was room when it was set, and those that fired since have made more of it.
@@ -264,49 +264,48 @@ impl Pipeline {
 
     /// A watch that was kept in the last run is none of this one's.
     pub fn forget_watch(&mut self, name: &str) {
-        self.keep(|| Keep::NoWatch(name.to_owned()));
+        self.store(|| StoreOp::NoWatch(name.to_owned()));
     }
 
     /// Declares a watch and the rules that it feeds; until [`Pipeline::in_sync`] their timers wait.
     pub fn follow(&mut self, scope: &Arc<str>, coverage: Coverage, rules: &[usize]) {
         self.watching.covers.push(coverage);
         self.watching.fed.insert(scope.clone(), rules.to_vec());
-        self.watching.behind.insert(scope.clone());
+        self.watching.backlog.insert(scope.clone());
     }
 
     /// A watch is in sync, or is not any longer.
     pub fn in_sync(&mut self, scope: &str, is_so: bool) {
         if is_so {
-            self.watching.behind.remove(scope);
+            self.watching.backlog.remove(scope);
         } else if let Some((scope, _)) = self.watching.fed.get_key_value(scope) {
-            self.watching.behind.insert(scope.clone());
+            self.watching.backlog.insert(scope.clone());
         }
     }
 
     /// Plans what new rules get from a watch; to be done for every watch before
     /// [`Pipeline::restore`]. Returns whether it must list what exists for them.
-    pub fn plan_introductions(
+    pub fn plan_backfills(
         &mut self,
         scope: &Arc<str>,
         coverage: &Coverage,
         need: &Need,
-        before: &[Introduction],
+        before: &[Backfill],
     ) -> bool {
         let rules: Vec<(usize, Id)> = need
             .rules
             .iter()
             .filter_map(|rule| {
                 let settings = &self.rules.get(*rule)?.loaded.settings;
-                let digest =
-                    self.router.introduction_digest(*rule, settings, need.group(), &need.kind);
+                let digest = self.router.backfill_digest(*rule, settings, need.group(), &need.kind);
                 Some((*rule, digest))
             })
             .collect();
-        let planned = self.router.plan_introductions(scope, &rules, before);
+        let planned = self.router.plan_backfills(scope, &rules, before);
         let must = !planned.is_empty();
-        for introduction in planned {
-            self.watching.renewed.push((coverage.clone(), introduction.rule.clone()));
-            self.keep(|| Keep::Introduced(introduction));
+        for backfill in planned {
+            self.watching.renewed.push((coverage.clone(), backfill.rule.clone()));
+            self.store(|| StoreOp::Backfilled(backfill));
         }
         must
     }
@@ -323,31 +322,31 @@ impl Pipeline {
         self.router.cover(scope, coverage);
         if is_other_history {
             let history = self.router.begin_history();
-            self.keep(|| Keep::History(history));
+            self.store(|| StoreOp::History(history));
         }
     }
 
-    /// A watch's list is complete: rules have been introduced to all that it has.
+    /// A watch's list is complete: rules have been backfilled to all that it has.
     pub fn end_list(&mut self, scope: &str, time: Timestamp) {
         self.end_gap(scope, time);
-        self.end_introduction(scope);
+        self.end_backfill(scope);
         self.in_sync(scope, true);
     }
 
-    /// An object of a list that is made only for rules that are being introduced.
-    pub fn introduce(&mut self, scope: &str, time: Timestamp, json: &str) {
+    /// An object of a list that is made only for rules that are being backfilled.
+    pub fn backfill(&mut self, scope: &str, time: Timestamp, json: &str) {
         let time = self.advance_to(time);
         // Whether it is known is the watch's business: what cannot be read is passed over here.
         let decoded = self.decode(scope, time, Seen::Snapshot, json, false);
         let Some(observation) = decoded else { return };
-        let routed = self.router.introduce(scope, observation);
+        let routed = self.router.backfill(scope, observation);
         self.enqueue(routed);
     }
 
-    /// All that exists was introduced.
-    pub fn end_introduction(&mut self, scope: &str) {
-        for introduction in self.router.end_introduction(scope) {
-            self.keep(|| Keep::Introduced(introduction));
+    /// All that exists was backfilled.
+    pub fn end_backfill(&mut self, scope: &str) {
+        for backfill in self.router.end_backfill(scope) {
+            self.store(|| StoreOp::Backfilled(backfill));
         }
     }
 

@@ -7,7 +7,7 @@ use crate::yaml::nearest;
 /// A policy names a code that its rule does not declare, so it would never hold anything.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "rule {rule}: policy.inhibited_by names {other}/{code}, but {other} declares no such code; {mend}"
+    "rule {rule}: policy.inhibited_by names {other}/{code}, but {other} declares no such code; {hint}"
 )]
 pub struct UnknownCode {
     /// The rule whose policy it is.
@@ -17,7 +17,7 @@ pub struct UnknownCode {
     /// The code that it names.
     pub code: String,
     /// What to do.
-    pub mend: String,
+    pub hint: String,
 }
 
 /// Checks the policy of one rule; `codes` gives those of a rule's manifest, none where there is no
@@ -37,7 +37,7 @@ pub fn check_codes<'a>(
                 rule: rule.to_owned(),
                 other: one.rule.clone(),
                 code: one.code.clone(),
-                mend: nearest(&one.code, &known),
+                hint: nearest(&one.code, &known),
             });
         }
     }
@@ -58,11 +58,11 @@ mod tests {
             at_most: std::time::Duration::from_secs(1),
         };
         let policy = Policy { inhibited_by: vec![inhibitor], ..Policy::default() };
-        let fault = check_codes("web", &policy, |_| Some(vec!["NotReady"])).unwrap_err();
+        let error = check_codes("web", &policy, |_| Some(vec!["NotReady"])).unwrap_err();
         assert_eq!(
-            fault.to_string(),
+            error.to_string(),
             "rule web: policy.inhibited_by names nodes/NotRedy, but nodes declares no such code; \
-             mend: did you mean \"NotReady\"?"
+             hint: did you mean \"NotReady\"?"
         );
         assert_eq!(check_codes("web", &policy, |_| Some(vec!["NotRedy"])), Ok(()));
         assert_eq!(check_codes("web", &policy, |_| None), Ok(()));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::decision::{Passed, Reason};
-use super::incident_table::Spot;
+use super::incident_table::IncidentKey;
 use super::incidents::Incidents;
 use super::inhibit::{fill, place};
 use super::repeat;
@@ -11,7 +11,7 @@ use super::throttle;
 use crate::model::{Delivered, Timestamp, Verdict};
 
 impl Incidents {
-    pub(super) fn firing(&mut self, spot: &Arc<Spot>, verdict: Verdict, out: &mut Passed) {
+    pub(super) fn firing(&mut self, spot: &Arc<IncidentKey>, verdict: Verdict, out: &mut Passed) {
         let now = self.now;
         let has_moved = self.touch(spot, &verdict);
         let replaced = self.take_held(spot);
@@ -35,7 +35,7 @@ impl Incidents {
     }
 
     /// Opens the incident, or notes that it is still so. Returns whether it inhibited others elsewhere.
-    fn touch(&mut self, spot: &Arc<Spot>, verdict: &Verdict) -> bool {
+    fn touch(&mut self, spot: &Arc<IncidentKey>, verdict: &Verdict) -> bool {
         let before = self.open.get(spot).map(|incident| incident.place.clone());
         let mut place = place(verdict);
         if let Some(before) = &before {
@@ -53,11 +53,11 @@ impl Incidents {
         before.is_some()
     }
 
-    pub(super) fn inhibitor(&self, spot: &Spot) -> Option<usize> {
+    pub(super) fn inhibitor(&self, spot: &IncidentKey) -> Option<usize> {
         self.rules.get(spot.rule)?.inhibits.get(&spot.code).copied()
     }
 
-    fn no_news(&self, spot: &Spot, verdict: &Verdict) -> Option<Reason> {
+    fn no_news(&self, spot: &IncidentKey, verdict: &Verdict) -> Option<Reason> {
         let delivered = self.open.get(spot)?.delivered;
         let settings = &self.rules.get(spot.rule)?.settings;
         repeat::no_news(settings, delivered, verdict.severity, self.now)
@@ -66,7 +66,7 @@ impl Incidents {
     /// Nothing but the throttle keeps a firing from being delivered.
     pub(super) fn pass(
         &mut self,
-        spot: &Arc<Spot>,
+        spot: &Arc<IncidentKey>,
         verdict: Verdict,
         now: Timestamp,
         out: &mut Passed,
@@ -100,7 +100,7 @@ impl Incidents {
         may
     }
 
-    pub(super) fn resolved(&mut self, spot: &Arc<Spot>, verdict: Verdict, out: &mut Passed) {
+    pub(super) fn resolved(&mut self, spot: &Arc<IncidentKey>, verdict: Verdict, out: &mut Passed) {
         let now = self.now;
         let held = self.take_held(spot);
         let incident = self.open.close(spot);

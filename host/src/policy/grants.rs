@@ -72,7 +72,7 @@ pub struct Refusal {
     /// The name that the rule gave, where it gave one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Why, and how to mend it.
+    /// Why, and how to correct it.
     pub why: String,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::decision::Passed;
-use super::incident_table::Spot;
+use super::incident_table::IncidentKey;
 use super::incidents::Incidents;
 use super::waiting::bytes;
 use crate::model::{Held, Incident, Timestamp, Verdict};
@@ -12,7 +12,7 @@ impl Incidents {
     /// `order` is that of the one that it takes the place of.
     pub(super) fn hold_or_pass(
         &mut self,
-        spot: &Arc<Spot>,
+        spot: &Arc<IncidentKey>,
         verdict: Verdict,
         order: Option<u64>,
         out: &mut Passed,
@@ -41,7 +41,7 @@ impl Incidents {
 
     /// Until when an incident may be held; none where nothing inhibits it. The time counts from when
     /// it first was.
-    pub(super) fn inhibited_until(&self, spot: &Spot, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn inhibited_until(&self, spot: &IncidentKey, now: Timestamp) -> Option<Timestamp> {
         let incident = self.open.get(spot)?;
         let since = incident.inhibited_since.unwrap_or(now);
         let entries = self.rules.get(spot.rule)?.held_by(&spot.code);
@@ -56,7 +56,7 @@ impl Incidents {
         held < self.bounds.held && held_bytes + size <= self.bounds.held_bytes
     }
 
-    fn hold(&mut self, spot: &Arc<Spot>, held: Held, now: Timestamp) {
+    fn hold(&mut self, spot: &Arc<IncidentKey>, held: Held, now: Timestamp) {
         let size = bytes(&held.verdict, &held.refused);
         self.waiting.add(held.order, spot.clone(), held.until, size);
         if let Some(incident) = self.open.change(spot) {
@@ -65,7 +65,7 @@ impl Incidents {
         }
     }
 
-    pub(super) fn take_held(&mut self, spot: &Arc<Spot>) -> Option<Held> {
+    pub(super) fn take_held(&mut self, spot: &Arc<IncidentKey>) -> Option<Held> {
         self.open.get(spot)?.held.as_ref()?;
         let mut held = self.open.change(spot)?.held.take()?;
         self.waiting.remove(held.order);
@@ -96,7 +96,7 @@ impl Incidents {
         }
     }
 
-    fn wait_until(&mut self, spot: &Arc<Spot>, order: u64, until: Timestamp) {
+    fn wait_until(&mut self, spot: &Arc<IncidentKey>, order: u64, until: Timestamp) {
         self.waiting.move_end(order, until);
         let held = self.open.get(spot).and_then(|incident| incident.held.as_ref());
         if held.is_some_and(|held| held.until != until)
@@ -109,7 +109,7 @@ impl Incidents {
     /// What a closed incident inhibited is free, unless something else inhibits it.
     pub(super) fn closed(
         &mut self,
-        spot: &Spot,
+        spot: &IncidentKey,
         incident: Option<Incident>,
         now: Timestamp,
         out: &mut Passed,
@@ -120,7 +120,7 @@ impl Incidents {
         }
     }
 
-    pub(super) fn let_go(&mut self, spot: &Spot, now: Timestamp, out: &mut Passed) {
+    pub(super) fn let_go(&mut self, spot: &IncidentKey, now: Timestamp, out: &mut Passed) {
         let number = self.inhibitor(spot);
         let rules = number.and_then(|number| self.inhibitors.holds.get(number));
         let orders = rules.map(|rules| self.waiting.of(rules)).unwrap_or_default();
@@ -130,7 +130,7 @@ impl Incidents {
     }
 
     /// No verdict touched it for long: it is taken as over, but a verdict that still waits is not lost.
-    pub(super) fn forget(&mut self, spot: &Arc<Spot>, now: Timestamp, out: &mut Passed) {
+    pub(super) fn forget(&mut self, spot: &Arc<IncidentKey>, now: Timestamp, out: &mut Passed) {
         if let Some(held) = self.take_held(spot) {
             self.open.touch(spot, now);
             self.pass(spot, *held.verdict, now, out);
@@ -155,7 +155,7 @@ impl Incidents {
     }
 
     /// Restored, but of no concern to the policy of today.
-    fn close_untracked(&mut self, spot: &Arc<Spot>) {
+    fn close_untracked(&mut self, spot: &Arc<IncidentKey>) {
         if !self.rules.get(spot.rule).is_some_and(|rule| rule.tracks(&spot.code)) {
             self.open.close(spot);
         }

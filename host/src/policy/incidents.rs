@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::decision::{Passed, Tally};
-use super::incident_table::{Open, Spot};
+use super::incident_table::{IncidentKey, Open};
 use super::inhibit::{Inhibitors, Register};
 use super::rule::Rule;
 use super::suspension::Holds;
@@ -34,7 +34,7 @@ enum Due {
     /// A verdict has waited long enough.
     Held(u64),
     /// An incident is forgotten.
-    Age(Arc<Spot>),
+    Age(Arc<IncidentKey>),
 }
 
 /// The policy of all rules. Verdicts are given to it in event order.
@@ -97,7 +97,7 @@ impl Incidents {
     /// While something that feeds a rule is not in sync, that an incident of it is over may be known to the
     /// cluster and not yet to the rule: for ten minutes at most nothing that waits of it is let go, and
     /// nothing of it is forgotten.
-    pub fn set_held(&mut self, rule: usize, is_held: bool) {
+    pub fn set_suspended(&mut self, rule: usize, is_held: bool) {
         self.holds.set(rule, is_held);
     }
 
@@ -123,7 +123,7 @@ impl Incidents {
             None => out.verdicts.push(verdict),
             Some(rule) => {
                 let (code, key) = (verdict.code.clone(), verdict.key.clone());
-                let spot = Arc::new(Spot { rule, code, key });
+                let spot = Arc::new(IncidentKey { rule, code, key });
                 match verdict.status {
                     Status::Firing => self.firing(&spot, verdict, &mut out),
                     Status::Resolved => self.resolved(&spot, verdict, &mut out),

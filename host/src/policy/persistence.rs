@@ -3,59 +3,59 @@
 
 use std::sync::Arc;
 
-use super::incident_table::Spot;
+use super::incident_table::IncidentKey;
 use super::incidents::Incidents;
 use super::rule::Rule;
 use super::waiting::bytes;
-use crate::model::{Bucket, Incident, IncidentRecord, Keep, KeptIncident, Window};
+use crate::model::{Bucket, Incident, IncidentRecord, PersistedIncident, StoreOp, Window};
 
 impl Incidents {
     /// From now on [`Incidents::take_changes`] says what a restart must know.
-    pub fn keep_in_journal(&mut self) {
+    pub fn use_journal(&mut self) {
         self.open.keep();
         self.windows_changed.get_or_insert_default();
         self.rules.iter_mut().for_each(|rule| rule.writes.keep());
     }
 
     /// What has changed since this was last asked.
-    pub fn take_changes(&mut self) -> Vec<Keep> {
+    pub fn take_changes(&mut self) -> Vec<StoreOp> {
         let spots = self.open.take_changed();
         let windows = self.windows_changed.as_mut().map(std::mem::take).unwrap_or_default();
         let incidents = spots.iter().filter_map(|spot| self.incident_row(spot));
         let windows = windows.into_iter().filter_map(|rule| self.window_row(rule));
-        let mut changes: Vec<Keep> = incidents.chain(windows).collect();
+        let mut changes: Vec<StoreOp> = incidents.chain(windows).collect();
         changes.extend(self.rules.iter_mut().flat_map(budget_rows));
         changes
     }
 
-    fn incident_row(&self, spot: &Spot) -> Option<Keep> {
+    fn incident_row(&self, spot: &IncidentKey) -> Option<StoreOp> {
         let rule = self.rules.get(spot.rule)?.name.clone();
         let (code, key) = (spot.code.clone(), spot.key.clone());
         Some(match self.open.get(spot) {
-            None => Keep::NoIncident(rule, code, key),
+            None => StoreOp::NoIncident(rule, code, key),
             Some(incident) => {
                 let record = IncidentRecord::Incident(incident.clone());
-                Keep::Incident(Box::new(KeptIncident { rule, code, key, record }))
+                StoreOp::Incident(Box::new(PersistedIncident { rule, code, key, record }))
             }
         })
     }
 
-    fn window_row(&self, rule: usize) -> Option<Keep> {
+    fn window_row(&self, rule: usize) -> Option<StoreOp> {
         let rule = self.rules.get(rule)?;
         let (name, code, key) = (rule.name.clone(), String::new(), String::new());
         Some(match &rule.window {
-            None => Keep::NoIncident(name, code, key),
+            None => StoreOp::NoIncident(name, code, key),
             Some(window) => {
                 let record = IncidentRecord::Window(window.clone());
-                Keep::Incident(Box::new(KeptIncident { rule: name, code, key, record }))
+                StoreOp::Incident(Box::new(PersistedIncident { rule: name, code, key, record }))
             }
         })
     }
 
     /// Goes on where the last run stopped. The settings may have changed: what they let through today is
     /// due at once. Rows of rules that are not configured stay in the journal.
-    pub fn restore(&mut self, rows: Vec<KeptIncident>) {
-        let is_budget = |row: &KeptIncident| matches!(row.record, IncidentRecord::Budget(_));
+    pub fn restore(&mut self, rows: Vec<PersistedIncident>) {
+        let is_budget = |row: &PersistedIncident| matches!(row.record, IncidentRecord::Budget(_));
         self.is_idle &= rows.iter().all(is_budget);
         for row in rows {
             let Some(rule) = self.numbers.get(&row.rule).copied() else { continue };
@@ -67,7 +67,7 @@ impl Incidents {
                     }
                 }
                 IncidentRecord::Incident(incident) => {
-                    let spot = Arc::new(Spot { rule, code: row.code, key: row.key });
+                    let spot = Arc::new(IncidentKey { rule, code: row.code, key: row.key });
                     self.restore_incident(spot, incident);
                 }
             }
@@ -81,7 +81,7 @@ impl Incidents {
         }
     }
 
-    fn restore_incident(&mut self, spot: Arc<Spot>, mut incident: Incident) {
+    fn restore_incident(&mut self, spot: Arc<IncidentKey>, mut incident: Incident) {
         let tracks = self.rules.get(spot.rule).is_some_and(|rule| rule.tracks(&spot.code));
         if !tracks && incident.held.is_none() {
             self.open.mark(&spot);
@@ -118,15 +118,15 @@ impl Incidents {
     }
 }
 
-fn budget_rows(rule: &mut Rule) -> Vec<Keep> {
+fn budget_rows(rule: &mut Rule) -> Vec<StoreOp> {
     let name = rule.name.clone();
     let row = |(key, full_at): (String, Option<_>)| {
         let (rule, code) = (name.clone(), String::new());
         match full_at {
-            None => Keep::NoIncident(rule, code, key),
+            None => StoreOp::NoIncident(rule, code, key),
             Some(full_at) => {
                 let record = IncidentRecord::Budget(Bucket { full_at });
-                Keep::Incident(Box::new(KeptIncident { rule, code, key, record }))
+                StoreOp::Incident(Box::new(PersistedIncident { rule, code, key, record }))
             }
         }
     };

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::incident_table::Spot;
+use super::incident_table::IncidentKey;
 use crate::model::{Refused, Timestamp, Verdict};
 
 /// Which incidents have a verdict that waits; the verdict is with the incident.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    by_order: BTreeMap<u64, (Arc<Spot>, Timestamp, usize)>,
+    by_order: BTreeMap<u64, (Arc<IncidentKey>, Timestamp, usize)>,
     /// Of each rule.
     by_end: BTreeMap<usize, BTreeSet<(Timestamp, u64)>>,
     /// How many of each rule, and their bytes.
@@ -22,7 +22,13 @@ impl Waiting {
         self.by_order.last_key_value().map_or(0, |(order, _)| order.saturating_add(1))
     }
 
-    pub(super) fn add(&mut self, order: u64, spot: Arc<Spot>, until: Timestamp, size: usize) {
+    pub(super) fn add(
+        &mut self,
+        order: u64,
+        spot: Arc<IncidentKey>,
+        until: Timestamp,
+        size: usize,
+    ) {
         let (count, bytes) = self.sizes.entry(spot.rule).or_default();
         (*count, *bytes) = (*count + 1, *bytes + size);
         self.by_end.entry(spot.rule).or_default().insert((until, order));
@@ -65,7 +71,7 @@ impl Waiting {
         self.by_order.get(&order).map(|(_, until, _)| *until)
     }
 
-    pub(super) fn spot(&self, order: u64) -> Option<Arc<Spot>> {
+    pub(super) fn spot(&self, order: u64) -> Option<Arc<IncidentKey>> {
         self.by_order.get(&order).map(|(spot, ..)| spot.clone())
     }
 

@@ -41,7 +41,7 @@ impl Documents {
         Ok(Self { path: path.clone(), reader, line: 0, buffer: Vec::new() })
     }
 
-    pub(super) fn fault(&self, line: u64, why: String) -> StreamError {
+    pub(super) fn error(&self, line: u64, why: String) -> StreamError {
         StreamError::Line { path: self.path.clone(), line, why }
     }
 
@@ -65,12 +65,12 @@ impl Documents {
             }
             let more = self.line - first < MOST_LINES && self.read_line()?;
             if !more {
-                let fault = serde_json::from_slice::<IgnoredAny>(&self.buffer).err();
+                let error = serde_json::from_slice::<IgnoredAny>(&self.buffer).err();
                 let why =
-                    fault.map_or_else(|| "no JSON object".to_owned(), |fault| fault.to_string());
-                return Err(self.fault(
+                    error.map_or_else(|| "no JSON object".to_owned(), |error| error.to_string());
+                return Err(self.error(
                     first,
-                    format!("{why}; mend: each line (or document) is one complete JSON object"),
+                    format!("{why}; hint: each line (or document) is one complete JSON object"),
                 ));
             }
         }

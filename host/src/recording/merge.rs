@@ -13,7 +13,7 @@ pub struct Merged {
     heads: Vec<Option<Record>>,
     order: BinaryHeap<Reverse<(jiff::Timestamp, usize)>>,
     /// A fault behind a good record, told after that.
-    fault: Option<StreamError>,
+    error: Option<StreamError>,
 }
 
 impl Merged {
@@ -24,7 +24,7 @@ impl Merged {
     pub fn open(files: &[StreamFile]) -> Result<Self, StreamError> {
         let streams = files.iter().map(Records::open).collect::<Result<Vec<_>, _>>()?;
         let heads = streams.iter().map(|_| None).collect();
-        let mut merged = Self { streams, heads, order: BinaryHeap::new(), fault: None };
+        let mut merged = Self { streams, heads, order: BinaryHeap::new(), error: None };
         for stream in 0..merged.streams.len() {
             merged.refill(stream)?;
         }
@@ -36,12 +36,12 @@ impl Merged {
     /// # Errors
     /// Where a stream cannot be read on.
     pub fn next_record(&mut self) -> Result<Option<(usize, Record)>, StreamError> {
-        if let Some(fault) = self.fault.take() {
-            return Err(fault);
+        if let Some(error) = self.error.take() {
+            return Err(error);
         }
         let Some(Reverse((_, stream))) = self.order.pop() else { return Ok(None) };
         let record = self.heads.get_mut(stream).and_then(Option::take);
-        self.fault = self.refill(stream).err();
+        self.error = self.refill(stream).err();
         Ok(record.map(|record| (stream, record)))
     }
 

@@ -25,7 +25,7 @@ use crate::model::Timestamp;
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// A file cannot be read.
-    #[error("stream {path}: {source}; mend: check the path and its rights")]
+    #[error("stream {path}: {source}; hint: check the path and its rights")]
     File {
         /// The file.
         path: PathBuf,
@@ -39,11 +39,11 @@ pub enum StreamError {
         path: PathBuf,
         /// Counted from 1.
         line: u64,
-        /// What is wrong, and how to mend it.
+        /// What is wrong, and how to correct it.
         why: String,
     },
     /// A pattern matches no file.
-    #[error("no stream matches {pattern}; mend: check the path, or quote the pattern")]
+    #[error("no stream matches {pattern}; hint: check the path, or quote the pattern")]
     NoMatch {
         /// As it was written.
         pattern: String,

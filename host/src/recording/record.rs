@@ -128,15 +128,15 @@ impl Records {
                 return Ok(Some(record));
             }
             let Some((line, bytes)) = self.documents.next()? else { return Ok(None) };
-            self.read(line, &bytes).map_err(|why| self.documents.fault(line, why))?;
+            self.read(line, &bytes).map_err(|why| self.documents.error(line, why))?;
         }
     }
 
     fn read(&mut self, line: u64, bytes: &[u8]) -> Result<(), String> {
-        let found: Line<'_> = serde_json::from_slice(bytes).map_err(|fault| fault.to_string())?;
+        let found: Line<'_> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let at = match found.at {
             Some(text) => {
-                Some(text.parse().map_err(|fault| format!("\"at\" is no RFC 3339 time: {fault}"))?)
+                Some(text.parse().map_err(|error| format!("\"at\" is no RFC 3339 time: {error}"))?)
             }
             None => None,
         };
@@ -152,7 +152,7 @@ impl Records {
             }
             (_, None, None) if is_plain => {
                 let json: &RawValue =
-                    serde_json::from_slice(bytes).map_err(|fault| fault.to_string())?;
+                    serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
                 self.object(line, at, Seen::Present, json.to_owned(), false);
                 Ok(())
             }
@@ -162,7 +162,7 @@ impl Records {
             }
             _ => Err(
                 "this is neither a watch event ({\"type\": …, \"object\": …}) nor a Kubernetes \
-                      object; mend: record with `kubectl get … -w -o json --output-watch-events`"
+                      object; hint: record with `kubectl get … -w -o json --output-watch-events`"
                     .to_owned(),
             ),
         }
@@ -198,7 +198,7 @@ impl Records {
             }
             "BOOKMARK" => {
                 let bookmark: BookmarkObject = serde_json::from_str(object.get())
-                    .map_err(|fault| format!("the bookmark cannot be read: {fault}"))?;
+                    .map_err(|error| format!("the bookmark cannot be read: {error}"))?;
                 self.move_clock(at);
                 if ends_initial_events(&bookmark) {
                     let kind = bookmark.kind.unwrap_or_default();

@@ -56,8 +56,8 @@ impl Sight<'_> {
     }
 
     /// Why a rule hears of an object that it did not see before.
-    fn entry(&self, is_introduced: bool) -> Change {
-        match (self.compared, is_introduced) {
+    fn entry(&self, is_backfilled: bool) -> Change {
+        match (self.compared, is_backfilled) {
             (None, _) if self.listed => Change::Snapshot,
             // Created while nobody watched: that is news to a new rule too.
             (Some(_), false) if self.is_new() => Change::Added,
@@ -95,7 +95,7 @@ impl Router {
                 routed.extend(self.left(was, sight));
             }
             if let Some((is, fields)) = is {
-                let number = self.introductions.number(sight.scope, index);
+                let number = self.backfills.number(sight.scope, index);
                 let change = match stays {
                     true if sight.listed && sight.compared.is_none() => Change::Snapshot,
                     true => Change::Modified,
@@ -108,13 +108,13 @@ impl Router {
         (memberships, routed)
     }
 
-    /// Only adds the views of rules that are being introduced; the others' stay as they are.
+    /// Only adds the views of rules that are being backfilled; the others' stay as they are.
     pub(super) fn enter(&self, sight: &Sight<'_>) -> (Vec<Membership>, Routed) {
         let mut memberships: Vec<Membership> =
             sight.before.map(|known| known.memberships.to_vec()).unwrap_or_default();
         let mut routed = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
-            let Some(number) = self.introductions.number(sight.scope, index) else { continue };
+            let Some(number) = self.backfills.number(sight.scope, index) else { continue };
             if memberships.iter().any(|membership| membership.rule == index) {
                 continue;
             }
@@ -131,13 +131,13 @@ impl Router {
         &self,
         is: &Membership,
         change: Change,
-        introduction: Option<u64>,
+        backfill: Option<u64>,
         fields: Fields,
         sight: &Sight<'_>,
     ) -> Option<(usize, Arc<Event>)> {
         let rule = self.rules.get(is.rule)?;
         let id = match change {
-            Change::Snapshot => Id::of("p", &[&sight.id, &&*rule.name, &introduction.unwrap_or(1)]),
+            Change::Snapshot => Id::of("p", &[&sight.id, &&*rule.name, &backfill.unwrap_or(1)]),
             _ => sight.id,
         };
         let event = Event { delta: sight.delta(change), ..self.plain(id, change, is, sight) };

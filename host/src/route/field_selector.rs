@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_long_selector_is_refused_with_its_length() {
-        let fault = FieldSelector::parse(&"a=b,".repeat(1000)).unwrap_err();
-        assert!(fault.contains("has 4000 bytes") && fault.contains("hint: "), "{fault}");
+        let error = FieldSelector::parse(&"a=b,".repeat(1000)).unwrap_err();
+        assert!(error.contains("has 4000 bytes") && error.contains("hint: "), "{error}");
     }
 }

@@ -72,14 +72,14 @@ impl Compiled {
             .iter()
             .map(|path| {
                 FieldPath::parse(path)
-                    .map_err(|fault| format!("field {:?}: {fault}", beginning(path)))
+                    .map_err(|error| format!("field {:?}: {error}", beginning(path)))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let is_new_form = interest.kind == "Event" && interest.api_version != "v1";
         let asks = !interest.fields.is_empty() || !interest.field_selector.trim().is_empty();
         if is_new_form && asks {
             return Err(format!(
-                "Kubernetes Events are watched in the form of the core API, and {} has other names; mend: ask for fields and field selectors with the API version v1",
+                "Kubernetes Events are watched in the form of the core API, and {} has other names; hint: ask for fields and field selectors with the API version v1",
                 interest.api_version
             ));
         }

@@ -174,17 +174,17 @@ mod tests {
     #[test]
     fn what_is_no_selector_is_refused_with_the_forms() {
         for wrong in ["a b", "=x", "a in b", "a near (b)", ",", "a=b=c", "!"] {
-            let fault = LabelSelector::parse(wrong).unwrap_err();
-            assert!(fault.contains("key notin (a,b)"), "{wrong}: {fault}");
+            let error = LabelSelector::parse(wrong).unwrap_err();
+            assert!(error.contains("key notin (a,b)"), "{wrong}: {error}");
         }
     }
 
     #[test]
     fn a_long_selector_is_refused_with_its_length() {
         for long in ["(".repeat(3000), "a,".repeat(1500), format!("a in ({})", "b,".repeat(1500))] {
-            let fault = LabelSelector::parse(&long).unwrap_err();
-            assert!(fault.contains(&format!("has {} bytes", long.len())), "{fault}");
-            assert!(fault.contains("hint: "), "{fault}");
+            let error = LabelSelector::parse(&long).unwrap_err();
+            assert!(error.contains(&format!("has {} bytes", long.len())), "{error}");
+            assert!(error.contains("hint: "), "{error}");
         }
     }
 }

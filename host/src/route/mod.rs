@@ -20,12 +20,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
-    Change, Event, Fields, Identity, Introduction, Manifest, Meta, Narrowing, Object, Observation,
+    Backfill, Change, Event, Fields, Identity, Manifest, Meta, Narrowing, Object, Observation,
     Origin, Seen, Subject, Timestamp,
 };
 use crate::normalize::Wanted;
 
-use backfill::Introductions;
+use backfill::Backfills;
 use events::{RuleInterests, Sight};
 pub use interest::InterestError;
 pub use label_selector::{SelectedLabel, selected_labels};
@@ -86,7 +86,7 @@ pub struct Router {
     marks: u32,
     /// The newest version that each scope brought.
     newest: HashMap<Arc<str>, u64>,
-    introductions: Introductions,
+    backfills: Backfills,
 }
 
 /// What the end of a gap brings.
@@ -120,7 +120,7 @@ impl Router {
             comparing: Vec::new(),
             marks: 0,
             newest: HashMap::new(),
-            introductions: Introductions::default(),
+            backfills: Backfills::default(),
         }
     }
 
@@ -351,7 +351,7 @@ impl Router {
         }
         let version = meta.resource_version.as_str();
         match &compared {
-            None if self.known.is_buried(&uid, version) => return Routing::Repeated,
+            None if self.known.has_tombstone(&uid, version) => return Routing::Repeated,
             None => {}
             // A list says what exists now, whatever was said of it before.
             Some(_) => self.known.unbury(&uid),
@@ -392,7 +392,7 @@ impl Router {
     }
 
     /// An object in the version that is known: no news but, in a list, for rules that are being
-    /// introduced.
+    /// backfilled.
     fn known_already(
         &mut self,
         scope: &str,
@@ -401,10 +401,10 @@ impl Router {
         object: &Arc<Object>,
         time: Timestamp,
     ) -> Routing {
-        if seen != Seen::Snapshot || !self.introductions.is_under_way(scope) {
+        if seen != Seen::Snapshot || !self.backfills.is_under_way(scope) {
             return Routing::Repeated;
         }
-        let routed = self.introduce_known(scope, uid, object, time);
+        let routed = self.backfill_known(scope, uid, object, time);
         if routed.is_empty() { Routing::Repeated } else { Routing::News(routed) }
     }
 
@@ -419,21 +419,21 @@ impl Router {
         }
     }
 
-    /// Routes an object of a list to the rules that are being introduced to the watch, and to nobody
+    /// Routes an object of a list to the rules that are being backfilled to the watch, and to nobody
     /// else: the watch itself tells the others. What the list shows in another version than the one
     /// that is known is left to the watch, which has yet to bring it.
-    pub fn introduce(&mut self, scope: &str, observation: Observation) -> Routed {
+    pub fn backfill(&mut self, scope: &str, observation: Observation) -> Routed {
         let Observation { time, object, .. } = observation;
         let uid = self.known.uid(&object.meta.identity.unique());
         let known = self.known.get(&uid);
         if known.is_some_and(|known| *known.version == *object.meta.resource_version) {
-            self.introduce_known(scope, uid, &object, time)
+            self.backfill_known(scope, uid, &object, time)
         } else {
             Routed::new()
         }
     }
 
-    fn introduce_known(
+    fn backfill_known(
         &mut self,
         scope: &str,
         uid: Arc<str>,
@@ -459,14 +459,14 @@ impl Router {
         routed
     }
 
-    /// A watch has listed all that exists, and is not behind: its introductions are complete.
-    pub fn end_introduction(&mut self, scope: &str) -> Vec<Introduction> {
-        self.introductions.complete(scope)
+    /// A watch has listed all that exists, and is not behind: its backfills are complete.
+    pub fn end_backfill(&mut self, scope: &str) -> Vec<Backfill> {
+        self.backfills.complete(scope)
     }
 
-    /// Whether a rule is being introduced to a watch.
-    pub fn introduces(&self, scope: &str) -> bool {
-        self.introductions.is_under_way(scope)
+    /// Whether a rule is being backfilled to a watch.
+    pub fn backfills_now(&self, scope: &str) -> bool {
+        self.backfills.is_under_way(scope)
     }
 
     fn note_seen(&mut self, scope: &str, meta: &Meta) -> Option<Compared> {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::relist::Compared;
-use super::tombstones::Buried;
+use super::tombstones::Tombstones;
 use crate::model::{Identity, Object, Subject, Timestamp, api_group, are_kubernetes_events};
 
 /// A rule's view of an object.
@@ -102,7 +102,7 @@ pub(super) struct KnownObjects {
     /// be there before the old one is gone.
     nodes: HashMap<Box<str>, usize>,
     /// Objects that went lately: what a second stream tells of them later is old.
-    buried: Buried,
+    tombstones: Tombstones,
 }
 
 /// The digest of a version that could not be read.
@@ -198,22 +198,22 @@ impl KnownObjects {
 
     /// Remembers that an object went, with the version of its deletion.
     pub(super) fn bury(&mut self, uid: Arc<str>, version: &str, now: Timestamp) {
-        self.buried.bury(uid, version, now);
+        self.tombstones.bury(uid, version, now);
     }
 
     /// An object is there after all.
     pub(super) fn unbury(&mut self, uid: &str) {
-        self.buried.unbury(uid);
+        self.tombstones.unbury(uid);
     }
 
     /// Ends are told apart by versions, which come again.
     pub(super) fn unbury_all(&mut self) {
-        self.buried.clear();
+        self.tombstones.clear();
     }
 
     /// Whether this version of an object is from before its end.
-    pub(super) fn is_buried(&self, uid: &str, version: &str) -> bool {
-        let end = self.buried.end_of(uid);
+    pub(super) fn has_tombstone(&self, uid: &str, version: &str) -> bool {
+        let end = self.tombstones.end_of(uid);
         end.is_some_and(|end| version == end || is_older(version, end))
     }
 

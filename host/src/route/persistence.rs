@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Router;
 use super::object_index::{Known, Membership};
 use super::relist::Coverage;
-use crate::model::{Change, Id, Introduction, Keep, KeptMembership, KeptObject, Object};
+use crate::model::{Backfill, Change, Id, Object, PersistedMembership, PersistedObject, StoreOp};
 
 /// Where last known forms are.
 #[derive(Debug)]
@@ -30,12 +30,12 @@ impl Keeping {
 
 impl Router {
     /// From now on what changes is handed out by [`Router::take_changes`].
-    pub fn keep_in_journal(&mut self) {
+    pub fn use_journal(&mut self) {
         self.keeping = Keeping::Journal { touched: HashSet::new() };
     }
 
     /// Whether last known forms are with the journal.
-    pub fn keeps_in_journal(&self) -> bool {
+    pub fn uses_journal(&self) -> bool {
         matches!(self.keeping, Keeping::Journal { .. })
     }
 
@@ -55,18 +55,18 @@ impl Router {
 
     /// What changed since this was last asked. A form stays in memory while a timer concerns the
     /// object.
-    pub fn take_changes(&mut self, concerns: impl Fn(&str) -> bool) -> Vec<Keep> {
+    pub fn take_changes(&mut self, concerns: impl Fn(&str) -> bool) -> Vec<StoreOp> {
         let Keeping::Journal { touched } = &mut self.keeping else { return Vec::new() };
         let mut touched: Vec<Arc<str>> = std::mem::take(touched).into_iter().collect();
         touched.sort();
         let mut changes = Vec::with_capacity(touched.len());
         for uid in touched {
             let Some(known) = self.known.get(&uid) else {
-                changes.push(Keep::NoObject(uid));
+                changes.push(StoreOp::NoObject(uid));
                 continue;
             };
             let has_timer = concerns(&uid);
-            changes.push(Keep::Object(Box::new(self.kept(&uid, known, has_timer))));
+            changes.push(StoreOp::Object(Box::new(self.kept(&uid, known, has_timer))));
             if !has_timer && let Some(known) = self.known.get_mut(&uid) {
                 known.form = None;
             }
@@ -74,7 +74,7 @@ impl Router {
         changes
     }
 
-    fn kept(&self, uid: &Arc<str>, known: &Known, has_timer: bool) -> KeptObject {
+    fn kept(&self, uid: &Arc<str>, known: &Known, has_timer: bool) -> PersistedObject {
         let wants_end = known.memberships.iter().any(|was| {
             let rule = self.rules.get(was.rule);
             rule.is_some_and(|rule| rule.wants(was.interest, Change::Deleted))
@@ -82,14 +82,14 @@ impl Router {
         let memberships = known.memberships.iter().filter_map(|was| {
             let rule = self.rules.get(was.rule)?;
             let interest = rule.interests.get(was.interest as usize)?;
-            Some(KeptMembership {
+            Some(PersistedMembership {
                 rule: rule.name.clone(),
                 interest: interest.name.clone(),
                 partition: was.partition.clone(),
             })
         });
         let needs_form = has_timer || wants_end && !known.is_kubernetes_event();
-        KeptObject {
+        PersistedObject {
             uid: uid.clone(),
             api_version: known.api_version.clone(),
             kind: known.kind.clone(),
@@ -105,8 +105,8 @@ impl Router {
     }
 
     /// Knows an object again. Views of rules that are not there any longer, or that `keeps` says no
-    /// to, are forgotten: those rules are introduced anew.
-    pub fn restore(&mut self, object: KeptObject, keeps: impl Fn(&str) -> bool) {
+    /// to, are forgotten: those rules are backfilled anew.
+    pub fn restore(&mut self, object: PersistedObject, keeps: impl Fn(&str) -> bool) {
         let memberships = object.memberships.iter().filter_map(|was| {
             let index = self.rules.iter().position(|rule| rule.name == was.rule)?;
             let rule = self.rules.get(index)?;
@@ -177,28 +177,28 @@ impl Router {
     }
 
     /// Hash of what decides what a rule gets of a kind: its settings, as text, and its interests.
-    pub fn introduction_digest(&self, rule: usize, settings: &str, group: &str, kind: &str) -> Id {
+    pub fn backfill_digest(&self, rule: usize, settings: &str, group: &str, kind: &str) -> Id {
         let interests = self.rules.get(rule).map_or(&[] as &[_], |rule| &rule.interests);
         let interests = interests.iter().filter(|interest| interest.is_kind(group, kind));
         let texts: Vec<&str> = interests.map(|interest| interest.fingerprint.as_str()).collect();
-        Id::of("introduction", &[&settings, &texts.concat()])
+        Id::of("backfill", &[&settings, &texts.concat()])
     }
 
-    /// Plans the introductions to a watch: of each rule that it feeds, unless one with the same
+    /// Plans the backfills to a watch: of each rule that it feeds, unless one with the same
     /// digest is complete. Returns those that begin or go on.
-    pub fn plan_introductions(
+    pub fn plan_backfills(
         &mut self,
         scope: &Arc<str>,
         rules: &[(usize, Id)],
-        before: &[Introduction],
-    ) -> Vec<Introduction> {
+        before: &[Backfill],
+    ) -> Vec<Backfill> {
         let mut planned = Vec::new();
         for (index, digest) in rules {
             let Some(name) = self.rules.get(*index).map(|rule| rule.name.clone()) else { continue };
             let of_rule = || before.iter().filter(|one| one.rule == name);
             let known = of_rule().find(|one| one.scope == *scope);
             let highest = of_rule().map(|one| one.number).max().unwrap_or(0);
-            let plan = self.introductions.plan(*index, scope, &name, *digest, known, highest);
+            let plan = self.backfills.plan(*index, scope, &name, *digest, known, highest);
             planned.extend(plan.cloned());
         }
         planned

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::object_index::{Known, KnownObjects};
-use crate::model::{KeptObject, Meta, Timestamp, api_group, are_kubernetes_events};
+use crate::model::{Meta, PersistedObject, Timestamp, api_group, are_kubernetes_events};
 
 /// What a watch follows, or a stream is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,7 +24,7 @@ impl Coverage {
     }
 
     /// Whether an object that was kept is of what is followed.
-    pub fn has_kept(&self, object: &KeptObject) -> bool {
+    pub fn has_kept(&self, object: &PersistedObject) -> bool {
         self.covers(api_group(&object.api_version), &object.kind, &object.namespace)
     }
 

@@ -460,7 +460,7 @@ fn kubernetes_events_are_asked_for_in_one_form() {
     let refused = router.add_rule("rule".into(), &manifest(vec![asks]), &Narrowing::new());
     let why = refused.unwrap_err().to_string();
     assert!(
-        why.contains("mend: ask for fields and field selectors with the API version v1"),
+        why.contains("hint: ask for fields and field selectors with the API version v1"),
         "{why}"
     );
 }

@@ -13,7 +13,7 @@ const MOST: usize = 100_000;
 /// Deletions, by object and in their order. Each is looked at twice at most: when it comes, and when
 /// it is forgotten.
 #[derive(Debug, Default)]
-pub(super) struct Buried {
+pub(super) struct Tombstones {
     by_uid: HashMap<Arc<str>, (Box<str>, Timestamp)>,
     /// Oldest first. One that was taken back, or came again, stays here until its time is over.
     order: VecDeque<(Arc<str>, Timestamp)>,
@@ -22,7 +22,7 @@ pub(super) struct Buried {
     looks: usize,
 }
 
-impl Buried {
+impl Tombstones {
     /// Remembers that an object went, with the version of its deletion.
     pub(super) fn bury(&mut self, uid: Arc<str>, version: &str, now: Timestamp) {
         while let Some((oldest, at)) = self.order.front() {
@@ -70,31 +70,31 @@ mod tests {
 
     #[test]
     fn deletions_cost_linear_time_however_many_there_are() {
-        let mut buried = Buried::default();
+        let mut tombstones = Tombstones::default();
         let many = 50_000;
         for number in 0..many {
-            buried.bury(format!("u{number}").into(), "1", at(number));
+            tombstones.bury(format!("u{number}").into(), "1", at(number));
         }
         let many = usize::try_from(many).unwrap();
-        assert!(buried.looks <= 2 * many, "{} looks for {many} deletions", buried.looks);
-        assert_eq!(buried.by_uid.len(), many);
+        assert!(tombstones.looks <= 2 * many, "{} looks for {many} deletions", tombstones.looks);
+        assert_eq!(tombstones.by_uid.len(), many);
     }
 
     #[test]
     fn deletions_are_forgotten_after_their_time_and_beyond_the_bound() {
-        let mut buried = Buried::default();
-        buried.bury("first".into(), "1", at(0));
-        buried.bury("second".into(), "2", at(MEMORY_MS - 1));
-        buried.bury("first".into(), "3", at(MEMORY_MS - 1));
-        assert_eq!(buried.end_of("first"), Some("3"));
-        buried.bury("third".into(), "4", at(MEMORY_MS));
-        assert_eq!(buried.end_of("first"), Some("3"), "buried again since");
-        buried.unbury("second");
-        assert_eq!(buried.end_of("second"), None);
+        let mut tombstones = Tombstones::default();
+        tombstones.bury("first".into(), "1", at(0));
+        tombstones.bury("second".into(), "2", at(MEMORY_MS - 1));
+        tombstones.bury("first".into(), "3", at(MEMORY_MS - 1));
+        assert_eq!(tombstones.end_of("first"), Some("3"));
+        tombstones.bury("third".into(), "4", at(MEMORY_MS));
+        assert_eq!(tombstones.end_of("first"), Some("3"), "buried again since");
+        tombstones.unbury("second");
+        assert_eq!(tombstones.end_of("second"), None);
         for number in 0..MOST {
-            buried.bury(format!("u{number}").into(), "5", at(MEMORY_MS));
+            tombstones.bury(format!("u{number}").into(), "5", at(MEMORY_MS));
         }
-        assert_eq!(buried.end_of("third"), None);
-        assert!(buried.order.len() <= MOST && buried.by_uid.len() <= MOST);
+        assert_eq!(tombstones.end_of("third"), None);
+        assert!(tombstones.order.len() <= MOST && tombstones.by_uid.len() <= MOST);
     }
 }

@@ -25,12 +25,12 @@ const RUST: [(&str, &str); 7] = [
 pub enum ScaffoldError {
     /// The name is none that a package can have.
     #[error(
-        "{0:?} is no name for a rule; mend: use lower-case letters, digits and hyphens, with a \
+        "{0:?} is no name for a rule; hint: use lower-case letters, digits and hyphens, with a \
          letter first"
     )]
     Name(String),
     /// There is something already.
-    #[error("{0} exists already; mend: choose another name")]
+    #[error("{0} exists already; hint: choose another name")]
     Exists(PathBuf),
     /// A file cannot be written.
     #[error("{path}: {source}")]
@@ -139,11 +139,11 @@ mod tests {
     fn names_are_those_of_packages() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["klaxon-sdk", "Oom", "1oom", "o om", "ö", "o_m"] {
-            let fault = rust(&folder.path().join(name), &[]).unwrap_err();
-            assert!(matches!(fault, ScaffoldError::Name(_)), "{name}");
+            let error = rust(&folder.path().join(name), &[]).unwrap_err();
+            assert!(matches!(error, ScaffoldError::Name(_)), "{name}");
         }
         fs::create_dir(folder.path().join("oom")).unwrap();
-        let fault = rust(&folder.path().join("oom"), &[]).unwrap_err();
-        assert!(matches!(fault, ScaffoldError::Exists(_)));
+        let error = rust(&folder.path().join("oom"), &[]).unwrap_err();
+        assert!(matches!(error, ScaffoldError::Exists(_)));
     }
 }

@@ -65,9 +65,9 @@ fn is_set(flags: &[Arc<AtomicBool>]) -> bool {
 fn pause(millis: i64, speed: f64, stop: &[Arc<AtomicBool>]) {
     let seconds = millis.max(0) as f64 / 1000.0 / speed;
     let mut left = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    let step = Duration::from_millis(100);
+    let output = Duration::from_millis(100);
     while !left.is_zero() && !is_set(stop) {
-        std::thread::sleep(left.min(step));
-        left = left.saturating_sub(step);
+        std::thread::sleep(left.min(output));
+        left = left.saturating_sub(output);
     }
 }

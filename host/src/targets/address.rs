@@ -32,7 +32,7 @@ impl Allowed {
     /// Returns why an address is refused, if it is.
     pub(super) fn refusal(self, address: IpAddr) -> Option<String> {
         let (kind, word) = meanings(address).into_iter().find_map(|meant| self.kind(meant))?;
-        Some(format!("{address} is {kind}; mend: if that is meant, write `allow: [{word}]`"))
+        Some(format!("{address} is {kind}; hint: if that is meant, write `allow: [{word}]`"))
     }
 
     /// Returns what is refused about an address, and the word that allows it.

@@ -27,7 +27,7 @@ struct Current {
     sender: Arc<Sender>,
     looked: Stopwatch,
     /// What was wrong when its files were read last: said once.
-    fault: Option<String>,
+    error: Option<String>,
 }
 
 impl Endpoint {
@@ -41,7 +41,7 @@ impl Endpoint {
             target: target.clone(),
             sender,
             looked: Stopwatch::start(),
-            fault: None,
+            error: None,
         });
         Ok(Self {
             name: name.to_owned(),
@@ -98,8 +98,8 @@ impl Endpoint {
         }
         let this = self.clone();
         let read = tokio::task::spawn_blocking(move || this.read_again()).await;
-        if let Err(fault) = read {
-            warn!(target = self.name, %fault, "the files of a target were not read again");
+        if let Err(error) = read {
+            warn!(target = self.name, %error, "the files of a target were not read again");
         }
         self.current.lock().unwrap_or_else(PoisonError::into_inner).sender.clone()
     }
@@ -119,20 +119,20 @@ impl Endpoint {
         });
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match made {
-            Ok(None) => current.fault = None,
+            Ok(None) => current.error = None,
             Ok(Some((target, sender))) => {
                 info!(target = self.name, "its files have changed: they are in use now");
-                (current.target, current.sender, current.fault) = (target, sender, None);
+                (current.target, current.sender, current.error) = (target, sender, None);
             }
-            Err(fault) => {
-                if current.fault.as_ref() != Some(&fault) {
+            Err(error) => {
+                if current.error.as_ref() != Some(&error) {
                     warn!(
                         target = self.name,
-                        fault,
+                        error,
                         "its files have changed and cannot be used: what they held before is in use"
                     );
                 }
-                current.fault = Some(fault);
+                current.error = Some(error);
             }
         }
     }

@@ -59,23 +59,23 @@ impl Statsd {
             return Attempt::Delivered;
         }
         let address = &self.address;
-        let fault = match tokio::time::timeout(PATIENCE, self.write(&delivery.body)).await {
+        let error = match tokio::time::timeout(PATIENCE, self.write(&delivery.body)).await {
             Ok(Ok(())) => return Attempt::Delivered,
-            Ok(Err(fault)) => fault,
+            Ok(Err(error)) => error,
             Err(_) => {
                 let why = format!("{address} was not resolved within {PATIENCE:?}");
                 return Attempt::Retry(Trouble::of_receiver(why));
             }
         };
-        if fault.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) {
+        if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) {
             let why = format!("{} bytes do not fit into a datagram", delivery.body.len());
             return Attempt::Refused { why };
         }
-        let mend = match fault.kind() {
-            io::ErrorKind::ConnectionRefused => "; mend: start the statsd server there",
+        let hint = match error.kind() {
+            io::ErrorKind::ConnectionRefused => "; hint: start the statsd server there",
             _ => "",
         };
-        Attempt::Retry(Trouble::of_receiver(format!("{address}: {fault}{mend}")))
+        Attempt::Retry(Trouble::of_receiver(format!("{address}: {error}{hint}")))
     }
 
     /// Sends one datagram. After an error the next one has a new socket, for the next address.
@@ -88,9 +88,9 @@ impl Statsd {
         };
         match held.write(datagram).await {
             Ok(()) => state.held = Some(held),
-            Err(fault) => {
+            Err(error) => {
                 state.turn = state.turn.wrapping_add(1);
-                return Err(fault);
+                return Err(error);
             }
         }
         Ok(())
@@ -129,7 +129,7 @@ async fn connect(address: &str, turn: usize) -> io::Result<Held> {
         };
         match connected.await {
             Ok(socket) => return Ok(Held { socket, since: Stopwatch::start() }),
-            Err(fault) => last = fault,
+            Err(error) => last = error,
         }
     }
     Err(last)

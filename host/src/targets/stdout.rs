@@ -16,7 +16,7 @@ impl Stdout {
         };
         match written.await {
             Ok(()) => Attempt::Delivered,
-            Err(fault) => Attempt::Refused { why: format!("stdout: {fault}") },
+            Err(error) => Attempt::Refused { why: format!("stdout: {error}") },
         }
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn body(format: Format, verdict: &Verdict) -> Result<Vec<u8>, serde_j
 
 impl Webhook {
     pub(super) fn new(settings: &config::Webhook) -> Result<Self, String> {
-        let url = Url::parse(&settings.url).map_err(|fault| format!("url: {fault}"))?;
+        let url = Url::parse(&settings.url).map_err(|error| format!("url: {error}"))?;
         let allowed =
             Allowed { loopback: settings.allow_loopback, link_local: settings.allow_link_local };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -83,7 +83,7 @@ impl Webhook {
             .connect_timeout(settings.timeout);
         let client = with_tls(builder, &settings.tls)?
             .build()
-            .map_err(|fault| format!("the HTTP client cannot be made: {}", with_causes(&fault)))?;
+            .map_err(|error| format!("the HTTP client cannot be made: {}", with_causes(&error)))?;
         let headers = headers(settings)?;
         let mask = Mask::of(&url, settings);
         Ok(Self { client, url, settings: settings.clone(), headers, allowed, mask })
@@ -102,13 +102,13 @@ impl Webhook {
         match request.send().await {
             Ok(response) => self.judge(response).await,
             // The address may hold a token: the error is told without it.
-            Err(fault) => Attempt::Retry(Trouble::of_receiver(with_causes(&fault.without_url()))),
+            Err(error) => Attempt::Retry(Trouble::of_receiver(with_causes(&error.without_url()))),
         }
     }
 
     fn sign(&self, delivery: &Delivery, headers: &mut HeaderMap) -> Result<(), String> {
         let id = delivery.id.as_str();
-        let value = |text: &str| HeaderValue::from_str(text).map_err(|fault| fault.to_string());
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|error| error.to_string());
         headers.insert("webhook-id", value(id)?);
         let timestamp = clock::wall().as_millis().div_euclid(1000);
         headers.insert("webhook-timestamp", value(&timestamp.to_string())?);
@@ -160,12 +160,12 @@ fn blame(status: StatusCode) -> Blame {
 fn with_tls(mut builder: ClientBuilder, tls: &config::Tls) -> Result<ClientBuilder, String> {
     if let Some(ca) = &tls.ca {
         let trusted = Certificate::from_pem_bundle(ca)
-            .map_err(|fault| format!("tls.ca: {}", with_causes(&fault)))?;
+            .map_err(|error| format!("tls.ca: {}", with_causes(&error)))?;
         builder = builder.tls_certs_only(trusted);
     }
     if let Some(identity) = &tls.identity {
         let identity = Identity::from_pem(identity)
-            .map_err(|fault| format!("tls.certificate: {}", with_causes(&fault)))?;
+            .map_err(|error| format!("tls.certificate: {}", with_causes(&error)))?;
         builder = builder.identity(identity);
     }
     Ok(builder)

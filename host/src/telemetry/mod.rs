@@ -85,9 +85,9 @@ pub fn dropped_lines() -> u64 {
 }
 
 /// An error with its causes: the text of the outermost one often leaves out why.
-pub fn with_causes(fault: &dyn Error) -> String {
-    let mut text = fault.to_string();
-    let mut cause = fault.source();
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
     while let Some(inner) = cause {
         text.push_str(": ");
         text.push_str(&inner.to_string());

@@ -1,12 +1,12 @@
 //! Files that people write: YAML (or JSON, which is YAML) with the line of every part, checked against
-//! a schema, so that a fault names the file, the line, the place and the mend.
+//! a schema, so that a fault names the file, the line, the place and a hint.
 
-mod fault;
+mod error;
+mod parse;
 mod quantity;
 mod schema;
-mod yaml;
 
-pub use fault::{Fault, Faults};
+pub use error::{FileError, FileErrors};
+pub use parse::{Document, escape};
 pub use quantity::{Size, Span, span};
 pub use schema::{Found, against_schema, nearest, without_null};
-pub use yaml::{Document, escape};

@@ -56,18 +56,18 @@ pub fn without_null(mut schema: Value) -> Value {
 pub fn against_schema(schema: &Value, value: &Value) -> Found {
     match jsonschema::validator_for(schema) {
         Ok(validator) => {
-            validator.iter_errors(value).flat_map(|fault| explain(schema, &fault)).collect()
+            validator.iter_errors(value).flat_map(|error| explain(schema, &error)).collect()
         }
-        Err(fault) => vec![(String::new(), format!("the schema itself is wrong: {fault}"))],
+        Err(error) => vec![(String::new(), format!("the schema itself is wrong: {error}"))],
     }
 }
 
 /// A schema's fault in words; an unknown key names the nearest known one.
-fn explain(schema: &Value, fault: &ValidationError<'_>) -> Found {
-    let pointer = fault.instance_path().to_string();
-    match fault.kind() {
+fn explain(schema: &Value, error: &ValidationError<'_>) -> Found {
+    let pointer = error.instance_path().to_string();
+    match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
-            let above = fault.schema_path().to_string();
+            let above = error.schema_path().to_string();
             let above = above.rsplit_once('/').map_or("", |(above, _)| above);
             let properties = schema.pointer(above).and_then(|schema| schema.get("properties"));
             let known: Vec<&str> = properties
@@ -85,36 +85,36 @@ fn explain(schema: &Value, fault: &ValidationError<'_>) -> Found {
                 .collect()
         }
         ValidationErrorKind::AnyOf { context } => match meant(&pointer, context) {
-            Some(faults) => faults.iter().flat_map(|fault| explain(schema, fault)).collect(),
-            None => vec![by_description(schema, fault)],
+            Some(errors) => errors.iter().flat_map(|error| explain(schema, error)).collect(),
+            None => vec![by_description(schema, error)],
         },
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            vec![(pointer, format!("{name:?} is missing; mend: add it"))]
+            vec![(pointer, format!("{name:?} is missing; hint: add it"))]
         }
         ValidationErrorKind::Constant { expected_value } => {
-            vec![(pointer, format!("this is not {expected_value}; mend: write that"))]
+            vec![(pointer, format!("this is not {expected_value}; hint: write that"))]
         }
-        _ => vec![by_description(schema, fault)],
+        _ => vec![by_description(schema, error)],
     }
 }
 
 /// What a value should be stands in the description beside the keyword that failed.
-fn by_description(schema: &Value, fault: &ValidationError<'_>) -> (String, String) {
-    let keyword = fault.schema_path().to_string();
+fn by_description(schema: &Value, error: &ValidationError<'_>) -> (String, String) {
+    let keyword = error.schema_path().to_string();
     let above = keyword.rsplit_once('/').map_or("", |(above, _)| above);
     let description = schema.pointer(above).and_then(|schema| schema.get("description"));
-    let mend = description
+    let hint = description
         .and_then(Value::as_str)
-        .map_or(String::new(), |text| format!("; mend: write {}", text.trim_end_matches('.')));
+        .map_or(String::new(), |text| format!("; hint: write {}", text.trim_end_matches('.')));
     // The value itself may hold a secret that was put in from a file.
-    let what = match fault.kind() {
+    let what = match error.kind() {
         ValidationErrorKind::AnyOf { .. } => {
             "this has none of the forms that it may have".to_owned()
         }
-        _ => fault.masked_with("the value").to_string(),
+        _ => error.masked_with("the value").to_string(),
     };
-    (fault.instance_path().to_string(), format!("{what}{mend}"))
+    (error.instance_path().to_string(), format!("{what}{hint}"))
 }
 
 /// Of several forms that a value may have, the one that its author meant: the only one whose every
@@ -123,16 +123,16 @@ fn meant<'a, 'e>(
     pointer: &str,
     forms: &'a [Vec<ValidationError<'e>>],
 ) -> Option<&'a [ValidationError<'e>]> {
-    let is_inside = |fault: &ValidationError<'_>| {
-        fault.instance_path().to_string() != pointer
+    let is_inside = |error: &ValidationError<'_>| {
+        error.instance_path().to_string() != pointer
             || matches!(
-                fault.kind(),
+                error.kind(),
                 ValidationErrorKind::AdditionalProperties { .. }
                     | ValidationErrorKind::Required { .. }
             )
     };
-    let mut meant = flat(pointer, forms).into_iter().filter(|faults| faults.iter().all(is_inside));
-    let only = meant.next().filter(|faults| !faults.is_empty())?;
+    let mut meant = flat(pointer, forms).into_iter().filter(|errors| errors.iter().all(is_inside));
+    let only = meant.next().filter(|errors| !errors.is_empty())?;
     meant.next().is_none().then_some(only)
 }
 
@@ -141,17 +141,17 @@ fn flat<'a, 'e>(
     pointer: &str,
     forms: &'a [Vec<ValidationError<'e>>],
 ) -> Vec<&'a [ValidationError<'e>]> {
-    let inner = |faults: &'a Vec<ValidationError<'e>>| match faults.as_slice() {
+    let inner = |errors: &'a Vec<ValidationError<'e>>| match errors.as_slice() {
         [only] if only.instance_path().to_string() == pointer => match only.kind() {
             ValidationErrorKind::AnyOf { context } => flat(pointer, context),
-            _ => vec![faults.as_slice()],
+            _ => vec![errors.as_slice()],
         },
-        _ => vec![faults.as_slice()],
+        _ => vec![errors.as_slice()],
     };
     forms.iter().flat_map(inner).collect()
 }
 
-/// How to mend a name that is none of the known ones.
+/// Returns a hint for a name that is none of the known ones.
 pub fn nearest(name: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
@@ -159,7 +159,7 @@ pub fn nearest(name: &str, known: &[&str]) -> String {
         .min()
         .filter(|(distance, one)| *distance <= 2.max(one.len() / 3));
     match nearest {
-        Some((_, one)) => format!("mend: did you mean {one:?}?"),
-        None => format!("mend: use one of {}", known.join(", ")),
+        Some((_, one)) => format!("hint: did you mean {one:?}?"),
+        None => format!("hint: use one of {}", known.join(", ")),
     }
 }

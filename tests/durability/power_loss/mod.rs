@@ -50,9 +50,9 @@ async fn recording() -> &'static Recording {
     RECORDING.get_or_init(record).await
 }
 
-fn pod(name: &str, lane: usize, step: usize) -> Value {
+fn pod(name: &str, lane: usize, output: usize) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "namespace": "a", "labels": {"lane": format!("lane-{lane}"), "step": step.to_string()}},
+        "metadata": {"name": name, "namespace": "a", "labels": {"lane": format!("lane-{lane}"), "step": output.to_string()}},
         "spec": {"containers": []}, "status": {"phase": "Running"}})
 }
 

@@ -77,7 +77,7 @@ async fn a_credentials_file_lets_us_in() {
         sender.send(&delivery(1, &target, &verdict("R14"))).await
     };
     let why = retried(attempt("wrong.creds").await);
-    assert!(why.contains("mend: check credentials of the target"), "{why}");
+    assert!(why.contains("hint: check credentials of the target"), "{why}");
 
     let options = async_nats::ConnectOptions::with_credentials(&right).unwrap();
     let context = server.jetstream(options).await;

@@ -165,7 +165,7 @@ async fn a_subject_that_no_stream_captures_waits_for_one() {
     let sender = endpoint(&target);
     let why = retried(sender.send(&oom(1, &target)).await);
     assert!(
-        why.starts_with("no stream captures subject klaxon.akkeris.R14; mend: `nats stream add`"),
+        why.starts_with("no stream captures subject klaxon.akkeris.R14; hint: `nats stream add`"),
         "{why}"
     );
     let context = server.stream(recording::Config::default()).await;
@@ -206,7 +206,7 @@ async fn wrong_secrets_are_told_without_them() {
     let wrong = nats(&server, json!({"user": "me", "password": "wr0ng"}));
     let why = retried(endpoint(&wrong).send(&oom(1, &wrong)).await);
     assert!(why.contains("does not let us in"), "{why}");
-    assert!(why.contains("mend: check user and password"), "{why}");
+    assert!(why.contains("hint: check user and password"), "{why}");
     assert!(!why.contains("wr0ng"), "{why}");
     let nobody = nats(&server, json!({}));
     let why = retried(endpoint(&nobody).send(&oom(1, &nobody)).await);
@@ -232,7 +232,7 @@ async fn a_token_lets_us_in() {
     assert!(why.starts_with("no stream captures"), "{why}");
     let wrong = nats(&server, json!({"token": "wr0ng"}));
     let why = retried(endpoint(&wrong).send(&oom(1, &wrong)).await);
-    assert!(why.contains("mend: check token"), "{why}");
+    assert!(why.contains("hint: check token"), "{why}");
 }
 
 #[tokio::test]
@@ -256,10 +256,10 @@ async fn what_is_too_large_is_refused() {
     let mut delivery = oom(1, &target);
     delivery.body = vec![b'x'; 2000];
     let why = refused(sender.send(&delivery).await);
-    assert!(why.contains("mend: raise the stream's maximum message size"), "{why}");
+    assert!(why.contains("hint: raise the stream's maximum message size"), "{why}");
     delivery.body = vec![b'x'; 8000];
     let why = refused(sender.send(&delivery).await);
-    assert!(why.contains("mend: raise max_payload of the server"), "{why}");
+    assert!(why.contains("hint: raise max_payload of the server"), "{why}");
     delivery.address = Some("klaxon.".repeat(500));
     let why = refused(sender.send(&delivery).await);
     assert!(why.contains("the subject has 3500 bytes"), "{why}");

@@ -51,7 +51,7 @@ impl Server {
 
     pub(crate) async fn start(&mut self) {
         let programs = std::env::var_os(PROGRAMS).unwrap_or_else(|| {
-            panic!("{PROGRAMS} does not say where nats-server is; mend: cargo xtask e2e")
+            panic!("{PROGRAMS} does not say where nats-server is; hint: cargo xtask e2e")
         });
         let log = fs::File::create(self.file("log")).unwrap();
         let child = Command::new(PathBuf::from(programs).join("nats-server"))

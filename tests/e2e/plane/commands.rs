@@ -41,7 +41,7 @@ impl Site {
     /// Ports that are free now.
     pub(super) fn new(folder: &Path) -> Site {
         let bin = env::var_os(PROGRAMS).unwrap_or_else(|| {
-            panic!("{PROGRAMS} does not say where the control plane is; mend: cargo xtask e2e")
+            panic!("{PROGRAMS} does not say where the control plane is; hint: cargo xtask e2e")
         });
         fs::write(folder.join("kwok.yaml"), STAGES).expect("a temporary file can be written");
         let ports = free_ports();

@@ -167,7 +167,7 @@ impl Plane {
 
     fn process(&mut self, part: Part) -> &mut Process {
         let process = self.processes.get_mut(&part);
-        process.unwrap_or_else(|| panic!("{part:?} is not a part of this plane; mend: start it"))
+        process.unwrap_or_else(|| panic!("{part:?} is not a part of this plane; hint: start it"))
     }
 
     /// A kubeconfig of the administrator, by client certificate.

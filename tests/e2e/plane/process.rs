@@ -37,7 +37,7 @@ impl Process {
         self.command.stdin(Stdio::null()).stdout(log).stderr(second);
         let child = self.command.spawn();
         self.child = Some(child.unwrap_or_else(|fault| {
-            panic!("cannot run {:?}: {fault}; mend: cargo xtask e2e", self.command.get_program())
+            panic!("cannot run {:?}: {fault}; hint: cargo xtask e2e", self.command.get_program())
         }));
     }
 

@@ -69,8 +69,8 @@ pub(super) async fn first_pods(client: &Client) {
     }
 }
 
-fn labelled(name: &str, number: u64, step: u64) -> Value {
-    let mut pod = pod(name, step);
+fn labelled(name: &str, number: u64, output: u64) -> Value {
+    let mut pod = pod(name, output);
     pod["metadata"]["labels"] = json!({ "lane": format!("lane-{}", number % LANES) });
     pod
 }
@@ -171,7 +171,7 @@ impl Writer {
             permit.forget();
             self.steps += 1;
             match self.random.random_range(0..100) {
-                0..50 => self.step().await,
+                0..50 => self.output().await,
                 50..60 => self.alarm().await,
                 60..82 => self.event().await,
                 82..85 => self.end_event().await,
@@ -190,10 +190,10 @@ impl Writer {
         (format!("pod-{number}"), number)
     }
 
-    async fn step(&mut self) {
+    async fn output(&mut self) {
         let (name, _) = self.pod();
-        let step = json!({"metadata": {"annotations": {"step": self.steps.to_string()}}});
-        self.change("Pod", &name, "PATCH", &step).await;
+        let output = json!({"metadata": {"annotations": {"step": self.steps.to_string()}}});
+        self.change("Pod", &name, "PATCH", &output).await;
     }
 
     async fn change(&mut self, kind: &'static str, name: &str, method: &str, body: &Value) {

@@ -54,14 +54,14 @@ fn show(received: &[Received]) -> Result<()> {
     if let Some(first) = received.iter().find(|one| one.code == "R14") {
         println!("\n   One of them, as it was sent:\n   {}", first.body);
     }
-    let wrong = received.iter().filter(|one| one.fault.is_some()).count();
+    let wrong = received.iter().filter(|one| one.error.is_some()).count();
     println!(
         "\n   {} deliveries, {} with a signature that holds (Standard Webhooks).",
         received.len(),
         received.len() - wrong
     );
-    if let Some(fault) = received.iter().find_map(|one| one.fault.as_deref()) {
-        bail!("{wrong} signatures do not hold: {fault}");
+    if let Some(error) = received.iter().find_map(|one| one.error.as_deref()) {
+        bail!("{wrong} signatures do not hold: {error}");
     }
     if received.is_empty() {
         bail!("nothing was delivered");

@@ -18,7 +18,7 @@ pub(crate) struct Received {
     /// The body as it came.
     pub(crate) body: String,
     /// Why the signature does not hold, if it does not.
-    pub(crate) fault: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// A receiver that runs on a thread of its own.
@@ -31,9 +31,9 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Starts one on a free port.
     pub(crate) fn start(secret: &str) -> Result<Self> {
-        let server = Server::http("127.0.0.1:0").map_err(|fault| anyhow!("receiver: {fault}"))?;
+        let server = Server::http("127.0.0.1:0").map_err(|error| anyhow!("receiver: {error}"))?;
         let address = server.server_addr().to_ip().context("the receiver has no address")?;
-        let webhook = Webhook::new(secret).map_err(|fault| anyhow!("secret: {fault}"))?;
+        let webhook = Webhook::new(secret).map_err(|error| anyhow!("secret: {error}"))?;
         let server = Arc::new(server);
         let requests = server.clone();
         let thread = std::thread::spawn(move || {
@@ -66,9 +66,9 @@ fn receive(webhook: &Webhook, mut request: Request) -> Received {
         }
     }
     let verified = webhook.verify(body.as_bytes(), &headers);
-    let fault = match (read, verified) {
-        (Err(fault), _) => Some(fault.to_string()),
-        (Ok(_), Err(fault)) => Some(fault.to_string()),
+    let error = match (read, verified) {
+        (Err(error), _) => Some(error.to_string()),
+        (Ok(_), Err(error)) => Some(error.to_string()),
         (Ok(_), Ok(())) => None,
     };
     // A sender that does not wait for the answer is no fault of the receiver.
@@ -79,6 +79,6 @@ fn receive(webhook: &Webhook, mut request: Request) -> Received {
         code: text(&json["code"], &text(&json["action"], "?")),
         app: text(&json["app"]["name"], "?"),
         body,
-        fault,
+        error,
     }
 }

@@ -52,7 +52,7 @@ impl State<'_> {
             None => Ok(None),
             Some(text) => serde_json::from_str(&text)
                 .map(Some)
-                .map_err(|fault| format!("state of key {key:?}: {fault}")),
+                .map_err(|error| format!("state of key {key:?}: {error}")),
         }
     }
 
@@ -72,7 +72,7 @@ impl State<'_> {
     /// Where the value cannot be written as JSON, such as a map whose keys are no strings.
     pub fn put_json<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), String> {
         let text = serde_json::to_string(value)
-            .map_err(|fault| format!("state of key {key:?}: {fault}"))?;
+            .map_err(|error| format!("state of key {key:?}: {error}"))?;
         self.backend.put(key, &text, 0);
         Ok(())
     }

@@ -64,7 +64,7 @@ impl<R: Rule> Scene<R> {
     /// # Panics
     /// Where the answer is an error.
     pub fn codes(&mut self, event: &Event) -> Vec<String> {
-        let outcome = self.evaluate(event).unwrap_or_else(|fault| panic!("rule error: {fault}"));
+        let outcome = self.evaluate(event).unwrap_or_else(|error| panic!("rule error: {error}"));
         outcome.verdicts.into_iter().map(|verdict| verdict.code).collect()
     }
 

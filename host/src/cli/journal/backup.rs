@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::place::Place;
 use super::table::size;
-use super::{Exit, Fault, Output};
+use super::{CommandError, Exit, OutputFormat};
 use crate::journal::inspect;
 
 #[derive(Debug, Args)]
@@ -19,12 +19,12 @@ pub(super) struct BackupArguments {
     force: bool,
     /// How the result is written
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
-pub(super) fn backup(place: &Place, arguments: &BackupArguments) -> Result<Exit, Fault> {
+pub(super) fn backup(place: &Place, arguments: &BackupArguments) -> Result<Exit, CommandError> {
     let copied = inspect::backup(&place.folder, &arguments.file, arguments.force)
-        .map_err(|fault| place.explain(fault))?;
+        .map_err(|error| place.explain(error))?;
     let text = format!(
         "{}: {}, checked and on disk after {:.1} s\n",
         arguments.file.display(),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::table::{cut, short, size};
 use crate::journal::inspect::{
-    DeliveryRow, GapRow, IncidentRow, Listed, ParkedRow, QuarantineRow, RefusalRow, State,
+    BacklogRow, DeliveryRow, GapRow, IncidentRow, Listed, QuarantineRow, RefusalRow, State,
     StateRow, TimerRow, VerdictRow, WatchRow,
 };
 use crate::model::Timestamp;
@@ -118,7 +118,7 @@ impl Cells for QuarantineRow {
     }
 }
 
-impl Cells for ParkedRow {
+impl Cells for BacklogRow {
     const HEADS: &'static [&'static str] = &["N", "RULE", "TIME", "SIZE"];
 
     fn cells(&self) -> Vec<String> {

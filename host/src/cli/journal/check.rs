@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::place::Place;
 use super::table::{plain, size, some};
-use super::{Exit, Fault, Output};
+use super::{CommandError, Exit, OutputFormat};
 use crate::journal::inspect::{self, Check};
 use crate::journal::wal::Wal;
 
@@ -14,10 +14,10 @@ use crate::journal::wal::Wal;
 pub(super) struct CheckArguments {
     /// How the result is written
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
-pub(super) fn check(place: &Place, arguments: &CheckArguments) -> Result<Exit, Fault> {
+pub(super) fn check(place: &Place, arguments: &CheckArguments) -> Result<Exit, CommandError> {
     let reader = place.reader()?;
     let found = inspect::check(&reader)?;
     super::print(arguments.output, &found, &text(&found, reader.path()))?;
@@ -33,7 +33,7 @@ pub(super) fn text(found: &Check, path: &Path) -> String {
     text.push_str(&match found.problems.len() as u64 {
         0 => format!("{path}: sound\n"),
         count => format!(
-            "{path}: {}; mend: back it up as it is, then go back to a sound backup, or move it away to \
+            "{path}: {}; hint: back it up as it is, then go back to a sound backup, or move it away to \
              begin anew\n",
             some(count, "problem", "problems")
         ),

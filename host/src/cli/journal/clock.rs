@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::place::Place;
-use super::{Exit, Fault, Output};
+use super::{CommandError, Exit, OutputFormat};
 use crate::journal::inspect::{self, Clock};
 use crate::model::clock;
 
@@ -17,14 +17,14 @@ pub(super) struct ClockArguments {
     yes: bool,
     /// How the result is written
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
-pub(super) fn clock(place: &Place, arguments: &ClockArguments) -> Result<Exit, Fault> {
+pub(super) fn clock(place: &Place, arguments: &ClockArguments) -> Result<Exit, CommandError> {
     // The service's own clock may be off; this is about the machine's.
     let machine = clock::wall();
     let found = if arguments.reset {
-        inspect::reset_clock(&place.folder, machine).map_err(|fault| place.explain(fault))?
+        inspect::reset_clock(&place.folder, machine).map_err(|error| place.explain(error))?
     } else {
         inspect::clock(&place.reader()?, machine)?
     };

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::place::Place;
 use super::table::{plain, some};
-use super::{Exit, Fault, Output};
+use super::{CommandError, Exit, OutputFormat};
 use crate::journal::inspect::{self, Enabled};
 
 #[derive(Debug, Args)]
@@ -14,10 +14,10 @@ pub(super) struct EnableArguments {
     target: String,
     /// How the result is written
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
-pub(super) fn enable(place: &Place, arguments: &EnableArguments) -> Result<Exit, Fault> {
+pub(super) fn enable(place: &Place, arguments: &EnableArguments) -> Result<Exit, CommandError> {
     let enabled = inspect::enable(&mut place.editor()?, &arguments.target)?;
     super::print(arguments.output, &enabled, &text(&enabled))?;
     Ok(Exit::Success)

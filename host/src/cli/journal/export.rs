@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::arguments::FilterArguments;
 use super::place::Place;
 use super::table::some;
-use super::{Exit, Fault, line, say};
+use super::{CommandError, Exit, line, say};
 use crate::journal::inspect::{
     self, Filter, GapRow, InspectError, Letter, Numbered, Quarantined, Reader, State, VerdictRow,
 };
@@ -46,52 +46,52 @@ enum What {
     Quarantine,
 }
 
-pub(super) fn export(place: &Place, arguments: &ExportArguments) -> Result<Exit, Fault> {
+pub(super) fn export(place: &Place, arguments: &ExportArguments) -> Result<Exit, CommandError> {
     let reader = place.reader()?;
     if let Some(path) = &arguments.out {
-        let lines = to_file(&reader, arguments, path).map_err(|fault| fault.of(path))?;
+        let lines = to_file(&reader, arguments, path).map_err(|error| error.of(path))?;
         say(&format!("{}: {}", path.display(), some(lines, "line", "lines")));
         return Ok(Exit::Success);
     }
     let mut out = BufWriter::new(std::io::stdout().lock());
     match write(&reader, arguments, &mut out) {
         // Whoever reads may stop early, as `head` does.
-        Err(WriteFault::Io(fault)) if fault.kind() == std::io::ErrorKind::BrokenPipe => {
+        Err(WriteError::Io(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             Ok(Exit::Success)
         }
-        done => done.map(|_| Exit::Success).map_err(|fault| fault.of(Path::new("stdout"))),
+        done => done.map(|_| Exit::Success).map_err(|error| error.of(Path::new("stdout"))),
     }
 }
 
 /// The file has its name only when it is whole.
-fn to_file(reader: &Reader, arguments: &ExportArguments, path: &Path) -> Result<u64, WriteFault> {
+fn to_file(reader: &Reader, arguments: &ExportArguments, path: &Path) -> Result<u64, WriteError> {
     let beside = path.parent().filter(|beside| !beside.as_os_str().is_empty());
     let beside = beside.unwrap_or(Path::new("."));
     let part = tempfile::Builder::new().prefix(".klaxon-export-").tempfile_in(beside);
-    let mut out = BufWriter::new(part.map_err(WriteFault::Io)?);
+    let mut out = BufWriter::new(part.map_err(WriteError::Io)?);
     let lines = write(reader, arguments, &mut out)?;
-    let part = out.into_inner().map_err(|fault| WriteFault::Io(fault.into_error()))?;
-    part.persist(path).map_err(|fault| WriteFault::Io(fault.error))?;
+    let part = out.into_inner().map_err(|error| WriteError::Io(error.into_error()))?;
+    part.persist(path).map_err(|error| WriteError::Io(error.error))?;
     Ok(lines)
 }
 
-enum WriteFault {
+enum WriteError {
     Io(std::io::Error),
-    Other(Fault),
+    Other(CommandError),
 }
 
-impl WriteFault {
-    fn of(self, path: &Path) -> Fault {
+impl WriteError {
+    fn of(self, path: &Path) -> CommandError {
         match self {
-            Self::Io(fault) => Fault::failure(format!("{}: {fault}", path.display())),
-            Self::Other(fault) => fault,
+            Self::Io(error) => CommandError::failure(format!("{}: {error}", path.display())),
+            Self::Other(error) => error,
         }
     }
 }
 
-impl From<InspectError> for WriteFault {
-    fn from(fault: InspectError) -> Self {
-        Self::Other(fault.into())
+impl From<InspectError> for WriteError {
+    fn from(error: InspectError) -> Self {
+        Self::Other(error.into())
     }
 }
 
@@ -99,7 +99,7 @@ fn write(
     reader: &Reader,
     arguments: &ExportArguments,
     out: &mut impl Write,
-) -> Result<u64, WriteFault> {
+) -> Result<u64, WriteError> {
     let mut filter = arguments.filter.filter_in(arguments.state, clock::now());
     match arguments.what {
         What::Verdicts => lines::<VerdictRow, _>(reader, &filter, out, line),
@@ -117,18 +117,18 @@ fn lines<T: Numbered, W: Write>(
     reader: &Reader,
     filter: &Filter,
     out: &mut W,
-    line: impl Fn(&T) -> Result<String, Fault>,
-) -> Result<u64, WriteFault> {
+    line: impl Fn(&T) -> Result<String, CommandError>,
+) -> Result<u64, WriteError> {
     let mut told = super::progress("lines".to_owned());
     let mut count = 0;
-    inspect::each(reader, filter, |row: T| -> Result<(), WriteFault> {
-        let line = line(&row).map_err(WriteFault::Other)?;
-        out.write_all(line.as_bytes()).map_err(WriteFault::Io)?;
+    inspect::each(reader, filter, |row: T| -> Result<(), WriteError> {
+        let line = line(&row).map_err(WriteError::Other)?;
+        out.write_all(line.as_bytes()).map_err(WriteError::Io)?;
         count += 1;
         told(count);
         Ok(())
     })?;
-    out.flush().map_err(WriteFault::Io)?;
+    out.flush().map_err(WriteError::Io)?;
     Ok(count)
 }
 

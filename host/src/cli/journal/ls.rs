@@ -7,9 +7,9 @@ use super::arguments::FilterArguments;
 use super::cells::Cells;
 use super::place::Place;
 use super::table::{some, table};
-use super::{Exit, Fault, Output, line, say};
+use super::{CommandError, Exit, OutputFormat, line, say};
 use crate::journal::inspect::{
-    self, DeliveryRow, Filter, GapRow, IncidentRow, ParkedRow, QuarantineRow, Reader, RefusalRow,
+    self, BacklogRow, DeliveryRow, Filter, GapRow, IncidentRow, QuarantineRow, Reader, RefusalRow,
     State, StateRow, TimerRow, VerdictRow, WatchRow,
 };
 use crate::model::clock;
@@ -29,7 +29,7 @@ pub(super) struct LsArguments {
     limit: u64,
     /// How it is written; json: one object a line
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
 /// What can be listed.
@@ -46,7 +46,7 @@ enum What {
     /// Events on which a rule failed, and objects that could not be read.
     Quarantine,
     /// Events that wait for their rule.
-    Parked,
+    BacklogEntry,
     /// How far each watch is.
     Watches,
     /// Verdicts that could not be made deliveries.
@@ -59,7 +59,7 @@ enum What {
     State,
 }
 
-pub(super) fn ls(place: &Place, arguments: &LsArguments) -> Result<Exit, Fault> {
+pub(super) fn ls(place: &Place, arguments: &LsArguments) -> Result<Exit, CommandError> {
     let now = clock::now();
     let filter = arguments.filter.filter_in(arguments.state, now);
     let Some(what) = arguments.what else {
@@ -67,9 +67,9 @@ pub(super) fn ls(place: &Place, arguments: &LsArguments) -> Result<Exit, Fault> 
     };
     let dead = || match arguments.state {
         None | Some(State::Dead) => Ok(Filter { state: Some(State::Dead), ..filter.clone() }),
-        Some(_) => {
-            Err(Fault::usage("dead letters are dead; mend: list deliveries, or leave --state"))
-        }
+        Some(_) => Err(CommandError::usage(
+            "dead letters are dead; hint: list deliveries, or leave --state",
+        )),
     };
     let reader = place.reader()?;
     match what {
@@ -78,7 +78,7 @@ pub(super) fn ls(place: &Place, arguments: &LsArguments) -> Result<Exit, Fault> 
         What::Dead => list::<DeliveryRow>(&reader, &dead()?, arguments),
         What::Gaps => list::<GapRow>(&reader, &filter, arguments),
         What::Quarantine => list::<QuarantineRow>(&reader, &filter, arguments),
-        What::Parked => list::<ParkedRow>(&reader, &filter, arguments),
+        What::BacklogEntry => list::<BacklogRow>(&reader, &filter, arguments),
         What::Watches => list::<WatchRow>(&reader, &filter, arguments),
         What::Refusals => list::<RefusalRow>(&reader, &filter, arguments),
         What::Incidents => list::<IncidentRow>(&reader, &filter, arguments),
@@ -87,10 +87,10 @@ pub(super) fn ls(place: &Place, arguments: &LsArguments) -> Result<Exit, Fault> 
     }
 }
 
-fn overview(place: &Place, arguments: &LsArguments, filter: &Filter) -> Result<Exit, Fault> {
+fn overview(place: &Place, arguments: &LsArguments, filter: &Filter) -> Result<Exit, CommandError> {
     if *filter != Filter::default() {
-        return Err(Fault::usage(
-            "filters are for one kind; mend: say what to list, such as `ls dead`",
+        return Err(CommandError::usage(
+            "filters are for one kind; hint: say what to list, such as `ls dead`",
         ));
     }
     let reader = place.reader()?;
@@ -104,11 +104,11 @@ fn list<T: Cells + Serialize>(
     reader: &Reader,
     filter: &Filter,
     arguments: &LsArguments,
-) -> Result<Exit, Fault> {
+) -> Result<Exit, CommandError> {
     let page = inspect::page::<T>(reader, filter, arguments.limit)?;
     let text = match arguments.output {
-        Output::Text => text(&page.rows),
-        Output::Json => page.rows.iter().map(line).collect::<Result<_, _>>()?,
+        OutputFormat::Text => text(&page.rows),
+        OutputFormat::Json => page.rows.iter().map(line).collect::<Result<_, _>>()?,
     };
     crate::cli::print(&text);
     if page.rows.is_empty() && page.more == 0 {

@@ -22,7 +22,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::exit::fail;
-use super::{Exit, Output};
+use super::{Exit, OutputFormat};
 use crate::journal::inspect::InspectError;
 use crate::model::clock::Stopwatch;
 
@@ -121,12 +121,12 @@ enum JournalCommand {
 }
 
 /// Why a command ended early.
-struct Fault {
+struct CommandError {
     exit: Exit,
     why: String,
 }
 
-impl Fault {
+impl CommandError {
     fn usage(why: impl Into<String>) -> Self {
         Self { exit: Exit::CouldNotRun, why: why.into() }
     }
@@ -136,15 +136,15 @@ impl Fault {
     }
 }
 
-impl From<InspectError> for Fault {
-    fn from(fault: InspectError) -> Self {
+impl From<InspectError> for CommandError {
+    fn from(error: InspectError) -> Self {
         use InspectError::{Missing, Newer, NoFilter, NoId, Older};
         let is_usage = matches!(
-            fault,
+            error,
             Missing { .. } | Older { .. } | Newer { .. } | NoId { .. } | NoFilter { .. }
         );
         let exit = if is_usage { Exit::CouldNotRun } else { Exit::Failure };
-        Self { exit, why: fault.to_string() }
+        Self { exit, why: error.to_string() }
     }
 }
 
@@ -160,7 +160,7 @@ pub(super) fn journal(arguments: &JournalArguments) -> Exit {
         JournalCommand::Enable(arguments) => enable::enable(&place, arguments),
         JournalCommand::Clock(arguments) => clock::clock(&place, arguments),
     });
-    done.unwrap_or_else(|Fault { exit, why }| fail(exit, &why))
+    done.unwrap_or_else(|CommandError { exit, why }| fail(exit, &why))
 }
 
 /// Something beside the result, on stderr.
@@ -182,18 +182,22 @@ fn progress(what: String) -> impl FnMut(u64) {
 }
 
 /// A line of JSON.
-fn line(value: &impl serde::Serialize) -> Result<String, Fault> {
+fn line(value: &impl serde::Serialize) -> Result<String, CommandError> {
     let mut line =
-        serde_json::to_string(value).map_err(|fault| Fault::failure(fault.to_string()))?;
+        serde_json::to_string(value).map_err(|error| CommandError::failure(error.to_string()))?;
     line.push('\n');
     Ok(line)
 }
 
 /// Prints a result as text or as a line of JSON.
-fn print(output: Output, value: &impl serde::Serialize, text: &str) -> Result<(), Fault> {
+fn print(
+    output: OutputFormat,
+    value: &impl serde::Serialize,
+    text: &str,
+) -> Result<(), CommandError> {
     match output {
-        Output::Text => super::print(text),
-        Output::Json => super::print(&line(value)?),
+        OutputFormat::Text => super::print(text),
+        OutputFormat::Json => super::print(&line(value)?),
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ fn summary(overview: &Overview, path: &Path) -> String {
         ("refusals", refusals),
         ("gaps", overview.gaps.to_string()),
         ("quarantine", by_rule(&overview.quarantine, "since")),
-        ("parked", by_rule(&overview.parked, "since")),
+        ("backlog", by_rule(&overview.backlog, "since")),
         ("timers", by_rule(&overview.timers, "the next at")),
         ("state", by_rule(&overview.state, "")),
     ];

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Fault;
+use super::CommandError;
 use crate::config::Config;
 use crate::journal::inspect::{Editor, InspectError, Reader};
 
@@ -32,7 +32,7 @@ pub(super) struct Place {
 }
 
 impl PlaceArguments {
-    pub(super) fn find(&self) -> Result<Place, Fault> {
+    pub(super) fn find(&self) -> Result<Place, CommandError> {
         if let Some(path) = &self.path {
             return Ok(Place { folder: path.clone(), why: "as --path says".to_owned() });
         }
@@ -44,8 +44,10 @@ impl PlaceArguments {
                 return Ok(Place { folder: USUAL.into(), why });
             }
         };
-        let config = Config::read(file).map_err(|faults| {
-            Fault::usage(format!("{faults}\nmend: correct it, or name the folder with --path"))
+        let config = Config::read(file).map_err(|errors| {
+            CommandError::usage(format!(
+                "{errors}\nhint: correct it, or name the folder with --path"
+            ))
         })?;
         let file = file.display();
         Ok(match config.journal.path {
@@ -59,25 +61,25 @@ impl PlaceArguments {
 }
 
 impl Place {
-    pub(super) fn reader(&self) -> Result<Reader, Fault> {
-        Reader::open(&self.folder).map_err(|fault| self.explain(fault))
+    pub(super) fn reader(&self) -> Result<Reader, CommandError> {
+        Reader::open(&self.folder).map_err(|error| self.explain(error))
     }
 
-    pub(super) fn editor(&self) -> Result<Editor, Fault> {
-        Editor::open(&self.folder).map_err(|fault| self.explain(fault))
+    pub(super) fn editor(&self) -> Result<Editor, CommandError> {
+        Editor::open(&self.folder).map_err(|error| self.explain(error))
     }
 
     /// Where nothing is, the reason for looking there matters most.
-    pub(super) fn explain(&self, fault: InspectError) -> Fault {
-        match fault {
-            InspectError::Missing { path } => Fault::usage(format!(
-                "there is no journal at {} ({}); mend: name its folder with --path, or the \
+    pub(super) fn explain(&self, error: InspectError) -> CommandError {
+        match error {
+            InspectError::Missing { path } => CommandError::usage(format!(
+                "there is no journal at {} ({}); hint: name its folder with --path, or the \
                  configuration with --config; a service that found no folder to write to says in its \
                  log where it is",
                 path.display(),
                 self.why
             )),
-            fault => fault.into(),
+            error => error.into(),
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::arguments::SelectionArguments;
 use super::place::Place;
 use super::table::{counts, some, sum};
-use super::{Exit, Fault, Output, say};
+use super::{CommandError, Exit, OutputFormat, say};
 use crate::journal::inspect::{self, Doomed, State};
 use crate::model::clock;
 
@@ -24,10 +24,10 @@ pub(super) struct DropArguments {
     yes: bool,
     /// How the result is written
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
-pub(super) fn remove(place: &Place, arguments: &DropArguments) -> Result<Exit, Fault> {
+pub(super) fn remove(place: &Place, arguments: &DropArguments) -> Result<Exit, CommandError> {
     match arguments.selection.ids.split_first() {
         Some((what, numbers)) if what == "quarantine" => {
             numbered(place, arguments, Doomed::Quarantine, numbers)
@@ -39,7 +39,7 @@ pub(super) fn remove(place: &Place, arguments: &DropArguments) -> Result<Exit, F
     }
 }
 
-fn deliveries(place: &Place, arguments: &DropArguments) -> Result<Exit, Fault> {
+fn deliveries(place: &Place, arguments: &DropArguments) -> Result<Exit, CommandError> {
     let selection = arguments.selection.selection(clock::now());
     let (state, one, many) = if arguments.pending {
         (State::Pending, "pending delivery", "pending deliveries")
@@ -49,8 +49,8 @@ fn deliveries(place: &Place, arguments: &DropArguments) -> Result<Exit, Fault> {
     let found = inspect::removal(&place.reader()?, &selection, state)?;
     let all = sum(&found.letters);
     if all == 0 {
-        return Err(Fault::failure(format!(
-            "nothing was selected: there is no such {one}; mend: see `klaxon journal ls deliveries`"
+        return Err(CommandError::failure(format!(
+            "nothing was selected: there is no such {one}; hint: see `klaxon journal ls deliveries`"
         )));
     }
     let what = format!("{} ({})", some(all, one, many), counts(&found.letters));
@@ -69,19 +69,19 @@ fn numbered(
     arguments: &DropArguments,
     what: Doomed,
     numbers: &[String],
-) -> Result<Exit, Fault> {
+) -> Result<Exit, CommandError> {
     let (one, many) = match what {
         Doomed::Quarantine => ("quarantined event", "quarantined events"),
         Doomed::Refusals => ("refusal", "refusals"),
     };
     let parsed: Option<Vec<i64>> = numbers.iter().map(|number| number.parse().ok()).collect();
     let Some(numbers) = parsed.filter(|numbers| !numbers.is_empty()) else {
-        return Err(Fault::usage(format!(
-            "name {many} by their numbers; mend: see `klaxon journal ls`"
+        return Err(CommandError::usage(format!(
+            "name {many} by their numbers; hint: see `klaxon journal ls`"
         )));
     };
     if arguments.pending || arguments.selection.has_filter() {
-        return Err(Fault::usage(format!("{many} are named by their numbers alone")));
+        return Err(CommandError::usage(format!("{many} are named by their numbers alone")));
     }
     let told = some(numbers.len() as u64, one, many);
     // Before anyone is asked.
@@ -96,14 +96,14 @@ fn numbered(
 }
 
 /// Asks, unless told not to; without anyone to ask it is an error.
-fn confirmed(arguments: &DropArguments, what: &str) -> Result<bool, Fault> {
+fn confirmed(arguments: &DropArguments, what: &str) -> Result<bool, CommandError> {
     if arguments.yes {
         return Ok(true);
     }
     let stdin = std::io::stdin();
     if !stdin.is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(Fault::usage(format!(
-            "{what} would be removed for good, and there is no terminal to ask; mend: say --yes"
+        return Err(CommandError::usage(format!(
+            "{what} would be removed for good, and there is no terminal to ask; hint: say --yes"
         )));
     }
     say(&format!("{what} will be removed for good. Go on? [y/N]"));
@@ -111,7 +111,7 @@ fn confirmed(arguments: &DropArguments, what: &str) -> Result<bool, Fault> {
     stdin
         .lock()
         .read_line(&mut answer)
-        .map_err(|fault| Fault::failure(format!("stdin: {fault}")))?;
+        .map_err(|error| CommandError::failure(format!("stdin: {error}")))?;
     let is_yes = matches!(answer.trim(), "y" | "Y" | "yes");
     if !is_yes {
         say("nothing was removed");

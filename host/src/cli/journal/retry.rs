@@ -6,7 +6,7 @@ use serde_json::json;
 use super::arguments::SelectionArguments;
 use super::place::Place;
 use super::table::{counts, some, sum};
-use super::{Exit, Fault, Output, say};
+use super::{CommandError, Exit, OutputFormat, say};
 use crate::journal::inspect::{self, Resend, Resent};
 use crate::model::clock;
 
@@ -19,18 +19,18 @@ pub(super) struct RetryArguments {
     dry_run: bool,
     /// How the result is written
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
-pub(super) fn retry(place: &Place, arguments: &RetryArguments) -> Result<Exit, Fault> {
+pub(super) fn retry(place: &Place, arguments: &RetryArguments) -> Result<Exit, CommandError> {
     let selection = arguments.selection.selection(clock::now());
     let found = inspect::resendable(&place.reader()?, &selection)?;
     if let Some(note) = disabled(&found) {
         say(&note);
     }
     if found.letters.is_empty() && found.refusals.is_empty() {
-        return Err(Fault::failure(
-            "nothing was selected: there is no such dead letter; mend: see `klaxon journal ls dead`",
+        return Err(CommandError::failure(
+            "nothing was selected: there is no such dead letter; hint: see `klaxon journal ls dead`",
         ));
     }
     if arguments.dry_run {
@@ -77,7 +77,7 @@ fn disabled(found: &Resend) -> Option<String> {
     let letters = some(sum(&found.disabled), "dead letter stays", "dead letters stay");
     (!found.disabled.is_empty()).then(|| {
         format!(
-            "{letters}, for their target is disabled ({}); mend: `klaxon journal enable TARGET` first",
+            "{letters}, for their target is disabled ({}); hint: `klaxon journal enable TARGET` first",
             counts(&found.disabled)
         )
     })

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::place::Place;
 use super::table::{plain, plain_lines, size};
-use super::{Exit, Fault, Output};
+use super::{CommandError, Exit, OutputFormat};
 use crate::journal::inspect::{self, Letter, Quarantined, Shown, ShownGap};
 
 #[derive(Debug, Args)]
@@ -19,10 +19,10 @@ pub(super) struct ShowArguments {
     number: Option<i64>,
     /// How it is written
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
-pub(super) fn show(place: &Place, arguments: &ShowArguments) -> Result<Exit, Fault> {
+pub(super) fn show(place: &Place, arguments: &ShowArguments) -> Result<Exit, CommandError> {
     let output = arguments.output;
     match (arguments.id.as_str(), arguments.number) {
         ("gap" | "gaps", Some(number)) => {
@@ -34,13 +34,13 @@ pub(super) fn show(place: &Place, arguments: &ShowArguments) -> Result<Exit, Fau
             super::print(output, &event, &quarantined_text(&event))?;
         }
         (what @ ("gap" | "gaps" | "quarantine"), None) => {
-            return Err(Fault::usage(format!(
-                "show {what}: its number is missing; mend: see `klaxon journal ls`"
+            return Err(CommandError::usage(format!(
+                "show {what}: its number is missing; hint: see `klaxon journal ls`"
             )));
         }
         (_, Some(number)) => {
-            return Err(Fault::usage(format!(
-                "an id needs no number {number}; mend: one id, or `gap N`, or `quarantine N`"
+            return Err(CommandError::usage(format!(
+                "an id needs no number {number}; hint: one id, or `gap N`, or `quarantine N`"
             )));
         }
         (id, None) => {

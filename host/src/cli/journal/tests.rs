@@ -137,8 +137,8 @@ verdicts    5
 refusals    1
 gaps        1
 quarantine  4: unreadable 2 since 2026-11-20T10:00:00.000Z, akkeris 2 since 2026-11-20T10:00:00.000Z
-parked      1: akkeris 1 since 2026-11-20T10:00:00.000Z
-timers       1: akkeris 1 the next at 2026-11-20T10:00:00.000Z
+backlog     1: akkeris 1 since 2026-11-20T10:00:00.000Z
+timers      1: akkeris 1 the next at 2026-11-20T10:00:00.000Z
 state       1: akkeris 1
 
 deliveries

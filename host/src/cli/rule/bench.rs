@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{grouped, load};
 use crate::cli::exit::fail;
-use crate::cli::{CacheArguments, Exit, Output};
+use crate::cli::{CacheArguments, Exit, OutputFormat};
 use crate::harness::{Input, Measured, Spread};
 
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(in crate::cli) struct BenchArguments {
     settings: Option<PathBuf>,
     /// How it is written
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
     #[command(flatten)]
     cache: CacheArguments,
 }
@@ -30,13 +30,13 @@ pub(in crate::cli) struct BenchArguments {
 pub(super) fn bench(arguments: &BenchArguments) -> Exit {
     let measured = match run(arguments) {
         Ok(measured) => measured,
-        Err(fault) => return fail(Exit::CouldNotRun, &fault),
+        Err(error) => return fail(Exit::CouldNotRun, &error),
     };
     match arguments.output {
-        Output::Text => crate::cli::print(&text(&measured)),
-        Output::Json => match serde_json::to_string(&measured) {
+        OutputFormat::Text => crate::cli::print(&text(&measured)),
+        OutputFormat::Json => match serde_json::to_string(&measured) {
             Ok(line) => crate::cli::print(&format!("{line}\n")),
-            Err(fault) => return fail(Exit::Failure, &fault),
+            Err(error) => return fail(Exit::Failure, &error),
         },
     }
     Exit::Success
@@ -46,9 +46,9 @@ fn run(arguments: &BenchArguments) -> Result<Measured, String> {
     let streams = crate::cli::streams(&arguments.streams, None)?;
     let rule = load(&arguments.rule, arguments.settings.as_ref(), &arguments.cache)?;
     let input = Input { streams, ..Input::default() };
-    let measured = rule.cost_on(&input).map_err(|fault| fault.to_string())?;
+    let measured = rule.cost_on(&input).map_err(|error| error.to_string())?;
     measured.ok_or_else(|| {
-        "the streams have no event that the rule answers; mend: name streams of the kinds that \
+        "the streams have no event that the rule answers; hint: name streams of the kinds that \
          `klaxon rule inspect` shows"
             .to_owned()
     })

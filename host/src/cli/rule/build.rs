@@ -29,16 +29,16 @@ pub(super) fn build(arguments: &BuildArguments) -> Exit {
             crate::cli::print(&format!("{line}\n"));
             Exit::Success
         }
-        Err(fault) => fail(Exit::CouldNotRun, &fault),
+        Err(error) => fail(Exit::CouldNotRun, &error),
     }
 }
 
 fn run(arguments: &BuildArguments) -> Result<String, String> {
-    let folder = RuleFolder::at(&arguments.folder).map_err(|fault| fault.to_string())?;
-    let toolchain = Toolchain::find(&mut say).map_err(|fault| fault.to_string())?;
-    let mut built = folder.build(&toolchain).map_err(|fault| fault.to_string())?;
+    let folder = RuleFolder::at(&arguments.folder).map_err(|error| error.to_string())?;
+    let toolchain = Toolchain::find(&mut say).map_err(|error| error.to_string())?;
+    let mut built = folder.build(&toolchain).map_err(|error| error.to_string())?;
     if let Some(out) = &arguments.out {
-        fs::copy(&built, out).map_err(|fault| format!("{}: {fault}", out.display()))?;
+        fs::copy(&built, out).map_err(|error| format!("{}: {error}", out.display()))?;
         built.clone_from(out);
     }
     let size = fs::metadata(&built).map_or(0, |file| file.len());
@@ -49,8 +49,8 @@ fn run(arguments: &BuildArguments) -> Result<String, String> {
 
 /// A module that cannot say what it is is no rule, however well it built.
 fn describe(module: &Path, cache: &CacheArguments) -> Result<String, String> {
-    let sandboxes = Sandboxes::start(cache.directory()).map_err(|fault| fault.to_string())?;
+    let sandboxes = Sandboxes::start(cache.directory()).map_err(|error| error.to_string())?;
     let manifest =
-        RuleUnderTest::describe(&sandboxes, module).map_err(|fault| fault.to_string())?;
+        RuleUnderTest::describe(&sandboxes, module).map_err(|error| error.to_string())?;
     Ok(format!("{} {}", manifest.name, manifest.version))
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{grouped, load};
 use crate::cli::exit::fail;
-use crate::cli::{CacheArguments, Exit, Output};
+use crate::cli::{CacheArguments, Exit, OutputFormat};
 use crate::harness::strategies::{Shape, sample};
 use crate::harness::{Input, Measured, RuleUnderTest};
 use crate::model::{Changes, Interest, PartitionBy, Parts};
@@ -28,7 +28,7 @@ pub(in crate::cli) struct InspectArguments {
     stream: Vec<PathBuf>,
     /// How it is written
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
     #[command(flatten)]
     cache: CacheArguments,
 }
@@ -42,16 +42,16 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Exit {
     match found {
         Ok((rule, measured)) => {
             match arguments.output {
-                Output::Text => {
+                OutputFormat::Text => {
                     crate::cli::print(&text(&rule, measured.as_ref(), &arguments.stream))
                 }
-                Output::Json => {
+                OutputFormat::Json => {
                     crate::cli::print(&format!("{}\n", as_json(&rule, measured.as_ref())))
                 }
             }
             Exit::Success
         }
-        Err(fault) => fail(Exit::CouldNotRun, &fault),
+        Err(error) => fail(Exit::CouldNotRun, &error),
     }
 }
 
@@ -63,7 +63,7 @@ fn measure(rule: &RuleUnderTest, streams: &[PathBuf]) -> Result<Option<Measured>
         crate::cli::streams(streams, None)?
     };
     let input = Input { streams, ..Input::default() };
-    rule.cost_on(&input).map_err(|fault| fault.to_string())
+    rule.cost_on(&input).map_err(|error| error.to_string())
 }
 
 fn text(rule: &RuleUnderTest, measured: Option<&Measured>, streams: &[PathBuf]) -> String {
@@ -173,7 +173,7 @@ fn cost(measured: Option<&Measured>, streams: &[PathBuf]) -> String {
     let on = if streams.is_empty() { "made objects" } else { "the streams" };
     let Some(Measured { costs, speed }) = measured else {
         return format!(
-            "an event's cost was not measured: {on} have no event for the rule; mend: \
+            "an event's cost was not measured: {on} have no event for the rule; hint: \
                         name a recorded stream with --stream"
         );
     };

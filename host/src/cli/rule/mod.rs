@@ -48,8 +48,8 @@ pub(super) fn load(
 ) -> Result<RuleUnderTest, String> {
     let settings = super::settings(settings.map(PathBuf::as_path))?;
     let module = module(rule, &mut say)?;
-    let sandboxes = Sandboxes::start(cache.directory()).map_err(|fault| fault.to_string())?;
-    RuleUnderTest::load(&sandboxes, &module, settings).map_err(|fault| fault.to_string())
+    let sandboxes = Sandboxes::start(cache.directory()).map_err(|error| error.to_string())?;
+    RuleUnderTest::load(&sandboxes, &module, settings).map_err(|error| error.to_string())
 }
 
 #[expect(clippy::print_stderr, reason = "progress is for the person who waits")]

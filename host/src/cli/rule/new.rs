@@ -36,6 +36,6 @@ pub(super) fn new(arguments: &NewArguments) -> Exit {
             crate::cli::print(&format!("made {folder}; next: klaxon test {folder}\n"));
             Exit::Success
         }
-        Err(fault) => fail(Exit::CouldNotRun, &fault),
+        Err(error) => fail(Exit::CouldNotRun, &error),
     }
 }

@@ -150,13 +150,13 @@ impl Read {
 
     fn at_least(&mut self, pointer: &str, span: Duration, least: Duration, name: &str) {
         if span < least {
-            self.say(pointer, format!("this is shorter than {name}; mend: write a longer time"));
+            self.say(pointer, format!("this is shorter than {name}; hint: write a longer time"));
         }
     }
 
     fn repeat(&mut self, repeat: Duration, forget: Duration) {
         if repeat.is_zero() {
-            self.say("/repeat", "this holds nothing back; mend: write a time such as 30m");
+            self.say("/repeat", "this holds nothing back; hint: write a time such as 30m");
         }
         self.at_least("/forget", forget, repeat, "`repeat`, so that it would be cut short");
     }
@@ -165,7 +165,7 @@ impl Read {
         if file.count == 0 {
             self.say(
                 "/throttle/count",
-                "this would hold back everything; mend: write at least 1, or leave the rule out",
+                "this would hold back everything; hint: write at least 1, or leave the rule out",
             );
         }
         self.at_least("/throttle/per", file.per.0, LEAST, "a second");
@@ -175,8 +175,8 @@ impl Read {
     fn at_most(&mut self, pointer: String, at_most: Duration, forget: Duration) {
         self.at_least(&pointer, at_most, LEAST, "a second");
         if at_most > forget {
-            let mend = "mend: write a shorter time, or a longer `forget`";
-            self.say(pointer, format!("what is held would be forgotten before; {mend}"));
+            let hint = "hint: write a shorter time, or a longer `forget`";
+            self.say(pointer, format!("what is held would be forgotten before; {hint}"));
         }
     }
 
@@ -193,8 +193,8 @@ impl Read {
             InhibitorFile::Short(text) => match short(&text) {
                 Some(file) => (file, pointer.clone()),
                 None => {
-                    let mend = "mend: write rule/code, such as nodes/NotReady";
-                    self.say(pointer, format!("{text:?} names no rule and code; {mend}"));
+                    let hint = "hint: write rule/code, such as nodes/NotReady";
+                    self.say(pointer, format!("{text:?} names no rule and code; {hint}"));
                     return None;
                 }
             },
@@ -227,16 +227,16 @@ pub(in crate::config) fn cycles(policies: &[(&str, &Policy)]) -> Vec<(usize, Str
         let others = policy.inhibited_by.iter().map(|one| one.rule.as_str());
         by.entry(name).or_default().extend(others.filter(|other| other != name));
     }
-    let faults = policies.iter().enumerate().filter_map(|(place, (name, _))| {
+    let errors = policies.iter().enumerate().filter_map(|(place, (name, _))| {
         let other = by.get(name)?.iter().find(|other| reaches(&by, other, name))?;
         Some((
             place,
             format!(
-                "{name:?} and {other:?} hold each other; mend: take one out of the other's list"
+                "{name:?} and {other:?} hold each other; hint: take one out of the other's list"
             ),
         ))
     });
-    faults.collect()
+    errors.collect()
 }
 
 fn reaches<'a>(by: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &'a str, to: &str) -> bool {

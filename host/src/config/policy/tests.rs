@@ -62,47 +62,47 @@ fn nothing_holds_nothing_back() {
 }
 
 #[test]
-fn each_fault_names_its_mend() {
+fn each_fault_has_a_hint() {
     let cases = [
         (
             json!({"repeat": "0s"}),
-            "/repeat: this holds nothing back; mend: write a time such as 30m",
+            "/repeat: this holds nothing back; hint: write a time such as 30m",
         ),
         (
             json!({"repeat": "2d", "forget": "1d"}),
-            "/forget: this is shorter than `repeat`, so that it would be cut short; mend: write a longer time",
+            "/forget: this is shorter than `repeat`, so that it would be cut short; hint: write a longer time",
         ),
         (
             json!({"throttle": {"count": 0, "per": "1m"}}),
-            "/throttle/count: this would hold back everything; mend: write at least 1, or leave the rule out",
+            "/throttle/count: this would hold back everything; hint: write at least 1, or leave the rule out",
         ),
         (
             json!({"throttle": {"count": 1, "per": "0s"}}),
-            "/throttle/per: this is shorter than a second; mend: write a longer time",
+            "/throttle/per: this is shorter than a second; hint: write a longer time",
         ),
         (
             json!({"inhibited_by": ["node-helth/NotReady"]}),
-            "/inhibited_by/0: there is no rule \"node-helth\"; mend: did you mean \"node-health\"?",
+            "/inhibited_by/0: there is no rule \"node-helth\"; hint: did you mean \"node-health\"?",
         ),
         (
             json!({"inhibited_by": [{"rule": "x", "code": "y"}]}),
-            "/inhibited_by/0/rule: there is no rule \"x\"; mend: use one of web, node-health, team/quota",
+            "/inhibited_by/0/rule: there is no rule \"x\"; hint: use one of web, node-health, team/quota",
         ),
         (
             json!({"inhibited_by": ["NotReady"]}),
-            "/inhibited_by/0: \"NotReady\" names no rule and code; mend: write rule/code, such as nodes/NotReady",
+            "/inhibited_by/0: \"NotReady\" names no rule and code; hint: write rule/code, such as nodes/NotReady",
         ),
         (
             json!({"inhibited_by": [{"rule": "web", "code": "y", "for": "8d"}]}),
-            "/inhibited_by/0/for: what is held would be forgotten before; mend: write a shorter time, or a longer `forget`",
+            "/inhibited_by/0/for: what is held would be forgotten before; hint: write a shorter time, or a longer `forget`",
         ),
         (
             json!({"inhibited_by": [{"rule": "web", "code": "y", "for": "1ms"}]}),
-            "/inhibited_by/0/for: this is shorter than a second; mend: write a longer time",
+            "/inhibited_by/0/for: this is shorter than a second; hint: write a longer time",
         ),
         (
             json!({"forget": "0s"}),
-            "/forget: this is shorter than a second; mend: write a longer time",
+            "/forget: this is shorter than a second; hint: write a longer time",
         ),
     ];
     for (value, message) in cases {
@@ -130,7 +130,7 @@ fn rules_that_hold_each_other_are_a_fault() {
     assert_eq!(found.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(
         found[0].1,
-        "\"a\" and \"b\" hold each other; mend: take one out of the other's list"
+        "\"a\" and \"b\" hold each other; hint: take one out of the other's list"
     );
     assert!(cycles(&[("a", &a), ("b", &b), ("c", &Policy::default()), ("d", &d)]).is_empty());
 }

@@ -47,21 +47,21 @@ pub(super) fn check(check: &mut Check<'_>, pointer: &str, file: LinesFile) -> Li
     if file.path.file_name().is_none() {
         check.say(
             format!("{pointer}/path"),
-            format!("{} is no name of a file; mend: write one", file.path.display()),
+            format!("{} is no name of a file; hint: write one", file.path.display()),
         );
     }
     let max_size = file.max_size.map_or(MAX_SIZE, |size| size.0 as u64);
     if max_size == 0 {
         check.say(
             format!("{pointer}/max_size"),
-            "nothing fits into 0 bytes; mend: write a size such as 100MiB",
+            "nothing fits into 0 bytes; hint: write a size such as 100MiB",
         );
     }
     let keep = file.keep.unwrap_or(KEEP);
     if keep == 0 {
         check.say(
             format!("{pointer}/keep"),
-            "with 0 a full file would be thrown away; mend: write 1 or more",
+            "with 0 a full file would be thrown away; hint: write 1 or more",
         );
     }
     let retry_for = file.retry.r#for.map_or(RETRY_FOR, |Span(span)| span);

@@ -125,7 +125,7 @@ pub(super) fn check(check: &mut Check<'_>, pointer: &str, file: NatsFile) -> Opt
     if timeout.is_zero() {
         check.say(
             format!("{pointer}/timeout"),
-            "with 0 no attempt would ever succeed; mend: write one such as 15s",
+            "with 0 no attempt would ever succeed; hint: write one such as 15s",
         );
     }
     let tls = file.tls.map(|file| tls(check, &format!("{pointer}/tls"), file));
@@ -145,18 +145,18 @@ pub(super) fn check(check: &mut Check<'_>, pointer: &str, file: NatsFile) -> Opt
 fn server(url: &str) -> Result<(), String> {
     let Some((scheme @ ("nats" | "tls"), rest)) = url.split_once("://") else {
         return Err(
-            "this is no nats:// or tls:// address; mend: write it with its scheme".to_owned()
+            "this is no nats:// or tls:// address; hint: write it with its scheme".to_owned()
         );
     };
     if rest.contains('@') {
         return Err(format!(
-            "whoever signs in is not part of the address; mend: write {scheme}://HOST:PORT, and user \
+            "whoever signs in is not part of the address; hint: write {scheme}://HOST:PORT, and user \
              and password, or token, beside it"
         ));
     }
     let rest = rest.trim_end_matches('/');
     if rest.is_empty() || rest.contains(['/', '?', '#']) || rest.contains(char::is_whitespace) {
-        return Err(format!("this is no server; mend: write {scheme}://HOST:PORT"));
+        return Err(format!("this is no server; hint: write {scheme}://HOST:PORT"));
     }
     Ok(())
 }
@@ -178,12 +178,12 @@ fn login(
             read => {
                 let why = match read {
                     Ok(_) => "it has no JWT and seed".to_owned(),
-                    Err(fault) => fault.to_string(),
+                    Err(error) => error.to_string(),
                 };
                 check.say(
                     format!("{pointer}/credentials"),
                     format!(
-                        "{} cannot be used: {why}; mend: name a file that `nsc generate creds` wrote",
+                        "{} cannot be used: {why}; hint: name a file that `nsc generate creds` wrote",
                         path.display()
                     ),
                 );
@@ -194,13 +194,13 @@ fn login(
         (None, (None, None), Some(token)) => Login::Token(token),
         (None, (user, _), None) => {
             let missing = if user.is_some() { "password" } else { "user" };
-            check.say(pointer, format!("user and password belong together; mend: add {missing}"));
+            check.say(pointer, format!("user and password belong together; hint: add {missing}"));
             Login::None
         }
         _ => {
             check.say(
                 pointer,
-                "there is more than one way to sign in; mend: keep credentials, token, or user and \
+                "there is more than one way to sign in; hint: keep credentials, token, or user and \
                  password",
             );
             Login::None
@@ -215,19 +215,19 @@ fn subject(text: &str) -> Result<Template, String> {
     let is_unfit = |c: char| matches!(c, '*' | '>') || c.is_whitespace() || c.is_control();
     if let Some(unfit) = filled.chars().find(|c| is_unfit(*c)) {
         return Err(format!(
-            "{unfit:?} may not be in a subject that is published to; mend: leave it out"
+            "{unfit:?} may not be in a subject that is published to; hint: leave it out"
         ));
     }
     if filled.split('.').any(str::is_empty) {
         return Err(
-            "a part of this subject is empty; mend: write one dot between parts, and none \
+            "a part of this subject is empty; hint: write one dot between parts, and none \
                     at its ends"
                 .to_owned(),
         );
     }
     if filled.starts_with('$') {
         return Err(
-            "subjects with $ at the beginning are the server's own; mend: write another".to_owned()
+            "subjects with $ at the beginning are the server's own; hint: write another".to_owned()
         );
     }
     Ok(template)
@@ -241,8 +241,8 @@ mod tests {
     fn subjects_that_a_server_would_not_take_are_told() {
         assert!(subject("klaxon.{cluster}.{rule}-{code}").is_ok());
         for wrong in ["", ".", "a..{rule}", ".a", "a.", "a.*", "a.>", "a b", "a\tb", "$JS.{rule}"] {
-            let fault = subject(wrong).unwrap_err();
-            assert!(fault.contains("mend: "), "{wrong}: {fault}");
+            let error = subject(wrong).unwrap_err();
+            assert!(error.contains("hint: "), "{wrong}: {error}");
         }
     }
 
@@ -256,8 +256,8 @@ mod tests {
         let wrong =
             ["", "a:4222", "http://a", "ws://a", "nats://", "nats://a/b", "nats://u:secret@a"];
         for wrong in wrong {
-            let fault = server(wrong).unwrap_err();
-            assert!(fault.contains("mend: ") && !fault.contains("secret"), "{wrong}: {fault}");
+            let error = server(wrong).unwrap_err();
+            assert!(error.contains("hint: ") && !error.contains("secret"), "{wrong}: {error}");
         }
     }
 }

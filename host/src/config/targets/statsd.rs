@@ -78,7 +78,7 @@ pub(super) fn check(check: &mut Check<'_>, pointer: &str, file: StatsdFile) -> O
         check.say(
             format!("{pointer}/address"),
             format!(
-                "{:?} is no host and port; mend: write both, such as 127.0.0.1:8125 or [::1]:8125",
+                "{:?} is no host and port; hint: write both, such as 127.0.0.1:8125 or [::1]:8125",
                 file.address
             ),
         );
@@ -112,7 +112,7 @@ fn fit(check: &mut Check<'_>, pointer: &str, text: &str) {
     if let Some(unfit) = text.chars().find(|c| is_unfit(*c)) {
         check.say(
             pointer,
-            format!("{unfit:?} may not be in a name of statsd; mend: leave out : | @ and blanks"),
+            format!("{unfit:?} may not be in a name of statsd; hint: leave out : | @ and blanks"),
         );
     }
 }

@@ -59,14 +59,14 @@ impl Template {
     /// Reads a template.
     ///
     /// # Errors
-    /// What is wrong with it, and how to mend it.
+    /// What is wrong with it, and how to correct it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             push_text(&mut parts, before)?;
             let Some((name, tail)) = after.split_once('}') else {
-                return Err("a { has no }; mend: close it, as in {rule}".to_owned());
+                return Err("a { has no }; hint: close it, as in {rule}".to_owned());
             };
             let fact = FACTS.iter().find(|(known, _)| *known == name).map(|(_, fact)| *fact);
             let Some(fact) = fact else {
@@ -112,7 +112,7 @@ impl Template {
 
 fn push_text(parts: &mut Vec<Part>, text: &str) -> Result<(), String> {
     if text.contains('}') {
-        return Err("a } has no {; mend: open it, as in {rule}".to_owned());
+        return Err("a } has no {; hint: open it, as in {rule}".to_owned());
     }
     if !text.is_empty() {
         parts.push(Part::Text(text.to_owned()));
@@ -126,10 +126,10 @@ mod tests {
 
     #[test]
     fn an_unknown_placeholder_is_told_with_the_known_ones() {
-        let fault = Template::parse("klaxon.{rule}.{pod}").unwrap_err();
-        assert!(fault.starts_with("{pod} stands for nothing; mend: "), "{fault}");
+        let error = Template::parse("klaxon.{rule}.{pod}").unwrap_err();
+        assert!(error.starts_with("{pod} stands for nothing; hint: "), "{error}");
         for known in ["{cluster}", "{rule}", "{code}", "{severity}", "{namespace}", "{kind}"] {
-            assert!(fault.contains(known), "{fault}");
+            assert!(error.contains(known), "{error}");
         }
     }
 

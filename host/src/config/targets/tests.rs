@@ -29,13 +29,13 @@ fn fault(written: Value) -> (String, String) {
     let found = read(folder.path(), written).unwrap_err();
     assert_eq!(found.len(), 1, "{found:?}");
     let (at, text) = found.into_iter().next().unwrap();
-    assert!(text.contains("mend: "), "{text}");
+    assert!(text.contains("hint: "), "{text}");
     assert!(!text.contains("secret"), "{text}");
     (at.replace("/targets/t/", ""), text)
 }
 
 #[test]
-fn every_fault_has_its_place_and_mend() {
+fn every_fault_has_its_location_and_hint() {
     let url = "nats://127.0.0.1:4222";
     let faults = [
         ("order", json!({"file": {"path": "a"}, "order": "none", "coalesce": true})),

@@ -23,7 +23,7 @@ pub(in crate::config) fn target(
     if file.coalesce && file.order == Order::None {
         check.say(
             format!("{pointer}/order"),
-            "out of order an old state may arrive last; mend: leave out order, or coalesce",
+            "out of order an old state may arrive last; hint: leave out order, or coalesce",
         );
     }
     let kind = kind(check, &pointer, &mut file)?;
@@ -60,7 +60,7 @@ fn kind(check: &mut Check<'_>, pointer: &str, file: &mut TargetFile) -> Option<T
     if kinds.len() != 1 {
         check.say(
             pointer,
-            "a target is of exactly one kind; mend: write stdout, file, webhook, nats or statsd",
+            "a target is of exactly one kind; hint: write stdout, file, webhook, nats or statsd",
         );
     }
     kinds.pop().flatten()
@@ -71,7 +71,7 @@ fn webhook(check: &mut Check<'_>, pointer: &str, webhook: WebhookFile) -> Webhoo
     if !matches!(scheme, Some("http" | "https")) {
         check.say(
             format!("{pointer}/url"),
-            "this is no http:// or https:// address; mend: write it with its scheme",
+            "this is no http:// or https:// address; hint: write it with its scheme",
         );
     }
     let mut secrets = Vec::new();
@@ -85,7 +85,7 @@ fn webhook(check: &mut Check<'_>, pointer: &str, webhook: WebhookFile) -> Webhoo
         if !(200..400).contains(status) {
             check.say(
                 format!("{pointer}/success"),
-                format!("{status} is no status of success; mend: name statuses from 200 to 399"),
+                format!("{status} is no status of success; hint: name statuses from 200 to 399"),
             );
         }
     }
@@ -93,7 +93,7 @@ fn webhook(check: &mut Check<'_>, pointer: &str, webhook: WebhookFile) -> Webhoo
     if concurrency == 0 {
         check.say(
             format!("{pointer}/concurrency"),
-            "with 0 nothing would ever be sent; mend: write 1 or more",
+            "with 0 nothing would ever be sent; hint: write 1 or more",
         );
     }
     let tls = tls(check, &format!("{pointer}/tls"), webhook.tls);
@@ -124,7 +124,7 @@ pub(super) fn tls(check: &mut Check<'_>, pointer: &str, file: TlsFile) -> Tls {
         _ => {
             check.say(
                 pointer,
-                "a certificate and its key belong together; mend: write both, or none",
+                "a certificate and its key belong together; hint: write both, or none",
             );
             None
         }
@@ -133,12 +133,12 @@ pub(super) fn tls(check: &mut Check<'_>, pointer: &str, file: TlsFile) -> Tls {
 }
 
 fn pem(check: &mut Check<'_>, pointer: &str, path: &Path) -> Option<Vec<u8>> {
-    let fault = match std::fs::read(check.base.join(path)) {
+    let error = match std::fs::read(check.base.join(path)) {
         Ok(bytes) if bytes.windows(11).any(|one| one == b"-----BEGIN ") => return Some(bytes),
         Ok(_) => "it is no PEM file".to_owned(),
-        Err(fault) => fault.to_string(),
+        Err(error) => error.to_string(),
     };
     let path = path.display();
-    check.say(pointer, format!("{path} cannot be used: {fault}; mend: name a PEM file"));
+    check.say(pointer, format!("{path} cannot be used: {error}; hint: name a PEM file"));
     None
 }

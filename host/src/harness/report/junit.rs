@@ -12,7 +12,7 @@ use crate::harness::{FileReport, TestReport};
 pub fn junit(report: &TestReport) -> Result<String, String> {
     let mut xml = Report::new("klaxon test");
     xml.add_test_suites(report.files.iter().map(suite));
-    xml.to_string().map_err(|fault| fault.to_string())
+    xml.to_string().map_err(|error| error.to_string())
 }
 
 fn suite(file: &FileReport) -> TestSuite {
@@ -30,10 +30,10 @@ fn suite(file: &FileReport) -> TestSuite {
         case.set_classname(&path);
         suite.add_test_case(case);
     }
-    if let Some(fault) = &file.fault {
+    if let Some(error) = &file.error {
         suite.add_test_case(TestCase::new(
             "the file can be run",
-            failed("it cannot", &fault.message),
+            failed("it cannot", &error.message),
         ));
     }
     if let Some(coverage) = file.coverage.as_ref().filter(|one| !one.suffices()) {

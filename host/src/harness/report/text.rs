@@ -21,9 +21,9 @@ impl Text {
         let mut text = String::new();
         let rule = if file.rule.is_empty() { String::new() } else { format!(" ({})", file.rule) };
         line(&mut text, 0, &format!("{}{rule}", file.path.display()));
-        if let Some(fault) = &file.fault {
+        if let Some(error) = &file.error {
             line(&mut text, 1, &self.paint(RED, "FAIL"));
-            lines(&mut text, 2, &fault.message);
+            lines(&mut text, 2, &error.message);
         }
         for case in &file.cases {
             self.case(&mut text, file, case);
@@ -34,7 +34,7 @@ impl Text {
         for path in &file.unused {
             let told =
                 format!("{} no test has snapshot {}", self.paint(YELLOW, "note"), path.display());
-            line(&mut text, 1, &format!("{told}; mend: delete it, or --update"));
+            line(&mut text, 1, &format!("{told}; hint: delete it, or --update"));
         }
         text
     }
@@ -89,12 +89,12 @@ impl Text {
             |is: &dyn Fn(&FileReport) -> bool| report.files.iter().filter(|f| is(f)).count();
         let left_out: usize = report.files.iter().map(|file| file.left_out).sum();
         let updated = report.cases().filter(|case| case.updated).count();
-        let faults = count(&|file| file.fault.is_some());
+        let errors = count(&|file| file.error.is_some());
         let uncovered = count(&|file| file.coverage.as_ref().is_some_and(|one| !one.suffices()));
         for (number, what) in [
             (left_out, "left out by the filter (coverage is not judged)"),
             (updated, "snapshots written"),
-            (faults, "files with faults"),
+            (errors, "files with faults"),
             (uncovered, "files with too few codes covered"),
         ] {
             if number > 0 {

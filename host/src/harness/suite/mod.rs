@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::expect::Expected;
 use super::rule::Input;
-use crate::yaml::Faults;
+use crate::yaml::FileErrors;
 
 pub(crate) use file::schema;
 pub(super) use file::{Entry, ObjectEntry, ObjectParts, SeverityEntry, StatusEntry};
@@ -85,8 +85,8 @@ impl Suite {
     /// Reads a test file. Paths in it are relative to its folder.
     ///
     /// # Errors
-    /// All faults that were found, each with its line and its mend.
-    pub(super) fn read(path: &Path) -> Result<Self, Faults> {
+    /// All errors, each with its line and a hint.
+    pub(super) fn read(path: &Path) -> Result<Self, FileErrors> {
         read::read(path)
     }
 

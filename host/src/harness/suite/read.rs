@@ -14,16 +14,16 @@ use crate::harness::expect::Expected;
 use crate::harness::rule::Input;
 use crate::model::Timestamp;
 use crate::recording::{self, StreamFile};
-use crate::yaml::{Document, Faults, Found, against_schema, escape, nearest};
+use crate::yaml::{Document, FileErrors, Found, against_schema, escape, nearest};
 
 type State = BTreeMap<String, BTreeMap<String, Value>>;
 
-pub(super) fn read(path: &Path) -> Result<Suite, Faults> {
+pub(super) fn read(path: &Path) -> Result<Suite, FileErrors> {
     let document = Document::read(path)?;
     let mut found = against_schema(&schema(), &document.value);
     let file: Option<SuiteFile> = if found.is_empty() {
         serde_path_to_error::deserialize(&document.value)
-            .map_err(|fault| found.push((pointer(fault.path()), fault.inner().to_string())))
+            .map_err(|error| found.push((pointer(error.path()), error.inner().to_string())))
             .ok()
     } else {
         None
@@ -34,10 +34,10 @@ pub(super) fn read(path: &Path) -> Result<Suite, Faults> {
         found.extend(more);
         suite
     });
-    match (document.faults(path, found), suite) {
+    match (document.errors(path, found), suite) {
         (None, Some(suite)) => Ok(suite),
-        (Some(faults), _) => Err(faults),
-        (None, None) => Err(Faults { file: path.to_owned(), faults: Vec::new() }),
+        (Some(errors), _) => Err(errors),
+        (None, None) => Err(FileErrors { file: path.to_owned(), errors: Vec::new() }),
     }
 }
 
@@ -72,7 +72,7 @@ impl Reader<'_> {
 
     fn suite(mut self, file: SuiteFile) -> (Suite, Found) {
         if file.tests.is_empty() {
-            self.say("/tests", "there is no test; mend: add one");
+            self.say("/tests", "there is no test; hint: add one");
         }
         let mut slugs = BTreeSet::new();
         for (place, case) in file.tests.iter().enumerate() {
@@ -80,7 +80,7 @@ impl Reader<'_> {
             if !slugs.insert(slug(&case.name)) {
                 self.say(
                     format!("/tests/{place}/name"),
-                    "another test is called so; mend: give each its own name",
+                    "another test is called so; hint: give each its own name",
                 );
             }
         }
@@ -104,7 +104,7 @@ impl Reader<'_> {
         };
         let number = number.filter(|number| *number <= 100);
         if number.is_none() {
-            self.say("/coverage", "this is no share; mend: write one such as 100%");
+            self.say("/coverage", "this is no share; hint: write one such as 100%");
         }
         number
     }
@@ -129,7 +129,7 @@ impl Reader<'_> {
         {
             self.say(
                 format!("{pointer}/limits"),
-                "this limits nothing; mend: write fuel or memory",
+                "this limits nothing; hint: write fuel or memory",
             );
         }
         let limits = case.limits.unwrap_or_default();
@@ -166,7 +166,7 @@ impl Reader<'_> {
         if time.is_none() {
             self.say(
                 pointer,
-                "this is no time; mend: write RFC 3339, such as 2026-11-20T10:00:00Z",
+                "this is no time; hint: write RFC 3339, such as 2026-11-20T10:00:00Z",
             );
         }
         time
@@ -191,20 +191,20 @@ impl Reader<'_> {
                 }];
             }
             _ => {
-                self.say(pointer, "a test has either a stream or events; mend: write one of both");
+                self.say(pointer, "a test has either a stream or events; hint: write one of both");
                 return Vec::new();
             }
         };
         let pointer = format!("{pointer}/stream");
         if paths.is_empty() {
-            self.say(&pointer, "there is no stream; mend: name one");
+            self.say(&pointer, "there is no stream; hint: name one");
         }
-        let files = recording::expand(paths, self.base()).unwrap_or_else(|fault| {
-            self.say(&pointer, fault.to_string());
+        let files = recording::expand(paths, self.base()).unwrap_or_else(|error| {
+            self.say(&pointer, error.to_string());
             Vec::new()
         });
         for file in files.iter().filter(|file| !file.is_file()) {
-            let message = format!("there is no file {}; mend: check the path", file.display());
+            let message = format!("there is no file {}; hint: check the path", file.display());
             self.say(&pointer, message);
         }
         let stream = |path| StreamFile { snapshot_until, ..StreamFile::at(path) };
@@ -219,10 +219,10 @@ impl Reader<'_> {
             if let Some(kind) =
                 kind.filter(|kind| event.get("object").is_some() && !TYPES.contains(kind))
             {
-                let mend = nearest(kind, &TYPES);
+                let hint = nearest(kind, &TYPES);
                 self.say(
                     format!("{pointer}/events/{place}/type"),
-                    format!("{kind:?} is no type of a watch event; {mend}"),
+                    format!("{kind:?} is no type of a watch event; {hint}"),
                 );
             }
         }
@@ -232,7 +232,7 @@ impl Reader<'_> {
         if case.expect.is_none() && case.expect_any.is_none() && case.count.is_none() {
             self.say(
                 pointer,
-                "the test expects nothing, so it cannot fail; mend: add expect, expect_any or count",
+                "the test expects nothing, so it cannot fail; hint: add expect, expect_any or count",
             );
         }
         let all = case.expect.as_ref().map(|expect| match expect {
@@ -247,11 +247,11 @@ impl Reader<'_> {
         if any.as_ref().is_some_and(Vec::is_empty) {
             self.say(
                 format!("{pointer}/expect_any"),
-                "an empty list cannot fail; mend: name a verdict, or write `expect: none`",
+                "an empty list cannot fail; hint: name a verdict, or write `expect: none`",
             );
         }
         if case.count.as_ref().is_some_and(BTreeMap::is_empty) {
-            self.say(format!("{pointer}/count"), "this counts nothing; mend: name a code");
+            self.say(format!("{pointer}/count"), "this counts nothing; hint: name a code");
         }
         Expectation { all, any, count: case.count.clone() }
     }

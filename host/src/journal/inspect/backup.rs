@@ -32,23 +32,23 @@ pub struct Backup {
 /// Where the file exists and is not to be replaced, cannot be written, or is not sound.
 pub fn backup(folder: &Path, to: &Path, replace: bool) -> Result<Backup, InspectError> {
     let watch = Stopwatch::start();
-    let mend = "it is there already; mend: name another file, or replace it with --force";
+    let hint = "it is there already; hint: name another file, or replace it with --force";
     if !replace && to.exists() {
-        return Err(InspectError::file(to, mend));
+        return Err(InspectError::file(to, hint));
     }
     let beside = to.parent().filter(|beside| !beside.as_os_str().is_empty());
     let beside = beside.unwrap_or(Path::new("."));
-    let fail = |fault: std::io::Error| InspectError::file(to, fault);
+    let fail = |error: std::io::Error| InspectError::file(to, error);
     let part = copy(folder, beside)?;
     part.as_file().sync_all().map_err(fail)?;
     verify(part.path())?;
     let bytes = part.as_file().metadata().map_err(fail)?.len();
     if replace {
-        part.persist(to).map_err(|fault| fail(fault.error))?;
+        part.persist(to).map_err(|error| fail(error.error))?;
     } else {
-        part.persist_noclobber(to).map_err(|fault| match fault.error.kind() {
-            std::io::ErrorKind::AlreadyExists => InspectError::file(to, mend),
-            _ => fail(fault.error),
+        part.persist_noclobber(to).map_err(|error| match error.error.kind() {
+            std::io::ErrorKind::AlreadyExists => InspectError::file(to, hint),
+            _ => fail(error.error),
         })?;
     }
     File::open(beside).and_then(|beside| beside.sync_all()).map_err(fail)?;
@@ -60,7 +60,7 @@ fn copy(folder: &Path, beside: &Path) -> Result<NamedTempFile, InspectError> {
     for _ in 0..ATTEMPTS {
         let reader = Reader::open(folder)?;
         let part = tempfile::Builder::new().prefix(".klaxon-backup-").tempfile_in(beside);
-        let part = part.map_err(|fault| InspectError::file(beside, fault))?;
+        let part = part.map_err(|error| InspectError::file(beside, error))?;
         let Some(path) = part.path().to_str() else {
             return Err(InspectError::file(part.path(), "its name is no UTF-8"));
         };
@@ -69,7 +69,7 @@ fn copy(folder: &Path, beside: &Path) -> Result<NamedTempFile, InspectError> {
             return Ok(part);
         }
     }
-    Err(InspectError::file(folder, "it is opened and closed all the time; mend: try again later"))
+    Err(InspectError::file(folder, "it is opened and closed all the time; hint: try again later"))
 }
 
 fn verify(path: &Path) -> Result<(), InspectError> {
@@ -79,7 +79,7 @@ fn verify(path: &Path) -> Result<(), InspectError> {
         None => Ok(()),
         Some(problem) => Err(InspectError::file(
             path,
-            format!("the copy is not sound: {problem}; mend: see `klaxon journal check`"),
+            format!("the copy is not sound: {problem}; hint: see `klaxon journal check`"),
         )),
     }
 }

@@ -40,9 +40,9 @@ const INVARIANTS: [(&str, &str); 10] = [
     ),
 ];
 /// Tables whose numbers must never come again.
-const SEQUENCES: [&str; 3] = ["verdicts", "deliveries", "parked"];
+const SEQUENCES: [&str; 3] = ["verdicts", "deliveries", "backlog"];
 /// Columns that hold compressed JSON.
-const PACKED: [(&str, &str); 2] = [("objects", "form"), ("parked", "event")];
+const PACKED: [(&str, &str); 2] = [("objects", "form"), ("backlog", "event")];
 /// A log that is being written looks damaged at its end: it is looked at again.
 const LOOKS: usize = 20;
 const LOOK: Duration = Duration::from_millis(50);
@@ -73,8 +73,8 @@ pub fn check(reader: &Reader) -> Result<Check, InspectError> {
     for look in looks {
         match look(reader.connection()) {
             Ok(found) => problems.extend(found),
-            Err(InspectError::Sqlite(fault)) => problems.push(fault.to_string()),
-            Err(fault) => return Err(fault),
+            Err(InspectError::Sqlite(error)) => problems.push(error.to_string()),
+            Err(error) => return Err(error),
         }
     }
     if !problems.is_empty() && !reader.is_undisturbed() {
@@ -85,7 +85,7 @@ pub fn check(reader: &Reader) -> Result<Check, InspectError> {
 
 fn steady(reader: &Reader) -> Result<Option<Wal>, InspectError> {
     let read =
-        || wal::read(reader.path()).map_err(|fault| InspectError::file(reader.path(), fault));
+        || wal::read(reader.path()).map_err(|error| InspectError::file(reader.path(), error));
     let mut log = read()?;
     for _ in 0..LOOKS {
         if !log.is_some_and(|log| log.is_suspicious()) {

@@ -48,12 +48,12 @@ pub fn reset_clock(folder: &Path, machine: Timestamp) -> Result<Clock, InspectEr
     // The editor says where there is no journal; the lock would make a file there.
     let mut editor = Editor::open(folder)?;
     let path = folder.join(FILE);
-    let _lock = lock(folder).map_err(|fault| match fault {
+    let _lock = lock(folder).map_err(|error| match error {
         JournalError::Locked { .. } => InspectError::file(
             &path,
             "the service runs, and goes by its own clock; hint: stop it first",
         ),
-        fault => InspectError::file(&path, fault),
+        error => InspectError::file(&path, error),
     })?;
     let transaction = editor.change()?;
     transaction.execute(

@@ -55,7 +55,7 @@ impl Body {
     fn new(bytes: Vec<u8>) -> Self {
         match String::from_utf8(bytes) {
             Ok(text) => Self::Text(text),
-            Err(fault) => Self::Bytes(STANDARD.encode(fault.as_bytes())),
+            Err(error) => Self::Bytes(STANDARD.encode(error.as_bytes())),
         }
     }
 

@@ -48,7 +48,7 @@ impl FromStr for State {
 
 impl FromSql for State {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        value.as_str()?.parse().map_err(|fault: String| FromSqlError::Other(fault.into()))
+        value.as_str()?.parse().map_err(|error: String| FromSqlError::Other(error.into()))
     }
 }
 

@@ -134,7 +134,7 @@ pub(crate) fn furnished() -> Sample {
     .unwrap();
     let event = zstd::encode_all(&b"{}"[..], 1).unwrap();
     to.execute(
-        "INSERT INTO parked (rule, time, event) VALUES ('akkeris', ?1, ?2)",
+        "INSERT INTO backlog (rule, time, event) VALUES ('akkeris', ?1, ?2)",
         params![TEN, event],
     )
     .unwrap();

@@ -139,7 +139,7 @@ impl Numbered for Quarantined {
 
 /// An event that waits for its rule.
 #[derive(Debug, Clone, Serialize)]
-pub struct ParkedRow {
+pub struct BacklogRow {
     /// Its number.
     pub n: i64,
     /// The rule.
@@ -150,11 +150,11 @@ pub struct ParkedRow {
     pub bytes: u64,
 }
 
-impl Listed for ParkedRow {
+impl Listed for BacklogRow {
     const TABLE: Table = Table {
-        what: "parked events",
+        what: "backlog events",
         columns: "p.n, p.rule, p.time, length(p.event)",
-        from: "parked p",
+        from: "backlog p",
         order: "p.n DESC",
         fields: Fields {
             rule: Some("p.rule = ?"),

@@ -100,10 +100,10 @@ fn existing(folder: &Path) -> Result<PathBuf, InspectError> {
     let path = folder.join(FILE);
     match std::fs::metadata(&path) {
         Ok(_) => Ok(path),
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(InspectError::Missing { path })
         }
-        Err(fault) => Err(InspectError::file(&path, format!("{fault}; mend: check its rights"))),
+        Err(error) => Err(InspectError::file(&path, format!("{error}; hint: check its rights"))),
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Overview {
     /// Events that were set aside; those without a rule could not be read.
     pub quarantine: Vec<ByRule>,
     /// Events that wait for their rule.
-    pub parked: Vec<ByRule>,
+    pub backlog: Vec<ByRule>,
     /// Timers.
     pub timers: Vec<ByRule>,
     /// Rows of state.
@@ -122,7 +122,7 @@ pub fn overview(reader: &Reader) -> Result<Overview, InspectError> {
         refusals_marked: count("refusals WHERE retry = 1")?,
         gaps: count("gaps")?,
         quarantine: by_rule(&moment, "min(time)", "quarantine")?,
-        parked: by_rule(&moment, "min(time)", "parked")?,
+        backlog: by_rule(&moment, "min(time)", "backlog")?,
         timers: by_rule(&moment, "min(due)", "timers")?,
         state: by_rule(&moment, "NULL", "state")?,
         watches: select(&moment, &every, WatchRow::TABLE.order, u64::from(u32::MAX))?,
@@ -133,7 +133,7 @@ pub fn overview(reader: &Reader) -> Result<Overview, InspectError> {
 fn files(database: &Path) -> Result<Files, InspectError> {
     let length = |path: &Path| std::fs::metadata(path).map(|found| found.len());
     Ok(Files {
-        database: length(database).map_err(|fault| InspectError::file(database, fault))?,
+        database: length(database).map_err(|error| InspectError::file(database, error))?,
         // There is none where the service was ended in order.
         log: length(&wal::beside(database)).unwrap_or(0),
     })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{group, progress, settings, targets, verdict};
 use crate::journal::{Cursor, Fact, Journal, Progress, SavedWatch};
-use crate::model::Keep;
+use crate::model::StoreOp;
 use crate::telemetry::metrics::Metrics;
 
 #[test]
@@ -76,7 +76,7 @@ fn the_cluster_and_the_number_of_comparisons_are_remembered() {
     journal.set_fact(Fact::ClusterUid, "second").unwrap();
     let metrics = Arc::new(Metrics::new("test"));
     let (handle, _) = journal.start(targets(), &settings(), metrics).unwrap();
-    handle.commit_and_wait(group(vec![Keep::Comparison(4)], Vec::new(), Vec::new())).unwrap();
+    handle.commit_and_wait(group(vec![StoreOp::Comparison(4)], Vec::new(), Vec::new())).unwrap();
     handle.close().unwrap();
     let journal = Journal::open(folder.path()).unwrap();
     assert_eq!(journal.fact(Fact::ClusterUid).unwrap().as_deref(), Some("second"));

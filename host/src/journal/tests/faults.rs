@@ -13,7 +13,7 @@ use crate::journal::writer::Seam;
 use crate::journal::{FILE, Group, Handle, Journal, JournalError, Outbox, Settled, SettledAs};
 use crate::model::Timestamp;
 use crate::model::clock::{self, Stopwatch};
-use crate::pipeline::{QuarantinedObject, Step};
+use crate::pipeline::{Output, QuarantinedObject};
 use crate::telemetry::metrics::Metrics;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,8 +120,8 @@ impl World {
             reason: "no name".to_owned(),
             json: "{}".to_owned(),
         };
-        let step = Step { quarantine: vec![object], ..Step::default() };
-        let group = Group { step, progress: Vec::new(), clock: None };
+        let output = Output { quarantine: vec![object], ..Output::default() };
+        let group = Group { output, progress: Vec::new(), clock: None };
         self.handle.commit_and_wait(group).unwrap();
         self.model.quarantined += 1;
     }

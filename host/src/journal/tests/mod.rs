@@ -16,11 +16,11 @@ use super::{Cursor, Group, Handle, Journal, JournalError, Outbox, Progress};
 use crate::config::{self, Target};
 use crate::model::clock::Stopwatch;
 use crate::model::{
-    Change, Event, Id, Identity, Introduction, Keep, KeptMembership, KeptObject, KeptState, Meta,
-    Object, Origin, Parked, PersistedTimer, Severity, Slot, SlotKind, Status, Subject, Timestamp,
-    Verdict, Write,
+    Backfill, BacklogEntry, Change, Event, Id, Identity, Meta, Object, Origin, PersistedMembership,
+    PersistedObject, PersistedState, PersistedTimer, Severity, Slot, SlotKind, Status, StoreOp,
+    Subject, Timestamp, Verdict, Write,
 };
-use crate::pipeline::Step;
+use crate::pipeline::Output;
 use crate::telemetry::metrics::Metrics;
 
 /// How long a test waits before it gives up: not a bound on anything, only the end of a hang.
@@ -68,8 +68,8 @@ fn object(uid: &str) -> Arc<Object> {
     Arc::new(Object { meta, subject: Subject::Pod(crate::model::Pod::default()), document: None })
 }
 
-fn kept(uid: &str, form: Option<Arc<Object>>) -> KeptObject {
-    KeptObject {
+fn kept(uid: &str, form: Option<Arc<Object>>) -> PersistedObject {
+    PersistedObject {
         uid: uid.into(),
         api_version: "v1".into(),
         kind: "Pod".into(),
@@ -79,7 +79,7 @@ fn kept(uid: &str, form: Option<Arc<Object>>) -> KeptObject {
         digest: u64::MAX - 3,
         count: 2,
         life: 3,
-        memberships: vec![KeptMembership {
+        memberships: vec![PersistedMembership {
             rule: "rule".into(),
             interest: "pods".to_owned(),
             partition: uid.into(),
@@ -124,9 +124,9 @@ fn verdict(number: u64) -> Verdict {
     }
 }
 
-fn group(keep: Vec<Keep>, verdicts: Vec<Verdict>, progress: Vec<Progress>) -> Group {
-    let step = Step { keep, verdicts, ..Step::default() };
-    Group { step, progress, clock: Some(Timestamp::from_millis(99)) }
+fn group(keep: Vec<StoreOp>, verdicts: Vec<Verdict>, progress: Vec<Progress>) -> Group {
+    let output = Output { ops: keep, verdicts, ..Output::default() };
+    Group { output, progress, clock: Some(Timestamp::from_millis(99)) }
 }
 
 fn progress(cursor: Cursor) -> Progress {
@@ -137,7 +137,7 @@ fn progress(cursor: Cursor) -> Progress {
 #[test]
 fn what_was_committed_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let introduction = Introduction {
+    let backfill = Backfill {
         rule: "rule".into(),
         scope: "Pod".into(),
         digest: Id::of("d", &[]),
@@ -160,28 +160,28 @@ fn what_was_committed_is_there_after_a_restart() {
     };
     let handle = start(folder.path());
     let keep = vec![
-        Keep::Object(Box::new(kept("u", Some(object("u"))))),
-        Keep::Object(Box::new(kept("w", None))),
-        Keep::Object(Box::new(kept("gone", None))),
-        Keep::NoObject("gone".into()),
-        Keep::State(
+        StoreOp::Object(Box::new(kept("u", Some(object("u"))))),
+        StoreOp::Object(Box::new(kept("w", None))),
+        StoreOp::Object(Box::new(kept("gone", None))),
+        StoreOp::NoObject("gone".into()),
+        StoreOp::State(
             slot(),
             SlotKind::Object,
             1,
             vec![put("a", None), put("b", Some(Timestamp::from_millis(7)))],
             Timestamp::default(),
         ),
-        Keep::State(
+        StoreOp::State(
             slot(),
             SlotKind::Object,
             1,
             vec![Write::Remove { key: "a".to_owned() }],
             Timestamp::default(),
         ),
-        Keep::Timer(Box::new(timer.clone())),
-        Keep::Expiry(slot(), Some(Timestamp::from_millis(8))),
-        Keep::Introduced(introduction.clone()),
-        Keep::History(4),
+        StoreOp::Timer(Box::new(timer.clone())),
+        StoreOp::Expiry(slot(), Some(Timestamp::from_millis(8))),
+        StoreOp::Backfilled(backfill.clone()),
+        StoreOp::History(4),
     ];
     handle
         .commit_and_wait(group(keep, vec![], vec![progress(Cursor::At("41".to_owned()))]))
@@ -198,7 +198,7 @@ fn what_was_committed_is_there_after_a_restart() {
     assert_eq!(forms("u"), Some((*object("u")).clone()));
     assert_eq!((forms("w"), forms("nobody")), (None, None));
     assert_eq!(loaded.kept.timers, [timer]);
-    let state = KeptState {
+    let state = PersistedState {
         slot: slot(),
         kind: Some(SlotKind::Object),
         version: 1,
@@ -208,7 +208,7 @@ fn what_was_committed_is_there_after_a_restart() {
     };
     assert_eq!(loaded.kept.state, [state]);
     assert_eq!(loaded.kept.expiries, [(slot(), Timestamp::from_millis(8))]);
-    assert_eq!(loaded.kept.introductions, [introduction]);
+    assert_eq!(loaded.kept.backfills, [backfill]);
     assert_eq!((loaded.kept.history, loaded.kept.now), (4, Some(Timestamp::from_millis(99))));
     assert_eq!(loaded.watches["Pod"].cursor.as_deref(), Some("41"));
 }
@@ -254,13 +254,13 @@ fn state_is_kept_for_each_version_and_goes_for_all() {
     let put = |version: u32, value: &str| {
         let (key, value) = ("k".to_owned(), value.to_owned());
         let write = Write::Put { key, value, expires_at: None };
-        Keep::State(slot(), SlotKind::Shared, version, vec![write], Timestamp::default())
+        StoreOp::State(slot(), SlotKind::Shared, version, vec![write], Timestamp::default())
     };
     let kept = || -> Vec<(u32, String)> {
         let state = Journal::open(folder.path()).unwrap().load().unwrap().kept.state;
         state.into_iter().map(|one| (one.version, one.value)).collect()
     };
-    let run = |keep: Vec<Keep>| {
+    let run = |keep: Vec<StoreOp>| {
         let handle = start(folder.path());
         handle.commit_and_wait(group(keep, vec![], vec![])).unwrap();
         handle.close().unwrap();
@@ -270,28 +270,28 @@ fn state_is_kept_for_each_version_and_goes_for_all() {
     assert_eq!(run(vec![put(1, "old")]), [entry(1, "old")]);
     assert_eq!(run(vec![put(2, "new")]), [entry(1, "old"), entry(2, "new")]);
     let remove = Write::Remove { key: "k".to_owned() };
-    let remove = Keep::State(slot(), SlotKind::Shared, 2, vec![remove], Timestamp::default());
+    let remove = StoreOp::State(slot(), SlotKind::Shared, 2, vec![remove], Timestamp::default());
     assert_eq!(run(vec![remove]), [entry(1, "old")]);
-    assert_eq!(run(vec![put(2, "new"), Keep::NoState(slot())]), []);
+    assert_eq!(run(vec![put(2, "new"), StoreOp::NoState(slot())]), []);
 }
 
 #[test]
 fn what_is_parked_comes_back_in_order_until_it_is_not_parked_any_longer() {
     let folder = tempfile::tempdir().unwrap();
-    let parked = |number: i64, entry: &[u8]| Parked {
+    let backlog = |number: i64, entry: &[u8]| BacklogEntry {
         number,
         rule: "rule".into(),
         time: Timestamp::from_millis(5),
         entry: entry.to_vec(),
     };
-    let keep = |number, entry| Keep::Parked(Box::new(parked(number, entry)));
+    let keep = |number, entry| StoreOp::Backlog(Box::new(backlog(number, entry)));
     let handle = start(folder.path());
     let changes = vec![keep(3, b"c"), keep(1, b"a"), keep(2, b"b"), keep(1, b"A")];
     handle.commit_and_wait(group(changes, vec![], vec![])).unwrap();
-    handle.commit_and_wait(group(vec![Keep::Unparked(2)], vec![], vec![])).unwrap();
+    handle.commit_and_wait(group(vec![StoreOp::NoBacklog(2)], vec![], vec![])).unwrap();
     handle.close().unwrap();
     let loaded = Journal::open(folder.path()).unwrap().load().unwrap();
-    assert_eq!(loaded.kept.parked, [parked(1, b"A"), parked(3, b"c")]);
+    assert_eq!(loaded.kept.backlog, [backlog(1, b"A"), backlog(3, b"c")]);
 }
 
 /// A verdict of a kilobyte and a half, with its delivery.

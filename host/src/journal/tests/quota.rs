@@ -12,7 +12,7 @@ use crate::config::{self, Target, TargetKind, Webhook, WhenFull};
 use crate::journal::{FILE, Handle, Journal, Outbox, Settled, SettledAs};
 use crate::model::clock::{self, Stopwatch};
 use crate::model::{Failure, FailureKind, Id, Verdict};
-use crate::pipeline::{FailedEvent, Step};
+use crate::pipeline::{FailedEvent, Output};
 use crate::telemetry::metrics::Metrics;
 
 /// Targets whose deliveries have the payload as their body.
@@ -250,8 +250,8 @@ fn trapped(rule: &str, bytes: usize) -> super::Group {
         failure: Failure { kind: FailureKind::Trap, message: "unreachable".to_owned() },
         input: Arc::new(event),
     };
-    let step = Step { failures: vec![failed], ..Step::default() };
-    super::Group { step, progress: Vec::new(), clock: None }
+    let output = Output { failures: vec![failed], ..Output::default() };
+    super::Group { output, progress: Vec::new(), clock: None }
 }
 
 #[test]

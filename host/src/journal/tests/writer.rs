@@ -9,8 +9,8 @@ use super::{fill, group, outbox, settings, start, targets, until_full, verdict};
 use crate::config;
 use crate::journal::{FILE, Group, Handle, Journal, JournalError, Settled, SettledAs};
 use crate::model::clock::{self, Stopwatch};
-use crate::model::{Keep, Parked, Timestamp, Verdict};
-use crate::pipeline::{QuarantinedObject, Step};
+use crate::model::{BacklogEntry, StoreOp, Timestamp, Verdict};
+use crate::pipeline::{Output, QuarantinedObject};
 use crate::telemetry::metrics::Metrics;
 
 fn count(from: &Connection, select: &str) -> i64 {
@@ -39,8 +39,8 @@ fn undecodable(bytes: usize) -> Group {
         reason: "no name".to_owned(),
         json: "x".repeat(bytes),
     };
-    let step = Step { quarantine: vec![object], ..Step::default() };
-    Group { step, progress: Vec::new(), clock: None }
+    let output = Output { quarantine: vec![object], ..Output::default() };
+    Group { output, progress: Vec::new(), clock: None }
 }
 
 #[test]
@@ -175,8 +175,9 @@ fn groups_that_wait_for_the_writer_are_bounded_in_bytes() {
     let commits = std::thread::spawn(move || {
         for number in 1..=12 {
             let time = Timestamp::from_millis(5);
-            let parked = Parked { number, rule: "rule".into(), time, entry: vec![7; 8 << 20] };
-            let keep = vec![Keep::Parked(Box::new(parked))];
+            let backlog =
+                BacklogEntry { number, rule: "rule".into(), time, entry: vec![7; 8 << 20] };
+            let keep = vec![StoreOp::Backlog(Box::new(backlog))];
             writer.commit(group(keep, vec![], vec![])).unwrap();
         }
     });
@@ -188,7 +189,7 @@ fn groups_that_wait_for_the_writer_are_bounded_in_bytes() {
     other.execute_batch("ROLLBACK").unwrap();
     commits.join().unwrap();
     handle.close().unwrap();
-    assert_eq!(count(&other, "SELECT count(*) FROM parked"), 12);
+    assert_eq!(count(&other, "SELECT count(*) FROM backlog"), 12);
 }
 
 #[test]
@@ -198,13 +199,13 @@ fn group_that_can_never_fit_ends_the_writer_with_the_numbers() {
     handle.commit_and_wait(group(vec![], vec![verdict(1)], vec![])).unwrap();
     let number = outbox(folder.path()).next(0, 1).unwrap()[0].number;
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let parked = Parked {
+    let backlog = BacklogEntry {
         number: 1,
         rule: "rule".into(),
         time: Timestamp::from_millis(5),
         entry: vec![7; 3 << 20],
     };
-    let keep = vec![Keep::Parked(Box::new(parked))];
+    let keep = vec![StoreOp::Backlog(Box::new(backlog))];
     let writer = handle.clone();
     let large = std::thread::spawn(move || writer.commit_and_wait(group(keep, vec![], vec![])));
     // As long as a delivery may free room, the group waits.

@@ -77,8 +77,8 @@ impl Wal {
 pub fn read(database: &Path) -> io::Result<Option<Wal>> {
     match std::fs::File::open(beside(database)) {
         Ok(file) => scan(io::BufReader::with_capacity(1 << 16, file)).map(Some),
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(fault) => Err(fault),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -229,8 +229,8 @@ fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         match from.read(room) {
             Ok(0) => break,
             Ok(read) => length += read,
-            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
-            Err(fault) => return Err(fault),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(length)

@@ -49,26 +49,26 @@ impl Writer {
             if batch.is_empty() {
                 break;
             }
-            let fault = match self.transaction(batch) {
+            let error = match self.transaction(batch) {
                 Ok(written) => {
                     self.done(std::mem::take(batch), &written);
                     together = count * 2;
                     continue;
                 }
-                Err(fault) => fault,
+                Err(error) => error,
             };
             while let Some(commit) = batch.commits.pop() {
                 commits.push_front(commit);
             }
-            let obstacle = Obstacle::of(&fault).filter(|_| !self.state.gives_up.is_cancelled());
-            let Some(obstacle) = obstacle else { return Err(fault) };
+            let obstacle = Obstacle::of(&error).filter(|_| !self.state.gives_up.is_cancelled());
+            let Some(obstacle) = obstacle else { return Err(error) };
             if obstacle == Obstacle::Full && count > 1 {
                 debug!(groups = count, "groups have no room together and are written in parts");
                 together = count / 2;
                 continue;
             }
             if told != Some(obstacle) {
-                error!(%fault, "{obstacle}");
+                error!(%error, "{obstacle}");
                 told = Some(obstacle);
             }
             self.overcome(obstacle, batch, commits.front())?;
@@ -183,9 +183,9 @@ impl Writer {
         let mut left = Vec::new();
         while let Some(outcomes) = parts.pop() {
             let mut alone = Batch { outcomes, ..Batch::default() };
-            match self.transaction(&alone).map_err(|fault| (Obstacle::of(&fault), fault)) {
+            match self.transaction(&alone).map_err(|error| (Obstacle::of(&error), error)) {
                 Ok(written) => self.done(alone, &written),
-                Err((None, fault)) => return Err(fault),
+                Err((None, error)) => return Err(error),
                 Err((Some(Obstacle::Full), _)) if alone.outcomes.len() > 1 => {
                     let later = alone.outcomes.split_off(alone.outcomes.len() / 2);
                     parts.extend([later, alone.outcomes]);
@@ -202,7 +202,7 @@ impl Writer {
         let removed = self.seam.pass().and_then(|()| make_room(&mut self.connection));
         limit(&self.connection, self.pages)?;
         let removed = match removed {
-            Err(fault) if Obstacle::of(&fault).is_some() => Removed::default(),
+            Err(error) if Obstacle::of(&error).is_some() => Removed::default(),
             removed => removed?,
         };
         if removed.sent > 0 {
@@ -216,7 +216,7 @@ impl Writer {
             self.metrics.journal_removed("given_up", removed.given_up);
             error!(
                 rows = removed.given_up,
-                "the journal has no room: the oldest rows of the largest share of dead letters, quarantined events and refusals are removed; hint: raise journal.max_size, or `klaxon journal export` them and mend their targets and rules"
+                "the journal has no room: the oldest rows of the largest share of dead letters, quarantined events and refusals are removed; hint: raise journal.max_size, or `klaxon journal export` them and correct their targets and rules"
             );
         }
         Ok(removed)
@@ -245,7 +245,7 @@ impl Writer {
         let tried = self.try_out(commit);
         limit(&self.connection, self.pages)?;
         match tried {
-            Err(fault) if Obstacle::of(&fault).is_some() => Ok(None),
+            Err(error) if Obstacle::of(&error).is_some() => Ok(None),
             tried => tried.map(Some),
         }
     }
@@ -292,8 +292,8 @@ impl Writer {
         if batch.is_look {
             written.has_more_asked = out.asked_again()?;
         }
-        for step in &batch.clock_steps {
-            out.clock_step(step)?;
+        for output in &batch.clock_steps {
+            out.clock_step(output)?;
         }
         transaction.commit()?;
         self.metrics.commit(batch.len(), began.elapsed().as_secs_f64());

@@ -61,7 +61,7 @@ struct Writer {
     /// The time after which groups are tried again after an obstacle.
     pause: Duration,
     targets: BTreeMap<String, Target>,
-    bells: BTreeMap<String, Arc<Notify>>,
+    wakers: BTreeMap<String, Arc<Notify>>,
     retention: Retention,
     /// The most that is quarantined of one rule.
     quarantine: Share,
@@ -109,7 +109,7 @@ struct Written {
 pub(super) fn start(
     journal: Journal,
     targets: BTreeMap<String, Target>,
-    bells: BTreeMap<String, Arc<Notify>>,
+    wakers: BTreeMap<String, Arc<Notify>>,
     settings: &config::Journal,
     metrics: Arc<Metrics>,
 ) -> Result<Handle, JournalError> {
@@ -125,11 +125,11 @@ pub(super) fn start(
         warn!(
             target,
             deliveries,
-            "deliveries wait for a target that is not configured any longer; mend: configure it, or `klaxon journal drop --pending --target {target}`"
+            "deliveries wait for a target that is not configured any longer; hint: configure it, or `klaxon journal drop --pending --target {target}`"
         );
     }
     let state = Arc::new(State {
-        fault: Mutex::new(None),
+        error: Mutex::new(None),
         thread: Mutex::new(None),
         gives_up: CancellationToken::new(),
         rooms,
@@ -141,7 +141,7 @@ pub(super) fn start(
         dead_letters: settings.max_dead_letters,
     };
     let version = data_version(&connection)?;
-    let ended = |fault: std::io::Error| JournalError::Ended(fault.to_string());
+    let ended = |error: std::io::Error| JournalError::Ended(error.to_string());
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(ended)?;
     let mut writer = Writer {
@@ -151,7 +151,7 @@ pub(super) fn start(
         seam,
         pause,
         targets,
-        bells,
+        wakers,
         retention,
         quarantine: Share::of(settings.max_size),
         commits: commits_in,
@@ -199,13 +199,13 @@ impl Writer {
         while let Some(batch) = self.gather() {
             self.state.pulse.works("looking whether another program has written");
             // The batch is dropped after the end was recorded, or whoever waits would see no reason.
-            if let Err(fault) = self.look() {
-                self.end(fault);
+            if let Err(error) = self.look() {
+                self.end(error);
                 drop(batch);
                 return;
             }
-            if let Err(fault) = self.write(batch).and_then(|()| self.fold_in()) {
-                return self.end(fault);
+            if let Err(error) = self.write(batch).and_then(|()| self.fold_in()) {
+                return self.end(error);
             }
             if swept.is_none_or(|(last, pause)| last.elapsed() >= pause) {
                 match self.sweep() {
@@ -213,21 +213,21 @@ impl Writer {
                         let pause = if has_more { LOOK } else { SWEEP };
                         swept = Some((Stopwatch::start(), pause));
                     }
-                    Err(fault) if Obstacle::of(&fault).is_some() => {
-                        warn!(%fault, "old rows of the journal could not be removed yet");
+                    Err(error) if Obstacle::of(&error).is_some() => {
+                        warn!(%error, "old rows of the journal could not be removed yet");
                         swept = Some((Stopwatch::start(), SWEEP));
                     }
-                    Err(fault) => return self.end(fault),
+                    Err(error) => return self.end(error),
                 }
             }
         }
         let folded = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
         match folded.map_err(JournalError::from) {
             Ok(()) => {}
-            Err(fault) if Obstacle::of(&fault).is_some() => {
-                info!(%fault, "the journal's log was not folded in; the next start does it");
+            Err(error) if Obstacle::of(&error).is_some() => {
+                info!(%error, "the journal's log was not folded in; the next start does it");
             }
-            Err(fault) => self.end(fault),
+            Err(error) => self.end(error),
         }
     }
 
@@ -238,15 +238,15 @@ impl Writer {
     /// What stands in the way of it now may not the next time; the log is as good until then.
     fn folded(&self, folded: Result<(), JournalError>) -> Result<(), JournalError> {
         match folded {
-            Err(fault) if Obstacle::of(&fault).is_some() => Ok(()),
+            Err(error) if Obstacle::of(&error).is_some() => Ok(()),
             folded => folded,
         }
     }
 
     /// Says why it ends. Waiters see that their senders are gone.
-    fn end(&self, fault: JournalError) {
-        error!(%fault, "the journal cannot be written: nothing more is taken in");
-        *self.state.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    fn end(&self, error: JournalError) {
+        error!(%error, "the journal cannot be written: nothing more is taken in");
+        *self.state.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     /// Looks whether somebody else has written: an operator, with `klaxon journal`.
@@ -348,7 +348,7 @@ impl Writer {
                 warn!(
                     rule,
                     removed,
-                    "the rule has more quarantined events than it may keep: from now on its oldest are removed, counted in klaxon_quarantine_removed_total; hint: mend the rule, or `klaxon journal export quarantine` them"
+                    "the rule has more quarantined events than it may keep: from now on its oldest are removed, counted in klaxon_quarantine_removed_total; hint: correct the rule, or `klaxon journal export quarantine` them"
                 );
             }
         }
@@ -361,8 +361,8 @@ impl Writer {
                     "dead letters: the target's queue is full, or it is disabled"
                 );
             }
-            if let Some(bell) = self.bells.get(name) {
-                bell.notify_one();
+            if let Some(waker) = self.wakers.get(name) {
+                waker.notify_one();
             }
             if let Some(room) = self.state.rooms.get(name) {
                 let (bytes, count) = room.waiting();

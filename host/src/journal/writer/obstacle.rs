@@ -21,15 +21,15 @@ pub(super) enum Obstacle {
 
 impl Obstacle {
     /// The obstacle that an error stands for; `None` where the error ends the writer.
-    pub(super) fn of(fault: &JournalError) -> Option<Self> {
-        match fault {
-            JournalError::Sqlite(fault) => match fault.sqlite_error_code() {
+    pub(super) fn of(error: &JournalError) -> Option<Self> {
+        match error {
+            JournalError::Sqlite(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Some(Self::Locked),
                 Some(ErrorCode::DiskFull) => Some(Self::Full),
                 _ => None,
             },
-            JournalError::Disk(fault) => {
-                let code = fault.sqlite_error()?.extended_code;
+            JournalError::Disk(error) => {
+                let code = error.sqlite_error()?.extended_code;
                 (code == ffi::SQLITE_IOERR_SHMSIZE).then_some(Self::NoIndex)
             }
             _ => None,

@@ -6,7 +6,7 @@ use crate::journal::JournalError;
 #[derive(Debug, Clone, Default)]
 pub(in crate::journal) struct Seam {
     #[cfg(test)]
-    faults: std::sync::Arc<std::sync::Mutex<std::collections::VecDeque<i32>>>,
+    errors: std::sync::Arc<std::sync::Mutex<std::collections::VecDeque<i32>>>,
 }
 
 impl Seam {
@@ -14,10 +14,10 @@ impl Seam {
     #[cfg(test)]
     pub(super) fn pass(&self) -> Result<(), JournalError> {
         let code =
-            self.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
+            self.errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
         code.map_or(Ok(()), |code| {
-            let fault = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
-            Err(fault.into())
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            Err(error.into())
         })
     }
 
@@ -30,18 +30,18 @@ impl Seam {
     /// Returns `true` if errors are left that no transaction has met.
     #[cfg(test)]
     pub(in crate::journal) fn has_more(&self) -> bool {
-        !self.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty()
+        !self.errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty()
     }
 
     /// Forgets errors that are left.
     #[cfg(test)]
     pub(in crate::journal) fn clear(&self) {
-        self.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+        self.errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
     }
 
     /// The next transactions end with these extended error codes of SQLite.
     #[cfg(test)]
     pub(in crate::journal) fn inject(&self, codes: impl IntoIterator<Item = i32>) {
-        self.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(codes);
+        self.errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(codes);
     }
 }

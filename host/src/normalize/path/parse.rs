@@ -33,7 +33,7 @@ pub(super) fn segments(text: &str) -> Result<Vec<Segment>, String> {
                 .to_owned(),
         );
     }
-    let query = parse_json_path(text).map_err(|fault| in_one_line(&fault))?;
+    let query = parse_json_path(text).map_err(|error| in_one_line(&error))?;
     if query.segments.len() > MOST_SEGMENTS {
         return Err(format!(
             "the path has {} segments, and may have {MOST_SEGMENTS}; hint: write a shorter path",
@@ -102,12 +102,12 @@ fn has_space_in_name(path: &str) -> bool {
 
 /// The parser draws its errors over several lines: only the place (` --> 1:7`) and the reason
 /// (` = expected …`) are taken.
-fn in_one_line(fault: &JsonPathError) -> String {
-    let text = fault.to_string();
+fn in_one_line(error: &JsonPathError) -> String {
+    let text = error.to_string();
     let line = |begin: &str| text.lines().find_map(|line| Some(line.split_once(begin)?.1));
     match (line(" --> 1:"), line(" = ")) {
         (Some(at), Some(reason)) => format!("this is no JSONPath, at character {at}: {reason}"),
-        _ => format!("this is no JSONPath: {fault}"),
+        _ => format!("this is no JSONPath: {error}"),
     }
 }
 

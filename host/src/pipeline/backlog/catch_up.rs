@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::engine::{Answer, Task};
-use crate::model::{Change, Event, Failure, FailureKind, Keep, Object, Timestamp};
-use crate::pipeline::backlog::entry::{Entry, Stored};
-use crate::pipeline::backlog::queue::{Behind, unique};
+use crate::model::{Change, Event, Failure, FailureKind, Object, StoreOp, Timestamp};
+use crate::pipeline::backlog::entry::{Entry, PersistedEntry};
+use crate::pipeline::backlog::queue::{Backlog, unique};
 use crate::pipeline::output::FailedEvent;
 use crate::pipeline::round::{Settled, evaluating};
 use crate::pipeline::{Pipeline, Rule};
@@ -26,7 +26,7 @@ impl Rule {
 
     /// The same, however much it has said.
     fn is_in_service(&self, now: Timestamp) -> bool {
-        let stays = self.behind.as_ref().is_none_or(|behind| behind.stays);
+        let stays = self.backlog.as_ref().is_none_or(|backlog| backlog.stays);
         !stays && self.breaker.open_until().is_none_or(|until| until <= now)
     }
 
@@ -39,7 +39,7 @@ impl Rule {
 impl Pipeline {
     /// Whether a replay's clock lets a rule go on.
     pub(in crate::pipeline) fn goes_on_by(&self, rule: usize, now: Timestamp) -> bool {
-        self.bell.is_none() && self.rules.get(rule).is_some_and(|rule| rule.may_go_on(now))
+        self.waker.is_none() && self.rules.get(rule).is_some_and(|rule| rule.may_go_on(now))
     }
 
     /// Takes the answers that are there of rules that are behind, and asks them on. `now` is the time by
@@ -48,13 +48,13 @@ impl Pipeline {
         self.wall = now;
         self.flush();
         for rule in 0..self.rules.len() {
-            let apart = self.behind_mut(rule).and_then(|behind| behind.apart.as_mut());
-            let answers = apart.and_then(|apart| apart.answers());
+            let dedicated = self.backlog_mut(rule).and_then(|backlog| backlog.dedicated.as_mut());
+            let answers = dedicated.and_then(|dedicated| dedicated.answers());
             if let Some(answers) = answers {
                 self.settle_late(rule, answers);
                 self.make_room();
             }
-            let is_asked = self.behind(rule).is_some_and(Behind::is_asked);
+            let is_asked = self.backlog(rule).is_some_and(Backlog::is_asked);
             let may = self.rules.get(rule).is_some_and(|rule| rule.may_go_on(now));
             if !is_asked && may {
                 self.go_on(rule);
@@ -68,30 +68,31 @@ impl Pipeline {
         owner.meter.resume(now);
         let (loaded, most) = (owner.loaded.clone(), owner.most_events());
         let Some(events) = self.take_up(rule, most) else {
-            self.fall_in(rule);
+            self.stop_lagging(rule);
             return;
         };
-        let (view, bell) = (self.view.clone(), self.bell.clone());
-        let has_thread = self.behind(rule).is_some_and(|behind| behind.apart.is_some());
-        let started = if has_thread { None } else { Some(self.engine.apart(&loaded, bell)) };
-        let Some(behind) = self.behind_mut(rule) else { return };
+        let (view, waker) = (self.view.clone(), self.waker.clone());
+        let has_thread = self.backlog(rule).is_some_and(|backlog| backlog.dedicated.is_some());
+        let started = if has_thread { None } else { Some(self.engine.dedicated(&loaded, waker)) };
+        let Some(backlog) = self.backlog_mut(rule) else { return };
         match started {
-            Some(Ok(apart)) => behind.apart = Some(apart),
-            Some(Err(fault)) => {
-                tracing::error!(rule = %loaded.name, %fault, "a rule that is behind waits for a thread");
+            Some(Ok(dedicated)) => backlog.dedicated = Some(dedicated),
+            Some(Err(error)) => {
+                tracing::error!(rule = %loaded.name, %error, "a rule that is behind waits for a thread");
                 return;
             }
             None => {}
         }
-        if let Some(apart) = &mut behind.apart {
-            apart.ask(&view, events);
+        if let Some(dedicated) = &mut backlog.dedicated {
+            dedicated.ask(&view, events);
         }
     }
 
     /// Lets rules go on whose time has come, on the shared workers.
     pub(in crate::pipeline) fn catch_up(&mut self, now: Timestamp) {
         for rule in 0..self.rules.len() {
-            while self.goes_on_by(rule, now) && self.is_behind(rule) && !self.is_answer_full(rule) {
+            while self.goes_on_by(rule, now) && self.is_lagging(rule) && !self.is_answer_full(rule)
+            {
                 self.resume(rule, now);
                 self.catch_up_some(rule, usize::MAX);
             }
@@ -114,7 +115,7 @@ impl Pipeline {
         let Some(owner) = self.rules.get(rule) else { return };
         let (loaded, most) = (owner.loaded.clone(), owner.most_events().min(most));
         let Some(events) = self.take_up(rule, most) else {
-            self.fall_in(rule);
+            self.stop_lagging(rule);
             return;
         };
         let tasks: Vec<Task> =
@@ -129,23 +130,23 @@ impl Pipeline {
     fn take_up(&mut self, rule: usize, most: usize) -> Option<Vec<Arc<Event>>> {
         let name = self.rules.get(rule)?.loaded.name.clone();
         loop {
-            let behind = self.behind(rule)?;
-            let end = behind.front().map_or(self.now, Entry::time);
-            let fires = behind.front().is_some_and(Entry::is_timer);
-            let due = self.timers.next_of(rule).filter(|_| !behind.is_held());
+            let backlog = self.backlog(rule)?;
+            let end = backlog.front().map_or(self.now, Entry::time);
+            let fires = backlog.front().is_some_and(Entry::is_timer);
+            let due = self.timers.next_of(rule).filter(|_| !backlog.is_suspended());
             if let Some(due) = due.filter(|due| !fires && *due < end) {
-                let at = due.max(behind.now);
+                let at = due.max(backlog.now);
                 self.expire_late(rule, &name, at);
                 self.fire_late(rule, due, at);
                 continue;
             }
             self.expire_late(rule, &name, end);
-            let behind = self.behind(rule)?;
-            match behind.front() {
+            let backlog = self.backlog(rule)?;
+            match backlog.front() {
                 None => return None,
                 Some(Entry::Ask(_)) => {
                     let expiry = self.expiries.next_of(&name);
-                    return Some(behind.batch(due, expiry, most.max(1)));
+                    return Some(backlog.batch(due, expiry, most.max(1)));
                 }
                 Some(_) => self.pass(rule),
             }
@@ -154,10 +155,10 @@ impl Pipeline {
 
     /// State goes relative to where the rule is: what is known of its objects by now may be later.
     pub(in crate::pipeline) fn expire_late(&mut self, rule: usize, name: &str, now: Timestamp) {
-        let behind = self.rules.get_mut(rule).and_then(|rule| rule.behind.take());
-        self.expire_of(name, now, |partition| behind.as_ref()?.knows(partition));
+        let backlog = self.rules.get_mut(rule).and_then(|rule| rule.backlog.take());
+        self.expire_of(name, now, |partition| backlog.as_ref()?.knows(partition));
         if let Some(rule) = self.rules.get_mut(rule) {
-            rule.behind = behind;
+            rule.backlog = backlog;
         }
     }
 
@@ -167,12 +168,12 @@ impl Pipeline {
     fn settle_late(&mut self, rule: usize, answers: Vec<Option<Answer>>) {
         let mut refused: BTreeSet<Arc<str>> = BTreeSet::new();
         for answer in answers {
-            while self.behind(rule).and_then(|behind| behind.front()).is_some_and(is_passed) {
+            while self.backlog(rule).and_then(|backlog| backlog.front()).is_some_and(is_passed) {
                 self.pass(rule);
             }
             let Some(answer) = answer else { return };
             let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else { return };
-            let front = self.behind(rule).and_then(Behind::front);
+            let front = self.backlog(rule).and_then(Backlog::front);
             if matches!(front, Some(Entry::Ask(event)) if refused.contains(&event.partition)) {
                 return;
             }
@@ -192,11 +193,11 @@ impl Pipeline {
 
     /// Takes the event that comes first.
     pub(in crate::pipeline) fn take_front(&mut self, rule: usize) -> Option<Arc<Event>> {
-        let waiting = self.behind_mut(rule)?.pop()?;
-        if let Some(row) = waiting.row {
-            self.keep(|| Keep::Unparked(row));
+        let queued = self.backlog_mut(rule)?.pop()?;
+        if let Some(row) = queued.row {
+            self.store(|| StoreOp::NoBacklog(row));
         }
-        match waiting.entry {
+        match queued.entry {
             Entry::Ask(event) => Some(event),
             _ => None,
         }
@@ -204,13 +205,13 @@ impl Pipeline {
 
     /// The rule has come past an event.
     pub(in crate::pipeline) fn go_past(&mut self, rule: usize, event: &Event) {
-        let Some(behind) = self.behind_mut(rule) else { return };
-        behind.now = behind.now.max(event.time);
+        let Some(backlog) = self.backlog_mut(rule) else { return };
+        backlog.now = backlog.now.max(event.time);
         // While a timer is being answered no other may concern its object, so that changes of it
         // were not noted; it says itself what the object was like.
         let (object, is_timer) = (&event.object, event.change == Change::Timer);
         let uid = unique(object);
-        if is_timer && behind.forms.contains_key(&uid) {
+        if is_timer && backlog.forms.contains_key(&uid) {
             self.drop_form(rule, &uid);
         } else {
             let exists = !is_timer || !object.meta.resource_version.is_empty();
@@ -234,37 +235,41 @@ impl Pipeline {
 
     /// Takes the first of what waits, which is no question.
     pub(in crate::pipeline) fn pass(&mut self, rule: usize) {
-        let Some(waiting) = self.behind_mut(rule).and_then(|behind| behind.pop()) else { return };
-        if let Some(row) = waiting.row {
-            self.keep(|| Keep::Unparked(row));
+        let Some(queued) = self.backlog_mut(rule).and_then(|backlog| backlog.pop()) else { return };
+        if let Some(row) = queued.row {
+            self.store(|| StoreOp::NoBacklog(row));
         }
-        let time = waiting.entry.time();
-        if let Some(behind) = self.behind_mut(rule) {
-            behind.now = behind.now.max(time);
+        let time = queued.entry.time();
+        if let Some(backlog) = self.backlog_mut(rule) {
+            backlog.now = backlog.now.max(time);
         }
-        match &waiting.entry {
+        match &queued.entry {
             Entry::Ask(_) | Entry::Came(..) => {}
             Entry::Known { object, exists, .. } => self.see_form(rule, object, *exists, time),
             Entry::Went(partition, _) => self.went(rule, partition, time),
             Entry::Unfollowed(partition, _) => self.unfollowed(rule, partition, time),
-            Entry::Held(is_held, _) => {
-                let is_held = *is_held;
-                let Some(behind) = self.behind_mut(rule) else { return };
-                behind.set_held(is_held, time);
-                let row = behind.held_row;
-                self.write_row(rule, row, &Stored::Held { is_held, time, is_so: true });
-                self.hold_policy(rule);
+            Entry::Suspended(is_suspended, _) => {
+                let is_suspended = *is_suspended;
+                let Some(backlog) = self.backlog_mut(rule) else { return };
+                backlog.set_suspended(is_suspended, time);
+                let row = backlog.suspension_row;
+                self.write_row(
+                    rule,
+                    row,
+                    &PersistedEntry::Suspended { is_suspended, time, is_so: true },
+                );
+                self.suspend_policy(rule);
             }
         }
     }
 
     /// At the end of a replay rules may still be out of service: what waits for them has no answer.
-    pub(in crate::pipeline) fn give_up_parked(&mut self, end: Timestamp) {
+    pub(in crate::pipeline) fn give_up_backlogs(&mut self, end: Timestamp) {
         self.catch_up(end);
         for rule in 0..self.rules.len() {
             // A bound on what it says is no reason to leave an event without an answer.
-            while self.bell.is_none()
-                && self.is_behind(rule)
+            while self.waker.is_none()
+                && self.is_lagging(rule)
                 && self.rules.get(rule).is_some_and(|rule| rule.is_in_service(end))
             {
                 self.resume(rule, end);
@@ -276,8 +281,8 @@ impl Pipeline {
             let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else {
                 continue;
             };
-            while let Some(waiting) = self.behind_mut(rule).and_then(|behind| behind.pop()) {
-                let Entry::Ask(event) = waiting.entry else { continue };
+            while let Some(queued) = self.backlog_mut(rule).and_then(|backlog| backlog.pop()) {
+                let Entry::Ask(event) = queued.entry else { continue };
                 self.counts.events += 1;
                 self.counts.failures += 1;
                 let failure = Failure {
@@ -285,7 +290,7 @@ impl Pipeline {
                     message: "the rule failed too often and was out of service at the end"
                         .to_owned(),
                 };
-                self.step.failures.push(FailedEvent::new(&loaded, &event, failure));
+                self.output.failures.push(FailedEvent::new(&loaded, &event, failure));
             }
         }
     }
@@ -293,9 +298,9 @@ impl Pipeline {
     /// Parks what is for a rule from now on until [`Pipeline::let_go_on`]: for tests and measurements.
     pub fn hold_back(&mut self, rule: usize) {
         self.flush();
-        self.fall_behind(rule, self.now);
-        if let Some(behind) = self.behind_mut(rule) {
-            behind.stays = true;
+        self.start_lagging(rule, self.now);
+        if let Some(backlog) = self.backlog_mut(rule) {
+            backlog.stays = true;
         }
     }
 
@@ -306,7 +311,7 @@ impl Pipeline {
         match events {
             Some(most) => {
                 let mut left = most;
-                while left > 0 && self.is_behind(rule) {
+                while left > 0 && self.is_lagging(rule) {
                     let before = self.counts.events;
                     self.catch_up_some(rule, left);
                     let asked = usize::try_from(self.counts.events - before).unwrap_or(0);
@@ -314,8 +319,8 @@ impl Pipeline {
                 }
             }
             None => {
-                if let Some(behind) = self.behind_mut(rule) {
-                    behind.stays = false;
+                if let Some(backlog) = self.backlog_mut(rule) {
+                    backlog.stays = false;
                 }
             }
         }

@@ -21,7 +21,7 @@ pub(in crate::pipeline) enum Entry {
     /// The object of a partition is not followed any longer.
     Unfollowed(Arc<str>, Timestamp),
     /// From then on its timers are held, or are not any longer.
-    Held(bool, Timestamp),
+    Suspended(bool, Timestamp),
 }
 
 impl Entry {
@@ -32,7 +32,7 @@ impl Entry {
             | Self::Came(_, time)
             | Self::Went(_, time)
             | Self::Unfollowed(_, time)
-            | Self::Held(_, time) => *time,
+            | Self::Suspended(_, time) => *time,
         }
     }
 
@@ -44,7 +44,7 @@ impl Entry {
             | Self::Came(..)
             | Self::Went(..)
             | Self::Unfollowed(..)
-            | Self::Held(..) => 0,
+            | Self::Suspended(..) => 0,
         }
     }
 
@@ -62,9 +62,9 @@ impl Entry {
     }
 }
 
-/// An entry as the journal has it.
+/// An entry as the journal has it. Aliases are the names in journals of earlier versions.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::pipeline) enum Stored {
+pub(in crate::pipeline) enum PersistedEntry {
     Ask {
         id: Id,
         time: Timestamp,
@@ -87,15 +87,17 @@ pub(in crate::pipeline) enum Stored {
     Came(Arc<str>, Timestamp),
     Went(Arc<str>, Timestamp),
     Unfollowed(Arc<str>, Timestamp),
-    Held {
-        is_held: bool,
+    #[serde(alias = "Held")]
+    Suspended {
+        #[serde(alias = "is_held")]
+        is_suspended: bool,
         time: Timestamp,
         /// As above.
         is_so: bool,
     },
 }
 
-impl Stored {
+impl PersistedEntry {
     /// What of an entry is kept; `interest_name` names an interest of the rule.
     pub(in crate::pipeline) fn of(
         entry: &Entry,
@@ -122,8 +124,8 @@ impl Stored {
             Entry::Came(partition, time) => Self::Came(partition.clone(), *time),
             Entry::Went(partition, time) => Self::Went(partition.clone(), *time),
             Entry::Unfollowed(partition, time) => Self::Unfollowed(partition.clone(), *time),
-            Entry::Held(is_held, time) => {
-                Self::Held { is_held: *is_held, time: *time, is_so: false }
+            Entry::Suspended(is_suspended, time) => {
+                Self::Suspended { is_suspended: *is_suspended, time: *time, is_so: false }
             }
         }
     }
@@ -135,20 +137,37 @@ impl Stored {
             | Self::Came(_, time)
             | Self::Went(_, time)
             | Self::Unfollowed(_, time)
-            | Self::Held { time, .. } => *time,
+            | Self::Suspended { time, .. } => *time,
         }
     }
 
     /// As bytes, and how many they were before they were compressed.
     pub(in crate::pipeline) fn pack(&self) -> Result<(Vec<u8>, usize), String> {
-        let json = serde_json::to_vec(self).map_err(|fault| fault.to_string())?;
-        let packed = zstd::encode_all(json.as_slice(), 1).map_err(|fault| fault.to_string())?;
+        let json = serde_json::to_vec(self).map_err(|error| error.to_string())?;
+        let packed = zstd::encode_all(json.as_slice(), 1).map_err(|error| error.to_string())?;
         Ok((packed, json.len()))
     }
 
     pub(in crate::pipeline) fn unpack(packed: &[u8]) -> Result<(Self, usize), String> {
-        let json = zstd::decode_all(packed).map_err(|fault| fault.to_string())?;
-        let stored = serde_json::from_slice(&json).map_err(|fault| fault.to_string())?;
+        let json = zstd::decode_all(packed).map_err(|error| error.to_string())?;
+        let stored = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
         Ok((stored, json.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_earlier_versions_can_be_read() {
+        let read = |json: &str| serde_json::from_str::<PersistedEntry>(json);
+        assert!(matches!(
+            read(r#"{"Held":{"is_held":true,"time":"2026-01-01T00:00:00Z","is_so":true}}"#)
+                .unwrap(),
+            PersistedEntry::Suspended { is_suspended: true, is_so: true, .. }
+        ));
+        let change: Change = serde_json::from_str("\"Wake\"").unwrap();
+        assert_eq!(change, Change::Timer);
     }
 }

@@ -10,16 +10,18 @@ mod superseded;
 
 use std::sync::Arc;
 
-use crate::model::{Event, Failure, FailureKind, Identity, Keep, Object, Parked, Timestamp};
-use crate::pipeline::backlog::entry::{Entry, Stored};
-use crate::pipeline::backlog::queue::{Behind, Waiting, unique};
-use crate::pipeline::gaps::is_held;
+use crate::model::{
+    BacklogEntry, Event, Failure, FailureKind, Identity, Object, StoreOp, Timestamp,
+};
+use crate::pipeline::backlog::entry::{Entry, PersistedEntry};
+use crate::pipeline::backlog::queue::{Backlog, Queued, unique};
+use crate::pipeline::gaps::is_suspended;
 use crate::pipeline::output::FailedEvent;
 use crate::pipeline::{Pipeline, Rule};
 
 /// How a rule is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParkedRule {
+pub struct RuleBacklog {
     /// The rule's configured name.
     pub rule: Arc<str>,
     /// Events that wait for it.
@@ -33,35 +35,35 @@ pub struct ParkedRule {
 }
 
 impl Pipeline {
-    pub(in crate::pipeline) fn is_behind(&self, rule: usize) -> bool {
-        self.rules.get(rule).is_some_and(|rule| rule.behind.is_some())
+    pub(in crate::pipeline) fn is_lagging(&self, rule: usize) -> bool {
+        self.rules.get(rule).is_some_and(|rule| rule.backlog.is_some())
     }
 
-    pub(in crate::pipeline) fn is_any_behind(&self) -> bool {
-        self.rules.iter().any(|rule| rule.behind.is_some())
+    pub(in crate::pipeline) fn is_any_lagging(&self) -> bool {
+        self.rules.iter().any(|rule| rule.backlog.is_some())
     }
 
-    pub(in crate::pipeline) fn behind(&self, rule: usize) -> Option<&Behind> {
-        self.rules.get(rule)?.behind.as_deref()
+    pub(in crate::pipeline) fn backlog(&self, rule: usize) -> Option<&Backlog> {
+        self.rules.get(rule)?.backlog.as_deref()
     }
 
-    pub(in crate::pipeline) fn behind_mut(&mut self, rule: usize) -> Option<&mut Behind> {
-        self.rules.get_mut(rule)?.behind.as_deref_mut()
+    pub(in crate::pipeline) fn backlog_mut(&mut self, rule: usize) -> Option<&mut Backlog> {
+        self.rules.get_mut(rule)?.backlog.as_deref_mut()
     }
 
     /// What waits for each rule.
-    pub fn parked(&self) -> Vec<ParkedRule> {
-        let parked = self.rules.iter().map(|rule| {
-            let behind = rule.behind.as_deref();
-            ParkedRule {
+    pub fn backlogs(&self) -> Vec<RuleBacklog> {
+        let backlog = self.rules.iter().map(|rule| {
+            let backlog = rule.backlog.as_deref();
+            RuleBacklog {
                 rule: rule.loaded.name.clone(),
-                events: behind.map_or(0, Behind::events),
-                bytes: behind.map_or(0, Behind::bytes),
-                oldest: behind.and_then(Behind::oldest),
+                events: backlog.map_or(0, Backlog::events),
+                bytes: backlog.map_or(0, Backlog::bytes),
+                oldest: backlog.and_then(Backlog::oldest),
                 is_out_of_service: rule.breaker.open_until().is_some(),
             }
         });
-        parked.collect()
+        backlog.collect()
     }
 
     /// Whether intake must wait until a rule that is behind has come on.
@@ -70,26 +72,26 @@ impl Pipeline {
     }
 
     /// From here on what is for the rule waits.
-    pub(in crate::pipeline) fn fall_behind(&mut self, rule: usize, time: Timestamp) {
-        if self.is_behind(rule) {
+    pub(in crate::pipeline) fn start_lagging(&mut self, rule: usize, time: Timestamp) {
+        if self.is_lagging(rule) {
             return;
         }
         // What happened since the clock last moved comes after what falls behind.
-        let is_held = self.rules.get(rule).is_some_and(|rule| rule.is_held);
+        let is_suspended = self.rules.get(rule).is_some_and(|rule| rule.is_suspended);
         let row = self.new_row();
-        self.write_row(rule, row, &Stored::Held { is_held, time, is_so: true });
+        self.write_row(rule, row, &PersistedEntry::Suspended { is_suspended, time, is_so: true });
         if let Some(rule) = self.rules.get_mut(rule) {
-            rule.behind = Some(Box::new(Behind::new(time, is_held, row)));
+            rule.backlog = Some(Box::new(Backlog::new(time, is_suspended, row)));
         }
     }
 
     /// The rule has come to all that was parked for it.
-    pub(in crate::pipeline) fn fall_in(&mut self, rule: usize) {
-        let behind = self.rules.get_mut(rule).and_then(|rule| rule.behind.take());
-        for row in behind.map(|behind| behind.rows()).unwrap_or_default() {
-            self.keep(|| Keep::Unparked(row));
+    pub(in crate::pipeline) fn stop_lagging(&mut self, rule: usize) {
+        let backlog = self.rules.get_mut(rule).and_then(|rule| rule.backlog.take());
+        for row in backlog.map(|backlog| backlog.rows()).unwrap_or_default() {
+            self.store(|| StoreOp::NoBacklog(row));
         }
-        self.hold_policy(rule);
+        self.suspend_policy(rule);
     }
 
     pub(in crate::pipeline) fn new_row(&mut self) -> i64 {
@@ -103,30 +105,30 @@ impl Pipeline {
         &mut self,
         rule: usize,
         number: i64,
-        stored: &Stored,
+        stored: &PersistedEntry,
     ) -> usize {
         let Some(name) = self.rules.get(rule).map(|rule| rule.loaded.name.clone()) else {
             return 0;
         };
-        if !self.router.keeps_in_journal() {
+        if !self.router.uses_journal() {
             return 0;
         }
         match stored.pack() {
             Ok((entry, bytes)) => {
                 let time = stored.time();
-                let parked = Parked { number, rule: name, time, entry };
-                self.keep(|| Keep::Parked(Box::new(parked)));
+                let backlog = BacklogEntry { number, rule: name, time, entry };
+                self.store(|| StoreOp::Backlog(Box::new(backlog)));
                 bytes
             }
-            Err(fault) => {
-                tracing::error!(rule = %name, %fault, "an event is parked in memory only: it is lost with the process");
+            Err(error) => {
+                tracing::error!(rule = %name, %error, "an event is backlog in memory only: it is lost with the process");
                 0
             }
         }
     }
 
     /// Puts an entry at the end of what waits for a rule.
-    pub(in crate::pipeline) fn park(&mut self, rule: usize, entry: Entry) {
+    pub(in crate::pipeline) fn push_to_backlog(&mut self, rule: usize, entry: Entry) {
         if let Entry::Ask(event) = &entry
             && entry.is_timer()
         {
@@ -137,19 +139,19 @@ impl Pipeline {
         {
             return;
         }
-        let waiting = self.write(rule, entry);
-        if let Some(behind) = self.behind_mut(rule) {
-            behind.push(waiting);
+        let queued = self.write(rule, entry);
+        if let Some(backlog) = self.backlog_mut(rule) {
+            backlog.push(queued);
         }
     }
 
     /// Writes an entry to the journal.
-    pub(in crate::pipeline) fn write(&mut self, rule: usize, entry: Entry) -> Waiting {
+    pub(in crate::pipeline) fn write(&mut self, rule: usize, entry: Entry) -> Queued {
         let row = self.new_row();
         let router = &self.router;
-        let stored = Stored::of(&entry, |place| router.interest_name(rule, place));
+        let stored = PersistedEntry::of(&entry, |place| router.interest_name(rule, place));
         let bytes = self.write_row(rule, row, &stored) + entry.more_bytes();
-        Waiting { row: Some(row), bytes, entry }
+        Queued { row: Some(row), bytes, entry }
     }
 
     /// An event that the rule is not asked about.
@@ -157,7 +159,7 @@ impl Pipeline {
         let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else { return };
         self.counts.failures += 1;
         let failure = Failure { kind: FailureKind::Skipped, message };
-        self.step.failures.push(FailedEvent::new(&loaded, event, failure));
+        self.output.failures.push(FailedEvent::new(&loaded, event, failure));
     }
 
     /// Whether a timer of a rule that is behind may carry another form of the object than before; what
@@ -172,15 +174,15 @@ impl Pipeline {
     ) -> bool {
         let uid = unique(object);
         let has_timer = self.timers.of_rule_concern(rule, &uid);
-        let Some(behind) = self.behind(rule) else { return false };
-        if !has_timer && !behind.is_about(&uid) {
+        let Some(backlog) = self.backlog(rule) else { return false };
+        if !has_timer && !backlog.is_about(&uid) {
             return false;
         }
-        if has_timer && !behind.forms.contains_key(&uid) {
+        if has_timer && !backlog.forms.contains_key(&uid) {
             self.set_form(rule, uid, before.unwrap_or(object), before.is_some(), time);
         }
         // The event before it says the same.
-        let said = self.behind(rule).and_then(Behind::back).is_some_and(
+        let said = self.backlog(rule).and_then(Backlog::back).is_some_and(
             |entry| matches!(entry, Entry::Ask(event) if exists && Arc::ptr_eq(&event.object, object)),
         );
         !said
@@ -191,9 +193,9 @@ impl Pipeline {
         if self.timers.of_rule_concern(rule, uid) {
             return;
         }
-        let form = self.behind_mut(rule).and_then(|behind| behind.forms.remove(uid));
+        let form = self.backlog_mut(rule).and_then(|backlog| backlog.forms.remove(uid));
         if let Some((row, _)) = form {
-            self.keep(|| Keep::Unparked(row));
+            self.store(|| StoreOp::NoBacklog(row));
         }
     }
 
@@ -206,12 +208,13 @@ impl Pipeline {
         exists: bool,
         time: Timestamp,
     ) {
-        let known = self.behind(rule).and_then(|behind| behind.forms.get(&uid)).map(|form| form.0);
+        let known =
+            self.backlog(rule).and_then(|backlog| backlog.forms.get(&uid)).map(|form| form.0);
         let row = known.unwrap_or_else(|| self.new_row());
-        let stored = Stored::Known { object: object.clone(), exists, time, is_so: true };
+        let stored = PersistedEntry::Known { object: object.clone(), exists, time, is_so: true };
         self.write_row(rule, row, &stored);
-        if let Some(behind) = self.behind_mut(rule) {
-            behind.forms.insert(uid, (row, exists.then(|| object.clone())));
+        if let Some(backlog) = self.backlog_mut(rule) {
+            backlog.forms.insert(uid, (row, exists.then(|| object.clone())));
         }
     }
 
@@ -221,48 +224,49 @@ impl Pipeline {
         rule: usize,
         identity: &Identity,
     ) -> Option<Option<Arc<Object>>> {
-        let (_, form) = self.behind(rule)?.forms.get(&*identity.unique())?;
+        let (_, form) = self.backlog(rule)?.forms.get(&*identity.unique())?;
         Some(form.clone())
     }
 
     /// Whether something has happened that rules which are behind must hear of before the clock moves.
-    pub(in crate::pipeline) fn has_news_for_behind(&self, time: Timestamp) -> bool {
+    pub(in crate::pipeline) fn has_news_for_lagging(&self, time: Timestamp) -> bool {
         (0..self.rules.len())
-            .any(|rule| self.is_held_anew(rule).is_some() || self.goes_on_by(rule, time))
+            .any(|rule| self.suspension_change(rule).is_some() || self.goes_on_by(rule, time))
     }
 
-    fn is_held_anew(&self, rule: usize) -> Option<bool> {
-        let behind = self.behind(rule)?;
-        let is_held = is_held(&self.watching, &self.open_gaps, rule);
-        (behind.will_be_held != is_held).then_some(is_held)
+    fn suspension_change(&self, rule: usize) -> Option<bool> {
+        let backlog = self.backlog(rule)?;
+        let is_suspended = is_suspended(&self.watching, &self.open_gaps, rule);
+        (backlog.will_be_suspended != is_suspended).then_some(is_suspended)
     }
 
     /// Whether a rule is not held any longer: what was seen before comes before what was due.
     pub(in crate::pipeline) fn has_come_in_sync(&self) -> bool {
         let mut rules = self.rules.iter().enumerate();
-        rules
-            .any(|(number, rule)| rule.is_held && !is_held(&self.watching, &self.open_gaps, number))
+        rules.any(|(number, rule)| {
+            rule.is_suspended && !is_suspended(&self.watching, &self.open_gaps, number)
+        })
     }
 
     /// The clock moves: tells rules that are behind, and the policy, whether timers are held from here on.
-    pub(in crate::pipeline) fn note_holds(&mut self) {
+    pub(in crate::pipeline) fn note_suspensions(&mut self) {
         for rule in 0..self.rules.len() {
-            let is_held = is_held(&self.watching, &self.open_gaps, rule);
+            let is_suspended = is_suspended(&self.watching, &self.open_gaps, rule);
             if let Some(rule) = self.rules.get_mut(rule) {
-                rule.is_held = is_held;
+                rule.is_suspended = is_suspended;
             }
-            self.hold_policy(rule);
-            if let Some(is_held) = self.is_held_anew(rule) {
-                self.park(rule, Entry::Held(is_held, self.now));
+            self.suspend_policy(rule);
+            if let Some(is_suspended) = self.suspension_change(rule) {
+                self.push_to_backlog(rule, Entry::Suspended(is_suspended, self.now));
             }
         }
     }
 
     /// The policy waits while a rule is held, also where it is: what it was told meanwhile may be parked.
-    pub(in crate::pipeline) fn hold_policy(&mut self, rule: usize) {
-        let is_held = self.rules.get(rule).is_some_and(|rule| {
-            rule.is_held || rule.behind.as_ref().is_some_and(|behind| behind.is_held())
+    pub(in crate::pipeline) fn suspend_policy(&mut self, rule: usize) {
+        let is_suspended = self.rules.get(rule).is_some_and(|rule| {
+            rule.is_suspended || rule.backlog.as_ref().is_some_and(|backlog| backlog.is_suspended())
         });
-        self.incidents.set_held(rule, is_held);
+        self.incidents.set_suspended(rule, is_suspended);
     }
 }

@@ -1,4 +1,4 @@
-//! Skipping of events, where a rule's backlog has no room and its operator allows it (`when_parked_full: skip`).
+//! Skipping of events, where a rule's backlog has no room and its operator allows it (`when_backlog_full: skip`).
 //!
 //! First go events that a later one of the same object and interest follows, wherever they are, the oldest
 //! first: the rule still comes to the newest state of each object, and to each object's end. Only where the
@@ -8,36 +8,36 @@
 
 use std::sync::Arc;
 
-use crate::model::{Event, Keep, Timestamp, WhenFull};
-use crate::pipeline::backlog::entry::{Entry, Stored};
-use crate::pipeline::backlog::queue::Behind;
+use crate::model::{Event, StoreOp, Timestamp, WhenFull};
+use crate::pipeline::backlog::entry::{Entry, PersistedEntry};
+use crate::pipeline::backlog::queue::Backlog;
 use crate::pipeline::{Pipeline, Rule};
 
 /// Why an event was skipped.
 const NO_ROOM: &str =
-    "there is no room to park it (`limits.parked`), and `limits.when_parked_full` says skip";
+    "there is no room to park it (`limits.backlog`), and `limits.when_backlog_full` says skip";
 /// The same, for an event after which the rule comes to a later one of its object.
-const SUPERSEDED: &str = "there is no room to park it (`limits.parked`), `limits.when_parked_full` says skip, and a later event of its object follows";
+const SUPERSEDED: &str = "there is no room to park it (`limits.backlog`), `limits.when_backlog_full` says skip, and a later event of its object follows";
 
 impl Rule {
-    fn parked(&self) -> usize {
-        self.behind.as_deref().map_or(0, Behind::bytes)
+    fn backlog_bytes(&self) -> usize {
+        self.backlog.as_deref().map_or(0, Backlog::bytes)
     }
 
     /// Whether intake must wait. Where events may be skipped that is so only while the rule is being asked
     /// about the first of them, for those must stay in their places, and as much again has come.
     pub(in crate::pipeline) fn is_full(&self) -> bool {
         let limits = self.loaded.limits();
-        let most = match limits.when_parked_full {
-            WhenFull::Block => limits.parked,
-            WhenFull::Skip => limits.parked.saturating_mul(2),
+        let most = match limits.when_backlog_full {
+            WhenFull::Block => limits.backlog,
+            WhenFull::Skip => limits.backlog.saturating_mul(2),
         };
-        self.behind.is_some() && self.parked() >= most
+        self.backlog.is_some() && self.backlog_bytes() >= most
     }
 
     fn must_skip(&self) -> bool {
         let limits = self.loaded.limits();
-        limits.when_parked_full == WhenFull::Skip && self.parked() >= limits.parked
+        limits.when_backlog_full == WhenFull::Skip && self.backlog_bytes() >= limits.backlog
     }
 }
 
@@ -45,7 +45,7 @@ impl Pipeline {
     /// Skips events of all rules until there is room again, where that may be and can be.
     pub(in crate::pipeline) fn make_room(&mut self) {
         for rule in 0..self.rules.len() {
-            let is_asked = self.behind(rule).is_some_and(Behind::is_asked);
+            let is_asked = self.backlog(rule).is_some_and(Backlog::is_asked);
             if is_asked || !self.rules.get(rule).is_some_and(Rule::must_skip) {
                 continue;
             }
@@ -66,25 +66,27 @@ impl Pipeline {
 
     /// Skips the oldest event that a later one of its object follows. Returns whether there was one.
     fn leave_superseded(&mut self, rule: usize) -> bool {
-        let Some(waiting) = self.behind_mut(rule).and_then(Behind::pop_superseded) else {
+        let Some(queued) = self.backlog_mut(rule).and_then(Backlog::pop_superseded) else {
             return false;
         };
-        if let Some(row) = waiting.row {
-            self.keep(|| Keep::Unparked(row));
+        if let Some(row) = queued.row {
+            self.store(|| StoreOp::NoBacklog(row));
         }
-        if let Entry::Ask(event) = waiting.entry {
+        if let Entry::Ask(event) = queued.entry {
             self.skip(rule, &event, SUPERSEDED.to_owned());
         }
         true
     }
 
     fn has_fired_first(&self, rule: usize) -> bool {
-        self.behind(rule).and_then(Behind::front).is_some_and(Entry::is_timer)
+        self.backlog(rule).and_then(Backlog::front).is_some_and(Entry::is_timer)
     }
 
     /// The rule goes past what comes first, and is not asked. Returns whether there was something.
     fn leave_first(&mut self, rule: usize) -> bool {
-        let Some(first) = self.behind(rule).and_then(Behind::front).cloned() else { return false };
+        let Some(first) = self.backlog(rule).and_then(Backlog::front).cloned() else {
+            return false;
+        };
         let time = first.time();
         match first {
             Entry::Ask(event) if self.may_unfire(rule, &event) => self.unfire(rule, &event),
@@ -112,8 +114,9 @@ impl Pipeline {
     /// The object went, and with it go timers that were due before and had not fired: nobody is asked
     /// about them any more.
     fn skip_timers(&mut self, rule: usize, partition: &Arc<str>, time: Timestamp) {
-        let Some(behind) = self.behind(rule) else { return };
-        let (now, end) = (behind.now, behind.held_since.map_or(time, |since| since.min(time)));
+        let Some(backlog) = self.backlog(rule) else { return };
+        let (now, end) =
+            (backlog.now, backlog.suspended_since.map_or(time, |since| since.min(time)));
         let Some(slot) = self.slot(rule, partition) else { return };
         for timer in self.timers.cancel_due(rule, &slot, end) {
             let event: Arc<Event> = Arc::new(self.timer_event(rule, timer.due.max(now), &timer));
@@ -124,8 +127,9 @@ impl Pipeline {
 
     /// After a restart the rule is where it is now: what it went past left nothing behind that says so.
     fn note_place(&mut self, rule: usize) {
-        let Some(behind) = self.behind(rule) else { return };
-        let (row, is_held, time) = (behind.held_row, behind.is_held(), behind.now);
-        self.write_row(rule, row, &Stored::Held { is_held, time, is_so: true });
+        let Some(backlog) = self.backlog(rule) else { return };
+        let (row, is_suspended, time) =
+            (backlog.suspension_row, backlog.is_suspended(), backlog.now);
+        self.write_row(rule, row, &PersistedEntry::Suspended { is_suspended, time, is_so: true });
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use crate::engine::Apart;
+use crate::engine::Dedicated;
 use crate::model::{Event, Object, Timestamp};
 use crate::pipeline::ROUND_MS;
 use crate::pipeline::backlog::entry::Entry;
@@ -11,7 +11,7 @@ use crate::pipeline::backlog::superseded::Superseded;
 
 /// An entry that waits.
 #[derive(Debug)]
-pub(in crate::pipeline) struct Waiting {
+pub(in crate::pipeline) struct Queued {
     /// Its row in the journal; none: a timer that has fired and is there as a timer.
     pub(in crate::pipeline) row: Option<i64>,
     pub(in crate::pipeline) bytes: usize,
@@ -19,20 +19,20 @@ pub(in crate::pipeline) struct Waiting {
 }
 
 /// A rule that is behind.
-pub(in crate::pipeline) struct Behind {
+pub(in crate::pipeline) struct Backlog {
     /// Timers that have fired: they come before everything else.
-    fired: VecDeque<Waiting>,
+    fired: VecDeque<Queued>,
     /// Everything else, by its number in the order of arrival.
-    queue: BTreeMap<u64, Waiting>,
+    queue: BTreeMap<u64, Queued>,
     next_number: u64,
     /// The events of each object in the queue, and which of them a later one follows.
     superseded: Superseded,
     /// The rule's own clock: the time of what it came to last.
     pub(in crate::pipeline) now: Timestamp,
     /// Since when its timers are held, where it is; and whether they will be after all that waits.
-    pub(in crate::pipeline) held_since: Option<Timestamp>,
-    pub(in crate::pipeline) will_be_held: bool,
-    pub(in crate::pipeline) held_row: i64,
+    pub(in crate::pipeline) suspended_since: Option<Timestamp>,
+    pub(in crate::pipeline) will_be_suspended: bool,
+    pub(in crate::pipeline) suspension_row: i64,
     /// Forms of objects where the rule is, with their rows, for those that timers concern and that
     /// have changed since it fell behind; none: only the identity is known.
     pub(in crate::pipeline) forms: HashMap<String, (i64, Option<Arc<Object>>)>,
@@ -45,51 +45,55 @@ pub(in crate::pipeline) struct Behind {
     /// It is not to go on by itself.
     pub(in crate::pipeline) stays: bool,
     /// Its own thread, where it has one.
-    pub(in crate::pipeline) apart: Option<Apart>,
+    pub(in crate::pipeline) dedicated: Option<Dedicated>,
 }
 
-impl Behind {
-    pub(in crate::pipeline) fn new(now: Timestamp, is_held: bool, held_row: i64) -> Self {
+impl Backlog {
+    pub(in crate::pipeline) fn new(
+        now: Timestamp,
+        is_suspended: bool,
+        suspension_row: i64,
+    ) -> Self {
         Self {
             fired: VecDeque::new(),
             queue: BTreeMap::new(),
             next_number: 0,
             superseded: Superseded::default(),
             now,
-            held_since: is_held.then_some(now),
-            will_be_held: is_held,
-            held_row,
+            suspended_since: is_suspended.then_some(now),
+            will_be_suspended: is_suspended,
+            suspension_row,
             forms: HashMap::new(),
             existence: HashMap::new(),
             bytes: 0,
             events: 0,
             fired_keys: HashMap::new(),
             stays: false,
-            apart: None,
+            dedicated: None,
         }
     }
 
     /// Whether its timers are held, where it is.
-    pub(in crate::pipeline) fn is_held(&self) -> bool {
-        self.held_since.is_some()
+    pub(in crate::pipeline) fn is_suspended(&self) -> bool {
+        self.suspended_since.is_some()
     }
 
     /// It comes to where its timers are held, or are not any longer.
-    pub(in crate::pipeline) fn set_held(&mut self, is_held: bool, time: Timestamp) {
-        self.held_since = is_held.then(|| self.held_since.unwrap_or(time));
+    pub(in crate::pipeline) fn set_suspended(&mut self, is_suspended: bool, time: Timestamp) {
+        self.suspended_since = is_suspended.then(|| self.suspended_since.unwrap_or(time));
     }
 
     /// Whether it is being asked about what comes first.
     pub(in crate::pipeline) fn is_asked(&self) -> bool {
-        self.apart.as_ref().is_some_and(Apart::is_asked)
+        self.dedicated.as_ref().is_some_and(Dedicated::is_asked)
     }
 
     /// Puts anything but a timer that fired at the end.
-    pub(in crate::pipeline) fn push(&mut self, waiting: Waiting) {
+    pub(in crate::pipeline) fn push(&mut self, queued: Queued) {
         let number = self.next_number;
         self.next_number += 1;
-        self.bytes += waiting.bytes;
-        match &waiting.entry {
+        self.bytes += queued.bytes;
+        match &queued.entry {
             Entry::Ask(event) => {
                 self.events += 1;
                 self.superseded.push(number, event);
@@ -100,45 +104,45 @@ impl Behind {
             Entry::Went(partition, _) => {
                 self.existence.entry(partition.clone()).or_default().push_back(false);
             }
-            Entry::Held(is_held, _) => self.will_be_held = *is_held,
+            Entry::Suspended(is_suspended, _) => self.will_be_suspended = *is_suspended,
             Entry::Known { .. } | Entry::Unfollowed(..) => {}
         }
-        self.queue.insert(number, waiting);
+        self.queue.insert(number, queued);
     }
 
     /// Puts a timer that fired before all else.
-    pub(in crate::pipeline) fn push_first(&mut self, waiting: Waiting) {
-        self.note_fired(&waiting);
-        self.fired.push_front(waiting);
+    pub(in crate::pipeline) fn push_first(&mut self, queued: Queued) {
+        self.note_fired(&queued);
+        self.fired.push_front(queued);
     }
 
     /// Puts a timer that fired after others that have, and before all else.
-    pub(in crate::pipeline) fn push_fired(&mut self, waiting: Waiting) {
-        self.note_fired(&waiting);
-        self.fired.push_back(waiting);
+    pub(in crate::pipeline) fn push_fired(&mut self, queued: Queued) {
+        self.note_fired(&queued);
+        self.fired.push_back(queued);
     }
 
-    fn note_fired(&mut self, waiting: &Waiting) {
-        self.bytes += waiting.bytes;
-        let Entry::Ask(event) = &waiting.entry else { return };
+    fn note_fired(&mut self, queued: &Queued) {
+        self.bytes += queued.bytes;
+        let Entry::Ask(event) = &queued.entry else { return };
         self.events += 1;
         self.superseded.push_timer(event);
-        if let Some(key) = fired_key(waiting) {
+        if let Some(key) = fired_key(queued) {
             self.fired_keys.entry(event.partition.clone()).or_default().insert(key);
         }
     }
 
-    pub(in crate::pipeline) fn pop(&mut self) -> Option<Waiting> {
-        if let Some(waiting) = self.fired.pop_front() {
-            if let Entry::Ask(event) = &waiting.entry {
+    pub(in crate::pipeline) fn pop(&mut self) -> Option<Queued> {
+        if let Some(queued) = self.fired.pop_front() {
+            if let Entry::Ask(event) = &queued.entry {
                 self.superseded.remove_timer(event);
             }
-            self.no_longer_fired(&waiting);
-            self.count_out(&waiting);
-            return Some(waiting);
+            self.no_longer_fired(&queued);
+            self.count_out(&queued);
+            return Some(queued);
         }
-        let (number, waiting) = self.queue.pop_first()?;
-        match &waiting.entry {
+        let (number, queued) = self.queue.pop_first()?;
+        match &queued.entry {
             Entry::Ask(event) => self.superseded.remove(number, event),
             Entry::Came(partition, _) | Entry::Went(partition, _) => {
                 if let Some(later) = self.existence.get_mut(partition) {
@@ -148,32 +152,32 @@ impl Behind {
                     }
                 }
             }
-            Entry::Known { .. } | Entry::Unfollowed(..) | Entry::Held(..) => {}
+            Entry::Known { .. } | Entry::Unfollowed(..) | Entry::Suspended(..) => {}
         }
-        self.count_out(&waiting);
-        Some(waiting)
+        self.count_out(&queued);
+        Some(queued)
     }
 
     /// Removes the oldest event that a later one of the same object and interest follows, wherever it is.
-    pub(in crate::pipeline) fn pop_superseded(&mut self) -> Option<Waiting> {
+    pub(in crate::pipeline) fn pop_superseded(&mut self) -> Option<Queued> {
         let number = self.superseded.oldest()?;
-        let waiting = self.queue.remove(&number)?;
-        if let Entry::Ask(event) = &waiting.entry {
+        let queued = self.queue.remove(&number)?;
+        if let Entry::Ask(event) = &queued.entry {
             self.superseded.remove(number, event);
         }
-        self.count_out(&waiting);
-        Some(waiting)
+        self.count_out(&queued);
+        Some(queued)
     }
 
-    fn count_out(&mut self, waiting: &Waiting) {
-        self.bytes = self.bytes.saturating_sub(waiting.bytes);
-        if matches!(waiting.entry, Entry::Ask(_)) {
+    fn count_out(&mut self, queued: &Queued) {
+        self.bytes = self.bytes.saturating_sub(queued.bytes);
+        if matches!(queued.entry, Entry::Ask(_)) {
             self.events = self.events.saturating_sub(1);
         }
     }
 
-    fn no_longer_fired(&mut self, waiting: &Waiting) {
-        let (Entry::Ask(event), Some(key)) = (&waiting.entry, fired_key(waiting)) else { return };
+    fn no_longer_fired(&mut self, queued: &Queued) {
+        let (Entry::Ask(event), Some(key)) = (&queued.entry, fired_key(queued)) else { return };
         if let Some(keys) = self.fired_keys.get_mut(&event.partition) {
             keys.remove(&key);
             if keys.is_empty() {
@@ -183,17 +187,17 @@ impl Behind {
     }
 
     /// Returns a timer that fired, by its place among them.
-    pub(in crate::pipeline) fn fired(&self, place: usize) -> Option<&Waiting> {
+    pub(in crate::pipeline) fn fired(&self, place: usize) -> Option<&Queued> {
         self.fired.get(place)
     }
 
     /// Records that a timer that fired is in the journal as an event from now on.
     pub(in crate::pipeline) fn set_row(&mut self, place: usize, row: Option<i64>, bytes: usize) {
-        let Some(mut waiting) = self.fired.remove(place) else { return };
-        self.no_longer_fired(&waiting);
-        self.bytes = self.bytes.saturating_sub(waiting.bytes) + bytes;
-        (waiting.row, waiting.bytes) = (row, bytes);
-        self.fired.insert(place, waiting);
+        let Some(mut queued) = self.fired.remove(place) else { return };
+        self.no_longer_fired(&queued);
+        self.bytes = self.bytes.saturating_sub(queued.bytes) + bytes;
+        (queued.row, queued.bytes) = (row, bytes);
+        self.fired.insert(place, queued);
     }
 
     /// Timers that have fired, up to the one of this partition and key, if that is one of them that the
@@ -202,21 +206,21 @@ impl Behind {
         if !self.fired_keys.get(partition).is_some_and(|keys| keys.contains(key)) {
             return 0;
         }
-        let is_it = |waiting: &Waiting| waiting.entry.is_timer_of(partition, key);
+        let is_it = |queued: &Queued| queued.entry.is_timer_of(partition, key);
         self.fired.iter().rposition(is_it).map_or(0, |place| place + 1)
     }
 
-    fn entries(&self) -> impl Iterator<Item = &Waiting> {
+    fn entries(&self) -> impl Iterator<Item = &Queued> {
         self.fired.iter().chain(self.queue.values())
     }
 
     pub(in crate::pipeline) fn front(&self) -> Option<&Entry> {
-        self.entries().next().map(|waiting| &waiting.entry)
+        self.entries().next().map(|queued| &queued.entry)
     }
 
     pub(in crate::pipeline) fn back(&self) -> Option<&Entry> {
-        let last = self.queue.last_key_value().map(|(_, waiting)| waiting);
-        last.or_else(|| self.fired.back()).map(|waiting| &waiting.entry)
+        let last = self.queue.last_key_value().map(|(_, queued)| queued);
+        last.or_else(|| self.fired.back()).map(|queued| &queued.entry)
     }
 
     /// Events of the front that can be asked about together: nothing that happens to one of them can
@@ -230,7 +234,7 @@ impl Behind {
     ) -> Vec<Arc<Event>> {
         let mut events: Vec<Arc<Event>> = Vec::new();
         let fires = self.front().is_some_and(Entry::is_timer);
-        for Waiting { entry, .. } in self.entries() {
+        for Queued { entry, .. } in self.entries() {
             let time = entry.time();
             let is_over = events.first().is_some_and(|first: &Arc<Event>| {
                 entry.is_timer() != fires
@@ -241,7 +245,7 @@ impl Behind {
             match entry {
                 _ if is_over && !(fires && entry.is_timer()) || events.len() == most => break,
                 Entry::Ask(event) => events.push(event.clone()),
-                Entry::Held(..) => break,
+                Entry::Suspended(..) => break,
                 Entry::Known { .. } | Entry::Came(..) | Entry::Went(..) | Entry::Unfollowed(..) => {
                 }
             }
@@ -262,9 +266,9 @@ impl Behind {
 
     /// All rows of the journal, in order.
     pub(in crate::pipeline) fn rows(&self) -> Vec<i64> {
-        let mut rows: Vec<i64> = self.entries().filter_map(|waiting| waiting.row).collect();
+        let mut rows: Vec<i64> = self.entries().filter_map(|queued| queued.row).collect();
         rows.extend(self.forms.values().map(|(row, _)| *row));
-        rows.push(self.held_row);
+        rows.push(self.suspension_row);
         rows.sort_unstable();
         rows
     }
@@ -279,7 +283,7 @@ impl Behind {
 
     /// The time of the first event that waits.
     pub(in crate::pipeline) fn oldest(&self) -> Option<Timestamp> {
-        let mut entries = self.entries().map(|waiting| &waiting.entry);
+        let mut entries = self.entries().map(|queued| &queued.entry);
         entries.find(|entry| matches!(entry, Entry::Ask(_))).map(Entry::time)
     }
 }
@@ -290,8 +294,8 @@ pub(in crate::pipeline) fn unique(object: &Object) -> String {
 }
 
 /// The key of a timer that fired and that the journal has as a timer only.
-fn fired_key(waiting: &Waiting) -> Option<String> {
-    let Entry::Ask(event) = &waiting.entry else { return None };
-    let is_fired = waiting.row.is_none() && waiting.entry.is_timer();
+fn fired_key(queued: &Queued) -> Option<String> {
+    let Entry::Ask(event) = &queued.entry else { return None };
+    let is_fired = queued.row.is_none() && queued.entry.is_timer();
     event.timer.as_ref().filter(|_| is_fired).map(|timer| timer.key.clone())
 }

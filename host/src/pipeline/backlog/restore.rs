@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{Change, Event, Keep, Parked};
+use crate::model::{BacklogEntry, Change, Event, StoreOp};
 use crate::pipeline::Pipeline;
-use crate::pipeline::backlog::entry::{Entry, Stored};
-use crate::pipeline::backlog::queue::{Behind, Waiting, unique};
+use crate::pipeline::backlog::entry::{Entry, PersistedEntry};
+use crate::pipeline::backlog::queue::{Backlog, Queued, unique};
 
 impl Pipeline {
     /// Takes up what the last run left waiting, in order.
-    pub(in crate::pipeline) fn restore_parked(&mut self, parked: Vec<Parked>) {
+    pub(in crate::pipeline) fn restore_backlogs(&mut self, backlog: Vec<BacklogEntry>) {
         let mut foreign: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        let last = parked.iter().map(|row| row.number).max();
+        let last = backlog.iter().map(|row| row.number).max();
         self.next_row = self.next_row.max(last.map_or(1, |last| last + 1));
-        for row in parked {
+        for row in backlog {
             match self.rules.iter().position(|rule| rule.loaded.name == row.rule) {
                 Some(rule) => self.restore_row(rule, row),
                 None => *foreign.entry(row.rule).or_default() += 1,
@@ -23,77 +23,91 @@ impl Pipeline {
         for (rule, rows) in foreign {
             tracing::warn!(
                 %rule, rows,
-                "events are parked for a rule that is not configured: they wait until it is"
+                "events are backlog for a rule that is not configured: they wait until it is"
             );
         }
     }
 
-    fn restore_row(&mut self, rule: usize, row: Parked) {
+    fn restore_row(&mut self, rule: usize, row: BacklogEntry) {
         let number = row.number;
-        let (stored, bytes) = match Stored::unpack(&row.entry) {
+        let (stored, bytes) = match PersistedEntry::unpack(&row.entry) {
             Ok(unpacked) => unpacked,
-            Err(fault) => {
-                tracing::error!(rule = %row.rule, number, %fault, "what is parked cannot be read: it stays in the journal");
+            Err(error) => {
+                tracing::error!(rule = %row.rule, number, %error, "what is backlog cannot be read: it stays in the journal");
                 return;
             }
         };
         // The first row of a rule says where it was.
-        if !self.is_behind(rule) {
-            let (is_held, held_row) = match &stored {
-                Stored::Held { is_held, is_so: true, .. } => (*is_held, number),
+        if !self.is_lagging(rule) {
+            let (is_suspended, suspension_row) = match &stored {
+                PersistedEntry::Suspended { is_suspended, is_so: true, .. } => {
+                    (*is_suspended, number)
+                }
                 _ => (false, self.new_row()),
             };
             if let Some(rule) = self.rules.get_mut(rule) {
-                rule.behind = Some(Box::new(Behind::new(row.time, is_held, held_row)));
+                rule.backlog = Some(Box::new(Backlog::new(row.time, is_suspended, suspension_row)));
             }
         }
         let entry = match stored {
-            Stored::Held { is_held, is_so: true, time } => {
-                if let Some(behind) = self.behind_mut(rule) {
-                    (behind.held_row, behind.now, behind.will_be_held) = (number, time, is_held);
-                    behind.set_held(is_held, time);
+            PersistedEntry::Suspended { is_suspended, is_so: true, time } => {
+                if let Some(backlog) = self.backlog_mut(rule) {
+                    (backlog.suspension_row, backlog.now, backlog.will_be_suspended) =
+                        (number, time, is_suspended);
+                    backlog.set_suspended(is_suspended, time);
                 }
                 return;
             }
-            Stored::Known { object, exists, is_so: true, .. } => {
-                if let Some(behind) = self.behind_mut(rule) {
+            PersistedEntry::Known { object, exists, is_so: true, .. } => {
+                if let Some(backlog) = self.backlog_mut(rule) {
                     let form = exists.then(|| object.clone());
-                    behind.forms.insert(unique(&object), (number, form));
+                    backlog.forms.insert(unique(&object), (number, form));
                 }
                 return;
             }
-            Stored::Held { is_held, time, .. } => Entry::Held(is_held, time),
-            Stored::Known { object, exists, time, .. } => {
+            PersistedEntry::Suspended { is_suspended, time, .. } => {
+                Entry::Suspended(is_suspended, time)
+            }
+            PersistedEntry::Known { object, exists, time, .. } => {
                 Entry::Known { object, exists, before: None, time }
             }
-            Stored::Came(partition, time) => Entry::Came(partition, time),
-            Stored::Went(partition, time) => Entry::Went(partition, time),
-            Stored::Unfollowed(partition, time) => Entry::Unfollowed(partition, time),
-            stored @ Stored::Ask { .. } => match self.restore_event(rule, number, stored) {
+            PersistedEntry::Came(partition, time) => Entry::Came(partition, time),
+            PersistedEntry::Went(partition, time) => Entry::Went(partition, time),
+            PersistedEntry::Unfollowed(partition, time) => Entry::Unfollowed(partition, time),
+            stored @ PersistedEntry::Ask { .. } => match self.restore_event(rule, number, stored) {
                 Some(entry) => entry,
                 None => return,
             },
         };
         let bytes = bytes + entry.more_bytes();
-        let waiting = Waiting { row: Some(number), bytes, entry };
-        let is_timer = waiting.entry.is_timer();
-        if let Entry::Ask(event) = &waiting.entry
+        let queued = Queued { row: Some(number), bytes, entry };
+        let is_timer = queued.entry.is_timer();
+        if let Entry::Ask(event) = &queued.entry
             && is_timer
         {
             self.timers.note(rule, &event.object.meta.identity.unique());
         }
-        match self.behind_mut(rule) {
-            Some(behind) if is_timer => behind.push_fired(waiting),
-            Some(behind) => behind.push(waiting),
+        match self.backlog_mut(rule) {
+            Some(backlog) if is_timer => backlog.push_fired(queued),
+            Some(backlog) => backlog.push(queued),
             None => {}
         }
     }
 
     /// An event as the rule would see it today; set aside where the rule has no such interest any
     /// longer.
-    fn restore_event(&mut self, rule: usize, number: i64, stored: Stored) -> Option<Entry> {
-        let Stored::Ask { id, time, change, gap, interest, timer, object, delta, partition } =
-            stored
+    fn restore_event(&mut self, rule: usize, number: i64, stored: PersistedEntry) -> Option<Entry> {
+        let PersistedEntry::Ask {
+            id,
+            time,
+            change,
+            gap,
+            interest,
+            timer,
+            object,
+            delta,
+            partition,
+        } = stored
         else {
             return None;
         };
@@ -115,10 +129,10 @@ impl Pipeline {
         // A timer fires all the same, as one does that had not fired.
         if place.is_none() && change != Change::Timer {
             let message = format!(
-                "the event was parked for the rule's interest {interest:?}, which it has no longer"
+                "the event was backlog for the rule's interest {interest:?}, which it has no longer"
             );
             self.skip(rule, &event, message);
-            self.keep(|| Keep::Unparked(number));
+            self.store(|| StoreOp::NoBacklog(number));
             return None;
         }
         Some(Entry::Ask(event))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Event, Keep, Slot, SlotKind, Subject, Timestamp};
+use crate::model::{Event, Slot, SlotKind, StoreOp, Subject, Timestamp};
 use crate::pipeline::{AFTER_DELETION_MS, Pipeline, UNKNOWN_OBJECT_MS};
 
 impl Pipeline {
@@ -37,7 +37,7 @@ impl Pipeline {
 
     pub(in crate::pipeline) fn expire_at(&mut self, time: Timestamp, slot: &Slot) {
         self.expiries.set(time, slot);
-        self.keep(|| Keep::Expiry(slot.clone(), Some(time)));
+        self.store(|| StoreOp::Expiry(slot.clone(), Some(time)));
     }
 
     /// State about an object that the host does not watch would stay for ever.
@@ -59,7 +59,7 @@ impl Pipeline {
         let mut rules = self.expiries.due(now);
         rules.retain(|name| {
             let rule = self.rules.iter().find(|rule| rule.loaded.name == *name);
-            rule.is_none_or(|rule| rule.behind.is_none())
+            rule.is_none_or(|rule| rule.backlog.is_none())
         });
         rules
     }
@@ -80,10 +80,10 @@ impl Pipeline {
         knew: impl Fn(&str) -> Option<bool>,
     ) {
         while let Some(slot) = self.expiries.pop(rule, now) {
-            self.keep(|| Keep::Expiry(slot.clone(), None));
+            self.store(|| StoreOp::Expiry(slot.clone(), None));
             let knows = knew(&slot.partition);
             if !knows.unwrap_or_else(|| self.router.knows_partition(&slot.partition)) {
-                self.keep(|| Keep::NoState(slot.clone()));
+                self.store(|| StoreOp::NoState(slot.clone()));
                 self.state.forget(&slot);
             }
         }

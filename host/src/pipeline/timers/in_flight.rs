@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::model::{Change, Event, Keep, PersistedTimer, Slot, Timer, Timestamp};
+use crate::model::{Change, Event, PersistedTimer, Slot, StoreOp, Timer, Timestamp};
 use crate::pipeline::backlog::entry::Entry;
-use crate::pipeline::backlog::queue::{Behind, Waiting};
+use crate::pipeline::backlog::queue::{Backlog, Queued};
 use crate::pipeline::{FIRED_TOGETHER, Pipeline};
 
 impl Pipeline {
@@ -15,27 +15,27 @@ impl Pipeline {
         let taken = self.timers.take(due, FIRED_TOGETHER, |other| other != rule);
         let events = taken.iter().map(|(_, timer)| Arc::new(self.timer_event(rule, at, timer)));
         let events: Vec<Arc<Event>> = events.collect();
-        let Some(behind) = self.behind_mut(rule) else { return };
-        behind.now = at;
+        let Some(backlog) = self.backlog_mut(rule) else { return };
+        backlog.now = at;
         // At most `FIRED_TOGETHER` of them are in memory beside the timers' own budget: they count for no room.
         for event in events.into_iter().rev() {
-            behind.push_first(Waiting { row: None, bytes: 0, entry: Entry::Ask(event) });
+            backlog.push_first(Queued { row: None, bytes: 0, entry: Entry::Ask(event) });
         }
     }
 
     /// A timer fired, and its rule is behind from then on.
     pub(in crate::pipeline) fn park_fired(&mut self, rule: usize, event: Arc<Event>) {
-        let waiting = Waiting { row: None, bytes: 0, entry: Entry::Ask(event.clone()) };
-        if let Some(behind) = self.behind_mut(rule) {
-            behind.push_fired(waiting);
+        let queued = Queued { row: None, bytes: 0, entry: Entry::Ask(event.clone()) };
+        if let Some(backlog) = self.backlog_mut(rule) {
+            backlog.push_fired(queued);
         }
         let Some(timer) = self.timer_of(rule, &event) else { return };
         // Answers to other timers of the moment came before it: one may have set it anew, and one have
         // taken it out of the journal.
         if self.timers.has(&timer.slot, &timer.key) {
-            self.keep_fired(rule, &event.partition, &timer.key);
+            self.store_fired(rule, &event.partition, &timer.key);
         } else {
-            self.keep(|| Keep::Timer(Box::new(timer)));
+            self.store(|| StoreOp::Timer(Box::new(timer)));
         }
     }
 
@@ -61,19 +61,19 @@ impl Pipeline {
 
     /// A timer is set anew that may have fired and not be answered: then it is parked. So are those that
     /// fired with it and come before it, for after a restart what is parked comes first.
-    pub(in crate::pipeline) fn keep_fired(&mut self, rule: usize, partition: &str, key: &str) {
-        let count = self.behind(rule).map_or(0, |behind| behind.fired_up_to(partition, key));
+    pub(in crate::pipeline) fn store_fired(&mut self, rule: usize, partition: &str, key: &str) {
+        let count = self.backlog(rule).map_or(0, |backlog| backlog.fired_up_to(partition, key));
         for place in 0..count {
-            let fired = self.behind(rule).and_then(|behind| behind.fired(place));
+            let fired = self.backlog(rule).and_then(|backlog| backlog.fired(place));
             let Some(entry) = fired.filter(|one| one.row.is_none()).map(|one| one.entry.clone())
             else {
                 continue;
             };
             let Entry::Ask(event) = &entry else { continue };
             let ended = self.fired_timer(rule, event);
-            let waiting = self.write(rule, entry);
-            if let Some(behind) = self.behind_mut(rule) {
-                behind.set_row(place, waiting.row, waiting.bytes);
+            let queued = self.write(rule, entry);
+            if let Some(backlog) = self.backlog_mut(rule) {
+                backlog.set_row(place, queued.row, queued.bytes);
             }
             if let Some((slot, timer)) = ended {
                 self.remove_stored_timer(&slot, &timer.key);
@@ -89,13 +89,13 @@ impl Pipeline {
 
     /// The first that waits is a timer that fired and was not answered: it is set, and due, as before.
     pub(in crate::pipeline) fn unfire(&mut self, rule: usize, event: &Event) {
-        let row = self.behind_mut(rule).and_then(Behind::pop).and_then(|waiting| waiting.row);
+        let row = self.backlog_mut(rule).and_then(Backlog::pop).and_then(|queued| queued.row);
         self.timers.answered(rule, &event.object.meta.identity.unique());
         let Some(timer) = self.timer_of(rule, event) else { return };
         // Else the journal has it still.
         if let Some(row) = row {
-            self.keep(|| Keep::Unparked(row));
-            self.keep(|| Keep::Timer(Box::new(timer.clone())));
+            self.store(|| StoreOp::NoBacklog(row));
+            self.store(|| StoreOp::Timer(Box::new(timer.clone())));
         }
         self.timers.put(rule, timer);
     }
@@ -103,7 +103,7 @@ impl Pipeline {
     /// In the journal a timer is over, unless it is set anew.
     pub(in crate::pipeline) fn remove_stored_timer(&mut self, slot: &Slot, key: &str) {
         if !self.timers.has(slot, key) {
-            self.keep(|| Keep::NoTimer(slot.clone(), key.to_owned()));
+            self.store(|| StoreOp::NoTimer(slot.clone(), key.to_owned()));
         }
     }
 }

@@ -33,9 +33,9 @@ impl TimerQueue {
     /// When the next timer is due of a rule that is not held.
     pub(in crate::pipeline) fn next_due(
         &self,
-        is_held: impl Fn(usize) -> bool,
+        is_suspended: impl Fn(usize) -> bool,
     ) -> Option<Timestamp> {
-        let queues = self.queues.iter().enumerate().filter(|(rule, _)| !is_held(*rule));
+        let queues = self.queues.iter().enumerate().filter(|(rule, _)| !is_suspended(*rule));
         queues.filter_map(|(_, queue)| queue.first_key_value().map(|((due, ..), _)| *due)).min()
     }
 
@@ -173,12 +173,12 @@ impl TimerQueue {
         &mut self,
         due: Timestamp,
         most: usize,
-        is_held: impl Fn(usize) -> bool,
+        is_suspended: impl Fn(usize) -> bool,
     ) -> Vec<(usize, PersistedTimer)> {
         let mut taken = Vec::new();
         for rule in 0..self.queues.len() {
             let before = taken.len();
-            while !is_held(rule)
+            while !is_suspended(rule)
                 && taken.len() - before < most
                 && let Some(queue) = self.queues.get(rule)
                 && let Some((place, _)) = queue.first_key_value()
@@ -210,8 +210,8 @@ impl TimerQueue {
     }
 
     /// How many timers of rules there are that are held.
-    pub(in crate::pipeline) fn held(&self, is_held: impl Fn(usize) -> bool) -> usize {
-        let queues = self.queues.iter().enumerate().filter(|(rule, _)| is_held(*rule));
+    pub(in crate::pipeline) fn suspended(&self, is_suspended: impl Fn(usize) -> bool) -> usize {
+        let queues = self.queues.iter().enumerate().filter(|(rule, _)| is_suspended(*rule));
         queues.map(|(_, queue)| queue.len()).sum()
     }
 

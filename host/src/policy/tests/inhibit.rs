@@ -182,7 +182,7 @@ fn while_a_rule_is_not_in_sync_nothing_of_it_is_let_go() {
     play.fires(11, "web/R14 b", "b", &[]);
     let elsewhere = verdict("c", "web/R14 c", Status::Firing, second(12));
     play.say(about(elsewhere, "Pod/c on n2"), "c", &["c"]);
-    play.incidents.set_held(1, true);
+    play.incidents.set_suspended(1, true);
     play.incidents.begin_holds(second(12));
     // Neither by its time, nor with what held it, nor by its age.
     play.passes_until(100, &[]);
@@ -191,7 +191,7 @@ fn while_a_rule_is_not_in_sync_nothing_of_it_is_let_go() {
     assert_eq!((play.waiting(), play.open()), (2, 3));
     play.ends(601, "web/R14 a", "over", &["-a inhibited", "-over inhibited"]);
     play.ends(602, "web/R14 c", "c over", &["c over"]);
-    play.incidents.set_held(1, false);
+    play.incidents.set_suspended(1, false);
     play.passes_until(603, &["b"]);
     assert_eq!(play.open(), 1);
     // It was told at the last time before, and is forgotten so long after.
@@ -233,7 +233,7 @@ fn a_rule_that_never_comes_in_sync_is_held_for_ten_minutes() {
     play.node(0, "n1", Status::Firing, "down", &["down"]);
     play.fires(10, "web/R14 a", "a", &[]);
     // After a restart, hours later.
-    play.incidents.set_held(1, true);
+    play.incidents.set_suspended(1, true);
     play.incidents.begin_holds(second(10_000));
     play.passes_until(10_000, &[]);
     play.passes_until(10_599, &[]);

@@ -122,7 +122,7 @@ impl Play {
         let policies: Vec<_> =
             policies.iter().map(|(name, policy)| ((*name).into(), policy.clone())).collect();
         let mut incidents = Incidents::new(&policies);
-        incidents.keep_in_journal();
+        incidents.use_journal();
         Self { incidents, names: Vec::new() }
     }
 

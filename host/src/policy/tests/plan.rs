@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{IncidentRecord, Keep, KeptIncident};
+use crate::model::{IncidentRecord, PersistedIncident, StoreOp};
 
 /// One verdict of three rules, a while after the one before.
 #[derive(Debug, Clone)]
@@ -112,7 +112,7 @@ pub(super) fn any_policies() -> impl Strategy<Value = Vec<(Arc<str>, Policy)>> {
 
 pub(super) fn incidents(policies: &[(Arc<str>, Policy)]) -> Incidents {
     let mut incidents = Incidents::new(policies);
-    incidents.keep_in_journal();
+    incidents.use_journal();
     incidents
 }
 
@@ -121,14 +121,14 @@ pub(super) fn incidents(policies: &[(Arc<str>, Policy)]) -> Incidents {
 pub(super) struct Table(BTreeMap<(Arc<str>, String, String), String>);
 
 impl Table {
-    pub(super) fn write(&mut self, changes: Vec<Keep>) {
+    pub(super) fn write(&mut self, changes: Vec<StoreOp>) {
         for change in changes {
             match change {
-                Keep::Incident(row) => {
-                    let KeptIncident { rule, code, key, record } = *row;
+                StoreOp::Incident(row) => {
+                    let PersistedIncident { rule, code, key, record } = *row;
                     self.0.insert((rule, code, key), serde_json::to_string(&record).unwrap());
                 }
-                Keep::NoIncident(rule, code, key) => {
+                StoreOp::NoIncident(rule, code, key) => {
                     self.0.remove(&(rule, code, key));
                 }
                 other => panic!("{other:?}"),
@@ -136,10 +136,10 @@ impl Table {
         }
     }
 
-    pub(super) fn read(&self) -> Vec<KeptIncident> {
+    pub(super) fn read(&self) -> Vec<PersistedIncident> {
         let row = |((rule, code, key), record): (&(Arc<str>, String, String), &String)| {
             let record: IncidentRecord = serde_json::from_str(record).unwrap();
-            KeptIncident { rule: rule.clone(), code: code.clone(), key: key.clone(), record }
+            PersistedIncident { rule: rule.clone(), code: code.clone(), key: key.clone(), record }
         };
         self.0.iter().map(row).collect()
     }

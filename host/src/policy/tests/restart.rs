@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::plan::*;
 use super::*;
-use crate::model::{Keep, KeptIncident};
+use crate::model::{PersistedIncident, StoreOp};
 
 fn text(passed: &Passed) -> (Vec<String>, Vec<String>) {
     let verdicts = passed.verdicts.iter().map(|verdict| verdict.to_line().unwrap());
@@ -12,7 +12,7 @@ fn text(passed: &Passed) -> (Vec<String>, Vec<String>) {
     (verdicts.collect(), held_back.collect())
 }
 
-fn restored(policies: &[(Arc<str>, Policy)], rows: Vec<KeptIncident>) -> Incidents {
+fn restored(policies: &[(Arc<str>, Policy)], rows: Vec<PersistedIncident>) -> Incidents {
     let mut incidents = incidents(policies);
     incidents.restore(rows);
     incidents
@@ -41,13 +41,13 @@ proptest! {
                 cut.not_before(through.now);
                 cut.restore(cut_table.read());
                 // A start is one of another hold.
-                (0..3).for_each(|rule| through.set_held(rule, false));
-                // With the same settings there is nothing to mend.
+                (0..3).for_each(|rule| through.set_suspended(rule, false));
+                // With the same settings nothing has to be changed.
                 prop_assert!(cut.take_changes().is_empty());
             }
             for (rule, is_held) in held.into_iter().enumerate() {
-                through.set_held(rule, is_held);
-                cut.set_held(rule, is_held);
+                through.set_suspended(rule, is_held);
+                cut.set_suspended(rule, is_held);
             }
             through.begin_holds(one.time);
             cut.begin_holds(one.time);
@@ -60,8 +60,8 @@ proptest! {
             prop_assert!(through.sizes().eq(cut.sizes()));
         }
         for rule in 0..3 {
-            through.set_held(rule, false);
-            cut.set_held(rule, false);
+            through.set_suspended(rule, false);
+            cut.set_suspended(rule, false);
         }
         let end = second(1_000_000_000);
         prop_assert_eq!(text(&through.advance_to(end)), text(&cut.advance_to(end)));
@@ -95,14 +95,14 @@ proptest! {
 }
 
 /// What waits for a node, kept.
-fn waiting() -> Vec<KeptIncident> {
+fn waiting() -> Vec<PersistedIncident> {
     let entry = inhibitor("nodes/NotReady", Equal::Cluster);
     let mut play = Play::new(&[("nodes", Policy::default()), ("web", inhibited_by(vec![entry]))]);
     play.fires(0, "nodes/NotReady n1", "down", &["down"]);
     play.fires(1, "web/R14 a", "a", &[]);
     let changes = play.incidents.take_changes().into_iter();
     let rows = changes.filter_map(|change| match change {
-        Keep::Incident(row) => Some(*row),
+        StoreOp::Incident(row) => Some(*row),
         _ => None,
     });
     rows.collect()
@@ -117,7 +117,7 @@ fn without_the_policy_what_waits_is_due_and_the_rest_is_forgotten() {
     let passed = incidents.advance_to(second(100));
     assert_eq!(passed.verdicts.iter().map(|one| &*one.title).collect::<Vec<_>>(), ["a"]);
     let gone = incidents.take_changes();
-    assert!(gone.iter().all(|change| matches!(change, Keep::NoIncident(..))), "{gone:?}");
+    assert!(gone.iter().all(|change| matches!(change, StoreOp::NoIncident(..))), "{gone:?}");
     assert_eq!(gone.len(), 2);
     assert_eq!(incidents.next_due(), None);
 }

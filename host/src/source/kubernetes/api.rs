@@ -20,7 +20,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Why a request did not bring what it asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum ApiError {
     /// The version or the page asked for is too old: what came since must be found by comparing.
     #[error("{0}")]
     Expired(String),
@@ -52,7 +52,7 @@ pub enum Fault {
     Broken(String),
 }
 
-impl Fault {
+impl ApiError {
     /// One word for metrics.
     pub fn label(&self) -> &'static str {
         match self {
@@ -79,19 +79,19 @@ pub(super) struct Status {
 
 impl Status {
     /// What it means; a Status in a stream carries its code in itself.
-    pub(super) fn fault(self, http: Option<StatusCode>, after: Option<Duration>) -> Fault {
+    pub(super) fn error(self, http: Option<StatusCode>, after: Option<Duration>) -> ApiError {
         let code = http.map(|status| status.as_u16()).or(self.code).unwrap_or(500);
         let reason = self.reason.unwrap_or_default();
         let message = self.message.unwrap_or_else(|| format!("status {code}"));
         match code {
-            _ if reason == "Expired" || reason == "Gone" => Fault::Expired(message),
-            410 => Fault::Expired(message),
-            429 => Fault::Throttled { after, why: message },
-            401 => Fault::Unauthorized(message),
-            403 => Fault::Forbidden(message),
-            404 => Fault::NotServed(message),
-            400 | 405..=499 => Fault::Refused(message),
-            _ => Fault::Broken(format!("the API server fails ({code}): {message}")),
+            _ if reason == "Expired" || reason == "Gone" => ApiError::Expired(message),
+            410 => ApiError::Expired(message),
+            429 => ApiError::Throttled { after, why: message },
+            401 => ApiError::Unauthorized(message),
+            403 => ApiError::Forbidden(message),
+            404 => ApiError::NotServed(message),
+            400 | 405..=499 => ApiError::Refused(message),
+            _ => ApiError::Broken(format!("the API server fails ({code}): {message}")),
         }
     }
 }
@@ -137,7 +137,7 @@ pub(super) async fn get(
     form: Form,
     span: Duration,
     most: usize,
-) -> Result<Bytes, Fault> {
+) -> Result<Bytes, ApiError> {
     let response = within(span, open(client, path, form.accept())).await?;
     whole(response, span, most).await
 }
@@ -151,7 +151,7 @@ pub(super) async fn watch(
     path: &str,
     form: Form,
     span: Duration,
-) -> Result<Stream, Fault> {
+) -> Result<Stream, ApiError> {
     within(span, open(client, path, form.accept_watch())).await
 }
 
@@ -165,7 +165,7 @@ pub(super) async fn send(
     path: &str,
     body: &serde_json::Value,
     span: Duration,
-) -> Result<Bytes, Fault> {
+) -> Result<Bytes, ApiError> {
     let content = match method {
         Method::PATCH => "application/merge-patch+json",
         _ => "application/json",
@@ -176,54 +176,57 @@ pub(super) async fn send(
         .header("accept", "application/json")
         .header("content-type", content)
         .body(Body::from(body.to_string().into_bytes()))
-        .map_err(|fault| Fault::Refused(fault.to_string()))?;
+        .map_err(|error| ApiError::Refused(error.to_string()))?;
     let response = within(span, answered(client, request)).await?;
     whole(response, span, MOST_SMALL).await
 }
 
 async fn within<T>(
     span: Duration,
-    asking: impl Future<Output = Result<T, Fault>>,
-) -> Result<T, Fault> {
-    let too_late = || Fault::Broken(format!("no answer within {span:?}"));
+    asking: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    let too_late = || ApiError::Broken(format!("no answer within {span:?}"));
     tokio::time::timeout(span, asking).await.unwrap_or_else(|_| Err(too_late()))
 }
 
 /// Reads a body. What counts is that it goes on, not how long all of it takes: it may be large, and the
 /// connection slow.
-async fn whole(response: Response<Body>, span: Duration, most: usize) -> Result<Bytes, Fault> {
+async fn whole(response: Response<Body>, span: Duration, most: usize) -> Result<Bytes, ApiError> {
     let mut body = response.into_body();
     let mut read = BytesMut::new();
     loop {
         let frame = tokio::time::timeout(span, body.frame()).await.map_err(|_| {
-            Fault::Broken(format!(
+            ApiError::Broken(format!(
                 "an answer did not go on within {span:?}, after {} bytes",
                 read.len()
             ))
         })?;
         let Some(frame) = frame else { return Ok(read.freeze()) };
-        let frame = frame.map_err(|fault| broken(&fault))?;
+        let frame = frame.map_err(|error| broken(&error))?;
         let data = frame.into_data().unwrap_or_default();
         if read.len() + data.len() > most {
-            return Err(Fault::TooLarge(format!("an answer has more than {most} bytes")));
+            return Err(ApiError::TooLarge(format!("an answer has more than {most} bytes")));
         }
         read.extend_from_slice(&data);
     }
 }
 
-async fn open(client: &kube::Client, path: &str, accept: &str) -> Result<Response<Body>, Fault> {
+async fn open(client: &kube::Client, path: &str, accept: &str) -> Result<Response<Body>, ApiError> {
     let request = Request::builder()
         .method(Method::GET)
         .uri(path)
         .header("accept", accept)
         .body(Body::empty())
-        .map_err(|fault| Fault::Refused(fault.to_string()))?;
+        .map_err(|error| ApiError::Refused(error.to_string()))?;
     answered(client, request).await
 }
 
 /// Sends a request; an answer that says no is a fault.
-async fn answered(client: &kube::Client, request: Request<Body>) -> Result<Response<Body>, Fault> {
-    let response = client.send(request).await.map_err(|fault| broken(&fault))?;
+async fn answered(
+    client: &kube::Client,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    let response = client.send(request).await.map_err(|error| broken(&error))?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -246,10 +249,10 @@ async fn answered(client: &kube::Client, request: Request<Body>) -> Result<Respo
         message: Some(String::from_utf8_lossy(&text).trim().chars().take(200).collect()),
         ..Status::default()
     });
-    Err(answer.fault(Some(status), after))
+    Err(answer.error(Some(status), after))
 }
 
 /// A connection, a server or an answer that is broken.
-pub(super) fn broken(fault: &kube::Error) -> Fault {
-    Fault::Broken(describe(fault))
+pub(super) fn broken(error: &kube::Error) -> ApiError {
+    ApiError::Broken(describe(error))
 }

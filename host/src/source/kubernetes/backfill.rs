@@ -11,7 +11,7 @@ use super::watch::{Stop, Watch};
 
 impl Watch {
     /// Lists all that exists for rules that are new, beside the watch.
-    pub(super) fn introduce_all(&self, served: Served) -> AbortOnDropHandle<()> {
+    pub(super) fn backfill_all(&self, served: Served) -> AbortOnDropHandle<()> {
         let lister = Watch {
             cluster: self.cluster.clone(),
             plan: self.plan.clone(),
@@ -24,36 +24,36 @@ impl Watch {
             page: AtomicUsize::new(self.cluster.timing.page),
             streams: false,
             listed: 0,
-            introducing: None,
-            introduce: false,
+            backfilling: None,
+            backfill: false,
             served: None,
             is_absent: false,
             missing: None,
             list_began: false,
             backoff: self.backoff.clone(),
         };
-        AbortOnDropHandle::new(tokio::spawn(lister.introduce_to_new_rules(served)))
+        AbortOnDropHandle::new(tokio::spawn(lister.backfill_new_rules(served)))
     }
 
     /// A panic of that list is one of the watch, which is looked after.
-    pub(super) async fn look_after_introduction(&mut self) {
-        if !self.introducing.as_ref().is_some_and(AbortOnDropHandle::is_finished) {
+    pub(super) async fn look_after_backfill(&mut self) {
+        if !self.backfilling.as_ref().is_some_and(AbortOnDropHandle::is_finished) {
             return;
         }
-        let Some(ended) = self.introducing.take() else { return };
-        if let Err(fault) = ended.await
-            && fault.is_panic()
+        let Some(ended) = self.backfilling.take() else { return };
+        if let Err(error) = ended.await
+            && error.is_panic()
         {
-            std::panic::resume_unwind(fault.into_panic());
+            std::panic::resume_unwind(error.into_panic());
         }
     }
 
-    pub(super) async fn introduce_to_new_rules(mut self, served: Served) {
+    pub(super) async fn backfill_new_rules(mut self, served: Served) {
         loop {
-            match self.introduce_pages(&served).await {
+            match self.backfill_pages(&served).await {
                 Ok(()) => return,
-                Err(Stop::Fault(fault)) => {
-                    warn!(watch = %self.plan.name, %fault, "new rules do not have all that exists yet");
+                Err(Stop::ApiError(error)) => {
+                    warn!(watch = %self.plan.name, %error, "new rules do not have all that exists yet");
                     tokio::time::sleep(self.backoff.next(None)).await;
                 }
                 Err(_) => return,

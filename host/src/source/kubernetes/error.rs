@@ -12,19 +12,19 @@ use kube::config::KubeconfigError;
 const MOST_TEXT: usize = 200;
 
 /// Says why a request or a client failed. The text is fit for logs.
-pub fn describe(fault: &kube::Error) -> String {
-    match fault {
+pub fn describe(error: &kube::Error) -> String {
+    match error {
         kube::Error::Api(status) => {
             format!("the API server answered {}: {}", status.code, shorten(&status.message))
         }
-        kube::Error::Auth(fault) => auth(fault),
-        kube::Error::InferKubeconfig(fault) => kubeconfig(fault),
-        kube::Error::Service(fault) => chain(fault.as_ref()),
-        kube::Error::HyperError(fault) => chain(fault),
+        kube::Error::Auth(error) => auth(error),
+        kube::Error::InferKubeconfig(error) => kubeconfig(error),
+        kube::Error::Service(error) => chain(error.as_ref()),
+        kube::Error::HyperError(error) => chain(error),
         // The address of a proxy may hold a password.
         kube::Error::ProxyProtocolUnsupported { .. }
         | kube::Error::ProxyProtocolDisabled { .. } => {
-            "the proxy-url is of a kind that is not understood; mend: use http, https or socks5"
+            "the proxy-url is of a kind that is not understood; hint: use http, https or socks5"
                 .to_owned()
         }
         other => shorten(&chain(other)),
@@ -32,31 +32,31 @@ pub fn describe(fault: &kube::Error) -> String {
 }
 
 /// Says what is wrong with a kubeconfig.
-pub(super) fn kubeconfig(fault: &KubeconfigError) -> String {
-    match fault {
-        KubeconfigError::Parse(fault) => {
-            let place = fault.location().map_or_else(String::new, |at| {
+pub(super) fn kubeconfig(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(error) => {
+            let place = error.location().map_or_else(String::new, |at| {
                 format!(" at line {} column {}", at.line(), at.column())
             });
-            format!("is no kubeconfig{place}; mend: look at it with `kubectl config view`")
+            format!("is no kubeconfig{place}; hint: look at it with `kubectl config view`")
         }
         // The address of a proxy may hold a password.
         KubeconfigError::ParseProxyUrl(_) => {
-            "has a proxy-url that is no URL; mend: write it as http://HOST:PORT".to_owned()
+            "has a proxy-url that is no URL; hint: write it as http://HOST:PORT".to_owned()
         }
         other => shorten(&chain(other)),
     }
 }
 
 /// An error with its causes, as far as they add something. It stops at what may quote a credential.
-fn chain(fault: &(dyn StdError + 'static)) -> String {
+fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = String::new();
-    let mut next = Some(fault);
-    while let Some(fault) = next {
-        let (said, is_last) = match (fault.downcast_ref(), fault.downcast_ref()) {
-            (Some(fault), _) => (auth(fault), true),
-            (_, Some(fault)) => (kubeconfig(fault), true),
-            _ => (fault.to_string(), false),
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let (said, is_last) = match (error.downcast_ref(), error.downcast_ref()) {
+            (Some(error), _) => (auth(error), true),
+            (_, Some(error)) => (kubeconfig(error), true),
+            _ => (error.to_string(), false),
         };
         // Many errors of this stack repeat their cause in their own text.
         if !text.contains(&said) {
@@ -65,15 +65,15 @@ fn chain(fault: &(dyn StdError + 'static)) -> String {
             }
             text.push_str(&said);
         }
-        next = if is_last { None } else { fault.source() };
+        next = if is_last { None } else { error.source() };
     }
     text
 }
 
 /// Only variants whose text is known to hold nothing secret are repeated.
-fn auth(fault: &AuthError) -> String {
-    const BY_HAND: &str = "mend: run it by hand, as the kubeconfig writes it";
-    match fault {
+fn auth(error: &AuthError) -> String {
+    const BY_HAND: &str = "hint: run it by hand, as the kubeconfig writes it";
+    match error {
         AuthError::AuthExecStart(why) => {
             format!("the credential plugin cannot be started: {why}; {BY_HAND}")
         }
@@ -84,7 +84,7 @@ fn auth(fault: &AuthError) -> String {
             format!("the token in {} cannot be read: {why}", path.display())
         }
         AuthError::InvalidBearerToken(_) => {
-            "the token has characters that none may have; mend: look for a line break in it"
+            "the token has characters that none may have; hint: look for a line break in it"
                 .to_owned()
         }
         AuthError::MissingCommand => {
@@ -96,7 +96,7 @@ fn auth(fault: &AuthError) -> String {
         AuthError::UnrefreshableTokenResponse => {
             format!("the credential plugin answered without a token that expires; {BY_HAND}")
         }
-        AuthError::Oidc(_) => "the OpenID Connect token cannot be renewed; mend: sign in again \
+        AuthError::Oidc(_) => "the OpenID Connect token cannot be renewed; hint: sign in again \
              with the tool that wrote the kubeconfig"
             .to_owned(),
         _ => format!("the credential cannot be used or was not given by its plugin; {BY_HAND}"),
@@ -114,16 +114,16 @@ pub(super) fn shorten(text: &str) -> String {
 }
 
 /// Whether it is the credential that failed, rather than the connection.
-pub(super) fn is_credential(fault: &kube::Error) -> bool {
-    if matches!(fault, kube::Error::Auth(_)) {
+pub(super) fn is_credential(error: &kube::Error) -> bool {
+    if matches!(error, kube::Error::Auth(_)) {
         return true;
     }
-    let mut next: Option<&(dyn StdError + 'static)> = Some(fault);
-    while let Some(fault) = next {
-        if fault.is::<AuthError>() {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = next {
+        if error.is::<AuthError>() {
             return true;
         }
-        next = fault.source();
+        next = error.source();
     }
     false
 }

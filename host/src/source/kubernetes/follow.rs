@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tracing::debug;
 
-use super::api::{self, Fault};
+use super::api::{self, ApiError};
 use super::line_reader::Lines;
 use super::watch::{State, Stop, Watch};
 use super::wire::{self, Head, Line};
@@ -43,7 +43,7 @@ impl Watch {
             has_begun = true;
             self.take(served, &bytes).await?;
             self.backoff.reset();
-            self.look_after_introduction().await;
+            self.look_after_backfill().await;
             if let Some(version) = compared
                 && self.cursor.parse::<u64>().is_ok_and(|cursor| cursor >= version)
             {
@@ -60,7 +60,7 @@ impl Watch {
             self.send(What::Progress(None)).await?;
             return Ok(State::Follow(None, compared));
         }
-        Err(Fault::Broken("the server ended the watch".to_owned()).into())
+        Err(ApiError::Broken("the server ended the watch".to_owned()).into())
     }
 
     /// The next line. Meanwhile the server is asked for its newest version now and then.
@@ -82,7 +82,7 @@ impl Watch {
                 Ok(line) => return Ok(line?),
                 Err(_) if silent.elapsed() >= stall => {
                     let why = format!("stalled: nothing came for {stall:?}");
-                    return Err(Fault::Broken(why).into());
+                    return Err(ApiError::Broken(why).into());
                 }
                 Err(_) => {}
             }
@@ -151,22 +151,22 @@ impl Watch {
         match got {
             Ok(bytes) => {
                 let found: &serde_json::value::RawValue = serde_json::from_slice(&bytes)
-                    .map_err(|fault| Fault::Broken(format!("{path}: no JSON: {fault}")))?;
+                    .map_err(|error| ApiError::Broken(format!("{path}: no JSON: {error}")))?;
                 if Head::of(found).uid() == head.uid() {
                     return Ok((Seen::Outside, self.with_kind(found)));
                 }
                 Ok((Seen::Deleted, self.with_kind(object)))
             }
-            Err(Fault::NotServed(_)) => Ok((Seen::Deleted, self.with_kind(object))),
-            Err(fault) => Err(fault.into()),
+            Err(ApiError::NotServed(_)) => Ok((Seen::Deleted, self.with_kind(object))),
+            Err(error) => Err(error.into()),
         }
     }
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Line<'_>, Fault> {
-    serde_json::from_slice(bytes).map_err(|fault| {
+pub(super) fn parse(bytes: &[u8]) -> Result<Line<'_>, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| {
         let text = String::from_utf8_lossy(bytes);
         let begin: String = text.chars().take(80).collect();
-        Fault::Broken(format!("a line of the watch cannot be read ({fault}): {begin}"))
+        ApiError::Broken(format!("a line of the watch cannot be read ({error}): {begin}"))
     })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::api::{self, Fault, Form, MOST_SMALL};
+use super::api::{self, ApiError, Form, MOST_SMALL};
 use super::permissions::Right;
 
 const PATH: &str = "/api/v1/namespaces/kube-system";
@@ -36,9 +36,9 @@ pub fn right() -> Right {
 ///
 /// # Errors
 /// Where the account may not read it, or the API server cannot be asked.
-pub async fn cluster_uid(client: &kube::Client) -> Result<String, Fault> {
+pub async fn cluster_uid(client: &kube::Client) -> Result<String, ApiError> {
     let bytes = api::get(client, PATH, Form::Full, WITHIN, MOST_SMALL).await?;
     let found: Found = serde_json::from_slice(&bytes)
-        .map_err(|fault| Fault::Broken(format!("{PATH} cannot be read: {fault}")))?;
+        .map_err(|error| ApiError::Broken(format!("{PATH} cannot be read: {error}")))?;
     Ok(found.metadata.uid)
 }

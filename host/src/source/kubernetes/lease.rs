@@ -11,7 +11,7 @@ use serde_json::json;
 use tracing::{debug, error, info, warn};
 
 use super::Cluster;
-use super::api::{self, Fault, Form, MOST_SMALL};
+use super::api::{self, ApiError, Form, MOST_SMALL};
 use super::permissions::Right;
 use crate::model::{Timestamp, clock};
 
@@ -136,21 +136,21 @@ impl Lease {
     ///
     /// # Errors
     /// Where it cannot be asked for.
-    pub async fn read(&self, client: &kube::Client) -> Result<Option<Held>, Fault> {
+    pub async fn read(&self, client: &kube::Client) -> Result<Option<Held>, ApiError> {
         let bytes = match api::get(client, &self.path(), Form::Full, WITHIN, MOST_SMALL).await {
             Ok(bytes) => bytes,
-            Err(Fault::NotServed(_)) => return Ok(None),
-            Err(Fault::Forbidden(why)) => {
+            Err(ApiError::NotServed(_)) => return Ok(None),
+            Err(ApiError::Forbidden(why)) => {
                 warn!(
                     why,
-                    "no Lease is kept: a journal that is lost will look like a first start; mend: `klaxon config rbac` prints what is needed"
+                    "no Lease is kept: a journal that is lost will look like a first start; hint: `klaxon config rbac` prints what is needed"
                 );
                 return Ok(None);
             }
-            Err(fault) => return Err(fault),
+            Err(error) => return Err(error),
         };
         let found: Found = serde_json::from_slice(&bytes)
-            .map_err(|fault| Fault::Broken(format!("the Lease cannot be read: {fault}")))?;
+            .map_err(|error| ApiError::Broken(format!("the Lease cannot be read: {error}")))?;
         let holder = found.spec.holder_identity.filter(|holder| !holder.is_empty());
         Ok(holder.map(|holder| Held { holder, renewed_at: found.spec.renew_time }))
     }
@@ -168,8 +168,8 @@ impl Lease {
             match self.renew(&client).await {
                 Ok(()) => is_ours = true,
                 // Said once, when it was read.
-                Err(Fault::Forbidden(why)) => debug!(why, "the Lease is not renewed"),
-                Err(fault) => debug!(%fault, "the Lease is not renewed"),
+                Err(ApiError::Forbidden(why)) => debug!(why, "the Lease is not renewed"),
+                Err(error) => debug!(%error, "the Lease is not renewed"),
             }
             // Two services that renew in step would not see each other.
             let every = cluster.timing.lease.mul_f64(rand::rng().random_range(0.7..=1.0));
@@ -177,13 +177,13 @@ impl Lease {
         }
     }
 
-    async fn renew(&self, client: &kube::Client) -> Result<(), Fault> {
+    async fn renew(&self, client: &kube::Client) -> Result<(), ApiError> {
         // A MicroTime has six digits, no fewer.
         let now = clock::wall().to_string().replace('Z', "000Z");
         let spec = json!({"holderIdentity": self.holder, "renewTime": now});
         let patch = json!({ "spec": spec });
         match api::send(client, Method::PATCH, &self.path(), &patch, WITHIN).await {
-            Err(Fault::NotServed(_)) => {
+            Err(ApiError::NotServed(_)) => {
                 let lease = json!({
                     "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
                     "metadata": {"name": self.name, "namespace": self.namespace}, "spec": spec,

@@ -9,7 +9,7 @@ use kube::client::Body;
 use crate::model::Timestamp;
 use crate::model::clock::{self, Stopwatch};
 
-use super::api::{Fault, Stream, broken};
+use super::api::{ApiError, Stream, broken};
 
 /// The longest line that is read: etcd holds no object of a tenth of this.
 const MOST: usize = 32 << 20;
@@ -51,26 +51,29 @@ impl Lines {
     ///
     /// # Errors
     /// Where the connection breaks, ends within a line, or nothing comes for so long.
-    pub(super) async fn next(&mut self, stalled_after: Duration) -> Result<Option<Bytes>, Fault> {
+    pub(super) async fn next(
+        &mut self,
+        stalled_after: Duration,
+    ) -> Result<Option<Bytes>, ApiError> {
         loop {
             if let Some(line) = self.buffered() {
                 return Ok(Some(line));
             }
             if self.buffer.len() > MOST {
-                return Err(Fault::Broken(format!(
+                return Err(ApiError::Broken(format!(
                     "a line of the watch is longer than {MOST} bytes"
                 )));
             }
             match self.piece(stalled_after).await? {
                 Some(piece) => self.buffer.extend_from_slice(&piece),
                 None if self.buffer.iter().all(u8::is_ascii_whitespace) => return Ok(None),
-                None => return Err(Fault::Broken("the watch ended within a line".to_owned())),
+                None => return Err(ApiError::Broken("the watch ended within a line".to_owned())),
             }
         }
     }
 
     /// The next piece. Only waiting for it counts as silence, not what is done between two calls.
-    async fn piece(&mut self, stalled_after: Duration) -> Result<Option<Bytes>, Fault> {
+    async fn piece(&mut self, stalled_after: Duration) -> Result<Option<Bytes>, ApiError> {
         let next = self.body.frame();
         tokio::pin!(next);
         let now = clock::now();
@@ -80,12 +83,12 @@ impl Lines {
                 self.drained_at = now;
                 let waited = tokio::time::timeout(stalled_after, next).await;
                 let stalled = format!("stalled: nothing came for {stalled_after:?}");
-                waited.map_err(|_| Fault::Broken(stalled))?
+                waited.map_err(|_| ApiError::Broken(stalled))?
             }
         };
         match frame {
             Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
-            Some(Err(fault)) => Err(broken(&fault)),
+            Some(Err(error)) => Err(broken(&error)),
             None => Ok(None),
         }
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use tracing::debug;
 
-use super::api::{self, Fault, Form};
+use super::api::{self, ApiError, Form};
 use super::plan::query;
 use super::watch::{Stop, Watch};
 use super::wire::{Head, Page, PageMeta};
@@ -39,7 +39,7 @@ impl<'a> Pages<'a> {
 
     /// The next page; `None` where there is none. One that is too large is asked for again with fewer
     /// objects.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         let timing = &self.watch.cluster.timing;
         loop {
             let Some(token) = &self.token else { return Ok(None) };
@@ -52,7 +52,7 @@ impl<'a> Pages<'a> {
             let path = query(&self.path, &parameters);
             let got = api::get(&client, &path, self.form, timing.answer, timing.page_bytes).await;
             match got {
-                Err(Fault::TooLarge(why)) if self.limit > 1 => {
+                Err(ApiError::TooLarge(why)) if self.limit > 1 => {
                     debug!(watch = %self.watch.plan.name, why, "a page is too large: asking for fewer objects");
                     self.set_limit(self.limit / 4);
                 }
@@ -77,10 +77,10 @@ impl<'a> Pages<'a> {
     }
 
     /// The items of a page.
-    pub(super) fn read<'p>(&mut self, page: &'p [u8]) -> Result<Vec<&'p RawValue>, Fault> {
+    pub(super) fn read<'p>(&mut self, page: &'p [u8]) -> Result<Vec<&'p RawValue>, ApiError> {
         let bytes = page.len();
         let page: Page<'p> = serde_json::from_slice(page)
-            .map_err(|fault| Fault::Broken(format!("a list cannot be read: {fault}")))?;
+            .map_err(|error| ApiError::Broken(format!("a list cannot be read: {error}")))?;
         self.adapt(page.items.as_ref().map_or(0, Vec::len), bytes);
         let PageMeta { resource_version, r#continue } = page.metadata;
         self.version = resource_version;
@@ -117,9 +117,9 @@ impl Watch {
     }
 
     /// Gives all that exists to rules that are new, once.
-    pub(super) async fn introduce_pages(&self, served: &Served) -> Result<(), Stop> {
-        let version = self.send_pages(served, What::Introduced, &mut 0).await?;
-        Ok(self.send(What::IntroductionEnds(version)).await?)
+    pub(super) async fn backfill_pages(&self, served: &Served) -> Result<(), Stop> {
+        let version = self.send_pages(served, What::Backfilled, &mut 0).await?;
+        Ok(self.send(What::BackfillEnds(version)).await?)
     }
 
     async fn send_pages(

@@ -34,7 +34,7 @@ use crate::config;
 use crate::model::{Seen, Timestamp};
 use crate::pipeline::ListStart;
 
-pub use api::Fault;
+pub use api::ApiError;
 use budget::{Budget, Share};
 pub use error::describe;
 pub use identity::{cluster_uid, right as identity_right};
@@ -86,9 +86,9 @@ pub enum What {
     /// Nothing is missing up to this version; none: up to the one that is known already.
     Progress(Option<String>),
     /// An object of a list that is made for new rules only.
-    Introduced(String),
+    Backfilled(String),
     /// That list is whole, at a version.
-    IntroductionEnds(String),
+    BackfillEnds(String),
     /// The kind is not served, for now: is any object of it known? Then it is not taken as gone yet,
     /// and timers are suspended.
     Unserved {
@@ -246,7 +246,7 @@ impl What {
     /// The memory of what it carries, about.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Listed(json) | Self::Introduced(json) | Self::Event { json, .. } => json.len(),
+            Self::Listed(json) | Self::Backfilled(json) | Self::Event { json, .. } => json.len(),
             Self::Verify { listed, .. } => {
                 listed.iter().map(|(uid, version)| uid.len() + version.len() + 48).sum()
             }

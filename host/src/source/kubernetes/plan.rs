@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::api::{self, Fault, Form, MOST_SMALL};
+use super::api::{self, ApiError, Form, MOST_SMALL};
 use super::permissions::Right;
 use crate::config;
 use crate::model::{Id, are_kubernetes_events};
@@ -225,7 +225,7 @@ struct GroupVersion {
 /// its kind.
 ///
 /// # Errors
-/// Where it is not served, or the API server cannot be asked: why, and how to mend it.
+/// Where it is not served, or the API server cannot be asked: why, and how to correct it.
 pub async fn find(client: &kube::Client, name: &str) -> Result<Need, String> {
     let within = Duration::from_secs(10);
     let (plural, group) = name.split_once('.').unwrap_or((name, ""));
@@ -234,19 +234,19 @@ pub async fn find(client: &kube::Client, name: &str) -> Result<Need, String> {
     } else {
         let asked =
             api::get(client, &format!("/apis/{group}"), Form::Full, within, MOST_SMALL).await;
-        let bytes = asked.map_err(|fault| format!("resource {name:?}: group {group}: {fault}"))?;
+        let bytes = asked.map_err(|error| format!("resource {name:?}: group {group}: {error}"))?;
         let found: Group = serde_json::from_slice(&bytes)
-            .map_err(|fault| format!("resource {name:?}: group {group}: {fault}"))?;
+            .map_err(|error| format!("resource {name:?}: group {group}: {error}"))?;
         found.preferred_version.group_version
     };
     let asked = api::get(client, &root(&api_version), Form::Full, within, MOST_SMALL).await;
-    let bytes = asked.map_err(|fault| format!("resource {name:?}: {fault}"))?;
+    let bytes = asked.map_err(|error| format!("resource {name:?}: {error}"))?;
     let found: Resources =
-        serde_json::from_slice(&bytes).map_err(|fault| format!("resource {name:?}: {fault}"))?;
+        serde_json::from_slice(&bytes).map_err(|error| format!("resource {name:?}: {error}"))?;
     let found = found.resources.into_iter().find(|one| one.name == plural);
     let kind = found.ok_or_else(|| {
         format!(
-            "resource {name:?} is not served; mend: write it as `kubectl api-resources` names it, with its group, such as deployments.apps"
+            "resource {name:?} is not served; hint: write it as `kubectl api-resources` names it, with its group, such as deployments.apps"
         )
     })?;
     Ok(Need {
@@ -268,15 +268,15 @@ pub async fn discover(
     client: &kube::Client,
     need: &Need,
     within: Duration,
-) -> Result<Option<Served>, Fault> {
+) -> Result<Option<Served>, ApiError> {
     let bytes =
         match api::get(client, &root(&need.api_version), Form::Full, within, MOST_SMALL).await {
             Ok(bytes) => bytes,
-            Err(Fault::NotServed(_)) => return Ok(None),
-            Err(fault) => return Err(fault),
+            Err(ApiError::NotServed(_)) => return Ok(None),
+            Err(error) => return Err(error),
         };
-    let found: Resources = serde_json::from_slice(&bytes).map_err(|fault| {
-        Fault::Broken(format!("what {} serves cannot be read: {fault}", need.api_version))
+    let found: Resources = serde_json::from_slice(&bytes).map_err(|error| {
+        ApiError::Broken(format!("what {} serves cannot be read: {error}", need.api_version))
     })?;
     let found = found.resources.into_iter();
     // Names with a slash are parts of other kinds, such as pods/status.
@@ -292,18 +292,18 @@ pub(super) async fn served_elsewhere(
     client: &kube::Client,
     need: &Need,
     within: Duration,
-) -> Result<Option<String>, Fault> {
+) -> Result<Option<String>, ApiError> {
     if need.group().is_empty() {
         return Ok(None);
     }
     let path = format!("/apis/{}", need.group());
     let bytes = match api::get(client, &path, Form::Full, within, MOST_SMALL).await {
         Ok(bytes) => bytes,
-        Err(Fault::NotServed(_)) => return Ok(None),
-        Err(fault) => return Err(fault),
+        Err(ApiError::NotServed(_)) => return Ok(None),
+        Err(error) => return Err(error),
     };
     let group: Group = serde_json::from_slice(&bytes)
-        .map_err(|fault| Fault::Broken(format!("what {path} has cannot be read: {fault}")))?;
+        .map_err(|error| ApiError::Broken(format!("what {path} has cannot be read: {error}")))?;
     for GroupVersion { group_version } in group.versions {
         if group_version == need.api_version {
             continue;

@@ -61,8 +61,8 @@ impl Watch {
                 }
                 Ok(())
             }
-            Err(Stop::Fault(fault)) if !self.plan.is_of_events() => {
-                debug!(watch = %self.plan.name, %fault, "the newest version cannot be asked for");
+            Err(Stop::ApiError(error)) if !self.plan.is_of_events() => {
+                debug!(watch = %self.plan.name, %error, "the newest version cannot be asked for");
                 Ok(())
             }
             Err(stop) => Err(stop),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::api::Fault;
+use super::api::ApiError;
 use super::watch::{State, Stop, Watch};
 use super::{Closed, What};
 use crate::model::{Timestamp, clock};
@@ -19,7 +19,7 @@ impl Watch {
         was_listing: Option<ListStart>,
     ) -> Result<State, Closed> {
         self.served = None;
-        let fault = match stop {
+        let error = match stop {
             Stop::Closed => return Err(Closed),
             Stop::OtherHistory(why) => {
                 self.note("other_history", &why);
@@ -28,14 +28,14 @@ impl Watch {
                 self.list_began = false;
                 return Ok(State::List(self.gap(why, true)));
             }
-            Stop::Fault(fault) => fault,
+            Stop::ApiError(error) => error,
         };
-        self.note(fault.label(), &fault.to_string());
-        let asked = match &fault {
-            Fault::Throttled { after, .. } => *after,
+        self.note(error.label(), &error.to_string());
+        let asked = match &error {
+            ApiError::Throttled { after, .. } => *after,
             _ => None,
         };
-        if matches!(fault, Fault::Unauthorized(_)) {
+        if matches!(error, ApiError::Unauthorized(_)) {
             let (number, _) = self.cluster.client().await;
             if let Err(why) = self.cluster.renew(number).await {
                 warn!(watch = %self.plan.name, why, "the credentials cannot be renewed");
@@ -45,10 +45,10 @@ impl Watch {
             self.wait(asked).await;
             return Ok(State::Absent);
         }
-        let next = match (was_listing, fault) {
+        let next = match (was_listing, error) {
             // What was sent of the first list is known, and may have vanished before the next.
-            (Some(ListStart::First), fault) if self.listed > 0 => {
-                State::List(self.gap(format!("the first list broke off: {fault}"), false))
+            (Some(ListStart::First), error) if self.listed > 0 => {
+                State::List(self.gap(format!("the first list broke off: {error}"), false))
             }
             // The same comparison, from the beginning.
             (
@@ -71,7 +71,7 @@ impl Watch {
                 })
             }
             (Some(ListStart::First), _) => State::List(ListStart::First),
-            (None, Fault::Expired(why)) => {
+            (None, ApiError::Expired(why)) => {
                 self.send(What::Lost).await?;
                 State::List(self.gap(why, false))
             }
@@ -125,7 +125,7 @@ impl Watch {
         self.status.set(|state| {
             *state.restarts.entry(label).or_default() += 1;
             state.in_sync = false;
-            state.fault = Some(why.to_owned());
+            state.error = Some(why.to_owned());
         });
     }
 }

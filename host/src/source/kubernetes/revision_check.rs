@@ -6,7 +6,7 @@
 
 use tokio::sync::oneshot;
 
-use super::api::Fault;
+use super::api::ApiError;
 use super::watch::{Stop, Watch};
 use super::{Closed, Served, What};
 
@@ -58,14 +58,14 @@ impl Watch {
 /// again.
 fn not_expired(stop: Stop) -> Stop {
     match stop {
-        Stop::Fault(Fault::Expired(why)) => Stop::Fault(Fault::Broken(why)),
+        Stop::ApiError(ApiError::Expired(why)) => Stop::ApiError(ApiError::Broken(why)),
         stop => stop,
     }
 }
 
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+impl From<ApiError> for Stop {
+    fn from(error: ApiError) -> Self {
+        Self::ApiError(error)
     }
 }
 

@@ -20,7 +20,7 @@ pub struct WatchState {
     /// The version to go on from.
     pub cursor: Option<String>,
     /// What stands in its way.
-    pub fault: Option<String>,
+    pub error: Option<String>,
     /// Objects that came.
     pub events: u64,
     /// Times that it had to begin again, by reason.
@@ -38,7 +38,7 @@ impl Default for WatchState {
             last_progress: None,
             certain_until: None,
             cursor: None,
-            fault: None,
+            error: None,
             events: 0,
             restarts: std::collections::BTreeMap::new(),
             gaps: 0,

@@ -66,12 +66,12 @@ impl Watch {
             } else {
                 info!(watch = %self.plan.name, "the kind is not served: waiting for it");
             }
-            self.introducing = None;
+            self.backfilling = None;
             self.send(What::Absent(before)).await?;
             self.status.set(|state| {
                 state.doing = "not served";
                 state.in_sync = true;
-                state.fault = None;
+                state.error = None;
                 state.cursor = None;
             });
         }
@@ -128,7 +128,7 @@ impl Watch {
         self.status.set(|state| {
             state.doing = "not served";
             state.in_sync = false;
-            state.fault = Some(why);
+            state.error = Some(why);
         });
         Ok(true)
     }

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
-use super::api::{self, Fault};
+use super::api::{self, ApiError};
 use super::follow::parse;
 use super::line_reader::Lines;
 use super::plan::{Served, WatchPlan, discover, query};
@@ -49,7 +49,7 @@ pub enum Resume {
         /// When it was right.
         since: Timestamp,
         /// New rules are to be given what exists.
-        introduce: bool,
+        backfill: bool,
     },
     /// With a look whether the kind is served by now: it was not, until a time.
     Absent {
@@ -67,7 +67,7 @@ impl fmt::Display for Resume {
             Self::List(ListStart::Compare { from, reason, .. }) => {
                 write!(f, "with a list that is compared with what was known at {from}: {reason}")
             }
-            Self::From { version, introduce: false, .. } => write!(f, "at version {version}"),
+            Self::From { version, backfill: false, .. } => write!(f, "at version {version}"),
             Self::From { version, .. } => {
                 write!(f, "at version {version}, and lists what exists for rules that are new")
             }
@@ -82,7 +82,7 @@ impl fmt::Display for Resume {
 #[derive(Debug)]
 pub(super) enum Stop {
     /// Something stands in the way.
-    Fault(Fault),
+    ApiError(ApiError),
     /// What was known is of another history.
     OtherHistory(String),
     /// The pipeline has ended.
@@ -110,9 +110,9 @@ pub(super) struct Watch {
     /// Objects of the present list that were sent.
     pub(super) listed: u64,
     /// The list for new rules, under way.
-    pub(super) introducing: Option<AbortOnDropHandle<()>>,
+    pub(super) backfilling: Option<AbortOnDropHandle<()>>,
     /// New rules are to be given what exists.
-    pub(super) introduce: bool,
+    pub(super) backfill: bool,
     /// How the kind is served, as far as is known.
     pub(super) served: Option<Served>,
     /// The pipeline knows that the kind is not served.
@@ -147,7 +147,7 @@ pub fn start(
     let status = Arc::new(WatchStatus::new(&plan.name));
     let (first, longest) = cluster.timing.waits;
     let mut known_at = None;
-    let (state, since, cursor, introduce) = match resume {
+    let (state, since, cursor, backfill) = match resume {
         Resume::List(start) => {
             let since = match &start {
                 ListStart::Compare { from, complete_at, .. } => {
@@ -158,7 +158,7 @@ pub fn start(
             };
             (State::List(start), since, String::new(), false)
         }
-        Resume::From { version, since, introduce } => (State::Resume, since, version, introduce),
+        Resume::From { version, since, backfill } => (State::Resume, since, version, backfill),
         Resume::Absent { since, complete_at } => {
             known_at = Some(complete_at);
             (State::Absent, since, String::new(), false)
@@ -177,8 +177,8 @@ pub fn start(
         page,
         streams: true,
         listed: 0,
-        introducing: None,
-        introduce,
+        backfilling: None,
+        backfill,
         served: None,
         is_absent: false,
         missing: None,
@@ -195,7 +195,7 @@ impl Watch {
                 State::List(start) => Some(start.clone()),
                 _ => None,
             };
-            let stop = match self.step(state).await {
+            let stop = match self.output(state).await {
                 Ok(next) => {
                     state = next;
                     continue;
@@ -209,7 +209,7 @@ impl Watch {
         }
     }
 
-    async fn step(&mut self, state: State) -> Result<State, Stop> {
+    async fn output(&mut self, state: State) -> Result<State, Stop> {
         let Some(served) = self.served().await? else {
             return self.absent(state).await;
         };
@@ -245,8 +245,8 @@ impl Watch {
             && !served.namespaced
             && self.plan.namespace.is_some()
         {
-            return Err(Stop::Fault(Fault::Refused(format!(
-                "{} has no namespaces, and is planned for one; mend: start again, and give the account rights on the whole cluster",
+            return Err(Stop::ApiError(ApiError::Refused(format!(
+                "{} has no namespaces, and is planned for one; hint: start again, and give the account rights on the whole cluster",
                 self.plan.need.kind
             ))));
         }
@@ -255,8 +255,8 @@ impl Watch {
 
     /// Lists all that exists: streamed where the server does that.
     async fn list(&mut self, served: &Served, start: ListStart) -> Result<State, Stop> {
-        self.introducing = None;
-        self.introduce = false;
+        self.backfilling = None;
+        self.backfill = false;
         self.is_absent = false;
         self.listed = 0;
         self.status.set(|state| {
@@ -300,7 +300,7 @@ impl Watch {
         parameters.push(("resourceVersionMatch", "NotOlderThan".to_owned()));
         let mut lines = match self.open(served, &parameters).await {
             Ok(lines) => lines,
-            Err(Stop::Fault(Fault::Refused(why))) => {
+            Err(Stop::ApiError(ApiError::Refused(why))) => {
                 debug!(watch = %self.plan.name, why, "the server does not stream lists: listing in pages");
                 self.streams = false;
                 return Ok(None);
@@ -334,7 +334,7 @@ impl Watch {
         }
         // It takes longer than a watch lasts, or the server does not know of streamed lists.
         self.streams = false;
-        Err(Fault::Broken("the streamed list ended before it was whole".to_owned()).into())
+        Err(ApiError::Broken("the streamed list ended before it was whole".to_owned()).into())
     }
 
     /// Goes on from the version, once it is known to belong to this history.
@@ -344,9 +344,9 @@ impl Watch {
             Err(why) => return Err(Stop::OtherHistory(why)),
         };
         self.is_absent = false;
-        if self.introduce {
-            self.introduce = false;
-            self.introducing = Some(self.introduce_all(served.clone()));
+        if self.backfill {
+            self.backfill = false;
+            self.backfilling = Some(self.backfill_all(served.clone()));
         }
         Ok(State::Follow(None, compared))
     }
@@ -408,7 +408,7 @@ impl Watch {
         self.status.set(|state| {
             state.doing = "following";
             state.in_sync = true;
-            state.fault = None;
+            state.error = None;
             state.cursor = Some(cursor);
         });
     }

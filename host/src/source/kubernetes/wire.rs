@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::api::{Fault, Status};
+use super::api::{ApiError, Status};
 
 /// A line of a watch.
 #[derive(Deserialize)]
@@ -80,9 +80,9 @@ impl Head {
 }
 
 /// What an ERROR in a stream means.
-pub(super) fn error(object: &RawValue) -> Fault {
+pub(super) fn error(object: &RawValue) -> ApiError {
     let status: Status = serde_json::from_str(object.get()).unwrap_or_default();
-    status.fault(None, None)
+    status.error(None, None)
 }
 
 /// The object with its kind: items of lists leave it out, and metadata alone says another.

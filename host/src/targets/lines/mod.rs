@@ -44,7 +44,7 @@ impl Lines {
         match written.await {
             Ok(Ok(())) => Attempt::Delivered,
             Ok(Err(why)) => Attempt::Retry(Trouble::of_receiver(why)),
-            Err(fault) => Attempt::Retry(Trouble::of_receiver(fault.to_string())),
+            Err(error) => Attempt::Retry(Trouble::of_receiver(error.to_string())),
         }
     }
 }

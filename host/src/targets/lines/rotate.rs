@@ -22,7 +22,7 @@ fn numbered(path: &Path, number: u16) -> PathBuf {
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), String> {
-    fs::rename(from, to).map_err(|fault| {
-        format!("{} cannot be renamed to {}: {fault}", from.display(), to.display())
+    fs::rename(from, to).map_err(|error| {
+        format!("{} cannot be renamed to {}: {error}", from.display(), to.display())
     })
 }

@@ -26,7 +26,7 @@ impl Writer {
     /// Writes a line, and waits until it is on disk.
     pub(super) fn append(&mut self, line: &[u8]) -> Result<(), String> {
         let mut file = self.current()?;
-        let told = |fault: io::Error| format!("{}: {fault}", self.path.display());
+        let told = |error: io::Error| format!("{}: {error}", self.path.display());
         let size = file.metadata().map_err(told)?.len();
         if size > 0 && size.saturating_add(line.len() as u64) > self.max_size {
             rotate(&self.path, self.keep)?;
@@ -53,7 +53,7 @@ impl Writer {
         let path = self.path.display();
         // To open a pipe would wait for its reader.
         if fs::metadata(&self.path).is_ok_and(|there| !there.is_file()) {
-            return Err(format!("{path} is there, but is no plain file; mend: name another path"));
+            return Err(format!("{path} is there, but is no plain file; hint: name another path"));
         }
         let folder = match self.path.parent() {
             Some(folder) if folder != Path::new("") => folder,
@@ -61,15 +61,15 @@ impl Writer {
         };
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(PRIVATE);
-        let mut file = options.open(&self.path).map_err(|fault| match fault.kind() {
+        let mut file = options.open(&self.path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => format!(
-                "{path} cannot be made, for the folder {} does not exist; mend: make it, or mount it",
+                "{path} cannot be made, for the folder {} does not exist; hint: make it, or mount it",
                 folder.display()
             ),
-            _ => format!("{path} cannot be opened: {fault}"),
+            _ => format!("{path} cannot be opened: {error}"),
         })?;
-        end_torn_line(&mut file).map_err(|fault| format!("{path}: {fault}"))?;
-        sync_folder(folder).map_err(|fault| format!("{}: {fault}", folder.display()))?;
+        end_torn_line(&mut file).map_err(|error| format!("{path}: {error}"))?;
+        sync_folder(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         Ok(file)
     }
 }
@@ -89,9 +89,9 @@ fn end_torn_line(file: &mut File) -> io::Result<()> {
 fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
         // Some file systems cannot, and a folder that may only be written in cannot be opened.
-        Err(fault)
+        Err(error)
             if matches!(
-                fault.kind(),
+                error.kind(),
                 ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied
             ) =>
         {

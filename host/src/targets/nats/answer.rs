@@ -8,31 +8,31 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 
 use super::{Attempt, Trouble};
 
-/// Only what grows with the message is refused for good; all else an operator can mend meanwhile.
-pub(super) fn judge(fault: &PublishError, subject: &str, servers: &str) -> Attempt {
-    let why = match fault.kind() {
+/// Only what grows with the message is refused for good; all else an operator can correct meanwhile.
+pub(super) fn judge(error: &PublishError, subject: &str, servers: &str) -> Attempt {
+    let why = match error.kind() {
         PublishErrorKind::StreamNotFound => format!(
-            "no stream captures subject {subject}; mend: `nats stream add` with a stream that does, \
+            "no stream captures subject {subject}; hint: `nats stream add` with a stream that does, \
              and see that JetStream is enabled for our account"
         ),
         PublishErrorKind::MaxPayloadExceeded => {
-            let why = format!("{fault}; mend: raise max_payload of the server");
+            let why = format!("{error}; hint: raise max_payload of the server");
             return Attempt::Refused { why };
         }
         PublishErrorKind::BrokenPipe => {
             format!("the connection to {servers} was lost before {subject} was acknowledged")
         }
-        _ if is_too_large_for_stream(fault) => {
-            let why = format!("{subject}: {fault}; mend: raise the stream's maximum message size");
+        _ if is_too_large_for_stream(error) => {
+            let why = format!("{subject}: {error}; hint: raise the stream's maximum message size");
             return Attempt::Refused { why };
         }
-        _ => format!("{subject}: {fault}"),
+        _ => format!("{subject}: {error}"),
     };
     Attempt::Retry(Trouble::of_receiver(why))
 }
 
-fn is_too_large_for_stream(fault: &PublishError) -> bool {
-    let said = fault.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+fn is_too_large_for_stream(error: &PublishError) -> bool {
+    let said = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
     let code = said.map(jetstream::Error::error_code);
     matches!(
         code,

@@ -34,7 +34,7 @@ impl Connector {
     pub(super) fn new(settings: &config::Nats) -> Result<Self, String> {
         let servers = settings.servers.iter().map(|server| server.parse());
         let servers: Vec<ServerAddr> =
-            servers.collect::<Result<_, _>>().map_err(|fault| format!("url: {fault}"))?;
+            servers.collect::<Result<_, _>>().map_err(|error| format!("url: {error}"))?;
         // Another part of the process may have installed it already; both are the same.
         drop(rustls::crypto::ring::default_provider().install_default());
         let options = ConnectOptions::new()
@@ -57,7 +57,7 @@ impl Connector {
             Login::Credentials(text) => {
                 let options = options.credentials(text);
                 // The error says which part is missing, without the content.
-                (options.map_err(|fault| format!("credentials: {fault}"))?, "credentials")
+                (options.map_err(|error| format!("credentials: {error}"))?, "credentials")
             }
         };
         Ok(Self {
@@ -88,14 +88,14 @@ impl Connector {
                 let context = ContextBuilder::new().timeout(timeout).build(client.clone());
                 Ok(Connection { client, context, said })
             }
-            Err(fault) => Err(match fault.kind() {
+            Err(error) => Err(match error.kind() {
                 ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
                     format!(
-                        "{} does not let us in ({fault}); mend: check {} of the target",
+                        "{} does not let us in ({error}); hint: check {} of the target",
                         self.shown, self.login
                     )
                 }
-                _ => format!("no connection to {}: {fault}", self.shown),
+                _ => format!("no connection to {}: {error}", self.shown),
             }),
         }
     }
@@ -155,7 +155,7 @@ fn tls_config(tls: &Tls) -> Result<ClientConfig, String> {
     let builder = match &tls.ca {
         Some(pem) => {
             for certificate in certificates(pem, "ca")? {
-                roots.add(certificate).map_err(|fault| format!("tls.ca: {fault}"))?;
+                roots.add(certificate).map_err(|error| format!("tls.ca: {error}"))?;
             }
             ClientConfig::builder().with_root_certificates(roots)
         }
@@ -167,16 +167,16 @@ fn tls_config(tls: &Tls) -> Result<ClientConfig, String> {
     };
     let Some(pem) = &tls.identity else { return Ok(builder.with_no_client_auth()) };
     let chain = certificates(pem, "certificate")?;
-    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|fault| format!("tls.key: {fault}"))?;
-    builder.with_client_auth_cert(chain, key).map_err(|fault| format!("tls.certificate: {fault}"))
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| format!("tls.key: {error}"))?;
+    builder.with_client_auth_cert(chain, key).map_err(|error| format!("tls.certificate: {error}"))
 }
 
 fn certificates(pem: &[u8], name: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|fault| format!("tls.{name}: {fault}"))?;
+        .map_err(|error| format!("tls.{name}: {error}"))?;
     if found.is_empty() {
-        return Err(format!("tls.{name}: there is no certificate; mend: name a PEM file with one"));
+        return Err(format!("tls.{name}: there is no certificate; hint: name a PEM file with one"));
     }
     Ok(found)
 }

@@ -68,7 +68,7 @@ impl Nats {
         };
         match timeout_at(by, connection.publish(subject.clone(), message(delivery))).await {
             Ok(Ok(())) => Attempt::Delivered,
-            Ok(Err(fault)) => answer::judge(&fault, subject, self.servers()),
+            Ok(Err(error)) => answer::judge(&error, subject, self.servers()),
             Err(_) => {
                 // The server may hang, or the network between: the next attempt finds out anew.
                 self.forget(&connection).await;

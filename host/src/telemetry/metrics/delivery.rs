@@ -68,7 +68,7 @@ impl Delivery {
         let pace = self.pace.clone();
         registry.register("target_concurrency", "Deliveries that may be under way at once", pace);
         registry.register(
-            "target_left_alone",
+            "target_circuit_open",
             "1 while a receiver fails and is only tried now and then, else 0",
             self.broken.clone(),
         );
@@ -128,11 +128,11 @@ impl Metrics {
     }
 
     /// Says how many deliveries to a target may be under way, and whether it is left alone.
-    pub fn target_pace(&self, target: &str, limit: usize, is_left_alone: bool) {
+    pub fn target_pace(&self, target: &str, limit: usize, is_open: bool) {
         let labels = [label("target", target)];
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.delivery.pace.get_or_create(&labels).set(limit);
-        self.delivery.broken.get_or_create(&labels).set(i64::from(is_left_alone));
+        self.delivery.broken.get_or_create(&labels).set(i64::from(is_open));
     }
 
     /// Says whether a target is disabled.

@@ -41,10 +41,10 @@ pub struct Metrics {
     waiting: Counts<1>,
     incidents: Counts<1>,
     delivery: delivery::Delivery,
-    parked_events: Counts<1>,
-    parked_bytes: Counts<1>,
-    parked_skipped: Counters<1>,
-    rule_behind: Seconds<1>,
+    backlog_events: Counts<1>,
+    backlog_bytes: Counts<1>,
+    backlog_skipped: Counters<1>,
+    rule_lag: Seconds<1>,
     rule_out_of_service: Counts<1>,
     pending_timers: Gauge,
     suspended_timers: Gauge,
@@ -87,10 +87,10 @@ impl Metrics {
             waiting: Family::default(),
             incidents: Family::default(),
             delivery: delivery::Delivery::default(),
-            parked_events: Family::default(),
-            parked_bytes: Family::default(),
-            parked_skipped: Family::default(),
-            rule_behind: Family::default(),
+            backlog_events: Family::default(),
+            backlog_bytes: Family::default(),
+            backlog_skipped: Family::default(),
+            rule_lag: Family::default(),
             rule_out_of_service: Family::default(),
             pending_timers: Gauge::default(),
             suspended_timers: Gauge::default(),
@@ -178,16 +178,16 @@ impl Metrics {
 
     fn register_waiting(&mut self) {
         let registry = &mut self.registry;
-        let events = self.parked_events.clone();
-        registry.register("parked_events", "Events that wait for a rule that is behind", events);
-        let bytes = self.parked_bytes.clone();
-        registry.register("parked_bytes", "Bytes of what waits for a rule that is behind", bytes);
-        let skipped = self.parked_skipped.clone();
-        registry.register("parked_skipped", "Events that a rule was not asked about", skipped);
+        let events = self.backlog_events.clone();
+        registry.register("backlog_events", "Events that wait for a rule that is behind", events);
+        let bytes = self.backlog_bytes.clone();
+        registry.register("backlog_bytes", "Bytes of what waits for a rule that is behind", bytes);
+        let skipped = self.backlog_skipped.clone();
+        registry.register("backlog_skipped", "Events that a rule was not asked about", skipped);
         registry.register(
-            "rule_behind_seconds",
+            "rule_lag_seconds",
             "Age of the oldest event that waits for a rule, 0 where none does",
-            self.rule_behind.clone(),
+            self.rule_lag.clone(),
         );
         registry.register(
             "rule_out_of_service",
@@ -343,17 +343,17 @@ impl Metrics {
     }
 
     /// Says what waits for a rule, and since how many seconds.
-    pub fn parked(&self, rule: &str, events: usize, bytes: usize, seconds: f64) {
+    pub fn backlog(&self, rule: &str, events: usize, bytes: usize, seconds: f64) {
         let labels = [label("rule", rule)];
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.parked_events.get_or_create(&labels).set(whole(events));
-        self.parked_bytes.get_or_create(&labels).set(whole(bytes));
-        self.rule_behind.get_or_create(&labels).set(seconds);
+        self.backlog_events.get_or_create(&labels).set(whole(events));
+        self.backlog_bytes.get_or_create(&labels).set(whole(bytes));
+        self.rule_lag.get_or_create(&labels).set(seconds);
     }
 
     /// Counts an event that a rule was not asked about.
-    pub fn parked_skipped(&self, rule: &str) {
-        self.parked_skipped.get_or_create(&[label("rule", rule)]).inc();
+    pub fn backlog_skipped(&self, rule: &str) {
+        self.backlog_skipped.get_or_create(&[label("rule", rule)]).inc();
     }
 
     /// Says whether a rule is out of service.

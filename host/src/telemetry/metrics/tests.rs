@@ -19,8 +19,8 @@ fn every_metric_has_its_name_labels_and_kind() {
     assert!(metrics.repeated("akkeris", 1), "the first");
     assert!(!metrics.repeated("akkeris", 1));
     metrics.failure("a \"b\"\n", "trap");
-    metrics.parked("akkeris", 3, 900, 1.5);
-    metrics.parked_skipped("akkeris");
+    metrics.backlog("akkeris", 3, 900, 1.5);
+    metrics.backlog_skipped("akkeris");
     metrics.rule_out_of_service("akkeris", true);
     metrics.timers(4, 1);
     metrics.rule_limited("akkeris", "log", 7);

@@ -35,7 +35,8 @@ impl Rule for Alarm {
     fn manifest() -> Manifest {
         let manifest = Manifest::new("alarm", "1.0.0", "Fires while a pod has a label");
         CODES.into_iter().fold(manifest, |manifest, (code, label)| {
-            let interest = Interest::new(label, "v1", "Pod").labels(label).parts(Parts::LABELS);
+            let interest =
+                Interest::new(label, "v1", "Pod").label_selector(label).parts(Parts::LABELS);
             manifest
                 .code(code, "A label is there", Severity::Error, "A pod has the label")
                 .interest(interest)

@@ -96,7 +96,7 @@ fn ten_thousand_letters_go_in_short_transactions() {
     let all = Selection::default();
     let done = resend(&mut sample.editor(), &all, &mut |count| steps.push(count)).unwrap();
     assert_eq!(done.letters, 10_000);
-    assert_eq!(steps, (1..=10).map(|step| step * 1000).collect::<Vec<u64>>());
+    assert_eq!(steps, (1..=10).map(|output| output * 1000).collect::<Vec<u64>>());
     assert_eq!(sample.count("deliveries WHERE state = 'pending' AND n > 10000"), 10_000);
     assert_eq!(row(&sample, 10_000).0, 20_000);
     assert!(inspect::check(&sample.reader()).unwrap().problems.is_empty());
@@ -148,7 +148,7 @@ fn quarantined_events_are_dropped_by_number_all_or_none() {
     let fault = remove_numbered(&mut sample.editor(), Doomed::Quarantine, &[1, 99]).unwrap_err();
     assert_eq!(
         fault.to_string(),
-        "there is no quarantined event 99; mend: see `klaxon journal ls`"
+        "there is no quarantined event 99; hint: see `klaxon journal ls`"
     );
     assert_eq!(sample.count("quarantine"), 4);
     remove_numbered(&mut sample.editor(), Doomed::Quarantine, &[1, 2]).unwrap();

@@ -14,7 +14,7 @@ fn a_backup_is_a_journal_and_replaces_nothing_unless_told() {
     assert!(check(&Reader::open(folder.path()).unwrap()).unwrap().problems.is_empty());
     let fault = backup(sample.folder(), &file, false).unwrap_err().to_string();
     assert!(
-        fault.ends_with("it is there already; mend: name another file, or replace it with --force")
+        fault.ends_with("it is there already; hint: name another file, or replace it with --force")
     );
     backup(sample.folder(), &file, true).unwrap();
     let nowhere = folder.path().join("no/such/file.db");
@@ -48,7 +48,7 @@ fn what_must_hold_is_checked() {
              UPDATE deliveries SET settled_at = 7 WHERE n = 3;
              UPDATE sqlite_sequence SET seq = 2 WHERE name = 'deliveries';
              UPDATE timers SET identity = 'web';
-             UPDATE parked SET event = x'00';
+             UPDATE backlog SET event = x'00';
              INSERT INTO objects (uid, api_version, kind, namespace, name, version, digest, count, memberships)
                VALUES ('u', 'v1', 'Pod', 'a', 'web', '7', 1, 1, '[');",
         )
@@ -63,7 +63,7 @@ fn what_must_hold_is_checked() {
             "1 objects whose memberships are no JSON",
             "1 timers whose identity is no JSON",
             "numbers of deliveries may come twice: the highest is 5, the next would follow 2",
-            "1 of parked whose event cannot be read",
+            "1 of backlog whose event cannot be read",
         ]
     );
 }

@@ -2,7 +2,7 @@
 
 use crate::journal::inspect::fixtures::{Sample, TEN, delivery, furnished, verdict, verdict_id};
 use crate::journal::inspect::{
-    self, DeliveryRow, Filter, GapRow, InspectError, Letter, ParkedRow, QuarantineRow, Reader,
+    self, BacklogRow, DeliveryRow, Filter, GapRow, InspectError, Letter, QuarantineRow, Reader,
     RefusalRow, State, StateRow, TimerRow, VerdictRow, WatchRow, page,
 };
 use crate::model::Timestamp;
@@ -46,14 +46,14 @@ fn every_kind_can_be_listed() {
     let every = Filter::default();
     assert_eq!(page::<GapRow>(&reader, &every, 9).unwrap().rows.len(), 1);
     assert_eq!(page::<QuarantineRow>(&reader, &every, 9).unwrap().rows.len(), 4);
-    assert_eq!(page::<ParkedRow>(&reader, &every, 9).unwrap().rows.len(), 1);
+    assert_eq!(page::<BacklogRow>(&reader, &every, 9).unwrap().rows.len(), 1);
     assert_eq!(page::<WatchRow>(&reader, &every, 9).unwrap().rows.len(), 1);
     assert_eq!(page::<RefusalRow>(&reader, &every, 9).unwrap().rows.len(), 1);
     assert_eq!(page::<TimerRow>(&reader, &every, 9).unwrap().rows.len(), 1);
     assert_eq!(page::<StateRow>(&reader, &every, 9).unwrap().rows.len(), 1);
     let code = Filter { code: Some("R14".to_owned()), ..every };
     let fault = page::<GapRow>(&reader, &code, 9).unwrap_err().to_string();
-    assert_eq!(fault, "gaps cannot be chosen by --code; mend: use --since, --until");
+    assert_eq!(fault, "gaps cannot be chosen by --code; hint: use --since, --until");
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn an_id_is_found_by_its_beginning_and_what_is_ambiguous_is_told() {
     assert_eq!(
         fault,
         format!(
-            "a00001 begins several ids; mend: write one of them out:\n  \
+            "a00001 begins several ids; hint: write one of them out:\n  \
              {first} verdict: akkeris R14\n  {second} verdict: akkeris R14"
         )
     );
@@ -119,7 +119,7 @@ fn a_gap_and_a_quarantined_event_are_shown_by_number() {
     assert_eq!(inspect::gap(&reader, 1).unwrap().now.unwrap().name, "pods");
     assert_eq!(inspect::quarantined(&reader, 2).unwrap().row.rule.as_deref(), Some("akkeris"));
     let fault = inspect::gap(&reader, 7).unwrap_err().to_string();
-    assert_eq!(fault, "there is no gap 7; mend: see `klaxon journal ls`");
+    assert_eq!(fault, "there is no gap 7; hint: see `klaxon journal ls`");
 }
 
 #[test]

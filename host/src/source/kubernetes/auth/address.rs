@@ -11,7 +11,7 @@ pub(super) fn read(variable: &str, text: &str) -> Result<Url, String> {
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(|| {
-            format!("{variable} is no address of a server; mend: write it as https://HOST:PORT")
+            format!("{variable} is no address of a server; hint: write it as https://HOST:PORT")
         })
 }
 
@@ -36,7 +36,7 @@ mod tests {
         assert_eq!(read("http://vault/x/").as_deref(), Ok("http://vault/x"));
         assert_eq!(read("https://me:pass@vault/").as_deref(), Ok("https://vault"));
         assert_eq!(read("[::1]:6443").as_deref(), Ok("https://[::1]:6443"));
-        let refused = "VAULT_ADDR is no address of a server; mend: write it as https://HOST:PORT";
+        let refused = "VAULT_ADDR is no address of a server; hint: write it as https://HOST:PORT";
         assert_eq!(read("ftp://vault").unwrap_err(), refused);
         assert_eq!(read("https://me:pass@").unwrap_err(), refused);
     }

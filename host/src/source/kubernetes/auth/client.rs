@@ -30,15 +30,15 @@ pub(super) async fn connect(
         tune(&mut config);
         let server = address::shown(&config.cluster_url.to_string());
         let default_namespace = config.default_namespace.clone();
-        let client = Client::try_from(config).map_err(|fault| {
-            let why = describe(&fault);
-            if is_credential(&fault) { why } else { format!("no client for {server}: {why}") }
+        let client = Client::try_from(config).map_err(|error| {
+            let why = describe(&error);
+            if is_credential(&error) { why } else { format!("no client for {server}: {why}") }
         })?;
         Ok(Connection { client, how, server, default_namespace })
     });
     match made.await {
         Ok(connection) => connection.map_err(Failure::Unusable),
-        Err(fault) => Err(Failure::Unusable(format!("the client could not be made: {fault}"))),
+        Err(error) => Err(Failure::Unusable(format!("the client could not be made: {error}"))),
     }
 }
 

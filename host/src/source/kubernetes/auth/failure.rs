@@ -28,7 +28,7 @@ pub enum Failure {
     #[error("{0}")]
     Unusable(String),
     /// It took too long.
-    #[error("no outcome within {0:?}; mend: check the address and the network")]
+    #[error("no outcome within {0:?}; hint: check the address and the network")]
     Slow(Duration),
     /// The rights could not be reviewed.
     #[error(transparent)]
@@ -36,7 +36,7 @@ pub enum Failure {
     /// Rights are missing.
     #[error(
         "signed in to {server}, where {granted} of {needed} needed rights are granted; not \
-         granted: {missing}; mend: bind a role that allows it"
+         granted: {missing}; hint: bind a role that allows it"
     )]
     Lacking {
         /// The API server's address.
@@ -96,7 +96,7 @@ impl Failure {
 fn listed(attempts: &[Attempt]) -> String {
     let mut text: String = attempts.iter().map(|attempt| format!("\n  {attempt}")).collect();
     if attempts.iter().all(|attempt| matches!(attempt.failure, Failure::NotConfigured(_))) {
-        text.push_str("\nmend: run in a pod that has a service account, or set KUBECONFIG");
+        text.push_str("\nhint: run in a pod that has a service account, or set KUBECONFIG");
     }
     text
 }

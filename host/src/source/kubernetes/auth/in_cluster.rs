@@ -80,9 +80,9 @@ fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, String> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|fault| {
+    std::fs::read(path).map_err(|error| {
         format!(
-            "{} cannot be read: {fault}; mend: give the pod a service account and \
+            "{} cannot be read: {error}; hint: give the pod a service account and \
              automountServiceAccountToken",
             path.display()
         )

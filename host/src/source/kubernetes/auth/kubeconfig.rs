@@ -49,11 +49,11 @@ impl KubeconfigFile {
             KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
         // It is async only in name: it waits for nothing.
         let config = runtime.block_on(Config::from_custom_kubeconfig(kubeconfig, &options));
-        let mut config = config.map_err(|fault| self.about(&error::kubeconfig(&fault)))?;
+        let mut config = config.map_err(|error| self.about(&error::kubeconfig(&error)))?;
         // The variables of proxies are not used: only what the kubeconfig itself says.
         config.proxy_url = match proxy {
             Some(proxy) => Some(proxy.parse().map_err(|_| {
-                self.about("has a proxy-url that is no URL; mend: write it as http://HOST:PORT")
+                self.about("has a proxy-url that is no URL; hint: write it as http://HOST:PORT")
             })?),
             None => None,
         };
@@ -66,11 +66,11 @@ impl KubeconfigFile {
         for path in &self.paths {
             let next = match Kubeconfig::read_from(path) {
                 // As kubectl: of several files some may be missing.
-                Err(fault) if self.paths.len() > 1 && is_missing(&fault) => continue,
-                outcome => outcome.map_err(|fault| unreadable(path, &fault))?,
+                Err(error) if self.paths.len() > 1 && is_missing(&error) => continue,
+                outcome => outcome.map_err(|error| unreadable(path, &error))?,
             };
             merged = Some(match merged {
-                Some(before) => before.merge(next).map_err(|fault| unreadable(path, &fault))?,
+                Some(before) => before.merge(next).map_err(|error| unreadable(path, &error))?,
                 None => next,
             });
         }
@@ -82,7 +82,7 @@ impl KubeconfigFile {
         let known = if known.is_empty() { "(it has none)".to_owned() } else { known.join(", ") };
         let current = kubeconfig.current_context.clone().filter(|name| !name.is_empty());
         let Some(wanted) = self.context.clone().or(current) else {
-            let why = "has no current context; mend: set KUBERNETES_CONTEXT to one of its \
+            let why = "has no current context; hint: set KUBERNETES_CONTEXT to one of its \
                        contexts:";
             return Err(self.about(&format!("{why} {known}")));
         };
@@ -90,7 +90,7 @@ impl KubeconfigFile {
             return Ok(wanted);
         }
         Err(self
-            .about(&format!("has no context {wanted:?}; mend: use one of its contexts: {known}")))
+            .about(&format!("has no context {wanted:?}; hint: use one of its contexts: {known}")))
     }
 
     fn about(&self, what: &str) -> String {
@@ -103,16 +103,16 @@ impl KubeconfigFile {
     }
 }
 
-fn is_missing(fault: &KubeconfigError) -> bool {
-    matches!(fault, KubeconfigError::ReadConfig(fault, _) if fault.kind() == ErrorKind::NotFound)
+fn is_missing(error: &KubeconfigError) -> bool {
+    matches!(error, KubeconfigError::ReadConfig(error, _) if error.kind() == ErrorKind::NotFound)
 }
 
-fn unreadable(path: &Path, fault: &KubeconfigError) -> String {
-    match fault {
-        KubeconfigError::ReadConfig(fault, _) => {
-            format!("{} cannot be read: {fault}; mend: check the path", path.display())
+fn unreadable(path: &Path, error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::ReadConfig(error, _) => {
+            format!("{} cannot be read: {error}; hint: check the path", path.display())
         }
-        fault => format!("{} {}", path.display(), error::kubeconfig(fault)),
+        error => format!("{} {}", path.display(), error::kubeconfig(error)),
     }
 }
 
@@ -133,7 +133,7 @@ fn without_terminal(config: &mut Config) -> Result<(), String> {
     if exec.interactive_mode == Some(ExecInteractiveMode::Always) {
         let name = exec.command.as_deref().unwrap_or_default();
         return Err(format!(
-            "the credential plugin {name:?} asks for a terminal, and there is none; mend: use a \
+            "the credential plugin {name:?} asks for a terminal, and there is none; hint: use a \
              credential that needs none, such as a service account's"
         ));
     }

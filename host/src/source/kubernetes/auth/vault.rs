@@ -80,9 +80,9 @@ impl Vault {
         token.set_sensitive(true);
         let request = client()?.get(url).header("X-Vault-Token", token);
         // The address may hold a password: the error is told without it.
-        let response = request.send().await.map_err(|fault| {
-            let why = with_causes(&fault.without_url());
-            format!("Vault at {shown} cannot be reached: {why}; mend: check VAULT_ADDR")
+        let response = request.send().await.map_err(|error| {
+            let why = with_causes(&error.without_url());
+            format!("Vault at {shown} cannot be reached: {why}; hint: check VAULT_ADDR")
         })?;
         let status = response.status();
         let body: Option<Value> = serde_json::from_slice(&body(response).await).ok();
@@ -91,7 +91,7 @@ impl Vault {
         }
         token_of(body.as_ref()).map(Hidden).ok_or_else(|| {
             format!(
-                "the secret {:?} in Vault has no field `token` that is a text; mend: write one, \
+                "the secret {:?} in Vault has no field `token` that is a text; hint: write one, \
                  or correct KUBERNETES_TOKEN_SECRET",
                 self.secret
             )
@@ -103,17 +103,17 @@ impl Vault {
         // Nobody should repeat the token, and if somebody does, it ends here.
         let said = shorten(said).replace(&self.token.0, "…");
         let said = if said.is_empty() { said } else { format!(": {said}") };
-        let mend = match status {
-            StatusCode::FORBIDDEN => "; mend: check VAULT_TOKEN and its policies",
+        let hint = match status {
+            StatusCode::FORBIDDEN => "; hint: check VAULT_TOKEN and its policies",
             StatusCode::NOT_FOUND => {
-                "; mend: check KUBERNETES_TOKEN_SECRET (with version 2 of the key-value engine it \
+                "; hint: check KUBERNETES_TOKEN_SECRET (with version 2 of the key-value engine it \
                  is written MOUNT/data/NAME)"
             }
-            _ if status.is_redirection() => "; mend: set VAULT_ADDR to the address of its leader",
+            _ if status.is_redirection() => "; hint: set VAULT_ADDR to the address of its leader",
             _ => "",
         };
         let status = status.as_u16();
-        format!("Vault at {shown} answered {status} for {:?}{said}{mend}", self.secret)
+        format!("Vault at {shown} answered {status} for {:?}{said}{hint}", self.secret)
     }
 }
 
@@ -141,7 +141,7 @@ fn client() -> Result<Client, String> {
             }
         }))
         .build()
-        .map_err(|fault| format!("the client for Vault cannot be made: {}", with_causes(&fault)))
+        .map_err(|error| format!("the client for Vault cannot be made: {}", with_causes(&error)))
 }
 
 async fn body(mut response: Response) -> Vec<u8> {

@@ -63,14 +63,14 @@ pub enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReviewError {
     /// Nobody answered.
-    #[error("the API server cannot be reached: {why}; mend: check the address and the network")]
+    #[error("the API server cannot be reached: {why}; hint: check the address and the network")]
     Unreachable {
         /// Why.
         why: String,
     },
     /// The credential is refused.
     #[error(
-        "the API server answered 401: {why}; mend: the credential is wrong or has expired, \
+        "the API server answered 401: {why}; hint: the credential is wrong or has expired, \
          make a new one"
     )]
     Unauthorized {
@@ -84,14 +84,14 @@ pub enum ReviewError {
         why: String,
     },
     /// It, or what stands before it, is too busy or broken to answer.
-    #[error("the API server gives no answer: {why}; mend: try again when it is well")]
+    #[error("the API server gives no answer: {why}; hint: try again when it is well")]
     Unavailable {
         /// What came instead.
         why: String,
     },
     /// Who answered is no API server.
     #[error(
-        "what answers is no Kubernetes API server: {why}; mend: check the address, its path and \
+        "what answers is no Kubernetes API server: {why}; hint: check the address, its path and \
          proxies"
     )]
     Stranger {
@@ -211,7 +211,7 @@ async fn post(
     let request = Request::post(PATH).header(CONTENT_TYPE, "application/json");
     let request = request
         .body(Body::from(body))
-        .map_err(|fault| ReviewError::Unreachable { why: fault.to_string() })?;
+        .map_err(|error| ReviewError::Unreachable { why: error.to_string() })?;
     let exchange = async {
         let response = client.send(request).await?;
         let (parts, body) = response.into_parts();
@@ -219,9 +219,9 @@ async fn post(
     };
     match tokio::time::timeout(PATIENCE, exchange).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(fault)) => {
-            let why = describe(&fault);
-            Err(if is_credential(&fault) {
+        Ok(Err(error)) => {
+            let why = describe(&error);
+            Err(if is_credential(&error) {
                 ReviewError::Credential { why }
             } else {
                 ReviewError::Unreachable { why }

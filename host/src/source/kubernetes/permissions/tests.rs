@@ -121,24 +121,24 @@ async fn what_makes_every_review_useless_is_an_error() {
     let text = |outcome: Result<Answer, ReviewError>| outcome.unwrap_err().to_string();
     assert_eq!(
         text(one(status(401, "Unauthorized")).await),
-        "the API server answered 401: Unauthorized; mend: the credential is wrong or has \
+        "the API server answered 401: Unauthorized; hint: the credential is wrong or has \
          expired, make a new one"
     );
     assert_eq!(
         text(one(ResponseTemplate::new(404).set_body_string("<html>\n nothing here")).await),
-        "what answers is no Kubernetes API server: status 404: <html> nothing here; mend: check \
+        "what answers is no Kubernetes API server: status 404: <html> nothing here; hint: check \
          the address, its path and proxies"
     );
     let gateway = ResponseTemplate::new(502).insert_header("Retry-After", "0");
     assert_eq!(
         text(one(gateway.set_body_string("bad gateway")).await),
-        "the API server gives no answer: status 502: bad gateway; mend: try again when it is well"
+        "the API server gives no answer: status 502: bad gateway; hint: try again when it is well"
     );
     let nobody = review(&client("http://127.0.0.1:1"), &[right("pods", None)]).await.unwrap_err();
     assert_eq!(
         nobody.to_string(),
         "the API server cannot be reached: client error (Connect): tcp connect error: Connection \
-         refused (os error 111); mend: check the address and the network"
+         refused (os error 111); hint: check the address and the network"
     );
 }
 

@@ -50,7 +50,7 @@ async fn a_token_that_rotated_is_used_after_renewal() {
         text,
         format!(
             "the credential cannot be renewed (in cluster): {folder}/token cannot be read: No such \
-             file or directory (os error 2); mend: give the pod a service account and \
+             file or directory (os error 2); hint: give the pod a service account and \
              automountServiceAccountToken"
         )
     );
@@ -77,12 +77,12 @@ async fn a_pod_without_usable_files_is_told_which() {
     );
     assert_eq!(
         failure(|folder| fs::write(folder.join("token"), "secret\n").unwrap()).await,
-        "  in cluster: the token has characters that none may have; mend: look for a line break in \
+        "  in cluster: the token has characters that none may have; hint: look for a line break in \
          it"
     );
     assert_eq!(
         failure(|_| {}).await,
-        "  in cluster: the API server answered 401: Unauthorized; mend: the credential is wrong or \
+        "  in cluster: the API server answered 401: Unauthorized; hint: the credential is wrong or \
          has expired, make a new one"
     );
 }

@@ -85,7 +85,7 @@ async fn a_context_that_is_not_there_is_told_with_those_that_are() {
     let path = kubeconfig(folder.path(), "http://127.0.0.1:1", "s3cret");
     assert_eq!(
         failure(&path, Some("d")).await,
-        "there is no way into the cluster\n  kubeconfig: FOLDER/config has no context \"d\"; mend: \
+        "there is no way into the cluster\n  kubeconfig: FOLDER/config has no context \"d\"; hint: \
          use one of its contexts: c"
     );
     let text = fs::read_to_string(&path).unwrap().replace("current-context: c", "");
@@ -93,7 +93,7 @@ async fn a_context_that_is_not_there_is_told_with_those_that_are() {
     assert_eq!(
         failure(&path, None).await,
         "there is no way into the cluster\n  kubeconfig: FOLDER/config has no current context; \
-         mend: set KUBERNETES_CONTEXT to one of its contexts: c"
+         hint: set KUBERNETES_CONTEXT to one of its contexts: c"
     );
     let chosen = environment(&[("KUBERNETES_CONTEXT", "c")]).with_kubeconfig(&path, None);
     let text = sign_in(&chosen, &[right("watch", "a")]).await.unwrap_err().to_string();
@@ -107,13 +107,13 @@ async fn a_file_that_is_none_is_told_without_what_it_holds() {
     assert_eq!(
         failure(&path, None).await,
         "there is no way into the cluster\n  kubeconfig: FOLDER/config cannot be read: No such file \
-         or directory (os error 2); mend: check the path"
+         or directory (os error 2); hint: check the path"
     );
     fs::write(&path, "users:\n- name: u\n  user: s3cret\n").unwrap();
     assert_eq!(
         failure(&path, None).await,
         "there is no way into the cluster\n  kubeconfig: FOLDER/config is no kubeconfig at line 3 \
-         column 9; mend: look at it with `kubectl config view`"
+         column 9; hint: look at it with `kubectl config view`"
     );
 }
 
@@ -131,19 +131,19 @@ async fn a_credential_plugin_is_run_and_its_output_is_told_to_nobody() {
     assert_eq!(
         failure(&path, None).await,
         "there is no way into the cluster\n  kubeconfig: the credential plugin failed with exit \
-         status: 3; mend: run it by hand, as the kubeconfig writes it"
+         status: 3; hint: run it by hand, as the kubeconfig writes it"
     );
     write(folder.path(), "echo '{s3cret'");
     assert_eq!(
         failure(&path, None).await,
         "there is no way into the cluster\n  kubeconfig: the credential cannot be used or was not \
-         given by its plugin; mend: run it by hand, as the kubeconfig writes it"
+         given by its plugin; hint: run it by hand, as the kubeconfig writes it"
     );
     let path = with_user(folder.path(), &server.uri(), &exec("/nowhere/plugin", "s3cret"));
     assert_eq!(
         failure(&path, None).await,
         "there is no way into the cluster\n  kubeconfig: the credential plugin cannot be started: \
-         No such file or directory (os error 2); mend: run it by hand, as the kubeconfig writes it"
+         No such file or directory (os error 2); hint: run it by hand, as the kubeconfig writes it"
     );
 }
 
@@ -159,7 +159,7 @@ async fn a_plugin_that_hangs_does_not_hold_up_for_long() {
     assert!(matches!(fault, SignInError::NoMethod(_)));
     assert_eq!(
         fault.to_string(),
-        "there is no way into the cluster\n  kubeconfig: no outcome within 300ms; mend: check the \
+        "there is no way into the cluster\n  kubeconfig: no outcome within 300ms; hint: check the \
          address and the network"
     );
 }
@@ -183,7 +183,7 @@ async fn the_proxy_of_the_file_is_used_and_its_password_is_told_to_nobody() {
     assert_eq!(
         failure(&path, None).await,
         "there is no way into the cluster\n  kubeconfig: the API server cannot be reached: client \
-         error (Connect): tunnel error: unsuccessful; mend: check the address and the network"
+         error (Connect): tunnel error: unsuccessful; hint: check the address and the network"
     );
     assert!(asked.await.unwrap().starts_with("CONNECT cluster.invalid:6443 HTTP/1.1\r\n"));
 }

@@ -58,7 +58,7 @@ async fn the_first_method_with_every_right_is_taken() {
     assert_eq!(passed, [Method::InCluster, Method::Kubeconfig]);
     assert_eq!(
         last.passed_over[1].to_string(),
-        "kubeconfig: the API server answered 401: Unauthorized; mend: the credential is wrong or \
+        "kubeconfig: the API server answered 401: Unauthorized; hint: the credential is wrong or \
          has expired, make a new one"
     );
 }
@@ -80,9 +80,9 @@ async fn without_any_right_every_method_is_told() {
     let none = among_three(&granted(&[("pod", &[]), ("file", &["get"])])).await;
     let expected = "\
 there is no way into the cluster
-  in cluster: signed in to CLUSTER, where 0 of 2 needed rights are granted; not granted: watch pods in namespace \"a\" (no rule allows it), list pods in namespace \"a\" (no rule allows it); mend: bind a role that allows it
-  kubeconfig: signed in to SERVER, where 0 of 2 needed rights are granted; not granted: watch pods in namespace \"a\" (no rule allows it), list pods in namespace \"a\" (no rule allows it); mend: bind a role that allows it
-  Vault: the API server answered 401: Unauthorized; mend: the credential is wrong or has expired, make a new one";
+  in cluster: signed in to CLUSTER, where 0 of 2 needed rights are granted; not granted: watch pods in namespace \"a\" (no rule allows it), list pods in namespace \"a\" (no rule allows it); hint: bind a role that allows it
+  kubeconfig: signed in to SERVER, where 0 of 2 needed rights are granted; not granted: watch pods in namespace \"a\" (no rule allows it), list pods in namespace \"a\" (no rule allows it); hint: bind a role that allows it
+  Vault: the API server answered 401: Unauthorized; hint: the credential is wrong or has expired, make a new one";
     assert_eq!(none.unwrap_err().to_string(), expected);
 }
 
@@ -93,7 +93,7 @@ there is no way into the cluster
   in cluster: not configured: KUBERNETES_SERVICE_PORT is not set
   kubeconfig: not configured: KUBECONFIG is not set and /nowhere/.kube/config is not there
   Vault: not configured: KUBERNETES_TOKEN_SECRET, VAULT_ADDR and KUBERNETES_API_SERVER are not set
-mend: run in a pod that has a service account, or set KUBECONFIG";
+hint: run in a pod that has a service account, or set KUBECONFIG";
     let variables = [
         ("KUBERNETES_SERVICE_HOST", "10.0.0.1"),
         ("HOME", "/nowhere"),

@@ -86,7 +86,7 @@ async fn a_standby_sends_on_to_its_leader_once() {
     assert_eq!(
         fault.to_string().lines().nth(3).unwrap(),
         format!(
-            "  Vault: Vault at {} answered 307 for \"secret/data/klaxon\"; mend: set VAULT_ADDR to \
+            "  Vault: Vault at {} answered 307 for \"secret/data/klaxon\"; hint: set VAULT_ADDR to \
              the address of its leader",
             lost.uri()
         )
@@ -100,11 +100,11 @@ async fn what_vault_refuses_is_told_without_the_token() {
     assert_eq!(
         failure(refused(403, &format!("permission denied for {TOKEN}"))).await,
         "  Vault: Vault at VAULT answered 403 for \"secret/data/klaxon\": permission denied for …; \
-         mend: check VAULT_TOKEN and its policies"
+         hint: check VAULT_TOKEN and its policies"
     );
     assert_eq!(
         failure(ResponseTemplate::new(404)).await,
-        "  Vault: Vault at VAULT answered 404 for \"secret/data/klaxon\"; mend: check \
+        "  Vault: Vault at VAULT answered 404 for \"secret/data/klaxon\"; hint: check \
          KUBERNETES_TOKEN_SECRET (with version 2 of the key-value engine it is written \
          MOUNT/data/NAME)"
     );
@@ -116,7 +116,7 @@ async fn what_vault_refuses_is_told_without_the_token() {
     assert_eq!(
         failure(ResponseTemplate::new(200).set_body_json(body)).await,
         "  Vault: the secret \"secret/data/klaxon\" in Vault has no field `token` that is a text; \
-         mend: write one, or correct KUBERNETES_TOKEN_SECRET"
+         hint: write one, or correct KUBERNETES_TOKEN_SECRET"
     );
 }
 
@@ -129,16 +129,16 @@ async fn addresses_that_are_none_and_servers_that_are_not_there_are_told() {
     assert_eq!(
         line("http://me:pass@127.0.0.1:1", "kubernetes").await,
         "  Vault: Vault at http://127.0.0.1:1 cannot be reached: error sending request: client \
-         error (Connect): tcp connect error: Connection refused (os error 111); mend: check \
+         error (Connect): tcp connect error: Connection refused (os error 111); hint: check \
          VAULT_ADDR"
     );
     assert_eq!(
         line("ftp://vault", "kubernetes").await,
-        "  Vault: VAULT_ADDR is no address of a server; mend: write it as https://HOST:PORT"
+        "  Vault: VAULT_ADDR is no address of a server; hint: write it as https://HOST:PORT"
     );
     assert_eq!(
         line("https://vault", "https://").await,
-        "  Vault: KUBERNETES_API_SERVER is no address of a server; mend: write it as \
+        "  Vault: KUBERNETES_API_SERVER is no address of a server; hint: write it as \
          https://HOST:PORT"
     );
 }

@@ -13,7 +13,7 @@ pub enum InspectError {
     },
     /// An older program wrote it.
     #[error(
-        "the journal has schema version {version}, this program works with {known}; mend: start the \
+        "the journal has schema version {version}, this program works with {known}; hint: start the \
          service of this version once, it brings the journal up to date"
     )]
     Older {
@@ -24,7 +24,7 @@ pub enum InspectError {
     },
     /// A newer program wrote it.
     #[error(
-        "the journal has schema version {version}, this program works with {known}; mend: use the \
+        "the journal has schema version {version}, this program works with {known}; hint: use the \
          newer klaxon that wrote it"
     )]
     Newer {
@@ -35,7 +35,7 @@ pub enum InspectError {
     },
     /// A text that cannot begin an id.
     #[error(
-        "{text:?} is no id; mend: write at least 6 of its hexadecimal digits, as `klaxon journal ls` \
+        "{text:?} is no id; hint: write at least 6 of its hexadecimal digits, as `klaxon journal ls` \
          shows them"
     )]
     NoId {
@@ -44,7 +44,7 @@ pub enum InspectError {
     },
     /// Nothing has this id.
     #[error(
-        "no verdict and no delivery has an id that begins with {id}; mend: see `klaxon journal ls`; \
+        "no verdict and no delivery has an id that begins with {id}; hint: see `klaxon journal ls`; \
          what is settled is kept for journal.retain only"
     )]
     UnknownId {
@@ -52,7 +52,7 @@ pub enum InspectError {
         id: String,
     },
     /// No row has this number.
-    #[error("there is no {what} {number}; mend: see `klaxon journal ls`")]
+    #[error("there is no {what} {number}; hint: see `klaxon journal ls`")]
     UnknownNumber {
         /// A gap, a quarantined event, a refusal.
         what: &'static str,
@@ -60,7 +60,7 @@ pub enum InspectError {
         number: i64,
     },
     /// Several ids begin so.
-    #[error("{} begins several ids; mend: write one of them out:\n  {}", prefix, candidates.join("\n  "))]
+    #[error("{} begins several ids; hint: write one of them out:\n  {}", prefix, candidates.join("\n  "))]
     Ambiguous {
         /// As it was written.
         prefix: String,
@@ -78,7 +78,7 @@ pub enum InspectError {
         wanted: &'static str,
     },
     /// What is listed has no such property.
-    #[error("{what} cannot be chosen by --{filter}; mend: use {known}")]
+    #[error("{what} cannot be chosen by --{filter}; hint: use {known}")]
     NoFilter {
         /// What is listed.
         what: &'static str,
@@ -100,26 +100,26 @@ pub enum InspectError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why, and how to mend it.
+        /// Why, and how to correct it.
         why: String,
     },
     /// It was read by halves.
-    #[error("the journal was opened by a service while it was read; mend: try again")]
+    #[error("the journal was opened by a service while it was read; hint: try again")]
     Disturbed,
     /// Someone else writes for too long.
     #[error(
-        "another process has held the journal for over ten seconds; mend: try again, and look at what \
+        "another process has held the journal for over ten seconds; hint: try again, and look at what \
          has klaxon.db open"
     )]
     Busy,
     /// SQLite says no.
-    #[error("the journal cannot be used: {0}; mend: {mend}", mend = mend(.0))]
+    #[error("the journal cannot be used: {0}; hint: {hint}", hint = hint(.0))]
     Sqlite(rusqlite::Error),
 }
 
-fn mend(fault: &rusqlite::Error) -> &'static str {
+fn hint(error: &rusqlite::Error) -> &'static str {
     use rusqlite::ErrorCode as Code;
-    match fault.sqlite_error_code() {
+    match error.sqlite_error_code() {
         // After a crash even who reads must be able to make an index beside the log.
         Some(Code::CannotOpen | Code::ReadOnly | Code::PermissionDenied) => {
             "run this as the user of the service, where the folder can be written to"
@@ -137,7 +137,7 @@ fn others(disabled: &[String]) -> String {
     if disabled.is_empty() {
         "; no target is".to_owned()
     } else {
-        format!("; mend: name one that is: {}", disabled.join(", "))
+        format!("; hint: name one that is: {}", disabled.join(", "))
     }
 }
 
@@ -148,10 +148,10 @@ impl InspectError {
 }
 
 impl From<rusqlite::Error> for InspectError {
-    fn from(fault: rusqlite::Error) -> Self {
-        match fault.sqlite_error_code() {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DatabaseBusy) => Self::Busy,
-            _ => Self::Sqlite(fault),
+            _ => Self::Sqlite(error),
         }
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use klaxon::model::clock::Stopwatch;
-use klaxon::model::{KeptState, Origin, Slot, Timestamp};
-use klaxon::pipeline::{Kept, MemoryState, assemble};
+use klaxon::model::{Origin, PersistedState, Slot, Timestamp};
+use klaxon::pipeline::{MemoryState, Persisted, assemble};
 use klaxon::policy::Targets;
 use proptest::prelude::*;
 use serde_json::json;
@@ -61,7 +61,7 @@ fn each_state_version_of_a_rule_finds_its_own() {
     let state = Arc::new(MemoryState::default());
     let mut pipeline = start(&state, None);
     let slot = Slot { rule: "left".into(), partition: "a".into() };
-    let entry = |version: u32, value: &str| KeptState {
+    let entry = |version: u32, value: &str| PersistedState {
         slot: slot.clone(),
         kind: None,
         version,
@@ -70,7 +70,8 @@ fn each_state_version_of_a_rule_finds_its_own() {
         expires_at: None,
     };
     // The rule that is loaded has state version 1.
-    let kept = Kept { state: vec![entry(1, "own"), entry(2, "newer")], ..Kept::default() };
+    let kept =
+        Persisted { state: vec![entry(1, "own"), entry(2, "newer")], ..Persisted::default() };
     pipeline.restore(kept, &state);
     assert_eq!(state.entries(), [(slot, "k".to_owned(), "own".to_owned())]);
 }
@@ -90,8 +91,8 @@ fn the_pause_of_a_rule_that_is_far_behind_begins_now() {
     let out = loop {
         assert!(since.elapsed() < PATIENCE, "it stays in service");
         pipeline.pump(now);
-        let step = pipeline.take_step().unwrap_or_default();
-        if let Some(out) = step.out_of_service.first() {
+        let output = pipeline.take_output().unwrap_or_default();
+        if let Some(out) = output.out_of_service.first() {
             break out.clone();
         }
         std::thread::yield_now();

@@ -6,7 +6,7 @@ use std::path::Path;
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Number, Value};
 
-use super::fault::{Fault, Faults};
+use super::error::{FileError, FileErrors};
 use super::schema::Found;
 
 /// A document and where its parts stand.
@@ -22,33 +22,33 @@ impl Document {
     ///
     /// # Errors
     /// Where the file cannot be read, or is no YAML.
-    pub fn read(path: &Path) -> Result<Self, Faults> {
-        let whole = |line, message| Faults {
+    pub fn read(path: &Path) -> Result<Self, FileErrors> {
+        let whole = |line, message| FileErrors {
             file: path.to_owned(),
-            faults: vec![Fault { line, path: String::new(), message }],
+            errors: vec![FileError { line, path: String::new(), message }],
         };
         let text = std::fs::read_to_string(path)
-            .map_err(|fault| whole(0, format!("cannot be read: {fault}; mend: check the path")))?;
+            .map_err(|error| whole(0, format!("cannot be read: {error}; hint: check the path")))?;
         Self::parse(&text).map_err(|(line, why)| whole(line, why))
     }
 
     /// What was found at JSON Pointers, with lines and in their order; none where nothing was.
-    pub fn faults(&self, file: &Path, found: Found) -> Option<Faults> {
-        let fault = |(pointer, message): (String, String)| Fault {
+    pub fn errors(&self, file: &Path, found: Found) -> Option<FileErrors> {
+        let error = |(pointer, message): (String, String)| FileError {
             line: self.line(&pointer),
             path: dotted(&pointer),
             message,
         };
-        let mut faults: Vec<Fault> = found.into_iter().map(fault).collect();
-        faults.sort_by(|a, b| (a.line, &a.path).cmp(&(b.line, &b.path)));
-        (!faults.is_empty()).then(|| Faults { file: file.to_owned(), faults })
+        let mut errors: Vec<FileError> = found.into_iter().map(error).collect();
+        errors.sort_by(|a, b| (a.line, &a.path).cmp(&(b.line, &b.path)));
+        (!errors.is_empty()).then(|| FileErrors { file: file.to_owned(), errors })
     }
 
     fn parse(text: &str) -> Result<Self, (usize, String)> {
         let mut documents = MarkedYaml::load_from_str(text)
-            .map_err(|fault| (fault.marker().line(), fault.info().to_owned()))?;
+            .map_err(|error| (error.marker().line(), error.info().to_owned()))?;
         if documents.len() > 1 {
-            return Err((1, "this is more than one document; mend: remove the `---`".to_owned()));
+            return Err((1, "this is more than one document; hint: remove the `---`".to_owned()));
         }
         let mut lines = BTreeMap::new();
         let value = match documents.pop() {
@@ -99,7 +99,7 @@ fn convert(
             let mut object = Map::new();
             for (key, member) in members {
                 let Some(name) = key.data.as_str() else {
-                    let why = "a key is no text; mend: put it in quotes".to_owned();
+                    let why = "a key is no text; hint: put it in quotes".to_owned();
                     return Err((key.span.start.line(), why));
                 };
                 let below = format!("{pointer}/{}", escape(name));
@@ -111,7 +111,7 @@ fn convert(
         }
         _ => Err((
             line,
-            "tags are not understood here; mend: write the value without one".to_owned(),
+            "tags are not understood here; hint: write the value without one".to_owned(),
         )),
     }
 }
@@ -122,7 +122,7 @@ fn float(number: f64, line: usize) -> Result<Number, (usize, String)> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let found = Number::from_f64(number).filter(|_| number.fract() != 0.0 || number.abs() <= EXACT);
     found.ok_or_else(|| {
-        let why = format!("{number} is no number that can be kept exactly; mend: put it in quotes");
+        let why = format!("{number} is no number that can be kept exactly; hint: put it in quotes");
         (line, why)
     })
 }

@@ -54,10 +54,10 @@ proptest! {
                 run.pump();
                 std::thread::yield_now();
             }
-            for parked in run.pipeline.parked() {
+            for backlog in run.pipeline.backlogs() {
                 // What it is being asked about comes on top.
                 let most = (ROOM + ONE_EVENT) * (1 + usize::from(on_threads));
-                prop_assert!(parked.bytes < most, "{} bytes", parked.bytes);
+                prop_assert!(backlog.bytes < most, "{} bytes", backlog.bytes);
             }
         }
         run.drain(last);
@@ -71,7 +71,7 @@ proptest! {
             let count = format!("SELECT count(*) FROM {table}");
             journal.query_row(&count, [], |row| row.get(0)).unwrap()
         };
-        prop_assert_eq!((left("parked"), left("timers")), (0, 0));
+        prop_assert_eq!((left("backlog"), left("timers")), (0, 0));
     }
 }
 
@@ -120,8 +120,8 @@ fn what_comes_and_goes_unseen_by_a_rule_takes_no_more_room_than_there_is() {
     let calls = inputs(&history);
     for (at, input) in &calls {
         run.feed(*at, input);
-        let parked = run.pipeline.parked();
-        assert!(parked[0].bytes < ROOM + ONE_EVENT, "{} bytes", parked[0].bytes);
+        let backlog = run.pipeline.backlogs();
+        assert!(backlog[0].bytes < ROOM + ONE_EVENT, "{} bytes", backlog[0].bytes);
     }
     run.commit();
     let (_, skipped) = run.answered_and_skipped();
@@ -198,10 +198,11 @@ fn forms_of_objects_that_are_gone_are_not_kept_for_a_rule_that_is_always_behind(
         }
     }
     run.commit();
-    assert!(run.pipeline.parked()[0].events > 5, "it is behind");
+    assert!(run.pipeline.backlogs()[0].events > 5, "it is behind");
     let (folder, handle) = run.journal.take().unwrap();
     handle.close().unwrap();
     let journal = rusqlite::Connection::open(folder.path().join("klaxon.db")).unwrap();
-    let rows: i64 = journal.query_row("SELECT count(*) FROM parked", [], |row| row.get(0)).unwrap();
+    let rows: i64 =
+        journal.query_row("SELECT count(*) FROM backlog", [], |row| row.get(0)).unwrap();
     assert!(rows < 40, "{rows} rows");
 }

@@ -55,10 +55,7 @@ async fn other_settings_are_another_introduction_and_a_restart_is_none() {
     let running = site.start();
     site.wait_for(&["snapshot Pod/one", "snapshot Pod/one"]);
     // It is complete when the watch has come past the list.
-    site.wait_for_rows(
-        "SELECT number FROM introduced WHERE watch = 'Pod' AND complete = 1",
-        &["2"],
-    );
+    site.wait_for_rows("SELECT number FROM backfills WHERE watch = 'Pod' AND complete = 1", &["2"]);
     running.stop();
 }
 

@@ -34,8 +34,8 @@ fn answered(site: &Site, rule: &str) -> Vec<String> {
     keys.map(|one| one["key"].as_str().unwrap().to_owned()).collect()
 }
 
-fn parked(site: &Site) -> usize {
-    let rows = site.rows("SELECT count(*) FROM parked WHERE rule = 'slow'");
+fn backlog(site: &Site) -> usize {
+    let rows = site.rows("SELECT count(*) FROM backlog WHERE rule = 'slow'");
     rows.first().map_or(0, |count| count.parse().unwrap())
 }
 
@@ -66,16 +66,16 @@ async fn a_slow_rule_holds_up_nobody_and_goes_on_after_a_restart() {
     site.wait("the list", |seen| seen.len() == PODS);
     site.wait_until_following(&WATCHES);
     // The cursor has passed what the slow rule has not seen.
-    assert!(parked(&site) > 0, "{:?}", answered(&site, "slow"));
+    assert!(backlog(&site) > 0, "{:?}", answered(&site, "slow"));
     running.stop();
     let before = answered(&site, "slow").len();
-    assert!(before < PODS && parked(&site) > 0, "{before}");
+    assert!(before < PODS && backlog(&site) > 0, "{before}");
     // What comes meanwhile comes after it.
     api.put(pod("late", "web"));
     let running = site.start();
     site.wait("what came meanwhile", |seen| seen.len() == PODS + 1);
     until("the end of the queue", || answered(&site, "slow").len() == PODS + 1);
-    until("an empty queue", || parked(&site) == 0);
+    until("an empty queue", || backlog(&site) == 0);
     running.stop();
     let mut all = names;
     all.push("late".to_owned());
@@ -104,11 +104,11 @@ async fn events_of_a_rule_out_of_service_wait_until_it_is_back() {
     api.put(pod("good-1", "web"));
     api.put(pod("good-2", "web"));
     site.wait("all of it", |seen| seen.len() == 14);
-    until("parked events", || parked(&site) > 0);
+    until("backlog events", || backlog(&site) > 0);
     assert_eq!(answered(&site, "slow"), ["good-0"]);
     // The trial of the eleventh fails, the next one is good.
     until("the others", || answered(&site, "slow").len() == 3);
-    until("an empty queue", || parked(&site) == 0);
+    until("an empty queue", || backlog(&site) == 0);
     running.stop();
     assert_eq!(answered(&site, "slow"), ["good-0", "good-1", "good-2"]);
     assert_eq!(site.rows("SELECT count(*) FROM quarantine WHERE rule = 'slow'"), ["11"]);
@@ -154,10 +154,10 @@ async fn without_room_intake_waits_and_nothing_is_lost() {
     let names = put_pods(&api);
     let site = site_with(
         &api,
-        slow(&json!({"cpu": "60s", "parked": "2KiB", "when_parked_full": "block"})),
+        slow(&json!({"cpu": "60s", "backlog": "2KiB", "when_backlog_full": "block"})),
     );
     let running = site.start();
-    until("the first events", || parked(&site) > 0);
+    until("the first events", || backlog(&site) > 0);
     until("all of it", || answered(&site, "slow").len() == PODS);
     site.wait("the list", |seen| seen.len() == PODS);
     api.put(pod("late", "web"));
@@ -170,12 +170,12 @@ async fn without_room_intake_waits_and_nothing_is_lost() {
 async fn without_room_events_can_be_skipped_which_is_recorded() {
     let api = FakeApi::start().await;
     put_pods(&api);
-    let limits = json!({"cpu": "60s", "parked": "2KiB", "when_parked_full": "skip"});
+    let limits = json!({"cpu": "60s", "backlog": "2KiB", "when_backlog_full": "skip"});
     let site = site_with(&api, slow(&limits));
     let running = site.start();
     site.wait("the list", |seen| seen.len() == PODS);
     site.wait_until_following(&WATCHES);
-    until("an empty queue", || parked(&site) == 0);
+    until("an empty queue", || backlog(&site) == 0);
     let answered = answered(&site, "slow").len();
     running.stop();
     let skipped = site.rows("SELECT reason FROM quarantine WHERE rule = 'slow'");

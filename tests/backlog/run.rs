@@ -10,7 +10,7 @@ use klaxon::engine::Options;
 use klaxon::journal::{Group, Handle, Journal};
 use klaxon::model::clock::Stopwatch;
 use klaxon::model::{Change, Id, Origin, Timestamp, WhenFull};
-use klaxon::pipeline::{MemoryState, Pipeline, Step, assemble_with};
+use klaxon::pipeline::{MemoryState, Output, Pipeline, assemble_with};
 use klaxon::policy::Targets;
 use klaxon::route::Coverage;
 use klaxon::telemetry::metrics::Metrics;
@@ -41,7 +41,7 @@ fn rules(room: Option<usize>) -> Vec<Rule> {
     let rules = RULES.iter().map(|name| {
         let mut rule = rule(name, "hostile", json!({"behaviour": "remember"}));
         if let Some(room) = room {
-            (rule.limits.parked, rule.limits.when_parked_full) = (room, WhenFull::Skip);
+            (rule.limits.backlog, rule.limits.when_backlog_full) = (room, WhenFull::Skip);
         }
         rule
     });
@@ -60,7 +60,7 @@ pub(super) struct Run {
     pub(super) pipeline: Pipeline,
     pub(super) state: Arc<MemoryState>,
     pub(super) journal: Option<(tempfile::TempDir, Handle)>,
-    pub(super) came: Step,
+    pub(super) came: Output,
     is_live: bool,
     pub(super) room: Option<usize>,
 }
@@ -73,7 +73,7 @@ impl Run {
     pub(super) fn with_room(with_journal: bool, room: Option<usize>) -> Self {
         let state = Arc::new(MemoryState::default());
         let pipeline = start(&state, room);
-        let (came, is_live) = (Step::default(), false);
+        let (came, is_live) = (Output::default(), false);
         let mut run = Self { pipeline, state, journal: None, came, is_live, room };
         if with_journal {
             run.join(tempfile::tempdir().unwrap());
@@ -95,7 +95,7 @@ impl Run {
     fn join(&mut self, folder: tempfile::TempDir) {
         let journal = Journal::open(folder.path()).unwrap();
         let loaded = journal.load().unwrap();
-        self.pipeline.keep_in_journal(journal.forms().unwrap());
+        self.pipeline.use_journal(journal.forms().unwrap());
         for kind in SCOPES {
             let coverage =
                 Coverage { group: String::new(), kind: kind.to_owned(), namespace: None };
@@ -118,12 +118,12 @@ impl Run {
 
     pub(super) fn commit(&mut self) {
         self.pipeline.flush();
-        let Some(step) = self.pipeline.take_step() else { return };
-        let kept = Step { keep: step.keep.clone(), ..Step::default() };
-        self.came.append(step);
+        let Some(output) = self.pipeline.take_output() else { return };
+        let kept = Output { ops: output.ops.clone(), ..Output::default() };
+        self.came.append(output);
         if let Some((_, handle)) = &self.journal {
             let clock = Some(self.pipeline.now());
-            handle.commit_and_wait(Group { step: kept, progress: Vec::new(), clock }).unwrap();
+            handle.commit_and_wait(Group { output: kept, progress: Vec::new(), clock }).unwrap();
         }
     }
 
@@ -199,11 +199,11 @@ impl Run {
             loop {
                 assert!(since.elapsed() < PATIENCE, "there is always more to come");
                 self.pump();
-                if self.pipeline.parked().iter().all(|rule| rule.events == 0) {
+                if self.pipeline.backlogs().iter().all(|rule| rule.events == 0) {
                     // Once more: what has nothing to do falls in.
                     self.pump();
                     let (_, held) = self.pipeline.timers();
-                    if held == 0 && self.pipeline.parked().iter().all(|rule| rule.events == 0) {
+                    if held == 0 && self.pipeline.backlogs().iter().all(|rule| rule.events == 0) {
                         break;
                     }
                 }
