@@ -17,7 +17,7 @@ use klaxon::pipeline::{Limit, MemoryState, Output, Persisted, Pipeline, assemble
 use klaxon::policy::Targets;
 use serde_json::{Value, json};
 
-use crate::support::{Ran, options, pod_line, replay, rule, stream};
+use crate::support::{Ran, options, pod_line, replay, rule, seen, stream};
 
 const PODS: usize = 64;
 const BEGIN: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -163,7 +163,7 @@ fn a_rule_that_lagged_goes_over_its_budget_on_the_same_events() {
                 pipeline.hold_back(0);
             }
             let at = BEGIN.plus_millis(version as i64 * 400);
-            pipeline.observe("Pod", at, Seen::Present, &pod(version % 3, version + 1));
+            pipeline.apply("Pod", at, seen(Seen::Present, &pod(version % 3, version + 1)));
             if lags.is_some_and(|since| since < version) && version % 3 == 0 {
                 pipeline.let_go_on(0, Some(2));
                 pipeline.hold_back(0);
@@ -204,7 +204,7 @@ fn state_that_is_over_a_lowered_budget_comes_back_and_may_only_get_less() {
         pipeline.restore(kept, &state);
         let before = state.used("hostile");
         assert!(before > 5 * MUCH, "all of it came back: {before}");
-        pipeline.observe("Pod", BEGIN, Seen::Present, &pod(0, 1));
+        pipeline.apply("Pod", BEGIN, seen(Seen::Present, &pod(0, 1)));
         pipeline.finish(None);
         let output = pipeline.take_output().unwrap();
         (before, state.used("hostile"), output.verdicts.len(), output.failures.len())
@@ -246,7 +246,7 @@ fn in_the_service_a_rule_over_its_rate_goes_on_when_the_minute_is_over() {
     pipeline.serve(Duration::from_secs(3600), Arc::new(|| {}));
     let mut came = Output::default();
     for number in 0..PODS {
-        pipeline.observe("Pod", BEGIN, Seen::Present, &pod(number, number + 1));
+        pipeline.apply("Pod", BEGIN, seen(Seen::Present, &pod(number, number + 1)));
     }
     let mut said = |pipeline: &mut Pipeline, now: i64| {
         pipeline.pump(BEGIN.plus_millis(now));
@@ -286,7 +286,7 @@ fn answers_that_are_not_handed_on_are_bounded_and_the_rest_comes_later() {
     let mut pipeline = pipeline(&[rule], &Arc::new(MemoryState::default()));
     pipeline.serve(Duration::from_secs(3600), Arc::new(|| {}));
     for number in 0..PODS {
-        pipeline.observe("Pod", BEGIN, Seen::Present, &pod(number, number + 1));
+        pipeline.apply("Pod", BEGIN, seen(Seen::Present, &pod(number, number + 1)));
     }
     pipeline.flush();
     let (mut verdicts, mut steps, mut hits_seen) = (0, 0, 0);

@@ -15,7 +15,7 @@ use klaxon::policy::Targets;
 use klaxon::telemetry::metrics::Metrics;
 use serde_json::json;
 
-use crate::support::{options, rule};
+use crate::support::{lost, options, rule, seen};
 
 const BEGIN: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -88,10 +88,10 @@ fn what_a_rule_says_only_at_the_end_of_a_replay_passes_through_its_policy() {
             "metadata": {"name": format!("pod-{number}"), "namespace": "a",
                 "uid": format!("uid-{number}"), "resourceVersion": number.to_string()},
             "spec": {"containers": []}});
-        pipeline.observe("Pod", BEGIN, Seen::Present, &pod.to_string());
+        pipeline.apply("Pod", BEGIN, seen(Seen::Present, &pod.to_string()));
     }
     // In a gap that is not over the clock does not go on by itself.
-    pipeline.begin_gap("Pod", BEGIN, "lost");
+    pipeline.apply("Pod", BEGIN, lost(BEGIN));
     pipeline.let_go_on(0, None);
     pipeline.finish(Some(BEGIN.plus_millis(3_600_000)));
     let output = pipeline.take_output().unwrap();

@@ -142,10 +142,10 @@ fn without_redaction_a_copy_has_the_same_records() {
                 let mut records = Vec::new();
                 while let Some((_, record)) = merged.next_record().unwrap() {
                     // White space and the order of keys may differ, lines do.
-                    let kind = format!("{:?}", record.kind);
-                    let object = match record.kind {
-                        klaxon::recording::Kind::Object { seen, json, is_change } => {
-                            let json: Value = serde_json::from_str(json.get()).unwrap();
+                    let kind = format!("{:?}", record.event);
+                    let object = match record.event {
+                        klaxon::model::SourceEvent::Object { seen, json, is_change } => {
+                            let json: Value = serde_json::from_str(&json).unwrap();
                             format!("{seen:?} {is_change} {json}")
                         }
                         _ => kind,

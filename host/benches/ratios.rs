@@ -14,7 +14,8 @@ use klaxon::config::Rule;
 use klaxon::engine::{Engine, LoadedRule, Options, RuleIndex, RuleSpec, Task};
 use klaxon::model::clock::Stopwatch;
 use klaxon::model::{
-    Capability, Change, Event, Id, Limits, Narrowing, Origin, Parts, Seen, StateView, Timestamp,
+    Capability, Change, Event, Id, Limits, Narrowing, Origin, Parts, Seen, SourceEvent, StateView,
+    Timestamp,
 };
 use klaxon::normalize::{Wanted, decode};
 use klaxon::pipeline::{MemoryState, Pipeline, assemble};
@@ -301,7 +302,9 @@ impl Whole {
         let before = self.pipeline.counts().events;
         for object in &versions[self.runs % 2] {
             let time = Timestamp::from_millis(NEW_YEAR);
-            self.pipeline.observe("bench", time, Seen::Present, object);
+            let (seen, json) = (Seen::Present, object.as_str().into());
+            let event = SourceEvent::Object { seen, json, is_change: false };
+            self.pipeline.apply("bench", time, event);
         }
         self.pipeline.flush();
         self.runs += 1;

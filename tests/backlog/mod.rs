@@ -83,8 +83,8 @@ fn the_pause_of_a_rule_that_is_far_behind_begins_now() {
     let mut pipeline = assemble(&rules, Targets::Any, origin, options()).unwrap();
     pipeline.serve(Duration::ZERO, Arc::new(|| {}));
     for (at, input) in inputs(&vec![Happens::Put(0); 20]) {
-        let Input::Observe(scope, seen, json) = input else { unreachable!() };
-        pipeline.observe(scope, Timestamp::from_millis(at), seen, &json);
+        let Input::Observe(scope, how, json) = input else { unreachable!() };
+        pipeline.apply(scope, Timestamp::from_millis(at), crate::support::seen(how, &json));
     }
     let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let since = Stopwatch::start();

@@ -9,16 +9,15 @@ use klaxon::config::Rule;
 use klaxon::engine::Options;
 use klaxon::journal::{Group, Handle, Journal};
 use klaxon::model::clock::Stopwatch;
-use klaxon::model::{Change, Id, Origin, Timestamp, WhenFull};
+use klaxon::model::{Change, Coverage, Id, Origin, SourceEvent, Timestamp, WhenFull};
 use klaxon::pipeline::{MemoryState, Output, Pipeline, assemble_with};
 use klaxon::policy::Targets;
-use klaxon::route::Coverage;
 use klaxon::telemetry::metrics::Metrics;
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::history::Input;
-use crate::support::{options, rule};
+use crate::support::{lost, options, rule, seen};
 
 const SCOPES: [&str; 2] = ["Pod", "Event"];
 const RULES: [&str; 2] = ["left", "right"];
@@ -103,7 +102,7 @@ impl Run {
         }
         self.pipeline.restore(loaded.kept, &self.state);
         for kind in SCOPES {
-            self.pipeline.in_sync(kind, true);
+            self.pipeline.apply(kind, Timestamp::default(), SourceEvent::Connected);
         }
         let settings = klaxon::config::Journal {
             path: None,
@@ -148,14 +147,14 @@ impl Run {
     pub(super) fn feed(&mut self, at: i64, input: &Input) {
         let at = Timestamp::from_millis(at);
         match input {
-            Input::Observe(scope, seen, json) => self.pipeline.observe(scope, at, *seen, json),
+            Input::Observe(scope, how, json) => self.pipeline.apply(scope, at, seen(*how, json)),
             Input::Gap => {
                 self.pipeline.advance_to(at);
-                self.pipeline.begin_gap("Pod", at, "lost");
+                self.pipeline.apply("Pod", at, lost(at));
             }
             Input::GapEnd => {
                 self.commit();
-                self.pipeline.end_gap("Pod", at);
+                self.pipeline.apply("Pod", at, SourceEvent::ListCompleted { coverage: None });
             }
         }
         self.pump();

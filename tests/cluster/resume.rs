@@ -160,7 +160,7 @@ async fn wakes_outlive_a_restart_and_wait_until_the_watch_is_in_sync() {
         api.put(pod(name, "web"));
     }
     let site = site(&api).rules(vec![json!({"name": "witness",
-        "module": crate::support::module("witness"), "settings": {"wake_after_ms": 600_000}})]);
+        "module": crate::support::module("witness"), "settings": {"timer_after_ms": 600_000}})]);
     let running = site.start();
     site.wait("the list", |seen| seen.len() == 2);
     site.wait_until_following(&WATCHES);

@@ -83,7 +83,7 @@ async fn timers_are_suspended_while_the_kind_is_not_served() {
     let (api, mut site) = with_widget("1h").await;
     let address = admin(&mut site);
     let site = site.rules(vec![json!({"name": "witness", "module": module("witness"),
-        "settings": {"wake_after_ms": 1500}})]);
+        "settings": {"timer_after_ms": 1500}})]);
     let running = site.start();
     site.wait("the first", |seen| seen.iter().any(|one| one == "snapshot Widget/one"));
     api.hide(VERSION, MANY);

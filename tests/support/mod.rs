@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use klaxon::config::Rule;
 use klaxon::engine::Options;
 use klaxon::harness::{Replay, Summary};
-use klaxon::model::{Limits, Narrowing, Origin};
+use klaxon::model::{Limits, Narrowing, Origin, Seen, SourceEvent, Timestamp};
 use klaxon::pipeline::{Output, assemble};
 use klaxon::policy::Targets;
 use klaxon::recording::StreamFile;
@@ -25,6 +25,16 @@ pub(crate) fn root() -> PathBuf {
 
 fn target_dir() -> PathBuf {
     Path::new(KLAXON).ancestors().nth(2).unwrap().to_owned()
+}
+
+/// An object that a source saw, which is no end of a list.
+pub(crate) fn seen(seen: Seen, json: &str) -> SourceEvent {
+    SourceEvent::Object { seen, json: json.into(), is_change: false }
+}
+
+/// A gap of a stream: everything since a time may have been missed.
+pub(crate) fn lost(from: Timestamp) -> SourceEvent {
+    SourceEvent::GapStarted { from, reason: "lost".to_owned() }
 }
 
 /// A built rule.

@@ -11,12 +11,11 @@ use tokio::sync::mpsc;
 use super::tasks::Tasks;
 use super::{RunError, Stop, cluster};
 use crate::config;
-use crate::model::Seen;
-use crate::pipeline::ListStart;
-use crate::recording::{self, Kind, Record};
+use crate::model::ListStart;
+use crate::recording::{self, Record};
 use crate::route::Need;
 use crate::source::kubernetes::{
-    Cluster, ITEMS, Item, Resume, Timing, WatchPlan, What, find, plan, start,
+    Cluster, ITEMS, Item, Question, Resume, Timing, WatchMessage, WatchPlan, find, plan, start,
 };
 
 /// What is recorded, from where.
@@ -112,7 +111,6 @@ impl Capture {
 struct Recording {
     path: PathBuf,
     file: BufWriter<File>,
-    kind: (String, String),
     lines: u64,
 }
 
@@ -122,45 +120,37 @@ impl Recording {
         let path = folder.join(format!("{name}.jsonl"));
         let file = File::create(&path)
             .map_err(|error| RunError::System(format!("{}: {error}", path.display())))?;
-        let kind = (plan.need.group().to_owned(), plan.need.kind.clone());
-        Ok(Self { path, file: BufWriter::new(file), kind, lines: 0 })
+        Ok(Self { path, file: BufWriter::new(file), lines: 0 })
     }
 
     fn take(&mut self, item: Item) -> Result<(), RunError> {
-        let object = |seen, json: String, is_change| {
-            let json = serde_json::value::RawValue::from_string(json).ok()?;
-            Some(Kind::Object { seen, json, is_change })
-        };
-        let kind = match item.what {
-            What::ListBegins(ListStart::Compare { reason, .. }) => Some(Kind::Gap { reason }),
-            What::Listed(json) => object(Seen::Snapshot, json, false),
-            What::ListEnds(_) => Some(Kind::ListEnd { object: Some(self.kind.clone()) }),
-            What::Event { seen, is_added, json, .. } => object(seen, json, !is_added),
-            // In a recording nothing is known before: every history is as good as another.
-            What::Verify { reply, .. } => {
+        match item.message {
+            WatchMessage::Event { event, .. } => {
+                let at = item.at.as_millis();
+                let at = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
+                self.write(&Record { at, line: 0, event })
+            }
+            WatchMessage::BackfillListed(_) => Ok(()),
+            // A recording knows of nothing before: every revision epoch is as good as another.
+            WatchMessage::Question(Question::IsSameEpoch { reply, .. }) => {
                 reply.send(Ok(false)).unwrap_or_default();
-                None
+                Ok(())
             }
-            What::Unserved { reply } => {
+            WatchMessage::Question(Question::IsAnyKnown { reply }) => {
                 reply.send(false).unwrap_or_default();
-                None
+                Ok(())
             }
-            What::CaughtUp { reply } => {
+            WatchMessage::Question(Question::Undeleted { reply }) => {
                 reply.send(None).unwrap_or_default();
-                None
+                Ok(())
             }
-            _ => None,
-        };
-        let at = jiff::Timestamp::from_millisecond(item.at.as_millis()).unwrap_or_default();
-        match kind {
-            Some(kind) => self.write(&Record { at, line: 0, kind }),
-            None => Ok(()),
         }
     }
 
     fn write(&mut self, record: &Record) -> Result<(), RunError> {
         let line = recording::line(record)
             .map_err(|error| RunError::System(format!("{}: {error}", self.path.display())))?;
+        let Some(line) = line else { return Ok(()) };
         self.lines += 1;
         writeln!(self.file, "{line}")
             .map_err(|error| RunError::System(format!("{}: {error}", self.path.display())))

@@ -14,10 +14,9 @@ use super::tasks::Tasks;
 use super::{RunError, Stop};
 use crate::journal::{Cursor, Loaded, Progress, SavedWatch};
 use crate::model::clock::{self, Stopwatch};
-use crate::model::{Backfill, Seen, Timestamp};
-use crate::pipeline::{ListStart, MemoryState, Pipeline};
-use crate::route::Telling;
-use crate::source::kubernetes::{Item, Resume, WatchPlan, What};
+use crate::model::{Backfill, Coverage, ListStart, SourceEvent, Telling, Timestamp};
+use crate::pipeline::{MemoryState, Pipeline};
+use crate::source::kubernetes::{Item, Question, Resume, WatchMessage, WatchPlan};
 
 /// Most items that are decided together.
 const TOGETHER: usize = 512;
@@ -190,7 +189,7 @@ impl Live {
             middle.pulse.works(DECIDES);
             match turn {
                 Turn::Item(item) => {
-                    let bytes = item.what.bytes();
+                    let bytes = item.message.bytes();
                     self.take(middle, item)?;
                     self.gather(middle, items, bytes)?;
                 }
@@ -242,7 +241,7 @@ impl Live {
                 return Ok(());
             }
             let Ok(item) = items.try_recv() else { return Ok(()) };
-            bytes += item.what.bytes();
+            bytes += item.message.bytes();
             self.take(middle, item)?;
         }
         Ok(())
@@ -270,78 +269,78 @@ impl Live {
     }
 
     fn take(&mut self, middle: &mut Middle, item: Item) -> Result<(), RunError> {
-        // Its share is free again when it is decoded.
-        let Item { watch, at, since, what, share: _share } = item;
+        // The share of the item is free again when it is decoded.
+        let Item { watch, at, since, message, share: _share } = item;
         let Some(place) = self.places.get_mut(watch) else { return Ok(()) };
         let name = place.plan.name.clone();
-        let pipeline = &mut middle.pipeline;
-        match what {
-            What::ListBegins(start) => {
-                if start == ListStart::First {
+        match message {
+            WatchMessage::Event { event, version } => {
+                self.apply(middle, watch, (at, since), event, version)
+            }
+            WatchMessage::BackfillListed(version) => {
+                // A watch of Kubernetes Events may get no bookmark that shows that it has come past the list.
+                let version = if place.plan.is_of_events() { None } else { version.parse().ok() };
+                place.backfilled_at = version.or(Some(0));
+                self.end_backfill(middle, watch, at);
+                Ok(())
+            }
+            WatchMessage::Question(question) => {
+                answer(&mut middle.pipeline, &name, &place.plan.coverage(), question);
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands an event to the pipeline and notes how far its watch has come.
+    fn apply(
+        &mut self,
+        middle: &mut Middle,
+        watch: usize,
+        (at, since): (Timestamp, Timestamp),
+        event: SourceEvent,
+        version: Option<String>,
+    ) -> Result<(), RunError> {
+        let Some(place) = self.places.get_mut(watch) else { return Ok(()) };
+        let name = place.plan.name.clone();
+        let mut cursor = version.map(Cursor::At);
+        let mut moves = cursor.is_some();
+        match &event {
+            SourceEvent::ListStarted { start, .. } => {
+                if *start == ListStart::First {
                     place.since = since;
                 }
                 place.cursor = Cursor::Listing;
                 place.backfilled_at = None;
-                pipeline.advance_to(at);
-                pipeline.begin_list(&name, place.plan.coverage(), start);
                 self.moved.insert(watch);
             }
-            What::Listed(json) => pipeline.observe(&name, at, Seen::Snapshot, &json),
-            What::Outside(uid) => pipeline.note_outside(&name, &uid),
-            What::ListEnds(version) => {
-                self.settle(middle)?;
-                middle.pipeline.end_list(&name, at);
-                self.move_to(watch, Some(Cursor::At(version)), since);
-            }
-            What::Event { seen, json, version, .. } => {
-                pipeline.observe(&name, at, seen, &json);
-                self.move_to(watch, version.map(Cursor::At), since);
-                self.end_backfill(middle, watch);
-            }
-            What::Progress(version) => {
-                pipeline.advance_to(at);
-                self.move_to(watch, version.map(Cursor::At), since);
-                self.end_backfill(middle, watch);
-            }
-            What::Backfilled(json) => pipeline.backfill(&name, at, &json),
-            What::BackfillEnds(version) => {
-                // Without bookmarks nobody can tell when it has come past it.
-                let version = if place.plan.is_of_events() { None } else { version.parse().ok() };
-                place.backfilled_at = version.or(Some(0));
-                self.end_backfill(middle, watch);
-            }
-            What::Unserved { reply } => {
-                let is_known = pipeline.knows_any(&place.plan.coverage());
-                if is_known {
-                    pipeline.in_sync(&name, false);
-                }
-                reply.send(is_known).unwrap_or_default();
-            }
-            What::Resumed => pipeline.in_sync(&name, true),
-            What::Lost => pipeline.in_sync(&name, false),
-            What::Absent(before) => {
-                self.absent(middle, watch, at, before)?;
+            SourceEvent::ListCompleted { .. } => self.settle(middle)?,
+            SourceEvent::NotServed { start, .. } => {
+                place.backfilled_at = None;
                 // Only with the comparison: before it the kind may still have been there.
-                self.move_to(watch, Some(Cursor::Absent), since);
-            }
-            What::Verify { cursor, listed, reply } => {
-                let answer = pipeline.verify(&name, &place.plan.coverage(), cursor, &listed);
-                // A watch that does not wait any longer asks again.
-                drop(reply.send(answer));
-            }
-            What::CaughtUp { reply } => {
-                let uid = pipeline.vanished_silently(&name).map(|uid| uid.to_string());
-                if uid.is_none() {
-                    pipeline.in_sync(&name, true);
+                (cursor, moves) = (Some(Cursor::Absent), true);
+                if start.is_some() {
+                    self.settle(middle)?;
                 }
-                drop(reply.send(uid));
             }
+            SourceEvent::Progress => moves = true,
+            SourceEvent::Object { .. }
+            | SourceEvent::GapStarted { .. }
+            | SourceEvent::Excluded { .. }
+            | SourceEvent::BackfillObject(_)
+            | SourceEvent::BackfillCompleted
+            | SourceEvent::Connected
+            | SourceEvent::Disconnected => {}
+        }
+        middle.pipeline.apply(&name, at, event);
+        if moves {
+            self.move_to(watch, cursor, since);
+            self.end_backfill(middle, watch, at);
         }
         Ok(())
     }
 
-    /// New rules know all that exists when the watch has come past the list that was made for them.
-    fn end_backfill(&mut self, middle: &mut Middle, watch: usize) {
+    /// Ends the backfill of new rules once the watch has come past the list that was made for them.
+    fn end_backfill(&mut self, middle: &mut Middle, watch: usize, at: Timestamp) {
         let Some(place) = self.places.get_mut(watch) else { return };
         let Some(version) = place.backfilled_at else { return };
         let has_come_past = match &place.cursor {
@@ -350,7 +349,7 @@ impl Live {
         };
         if has_come_past {
             place.backfilled_at = None;
-            middle.pipeline.end_backfill(&place.plan.name);
+            middle.pipeline.apply(&place.plan.name, at, SourceEvent::BackfillCompleted);
         }
     }
 
@@ -362,25 +361,20 @@ impl Live {
         place.since = place.since.max(since);
         self.moved.insert(watch);
     }
+}
 
-    /// A kind is not served: what was known of it is gone.
-    fn absent(
-        &mut self,
-        middle: &mut Middle,
-        watch: usize,
-        at: Timestamp,
-        before: Option<ListStart>,
-    ) -> Result<(), RunError> {
-        let Some(place) = self.places.get_mut(watch) else { return Ok(()) };
-        let (name, coverage): (Arc<str>, _) = (place.plan.name.clone(), place.plan.coverage());
-        place.backfilled_at = None;
-        if let Some(start) = before {
-            self.settle(middle)?;
-            middle.pipeline.advance_to(at);
-            middle.pipeline.begin_list(&name, coverage, start);
-            middle.pipeline.end_gap(&name, at);
+/// Answers a question of a watch. A watch that does not wait any longer asks again.
+fn answer(pipeline: &mut Pipeline, scope: &Arc<str>, coverage: &Coverage, question: Question) {
+    match question {
+        Question::IsAnyKnown { reply } => {
+            reply.send(pipeline.is_unserved(scope, coverage)).unwrap_or_default();
         }
-        middle.pipeline.in_sync(&name, true);
-        Ok(())
+        Question::IsSameEpoch { cursor, listed, reply } => {
+            drop(reply.send(pipeline.verify(scope, coverage, cursor, &listed)));
+        }
+        Question::Undeleted { reply } => {
+            let uid = pipeline.undeleted(scope).map(|uid| uid.to_string());
+            drop(reply.send(uid));
+        }
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::pipeline_thread::Middle;
 use super::{RunError, Stop};
 use crate::config;
-use crate::harness::RecordFeed;
 use crate::model::Timestamp;
 use crate::recording::StreamFile;
 use crate::source::{Record, ReplaySource};
@@ -42,7 +41,6 @@ impl Middle {
     ) -> Result<Option<Timestamp>, RunError> {
         let files: Vec<StreamFile> =
             replay.streams.iter().map(|path| StreamFile::at(path.clone())).collect();
-        let mut feed = RecordFeed::new(files.len());
         let source = ReplaySource { files, speed: replay.speed };
         let (records, inbox) = sync_channel(RECORDS);
         let enough = Arc::new(AtomicBool::new(false));
@@ -53,7 +51,7 @@ impl Middle {
                 move || source.run(&records, &flags)
             })
             .map_err(|error| RunError::System(error.to_string()))?;
-        let taken = self.take_records(&mut feed, &inbox);
+        let taken = self.take_records(&inbox);
         // A source that waits, for room or for its next record, must see that nobody listens.
         enough.store(true, Ordering::Relaxed);
         drop(inbox);
@@ -66,14 +64,10 @@ impl Middle {
         Ok(last.map(|last| last.plus_millis(advance_ms)))
     }
 
-    fn take_records(
-        &mut self,
-        feed: &mut RecordFeed,
-        inbox: &Receiver<Record>,
-    ) -> Result<(), RunError> {
+    fn take_records(&mut self, inbox: &Receiver<Record>) -> Result<(), RunError> {
         loop {
             match inbox.recv_timeout(IDLE) {
-                Ok(item) => feed.push(&mut self.pipeline, item.stream, &item.scope, &item.record),
+                Ok(Record { scope, at, event }) => self.pipeline.apply(&scope, at, event),
                 Err(RecvTimeoutError::Timeout) => self.pipeline.flush(),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }

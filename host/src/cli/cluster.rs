@@ -80,7 +80,7 @@ pub(super) fn check(
                     ));
                 }
                 if !is_whole {
-                    text.push_str("\nmend: apply what `klaxon config rbac` prints\n");
+                    text.push_str("\nhint: apply what `klaxon config rbac` prints\n");
                 }
                 text
             }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use crate::model::{Change, Event, Identity, Meta};
-use crate::recording::{Kind, Merged, StreamFile};
+use crate::model::{Change, Event, Identity, Meta, SourceEvent};
+use crate::recording::{Merged, StreamFile};
 
 /// File and line of each version of each object.
 pub(super) struct Places {
@@ -34,8 +34,8 @@ impl Places {
         let mut lines = HashMap::new();
         let Ok(mut merged) = Merged::open(streams) else { return Self { lines } };
         while let Ok(Some((stream, record))) = merged.next_record() {
-            let Kind::Object { json, .. } = &record.kind else { continue };
-            let Ok(Header { kind, metadata }) = serde_json::from_str::<Header>(json.get()) else {
+            let SourceEvent::Object { json, .. } = &record.event else { continue };
+            let Ok(Header { kind, metadata }) = serde_json::from_str::<Header>(json) else {
                 continue;
             };
             let HeaderMeta { namespace, name, uid, resource_version } = metadata;

@@ -28,7 +28,7 @@ pub use coverage::Coverage;
 pub use discover::{TestError, module};
 pub use measure::{Costs, Measured, Speed, Spread};
 pub use redaction_allowlist::{field, keep_for};
-pub use replay::{RecordFeed, Replay, ReplayError, Summary};
+pub use replay::{Replay, ReplayError, Summary};
 pub use rule::{Input, Mode, Ran, RuleError, RuleUnderTest, Sandboxes};
 pub use runner::{CaseError, FileReport, TestOptions, TestReport, run_tests};
 pub use snapshot::Update;

@@ -4,8 +4,9 @@
 use std::io::Write;
 
 use super::rule::{Input, Mode, RuleError, RuleUnderTest};
+use crate::model::SourceEvent;
 use crate::recording::redact::{RedactError, Redactor};
-use crate::recording::{self, Kind, Merged, Record, StreamError, StreamFile};
+use crate::recording::{self, Merged, Record, StreamError, StreamFile};
 
 /// Why a stream cannot be written anew.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +47,9 @@ pub struct Recorded {
 /// # Errors
 /// Where the stream cannot be read.
 pub fn learn(from: &StreamFile, redactor: &mut Redactor) -> Result<(), RecordError> {
-    each(from, |record| match &record.kind {
-        Kind::Object { json, .. } => {
-            redactor.learn(json.get()).map_err(|source| in_line(from, record, source))
+    each(from, |record| match &record.event {
+        SourceEvent::Object { json, .. } => {
+            redactor.learn(json).map_err(|source| in_line(from, record, source))
         }
         _ => Ok(()),
     })
@@ -67,26 +68,29 @@ pub fn copy(
     let mut lines = 0;
     let left_out = each(from, |record| {
         let redacted = redactor.map(|redactor| redact(from, record, redactor)).transpose()?;
-        let line = recording::line(redacted.as_ref().unwrap_or(record))?;
-        lines += 1;
-        Ok(writeln!(to, "{line}")?)
+        if let Some(line) = recording::line(redacted.as_ref().unwrap_or(record))? {
+            lines += 1;
+            writeln!(to, "{line}")?;
+        }
+        Ok(())
     })?;
     to.flush()?;
     Ok(Recorded { lines, left_out })
 }
 
 fn redact(from: &StreamFile, record: &Record, redactor: &Redactor) -> Result<Record, RecordError> {
-    let kind = match &record.kind {
-        Kind::Object { seen, json, is_change } => {
-            let json = redactor.object(json.get());
-            let json = json.map_err(|source| in_line(from, record, source))?;
-            let json = serde_json::value::RawValue::from_string(json)?;
-            Kind::Object { seen: *seen, json, is_change: *is_change }
+    let event = match &record.event {
+        SourceEvent::Object { seen, json, is_change } => {
+            let json = redactor.object(json);
+            let json = json.map_err(|source| in_line(from, record, source))?.into();
+            SourceEvent::Object { seen: *seen, json, is_change: *is_change }
         }
-        Kind::Gap { reason } => Kind::Gap { reason: redactor.text(reason) },
-        Kind::ListEnd { object } => Kind::ListEnd { object: object.clone() },
+        SourceEvent::GapStarted { from, reason } => {
+            SourceEvent::GapStarted { from: *from, reason: redactor.text(reason) }
+        }
+        event => event.clone(),
     };
-    Ok(Record { at: record.at, line: record.line, kind })
+    Ok(Record { at: record.at, line: record.line, event })
 }
 
 fn each(

@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use crate::model::Timestamp;
 use crate::pipeline::{Counts, Output, Pipeline};
-use crate::recording::{Kind, Merged, Record, StreamError, StreamFile};
-use crate::route::Coverage;
+use crate::recording::{Merged, StreamError, StreamFile};
 
 /// Why a replay ended early.
 #[derive(Debug, thiserror::Error)]
@@ -32,47 +31,6 @@ pub struct Summary {
     pub counts: Counts,
 }
 
-/// Hands records of streams to a pipeline, and knows where each stream's list after a gap ends.
-pub struct RecordFeed {
-    last_at: Vec<Option<Timestamp>>,
-}
-
-impl RecordFeed {
-    /// For so many streams.
-    pub fn new(streams: usize) -> Self {
-        Self { last_at: vec![None; streams] }
-    }
-
-    /// Hands over one record.
-    pub fn push(&mut self, pipeline: &mut Pipeline, stream: usize, scope: &str, record: &Record) {
-        let at = Timestamp::from(record.at);
-        match &record.kind {
-            Kind::Object { seen, json, is_change } => {
-                // Changes come after the list: without a mark of its own it is over now.
-                if *is_change && pipeline.in_gap(scope) {
-                    pipeline.end_gap(scope, at);
-                }
-                pipeline.observe(scope, at, *seen, json.get());
-            }
-            Kind::Gap { reason } => {
-                let since = self.last_at.get(stream).copied().flatten().unwrap_or(at).min(at);
-                pipeline.advance_to(at);
-                pipeline.begin_gap(scope, since, reason);
-            }
-            Kind::ListEnd { object } => {
-                if let Some((group, kind)) = object {
-                    let (group, kind) = (group.clone(), kind.clone());
-                    pipeline.cover(scope, Coverage { group, kind, namespace: None });
-                }
-                pipeline.end_gap(scope, at);
-            }
-        }
-        if let Some(last) = self.last_at.get_mut(stream) {
-            *last = Some(at);
-        }
-    }
-}
-
 /// A replay of streams, merged by time.
 #[derive(Debug, Clone, Default)]
 pub struct Replay {
@@ -93,12 +51,12 @@ impl Replay {
         mut sink: impl FnMut(Output) -> Result<(), E>,
     ) -> Result<Summary, ReplayError<E>> {
         let mut merged = Merged::open(&self.streams)?;
-        let mut feed = RecordFeed::new(self.streams.len());
         let mut last = None;
         while let Some((stream, record)) = merged.next_record()? {
             let scope = scope_of(merged.path(stream));
-            feed.push(pipeline, stream, &scope, &record);
-            last = Some(Timestamp::from(record.at));
+            let at = Timestamp::from(record.at);
+            pipeline.apply(&scope, at, record.event);
+            last = Some(at);
             if let Some(output) = pipeline.take_output() {
                 sink(output).map_err(ReplayError::Sink)?;
             }

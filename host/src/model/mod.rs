@@ -13,6 +13,7 @@ mod observation;
 mod outcome;
 mod persisted;
 mod pulse;
+mod source_event;
 mod state;
 mod subject;
 mod timestamp;
@@ -42,6 +43,7 @@ pub use persisted::{
     StoreOp,
 };
 pub use pulse::Pulse;
+pub use source_event::{Coverage, ListStart, SourceEvent, Telling};
 pub use state::{KEY_BYTES, SLOT_BYTES, Slot, SlotKind, StateKeeper, StateView, Write};
 pub use subject::{
     Addresses, Cause, Condition, ConditionStatus, Container, ContainerKind, ContainerState,

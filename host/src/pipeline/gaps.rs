@@ -3,8 +3,8 @@
 use super::Pipeline;
 use super::backlog::entry::Entry;
 use super::watches::Watching;
-use crate::model::{StoreOp, Timestamp};
-use crate::route::{Coverage, Gap, GapEnd, Telling};
+use crate::model::{Coverage, StoreOp, Telling, Timestamp};
+use crate::route::{Gap, GapEnd};
 
 /// The text that a gap record adds where Kubernetes Events outlived the gap.
 const COUNTED: &str =
@@ -26,7 +26,7 @@ pub(super) fn is_suspended(watching: &Watching, open_gaps: &[OpenGap], rule: usi
 impl Pipeline {
     /// The source lost its place in a scope: what follows is a list, to be compared with what is
     /// known.
-    pub fn begin_gap(&mut self, scope: &str, from: Timestamp, reason: &str) {
+    pub(super) fn begin_gap(&mut self, scope: &str, from: Timestamp, reason: &str) {
         let (from, telling) = self.open_gap(scope, from, reason, Telling::Gap);
         self.router.begin_gap(scope, from, telling);
         self.number_comparison();
@@ -76,18 +76,8 @@ impl Pipeline {
         begun
     }
 
-    /// Whether a scope is being compared after a gap.
-    pub fn in_gap(&self, scope: &str) -> bool {
-        self.router.in_gap(scope)
-    }
-
-    /// Tells what a scope's list is of, for the list may be empty.
-    pub fn cover(&mut self, scope: &str, coverage: Coverage) {
-        self.router.cover(scope, coverage);
-    }
-
     /// The list after a gap is complete; nothing happens where the scope has no gap.
-    pub fn end_gap(&mut self, scope: &str, time: Timestamp) {
+    pub(super) fn end_gap(&mut self, scope: &str, time: Timestamp) {
         let time = self.advance_to(time);
         let watching = &mut self.watching;
         let end = self.router.end_gap(scope, time, &mut |uid| watching.form(uid));

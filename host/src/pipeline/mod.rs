@@ -45,7 +45,7 @@ pub use state::MemoryState;
 pub use sums::RuleUsage;
 use timers::TimerQueue;
 use watches::Watching;
-pub use watches::{ListStart, Persisted, ReadForm};
+pub use watches::{Persisted, ReadForm};
 
 /// Event time that a round may span: the least distance of a timer.
 const ROUND_MS: i64 = 1000;
@@ -190,9 +190,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Takes an object that a source saw, as its JSON. `scope` names the stream or watch: a gap
-    /// concerns one scope. Times of one source do not go back.
-    pub fn observe(&mut self, scope: &str, time: Timestamp, seen: Seen, json: &str) {
+    /// Takes an object that a source saw, as JSON.
+    fn observe(&mut self, scope: &str, time: Timestamp, seen: Seen, json: &str) {
         let time = self.advance_to(time);
         let Some(observation) = self.decode(scope, time, seen, json, true) else { return };
         let object = observation.object.clone();

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::backlog::entry::Entry;
 use super::{MemoryState, Pipeline, UNKNOWN_OBJECT_MS};
 use crate::model::{
-    Backfill, BacklogEntry, Id, Object, PersistedIncident, PersistedObject, PersistedState,
-    PersistedTimer, Seen, Slot, SlotKind, StoreOp, Timestamp,
+    Backfill, BacklogEntry, Coverage, Id, ListStart, Object, PersistedIncident, PersistedObject,
+    PersistedState, PersistedTimer, Seen, Slot, SlotKind, SourceEvent, StoreOp, Timestamp,
 };
-use crate::route::{Coverage, Need, Telling, own_partition};
+use crate::route::{Need, own_partition};
 
 /// Reads an object's last known form from the journal.
 pub type ReadForm = Box<dyn FnMut(&str) -> Option<Object> + Send>;
@@ -22,7 +22,7 @@ pub(super) struct Watching {
     fed: HashMap<Arc<str>, Vec<usize>>,
     covers: Vec<Coverage>,
     /// Watches that are not in sync.
-    backlog: HashSet<Arc<str>>,
+    out_of_sync: HashSet<Arc<str>>,
     forms: Option<ReadForm>,
     /// Known objects that a list of all that exists did not have, by watch: the watch must tell that
     /// they are gone.
@@ -35,7 +35,7 @@ pub(super) struct Watching {
 impl Watching {
     /// Whether something that feeds a rule is not in sync.
     pub(super) fn holds(&self, rule: usize) -> bool {
-        self.backlog.iter().any(|scope| self.feeds(scope, rule))
+        self.out_of_sync.iter().any(|scope| self.feeds(scope, rule))
     }
 
     /// Whether a stream or watch feeds a rule; a stream may feed any.
@@ -53,27 +53,6 @@ impl Watching {
     pub(super) fn form(&mut self, uid: &str) -> Option<Arc<Object>> {
         self.forms.as_mut()?(uid).map(Arc::new)
     }
-}
-
-/// Why a watch lists what exists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListStart {
-    /// Nothing was known before: what exists is state, not news.
-    First,
-    /// Changes may have been missed since a time.
-    Compare {
-        /// The last moment before.
-        from: Timestamp,
-        /// Why.
-        reason: String,
-        /// How it is told.
-        telling: Telling,
-        /// The version at which all that existed was known: what is newer and unknown is new. `None`
-        /// where it never was.
-        complete_at: Option<u64>,
-        /// Versions may have come again (etcd restored).
-        is_other_history: bool,
-    },
 }
 
 /// What the last run left.
@@ -271,16 +250,7 @@ impl Pipeline {
     pub fn follow(&mut self, scope: &Arc<str>, coverage: Coverage, rules: &[usize]) {
         self.watching.covers.push(coverage);
         self.watching.fed.insert(scope.clone(), rules.to_vec());
-        self.watching.backlog.insert(scope.clone());
-    }
-
-    /// A watch is in sync, or is not any longer.
-    pub fn in_sync(&mut self, scope: &str, is_so: bool) {
-        if is_so {
-            self.watching.backlog.remove(scope);
-        } else if let Some((scope, _)) = self.watching.fed.get_key_value(scope) {
-            self.watching.backlog.insert(scope.clone());
-        }
+        self.watching.out_of_sync.insert(scope.clone());
     }
 
     /// Plans what new rules get from a watch; to be done for every watch before
@@ -310,49 +280,98 @@ impl Pipeline {
         must
     }
 
-    /// A watch begins to list what exists.
-    pub fn begin_list(&mut self, scope: &str, coverage: Coverage, start: ListStart) {
-        self.in_sync(scope, false);
-        self.watching.suspects.remove(scope);
-        let ListStart::Compare { from, reason, telling, complete_at, is_other_history } = start
-        else {
-            return;
-        };
-        self.compare(scope, from, &reason, telling, complete_at, is_other_history);
-        self.router.cover(scope, coverage);
-        if is_other_history {
-            let history = self.router.begin_history();
-            self.store(|| StoreOp::History(history));
+    /// Takes one event of a source. `scope` names its watch or stream; times of one source never go back.
+    pub fn apply(&mut self, scope: &str, time: Timestamp, event: SourceEvent) {
+        match event {
+            SourceEvent::ListStarted { start, coverage } => {
+                self.advance_to(time);
+                self.begin_list(scope, start);
+                self.cover(scope, coverage);
+            }
+            SourceEvent::GapStarted { from, reason } => {
+                self.advance_to(time);
+                self.begin_gap(scope, from, &reason);
+            }
+            SourceEvent::Object { seen, json, is_change } => {
+                if is_change && self.router.in_gap(scope) {
+                    self.end_list(scope, time);
+                }
+                self.observe(scope, time, seen, &json);
+            }
+            SourceEvent::Excluded { uid } => self.router.note_outside(scope, &uid),
+            SourceEvent::ListCompleted { coverage } => {
+                self.cover(scope, coverage);
+                self.end_list(scope, time);
+            }
+            SourceEvent::Progress => {
+                self.advance_to(time);
+            }
+            SourceEvent::BackfillObject(json) => self.backfill(scope, time, &json),
+            SourceEvent::BackfillCompleted => self.end_backfill(scope),
+            SourceEvent::Connected => self.in_sync(scope, true),
+            SourceEvent::Disconnected => self.in_sync(scope, false),
+            SourceEvent::NotServed { start, coverage } => {
+                if let Some(start) = start {
+                    self.advance_to(time);
+                    self.begin_list(scope, start);
+                    self.cover(scope, Some(coverage));
+                    self.end_gap(scope, time);
+                }
+                self.in_sync(scope, true);
+            }
         }
     }
 
-    /// A watch's list is complete: rules have been backfilled to all that it has.
-    pub fn end_list(&mut self, scope: &str, time: Timestamp) {
+    fn cover(&mut self, scope: &str, coverage: Option<Coverage>) {
+        if let Some(coverage) = coverage {
+            self.router.cover(scope, coverage);
+        }
+    }
+
+    /// Marks a watch as in sync or out of sync.
+    fn in_sync(&mut self, scope: &str, is_so: bool) {
+        if is_so {
+            self.watching.out_of_sync.remove(scope);
+        } else if let Some((scope, _)) = self.watching.fed.get_key_value(scope) {
+            self.watching.out_of_sync.insert(scope.clone());
+        }
+    }
+
+    fn begin_list(&mut self, scope: &str, start: ListStart) {
+        self.in_sync(scope, false);
+        self.watching.suspects.remove(scope);
+        match start {
+            ListStart::First => {}
+            ListStart::Compare { from, reason, telling, complete_at, is_other_history } => {
+                self.compare(scope, from, &reason, telling, complete_at, is_other_history);
+                if is_other_history {
+                    let history = self.router.begin_history();
+                    self.store(|| StoreOp::History(history));
+                }
+            }
+        }
+    }
+
+    fn end_list(&mut self, scope: &str, time: Timestamp) {
         self.end_gap(scope, time);
         self.end_backfill(scope);
         self.in_sync(scope, true);
     }
 
-    /// An object of a list that is made only for rules that are being backfilled.
-    pub fn backfill(&mut self, scope: &str, time: Timestamp, json: &str) {
+    /// Takes an object of a list that is made only for rules that are being backfilled.
+    fn backfill(&mut self, scope: &str, time: Timestamp, json: &str) {
         let time = self.advance_to(time);
-        // Whether it is known is the watch's business: what cannot be read is passed over here.
+        // The watch itself reports objects that cannot be read.
         let decoded = self.decode(scope, time, Seen::Snapshot, json, false);
         let Some(observation) = decoded else { return };
         let routed = self.router.backfill(scope, observation);
         self.enqueue(routed);
     }
 
-    /// All that exists was backfilled.
-    pub fn end_backfill(&mut self, scope: &str) {
+    fn end_backfill(&mut self, scope: &str) {
         for backfill in self.router.end_backfill(scope) {
             self.store(|| StoreOp::Backfilled(backfill));
         }
-    }
-
-    /// An object exists that a watch's selector leaves out.
-    pub fn note_outside(&mut self, scope: &str, uid: &str) {
-        self.router.note_outside(scope, uid);
     }
 
     /// Compares the metadata of all that a watch covers with what is known, to see whether a cursor
@@ -385,11 +404,25 @@ impl Pipeline {
         Ok(has_suspects)
     }
 
-    /// The watch has caught up with what [`Pipeline::verify`] compared: what was missing there must
-    /// have been deleted by now. Returns an object that was not.
-    pub fn vanished_silently(&mut self, scope: &str) -> Option<Arc<str>> {
-        let suspects = self.watching.suspects.remove(scope)?;
-        suspects.into_iter().find(|uid| self.router.knows_partition(uid))
+    /// Returns an object that the list of [`Pipeline::verify`] did not have and that is known all the same, now
+    /// that the watch has come past that list: it vanished without being deleted. Without one, the watch is in sync.
+    pub fn undeleted(&mut self, scope: &str) -> Option<Arc<str>> {
+        let suspects = self.watching.suspects.remove(scope).unwrap_or_default();
+        let undeleted = suspects.into_iter().find(|uid| self.router.knows_partition(uid));
+        if undeleted.is_none() {
+            self.in_sync(scope, true);
+        }
+        undeleted
+    }
+
+    /// Returns `true` if objects are known of a kind that is not served now; timers of the rules that the watch
+    /// feeds are then suspended.
+    pub fn is_unserved(&mut self, scope: &str, coverage: &Coverage) -> bool {
+        let is_known = self.knows_any(coverage);
+        if is_known {
+            self.in_sync(scope, false);
+        }
+        is_known
     }
 }
 

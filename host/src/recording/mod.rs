@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use merge::Merged;
-pub use record::{Kind, Record, Skipped};
+pub use record::{Record, Skipped};
 pub use write::line;
 
 use crate::model::Timestamp;

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::clock::newest_time;
 use super::documents::Documents;
 use super::{StreamError, StreamFile};
-use crate::model::{Seen, api_group};
+use crate::model::{Coverage, Seen, SourceEvent, api_group};
 
 /// One record of a stream.
 #[derive(Debug)]
@@ -18,32 +18,8 @@ pub struct Record {
     pub at: jiff::Timestamp,
     /// The line on which it begins.
     pub line: u64,
-    /// What it is.
-    pub kind: Kind,
-}
-
-/// What a record is.
-#[derive(Debug)]
-pub enum Kind {
-    /// An object, as its JSON.
-    Object {
-        /// How it was seen.
-        seen: Seen,
-        /// The object.
-        json: Box<RawValue>,
-        /// True for a change or a deletion: a list after a gap is over when one comes.
-        is_change: bool,
-    },
-    /// The recorder lost its place: what follows is a list.
-    Gap {
-        /// What the server said.
-        reason: String,
-    },
-    /// A list is complete.
-    ListEnd {
-        /// Kind of the objects of the list, as (API group, kind): the list may be empty.
-        object: Option<(String, String)>,
-    },
+    /// The event that it records.
+    pub event: SourceEvent,
 }
 
 /// Lines that are none of ours, such as a recorder's own marks.
@@ -100,6 +76,8 @@ pub(super) struct Records {
     documents: Documents,
     waiting: VecDeque<Record>,
     now: jiff::Timestamp,
+    /// The time of the last record.
+    last_at: Option<jiff::Timestamp>,
     snapshot_until: Option<jiff::Timestamp>,
     /// Lines before this one are the initial list of a watch.
     initial_until: u64,
@@ -116,6 +94,7 @@ impl Records {
             documents: Documents::open(file)?,
             waiting: VecDeque::new(),
             now: first_time(file)?.unwrap_or(jiff::Timestamp::UNIX_EPOCH),
+            last_at: None,
             snapshot_until,
             initial_until: initial_until(file)?,
             skipped: Skipped::default(),
@@ -147,7 +126,7 @@ impl Records {
                 for item in items {
                     self.object(line, at, Seen::Snapshot, item.to_owned(), false);
                 }
-                self.push(line, Kind::ListEnd { object: None });
+                self.push(line, SourceEvent::ListCompleted { coverage: None });
                 Ok(())
             }
             (_, None, None) if is_plain => {
@@ -191,7 +170,8 @@ impl Records {
                 self.move_clock(at);
                 if status.code == Some(410) {
                     let reason = status.message.unwrap_or_else(|| "410 Gone".to_owned());
-                    self.push(line, Kind::Gap { reason });
+                    let from = self.last_at.map_or(self.now, |last| last.min(self.now));
+                    self.push(line, SourceEvent::GapStarted { from: from.into(), reason });
                 } else {
                     self.skipped.lines += 1;
                 }
@@ -203,9 +183,10 @@ impl Records {
                 if ends_initial_events(&bookmark) {
                     let kind = bookmark.kind.unwrap_or_default();
                     let api_version = bookmark.api_version.unwrap_or_default();
-                    let group = api_group(&api_version);
-                    let object = (!kind.is_empty()).then(|| (group.to_owned(), kind));
-                    self.push(line, Kind::ListEnd { object });
+                    let group = api_group(&api_version).to_owned();
+                    let coverage =
+                        (!kind.is_empty()).then_some(Coverage { group, kind, namespace: None });
+                    self.push(line, SourceEvent::ListCompleted { coverage });
                 }
             }
             _ => self.skipped.lines += 1,
@@ -228,15 +209,16 @@ impl Records {
             Seen::Present if is_state => Seen::Snapshot,
             seen => seen,
         };
-        self.push(line, Kind::Object { seen, json, is_change });
+        self.push(line, SourceEvent::Object { seen, json: json.into(), is_change });
     }
 
     fn move_clock(&mut self, at: Option<jiff::Timestamp>) {
         self.now = self.now.max(at.unwrap_or(self.now));
     }
 
-    fn push(&mut self, line: u64, kind: Kind) {
-        self.waiting.push_back(Record { at: self.now, line, kind });
+    fn push(&mut self, line: u64, event: SourceEvent) {
+        self.last_at = Some(self.now);
+        self.waiting.push_back(Record { at: self.now, line, event });
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Kind, Merged, StreamFile, expand, matches};
-use crate::model::Seen;
+use super::{Merged, StreamFile, expand, matches};
+use crate::model::{Seen, SourceEvent};
 
 fn write(folder: &Path, name: &str, text: &str) -> StreamFile {
     let path = folder.join(name);
@@ -25,14 +25,15 @@ fn read(files: &[StreamFile]) -> Result<Vec<String>, String> {
     let mut merged = Merged::open(files).map_err(|fault| fault.to_string())?;
     let mut found = Vec::new();
     while let Some((_, record)) = merged.next_record().map_err(|fault| fault.to_string())? {
-        let what = match record.kind {
-            Kind::Object { seen, json, .. } => {
-                let object: Value = serde_json::from_str(json.get()).unwrap();
+        let what = match record.event {
+            SourceEvent::Object { seen, json, .. } => {
+                let object: Value = serde_json::from_str(&json).unwrap();
                 let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
                 if seen == Seen::Snapshot { format!("{name} (state)") } else { name }
             }
-            Kind::Gap { .. } => "gap".to_owned(),
-            Kind::ListEnd { .. } => "list end".to_owned(),
+            SourceEvent::GapStarted { .. } => "gap".to_owned(),
+            SourceEvent::ListCompleted { .. } => "list end".to_owned(),
+            other => format!("{other:?}"),
         };
         let second =
             if record.at == jiff::Timestamp::MIN { -1 } else { record.at.as_second() % 60 };

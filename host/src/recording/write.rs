@@ -2,18 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::record::{INITIAL_EVENTS_END, Kind, Record};
-use crate::model::Seen;
+use super::record::{INITIAL_EVENTS_END, Record};
+use crate::model::{ListStart, Seen, SourceEvent};
 
-/// One line, without its end: a watch event with its time.
+/// Returns an event as one line, without its end: a watch event with its time. `None` for an event that a
+/// recording does not have, such as a lost connection: a reader of the stream cannot act on it.
 ///
 /// # Errors
-/// Where an object is no JSON, which none is that was read from a stream.
-pub fn line(record: &Record) -> Result<String, serde_json::Error> {
+/// Where an object is no JSON, which cannot be for one that was read from a stream.
+pub fn line(record: &Record) -> Result<Option<String>, serde_json::Error> {
     let at = record.at.to_string();
     let mut change = false;
-    let (kind, object) = match &record.kind {
-        Kind::Object { seen, json, is_change } => {
+    let (kind, object) = match &record.event {
+        SourceEvent::Object { seen, json, is_change } => {
             change = *seen == Seen::Snapshot && *is_change;
             let kind = match (seen, is_change) {
                 (Seen::Snapshot, _) => "SNAPSHOT",
@@ -21,26 +22,41 @@ pub fn line(record: &Record) -> Result<String, serde_json::Error> {
                 (Seen::Present, true) | (Seen::Outside, _) => "MODIFIED",
                 (Seen::Present, false) => "ADDED",
             };
-            (kind, serde_json::from_str::<Value>(json.get())?)
+            (kind, serde_json::from_str::<Value>(json)?)
         }
-        Kind::Gap { reason } => (
+        SourceEvent::GapStarted { reason, .. }
+        | SourceEvent::ListStarted { start: ListStart::Compare { reason, .. }, .. } => (
             "ERROR",
             json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "Expired",
                    "code": 410, "message": reason}),
         ),
-        // The end of a plain list is news of no watch: an empty list says no more than that.
-        Kind::ListEnd { object: None } => {
+        // A watch does not report the end of a plain list: an empty list means the same.
+        SourceEvent::ListCompleted { coverage: None } => {
             let list = json!({"apiVersion": "v1", "kind": "List", "items": [], "at": at});
-            return Ok(list.to_string());
+            return Ok(Some(list.to_string()));
         }
-        Kind::ListEnd { object: Some((group, kind)) } => {
-            let api_version =
-                if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+        SourceEvent::ListCompleted { coverage: Some(coverage) } => {
+            let api_version = if coverage.group.is_empty() {
+                "v1".to_owned()
+            } else {
+                format!("{}/v1", coverage.group)
+            };
             let metadata = json!({"annotations": {INITIAL_EVENTS_END: "true"}});
-            ("BOOKMARK", json!({"apiVersion": api_version, "kind": kind, "metadata": metadata}))
+            let object =
+                json!({"apiVersion": api_version, "kind": coverage.kind, "metadata": metadata});
+            ("BOOKMARK", object)
         }
+        SourceEvent::ListStarted { start: ListStart::First, .. }
+        | SourceEvent::Excluded { .. }
+        | SourceEvent::Progress
+        | SourceEvent::BackfillObject(_)
+        | SourceEvent::BackfillCompleted
+        | SourceEvent::Connected
+        | SourceEvent::Disconnected
+        | SourceEvent::NotServed { .. } => return Ok(None),
     };
-    // Written by hand, so that a person finds time and type where recorders put them.
+    // Formatted by hand, so that a person finds time and type where recorders put them.
     let change = if change { r#","change":true"# } else { "" };
-    Ok(format!(r#"{{"at":{},"type":"{kind}"{change},"object":{object}}}"#, Value::from(at)))
+    let at = Value::from(at);
+    Ok(Some(format!(r#"{{"at":{at},"type":"{kind}"{change},"object":{object}}}"#)))
 }

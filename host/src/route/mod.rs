@@ -20,8 +20,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
-    Backfill, Change, Event, Fields, Identity, Manifest, Meta, Narrowing, Object, Observation,
-    Origin, Seen, Subject, Timestamp,
+    Backfill, Change, Coverage, Event, Fields, Identity, Manifest, Meta, Narrowing, Object,
+    Observation, Origin, Seen, Subject, Telling, Timestamp,
 };
 use crate::normalize::Wanted;
 
@@ -32,7 +32,6 @@ pub use label_selector::{SelectedLabel, selected_labels};
 use object_index::{Known, KnownObjects, is_older};
 use persistence::Keeping;
 use relist::{Compared, Comparison};
-pub use relist::{Coverage, Telling};
 pub use watch_set::Need;
 
 /// The partition that goes with an object; none for a Kubernetes Event, whose end is no news.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::Router;
 use super::object_index::{Known, Membership};
-use super::relist::Coverage;
-use crate::model::{Backfill, Change, Id, Object, PersistedMembership, PersistedObject, StoreOp};
+use super::relist::covers;
+use crate::model::{
+    Backfill, Change, Coverage, Id, Object, PersistedMembership, PersistedObject, StoreOp,
+};
 
 /// Where last known forms are.
 #[derive(Debug)]
@@ -165,12 +167,12 @@ impl Router {
 
     /// Whether any object is known of what a watch covers.
     pub fn knows_any(&self, coverage: &Coverage) -> bool {
-        self.known.iter().any(|(_, known)| coverage.has(known))
+        self.known.iter().any(|(_, known)| covers(coverage, known))
     }
 
     /// Known objects of what a watch covers that are not among those listed.
     pub fn missing_from(&self, coverage: &Coverage, listed: &HashSet<&str>) -> HashSet<Arc<str>> {
-        let covered = self.known.iter().filter(|(_, known)| coverage.has(known));
+        let covered = self.known.iter().filter(|(_, known)| covers(coverage, known));
         // What has no uid is known by its names, with slashes.
         let missing = covered.filter(|(uid, _)| !uid.contains('/') && !listed.contains(&***uid));
         missing.map(|(uid, _)| uid.clone()).collect()

@@ -4,50 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::object_index::{Known, KnownObjects};
-use crate::model::{Meta, PersistedObject, Timestamp, api_group, are_kubernetes_events};
+use crate::model::{Coverage, Meta, Telling, Timestamp};
 
-/// What a watch follows, or a stream is about.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Coverage {
-    /// API group; empty for the core group.
-    pub group: String,
-    /// Kind, such as `Pod`.
-    pub kind: String,
-    /// Only this namespace; none: all.
-    pub namespace: Option<String>,
-}
-
-impl Coverage {
-    /// Whether it is about Kubernetes Events.
-    pub fn is_of_events(&self) -> bool {
-        are_kubernetes_events(&self.group, &self.kind)
-    }
-
-    /// Whether an object that was kept is of what is followed.
-    pub fn has_kept(&self, object: &PersistedObject) -> bool {
-        self.covers(api_group(&object.api_version), &object.kind, &object.namespace)
-    }
-
-    /// Whether a known object is of what is followed.
-    pub(super) fn has(&self, known: &Known) -> bool {
-        self.covers(known.group(), &known.kind, &known.namespace)
-    }
-
-    fn covers(&self, group: &str, kind: &str, namespace: &str) -> bool {
-        self.kind == kind
-            && self.group == group
-            && self.namespace.as_ref().is_none_or(|only| only == namespace)
-    }
-}
-
-/// How a period without watching is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Telling {
-    /// What is found carries the mark `gap`, and there is a record of the gap.
-    Gap,
-    /// Kubernetes Events outlive the period and count their repeats: only those that were deleted
-    /// before their time can have been missed. The record says so; what is found carries no mark.
-    Counted,
+/// Returns `true` if a known object belongs to a watch or stream.
+pub(super) fn covers(coverage: &Coverage, known: &Known) -> bool {
+    coverage.covers(known.group(), &known.kind, &known.namespace)
 }
 
 /// What an observation must know of the comparison that it is part of.
@@ -116,7 +77,7 @@ impl Comparison {
         };
         let is_missing = |known: &Known| {
             known.mark < self.mark
-                && self.covers.iter().any(|coverage| coverage.has(known))
+                && self.covers.iter().any(|coverage| covers(coverage, known))
                 && !is_unreadable(known)
         };
         let missing = known.iter().filter(|(_, known)| is_missing(known));

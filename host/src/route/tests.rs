@@ -2,10 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Coverage, Remains, Router, Routing, Telling};
+use super::{Remains, Router, Routing};
 use crate::model::{
-    Change, Changes, Event, FailureKind, Interest, Manifest, Narrowing, Observation, Origin,
-    PartitionBy, Parts, Seen, Timestamp, Value,
+    Change, Changes, Coverage, Event, FailureKind, Interest, Manifest, Narrowing, Observation,
+    Origin, PartitionBy, Parts, Seen, Telling, Timestamp, Value,
 };
 use crate::normalize::decode;
 

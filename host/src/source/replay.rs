@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use crate::model::Timestamp;
-use crate::recording::{self, Merged, StreamError, StreamFile};
+use crate::model::{SourceEvent, Timestamp};
+use crate::recording::{Merged, StreamError, StreamFile};
 
 /// A record on its way to the pipeline.
 #[derive(Debug)]
 pub struct Record {
-    /// The place of its stream among the source's.
-    pub stream: usize,
     /// The stream's file.
     pub scope: String,
-    /// The record.
-    pub record: recording::Record,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// The event.
+    pub event: SourceEvent,
 }
 
 /// Reads recorded streams, merged by time.
@@ -48,7 +48,7 @@ impl ReplaySource {
                 pause(at.millis_since(last), speed, stop);
             }
             let scope = merged.path(stream).display().to_string();
-            if is_set(stop) || to.send(Record { stream, scope, record }).is_err() {
+            if is_set(stop) || to.send(Record { scope, at, event: record.event }).is_err() {
                 break;
             }
             last = Some(at);
@@ -65,9 +65,9 @@ fn is_set(flags: &[Arc<AtomicBool>]) -> bool {
 fn pause(millis: i64, speed: f64, stop: &[Arc<AtomicBool>]) {
     let seconds = millis.max(0) as f64 / 1000.0 / speed;
     let mut left = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    let output = Duration::from_millis(100);
+    let tick = Duration::from_millis(100);
     while !left.is_zero() && !is_set(stop) {
-        std::thread::sleep(left.min(output));
-        left = left.saturating_sub(output);
+        std::thread::sleep(left.min(tick));
+        left = left.saturating_sub(tick);
     }
 }

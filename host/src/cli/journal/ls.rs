@@ -46,7 +46,7 @@ enum What {
     /// Events on which a rule failed, and objects that could not be read.
     Quarantine,
     /// Events that wait for their rule.
-    BacklogEntry,
+    Backlog,
     /// How far each watch is.
     Watches,
     /// Verdicts that could not be made deliveries.
@@ -54,7 +54,7 @@ enum What {
     /// What the policies of rules know to be open, and what waits of it.
     Incidents,
     /// Timers of rules.
-    TimerQueue,
+    Timers,
     /// What rules remember.
     State,
 }
@@ -78,11 +78,11 @@ pub(super) fn ls(place: &Place, arguments: &LsArguments) -> Result<Exit, Command
         What::Dead => list::<DeliveryRow>(&reader, &dead()?, arguments),
         What::Gaps => list::<GapRow>(&reader, &filter, arguments),
         What::Quarantine => list::<QuarantineRow>(&reader, &filter, arguments),
-        What::BacklogEntry => list::<BacklogRow>(&reader, &filter, arguments),
+        What::Backlog => list::<BacklogRow>(&reader, &filter, arguments),
         What::Watches => list::<WatchRow>(&reader, &filter, arguments),
         What::Refusals => list::<RefusalRow>(&reader, &filter, arguments),
         What::Incidents => list::<IncidentRow>(&reader, &filter, arguments),
-        What::TimerQueue => list::<TimerRow>(&reader, &filter, arguments),
+        What::Timers => list::<TimerRow>(&reader, &filter, arguments),
         What::State => list::<StateRow>(&reader, &filter, arguments),
     }
 }

@@ -9,9 +9,9 @@ use super::api::{self, ApiError};
 use super::line_reader::Lines;
 use super::watch::{State, Stop, Watch};
 use super::wire::{self, Head, Line};
-use super::{Served, What};
-use crate::model::Seen;
+use super::{Served, WatchMessage};
 use crate::model::clock::{self, Stopwatch};
+use crate::model::{Seen, SourceEvent};
 
 impl Watch {
     /// Follows changes until the watch ends: as it should after its time, or earlier.
@@ -29,7 +29,7 @@ impl Watch {
                 let lines = self.open(served, &parameters).await?;
                 // Else only what has happened meanwhile makes it so.
                 if compared.is_none() {
-                    self.send(What::Resumed).await?;
+                    self.report(SourceEvent::Connected).await?;
                     self.in_order();
                 }
                 lines
@@ -57,7 +57,7 @@ impl Watch {
         let time = self.cluster.timing.watch;
         if lines.age() + Duration::from_secs(2).min(time / 4) >= time {
             self.came_to(Some(lines.drained_at()));
-            self.send(What::Progress(None)).await?;
+            self.report(SourceEvent::Progress).await?;
             return Ok(State::Follow(None, compared));
         }
         Err(ApiError::Broken("the server ended the watch".to_owned()).into())
@@ -101,13 +101,9 @@ impl Watch {
                 } else {
                     (Seen::Present, self.with_kind(line.object))
                 };
-                self.send(What::Event {
-                    seen,
-                    is_added: line.kind == "ADDED",
-                    json,
-                    version: version.clone(),
-                })
-                .await?;
+                let is_change = line.kind != "ADDED";
+                let event = SourceEvent::Object { seen, json: json.into(), is_change };
+                self.send(WatchMessage::Event { event, version: version.clone() }).await?;
                 if let Some(version) = version {
                     self.cursor = version;
                 }
@@ -122,7 +118,9 @@ impl Watch {
                 self.proof.has_bookmarks = true;
                 if let Some(version) = Head::of(line.object).version() {
                     version.clone_into(&mut self.cursor);
-                    self.send(What::Progress(Some(version.to_owned()))).await?;
+                    let version = Some(version.to_owned());
+                    let event = SourceEvent::Progress;
+                    self.send(WatchMessage::Event { event, version }).await?;
                 }
             }
             "ERROR" => return Err(wire::error(line.object).into()),

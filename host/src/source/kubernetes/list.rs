@@ -10,7 +10,8 @@ use super::api::{self, ApiError, Form};
 use super::plan::query;
 use super::watch::{Stop, Watch};
 use super::wire::{Head, Page, PageMeta};
-use super::{Served, What};
+use super::{Served, WatchMessage};
+use crate::model::{Seen, SourceEvent};
 
 /// A list under way.
 pub(super) struct Pages<'a> {
@@ -111,28 +112,29 @@ impl Watch {
     /// Lists in pages, from beginning to end.
     pub(super) async fn paged_list(&mut self, served: &Served) -> Result<String, Stop> {
         let mut sent = 0;
-        let listed = self.send_pages(served, What::Listed, &mut sent).await;
+        let event = |json| SourceEvent::Object { seen: Seen::Snapshot, json, is_change: false };
+        let listed = self.send_pages(served, event, &mut sent).await;
         self.listed += sent;
         listed
     }
 
     /// Gives all that exists to rules that are new, once.
     pub(super) async fn backfill_pages(&self, served: &Served) -> Result<(), Stop> {
-        let version = self.send_pages(served, What::Backfilled, &mut 0).await?;
-        Ok(self.send(What::BackfillEnds(version)).await?)
+        let version = self.send_pages(served, SourceEvent::BackfillObject, &mut 0).await?;
+        Ok(self.send(WatchMessage::BackfillListed(version)).await?)
     }
 
     async fn send_pages(
         &self,
         served: &Served,
-        what: fn(String) -> What,
+        event: fn(Box<str>) -> SourceEvent,
         sent: &mut u64,
     ) -> Result<String, Stop> {
         let mut pages = Pages::new(self, served, self.plan.form(), true);
         while let Some(page) = pages.next().await? {
             for item in pages.read(&page)? {
                 *sent += 1;
-                self.send(what(self.with_kind(item))).await?;
+                self.report(event(self.with_kind(item).into())).await?;
             }
         }
         Ok(pages.version())
@@ -145,7 +147,7 @@ impl Watch {
         while let Some(page) = pages.next().await? {
             for item in pages.read(&page)? {
                 let uid = Head::of(item).uid().to_owned();
-                self.send(What::Outside(uid)).await?;
+                self.report(SourceEvent::Excluded { uid }).await?;
             }
         }
         Ok(())

@@ -31,8 +31,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, RwLock, mpsc, oneshot};
 
 use crate::config;
-use crate::model::{Seen, Timestamp};
-use crate::pipeline::ListStart;
+use crate::model::{SourceEvent, Timestamp};
 
 pub use api::ApiError;
 use budget::{Budget, Share};
@@ -55,64 +54,50 @@ pub struct Item {
     pub at: Timestamp,
     /// Up to when it is certain that nothing is missing, with what comes here.
     pub since: Timestamp,
-    /// What it is.
-    pub what: What,
+    /// The message.
+    pub message: WatchMessage,
     /// Its share of the bytes that may wait for the pipeline; given back when the item is dropped.
     pub share: Share,
 }
 
-/// One thing that a watch saw.
+/// A message of a watch to the pipeline.
 #[derive(Debug)]
-pub enum What {
-    /// A list of all that exists begins.
-    ListBegins(ListStart),
-    /// An object of the list.
-    Listed(String),
-    /// An object exists that a selector leaves out of the list.
-    Outside(String),
-    /// The list is whole; the watch goes on from this version.
-    ListEnds(String),
-    /// An object was created, changed or deleted.
+pub enum WatchMessage {
+    /// An event for the rules.
     Event {
-        /// How it was seen.
-        seen: Seen,
-        /// Whether the server says that it was added.
-        is_added: bool,
-        /// The object.
-        json: String,
-        /// The version to go on from.
+        /// The event.
+        event: SourceEvent,
+        /// The version from which the watch goes on after it. `None` leaves the version that is known.
         version: Option<String>,
     },
-    /// Nothing is missing up to this version; none: up to the one that is known already.
-    Progress(Option<String>),
-    /// An object of a list that is made for new rules only.
-    Backfilled(String),
-    /// That list is whole, at a version.
-    BackfillEnds(String),
-    /// The kind is not served, for now: is any object of it known? Then it is not taken as gone yet,
+    /// The list for rules that are new is complete, at a version. They know everything that exists once the watch
+    /// has come past it.
+    BackfillListed(String),
+    /// A question that the watch waits to have answered.
+    Question(Question),
+}
+
+/// A question of a watch about the objects that the pipeline knows.
+#[derive(Debug)]
+pub enum Question {
+    /// Asks whether any object of a kind is known that is not served now. If so, it is not taken as deleted yet,
     /// and timers are suspended.
-    Unserved {
-        /// The answer.
+    IsAnyKnown {
+        /// Receives `true` if one is.
         reply: oneshot::Sender<bool>,
     },
-    /// The watch goes on where it was, and nothing was missed.
-    Resumed,
-    /// The watch lost its connection: until it is resumed nobody knows what happens.
-    Lost,
-    /// The kind is not served: there is nothing to see. With a reason where it was before.
-    Absent(Option<ListStart>),
-    /// Does a list of all versions belong to the history that is known?
-    Verify {
-        /// The version that the watch would go on from.
+    /// Asks whether a list of all versions belongs to the revision epoch that is known.
+    IsSameEpoch {
+        /// The version from which the watch would go on.
         cursor: u64,
-        /// Uid and version of all that exists.
+        /// Uid and version of every object that exists.
         listed: Vec<(String, String)>,
-        /// Whether something known was not listed; or what says no.
+        /// Receives whether a known object was not listed, or the first contradiction.
         reply: oneshot::Sender<Result<bool, String>>,
     },
-    /// The watch has come past that list. Is something known still that it did not have?
-    CaughtUp {
-        /// What.
+    /// Asks, after the watch has come past that list, for an object that it did not have and that is still known.
+    Undeleted {
+        /// Receives its uid.
         reply: oneshot::Sender<Option<String>>,
     },
 }
@@ -234,23 +219,29 @@ pub(super) struct Out {
 }
 
 impl Out {
-    pub(super) async fn send(&self, what: What, since: Timestamp) -> Result<(), Closed> {
+    pub(super) async fn send(&self, message: WatchMessage, since: Timestamp) -> Result<(), Closed> {
         let at = crate::model::clock::now();
-        let share = self.budget.take(what.bytes()).await;
-        let item = Item { watch: self.watch, at, since, what, share };
+        let share = self.budget.take(message.bytes()).await;
+        let item = Item { watch: self.watch, at, since, message, share };
         self.items.send(item).await.map_err(|_| Closed)
     }
 }
 
-impl What {
-    /// The memory of what it carries, about.
+impl WatchMessage {
+    /// An event that does not move the watch.
+    pub(super) fn of(event: SourceEvent) -> Self {
+        Self::Event { event, version: None }
+    }
+
+    /// Returns about as many bytes as it takes in memory.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Listed(json) | Self::Backfilled(json) | Self::Event { json, .. } => json.len(),
-            Self::Verify { listed, .. } => {
+            Self::Event { event, .. } => event.bytes(),
+            Self::Question(Question::IsSameEpoch { listed, .. }) => {
                 listed.iter().map(|(uid, version)| uid.len() + version.len() + 48).sum()
             }
-            _ => 0,
+            Self::BackfillListed(_)
+            | Self::Question(Question::IsAnyKnown { .. } | Question::Undeleted { .. }) => 0,
         }
     }
 }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::api::{self, ApiError, Form, MOST_SMALL};
 use super::permissions::Right;
 use crate::config;
-use crate::model::{Id, are_kubernetes_events};
-use crate::route::{Coverage, Need};
+use crate::model::{Coverage, Id, are_kubernetes_events};
+use crate::route::Need;
 
 /// A watch to keep.
 #[derive(Debug, Clone)]

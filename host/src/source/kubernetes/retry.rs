@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::Closed;
 use super::api::ApiError;
 use super::watch::{State, Stop, Watch};
-use super::{Closed, What};
-use crate::model::{Timestamp, clock};
-use crate::pipeline::ListStart;
-use crate::route::Telling;
+use crate::model::{ListStart, SourceEvent, Telling, Timestamp, clock};
 
 impl Watch {
     /// What to do after something went wrong; waits as long as is due.
@@ -23,7 +21,7 @@ impl Watch {
             Stop::Closed => return Err(Closed),
             Stop::OtherHistory(why) => {
                 self.note("other_history", &why);
-                self.send(What::Lost).await?;
+                self.report(SourceEvent::Disconnected).await?;
                 self.wait(None).await;
                 self.list_began = false;
                 return Ok(State::List(self.gap(why, true)));
@@ -72,11 +70,11 @@ impl Watch {
             }
             (Some(ListStart::First), _) => State::List(ListStart::First),
             (None, ApiError::Expired(why)) => {
-                self.send(What::Lost).await?;
+                self.report(SourceEvent::Disconnected).await?;
                 State::List(self.gap(why, false))
             }
             (None, _) => {
-                self.send(What::Lost).await?;
+                self.report(SourceEvent::Disconnected).await?;
                 State::Resume
             }
         };

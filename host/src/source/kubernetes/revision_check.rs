@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::api::ApiError;
 use super::watch::{Stop, Watch};
-use super::{Closed, Served, What};
+use super::{Closed, Question, Served, WatchMessage};
 
 impl Watch {
     /// Returns why the version belongs to another history, if it does; and else the version at which
@@ -30,7 +30,8 @@ impl Watch {
         }
         let changed = listed.iter().filter_map(|(_, version)| version.parse::<u64>().ok()).max();
         let (reply, answer) = oneshot::channel();
-        self.send(What::Verify { cursor, listed, reply }).await?;
+        let question = Question::IsSameEpoch { cursor, listed, reply };
+        self.send(WatchMessage::Question(question)).await?;
         match answer.await.map_err(|_| Closed)? {
             Err(why) => Ok(Err(format!("{why}: another history (etcd restored)"))),
             // What was not listed is told to be gone by the time of the list.
@@ -44,7 +45,7 @@ impl Watch {
     /// deleted by now.
     pub(super) async fn caught_up(&self) -> Result<(), Stop> {
         let (reply, answer) = oneshot::channel();
-        self.send(What::CaughtUp { reply }).await?;
+        self.send(WatchMessage::Question(Question::Undeleted { reply })).await?;
         match answer.await.map_err(|_| Closed)? {
             Some(uid) => Err(Stop::OtherHistory(format!(
                 "object {uid} is gone and was never deleted: another history (etcd restored)"

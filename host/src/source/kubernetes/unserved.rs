@@ -13,9 +13,9 @@ use tracing::{info, warn};
 
 use super::plan::served_elsewhere;
 use super::watch::{State, Stop, Watch};
-use super::{Closed, What};
+use super::{Closed, Question, WatchMessage};
 use crate::model::clock::{self, Stopwatch};
-use crate::pipeline::ListStart;
+use crate::model::{ListStart, SourceEvent};
 
 /// As often in a row a kind must be missing before anything is made of it.
 const BELIEVED: u32 = 2;
@@ -67,7 +67,8 @@ impl Watch {
                 info!(watch = %self.plan.name, "the kind is not served: waiting for it");
             }
             self.backfilling = None;
-            self.send(What::Absent(before)).await?;
+            let coverage = self.plan.coverage();
+            self.report(SourceEvent::NotServed { start: before, coverage }).await?;
             self.status.set(|state| {
                 state.doing = "not served";
                 state.in_sync = true;
@@ -93,7 +94,7 @@ impl Watch {
     /// Asks the pipeline, which suspends timers if so.
     async fn is_any_known(&self) -> Result<bool, Stop> {
         let (reply, answer) = oneshot::channel();
-        self.send(What::Unserved { reply }).await?;
+        self.send(WatchMessage::Question(Question::IsAnyKnown { reply })).await?;
         Ok(answer.await.map_err(|_| Closed)?)
     }
 

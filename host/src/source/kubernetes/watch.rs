@@ -26,12 +26,10 @@ use super::proof::Proof;
 use super::status::WatchStatus;
 use super::unserved::Missing;
 use super::wire::{self, Head};
-use super::{Closed, Cluster, Item, Out, What};
+use super::{Closed, Cluster, Item, Out, WatchMessage};
 use crate::backoff::Backoff;
-use crate::model::Timestamp;
 use crate::model::clock;
-use crate::pipeline::ListStart;
-use crate::route::Telling;
+use crate::model::{ListStart, Seen, SourceEvent, Telling, Timestamp};
 
 /// By how much an API server is taken to be behind what it has confirmed, where nothing proves how much
 /// it is.
@@ -273,7 +271,8 @@ impl Watch {
         if !is_compared {
             self.since = began;
         }
-        self.send(What::ListBegins(start)).await?;
+        let coverage = Some(self.plan.coverage());
+        self.report(SourceEvent::ListStarted { start, coverage: coverage.clone() }).await?;
         self.list_began = true;
         let streamed = if self.streams { self.streamed_list(served).await? } else { None };
         let (version, lines) = match streamed {
@@ -285,7 +284,8 @@ impl Watch {
         }
         // It has all that was confirmed before it was asked for.
         self.since = self.since.max(began);
-        self.send(What::ListEnds(version.clone())).await?;
+        let event = SourceEvent::ListCompleted { coverage };
+        self.send(WatchMessage::Event { event, version: Some(version.clone()) }).await?;
         self.cursor = version;
         self.proof = Proof::default();
         self.progressed();
@@ -312,15 +312,17 @@ impl Watch {
             match line.kind {
                 "ADDED" | "MODIFIED" => {
                     self.listed += 1;
-                    let json = self.with_kind(line.object);
-                    self.send(What::Listed(json)).await?;
+                    let json = self.with_kind(line.object).into();
+                    let seen = Seen::Snapshot;
+                    self.report(SourceEvent::Object { seen, json, is_change: false }).await?;
                 }
                 // It came and went while the list was made.
                 "DELETED" => {
                     let head = Head::of(line.object);
                     let (seen, json) = self.ended(served, &head, line.object).await?;
-                    let (is_added, version) = (false, None);
-                    self.send(What::Event { seen, is_added, json, version }).await?;
+                    // Not a change: the list goes on.
+                    let json = json.into();
+                    self.report(SourceEvent::Object { seen, json, is_change: false }).await?;
                 }
                 "BOOKMARK" => {
                     let head = Head::of(line.object);
@@ -399,8 +401,13 @@ impl Watch {
         });
     }
 
-    pub(super) async fn send(&self, what: What) -> Result<(), Closed> {
-        self.out.send(what, self.since).await
+    pub(super) async fn send(&self, message: WatchMessage) -> Result<(), Closed> {
+        self.out.send(message, self.since).await
+    }
+
+    /// Sends an event that does not move the watch.
+    pub(super) async fn report(&self, event: SourceEvent) -> Result<(), Closed> {
+        self.send(WatchMessage::of(event)).await
     }
 
     pub(super) fn in_order(&self) {
