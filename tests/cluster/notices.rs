@@ -189,3 +189,31 @@ async fn without_bookmarks_the_server_is_asked_whether_it_is_there() {
     running.stop();
     assert_eq!(site.gaps(), [""; 0]);
 }
+
+/// A server under load pauses while it sends the events of a downtime.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_while_missed_events_are_sent_does_not_make_the_watch_complete() {
+    let api = FakeApi::start().await;
+    api.put(kubernetes_event("first", 1));
+    let site = site(&api);
+    let running = site.start();
+    site.wait("the list", |seen| seen.len() == 1);
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    let at = clock::now();
+    for name in ["missed-1", "missed-2", "missed-3"] {
+        api.put(kubernetes_event(name, 1));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let watch = || Matching::of(Verb::Watch, "events");
+    api.fault(Fault::SlowLines { lines: 2, millis: 300 }, watch(), 1);
+    let running = site.start();
+    site.wait("two of the three", |seen| seen.len() == 3);
+    running.stop();
+    api.fault(Fault::ErrorAfter { lines: 0, code: 410, reason: "Expired" }, watch(), 1);
+    let running = site.start();
+    site.wait("the third", |seen| seen.len() == 4);
+    site.wait_until_following(&WATCHES);
+    running.stop();
+    assert_one_gap_covers(&site, "Event", at);
+}

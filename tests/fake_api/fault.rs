@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     CloseAfter { lines: usize },
     /// After so many lines of a watch: nothing more, on an open connection.
     SilentAfter { lines: usize },
+    /// A pause before each line of a watch and, after so many lines, nothing more on an open connection.
+    SlowLines { lines: usize, millis: u64 },
     /// After so many lines of a watch: an ERROR with a Status, then the end.
     ErrorAfter { lines: usize, code: u16, reason: &'static str },
     /// Before the first line of a watch a pause, then an ERROR of an expired version, and the end.
@@ -76,6 +78,7 @@ impl Fault {
             Self::ResetAfter { .. }
             | Self::CloseAfter { .. }
             | Self::SilentAfter { .. }
+            | Self::SlowLines { .. }
             | Self::ErrorAfter { .. }
             | Self::ExpiredAfter { .. }
             | Self::GarbageLine { .. } => asked.verb == Verb::Watch,

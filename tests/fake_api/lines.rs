@@ -91,7 +91,14 @@ impl Lines {
                 self.connection.reset_when_closed();
                 Err(self.cut().await)
             }
-            Some(Fault::SilentAfter { lines }) if self.sent >= lines => {
+            Some(Fault::SlowLines { lines, millis }) if self.sent < lines => {
+                self.flush().await?;
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                Ok(())
+            }
+            Some(Fault::SilentAfter { lines } | Fault::SlowLines { lines, .. })
+                if self.sent >= lines =>
+            {
                 self.flush().await?;
                 self.closed().await;
                 Err(Over)

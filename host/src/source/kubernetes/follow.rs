@@ -38,8 +38,10 @@ impl Watch {
         self.proof.begin();
         let mut has_begun = false;
         while let Some(bytes) = self.next_line(served, &mut lines).await? {
-            // Before the first line the server may not have begun to send what it has.
-            self.came_to(has_begun.then(|| lines.drained_at()));
+            // Before the first line the server may not have begun to send what it has, and until the watch has come
+            // past the list that was compared it is still sending: that nothing is left to read proves nothing.
+            let is_current = has_begun && compared.is_none();
+            self.came_to(is_current.then(|| lines.drained_at()));
             has_begun = true;
             self.take(served, &bytes).await?;
             self.backoff.reset();
@@ -56,7 +58,7 @@ impl Watch {
         // another one.
         let time = self.cluster.timing.watch;
         if lines.age() + Duration::from_secs(2).min(time / 4) >= time {
-            self.came_to(Some(lines.drained_at()));
+            self.came_to(compared.is_none().then(|| lines.drained_at()));
             self.report(SourceEvent::Progress).await?;
             return Ok(State::Follow(None, compared));
         }
