@@ -29,7 +29,7 @@ pub struct Backup {
 /// checked. The service goes on meanwhile; its log grows, for it cannot be folded in.
 ///
 /// # Errors
-/// Where the file exists and is not to be replaced, cannot be written, or is not sound.
+/// Fails if the file exists and is not to be replaced, cannot be written, or is not sound.
 pub fn backup(folder: &Path, to: &Path, replace: bool) -> Result<Backup, InspectError> {
     let watch = Stopwatch::start();
     let hint = "it is there already; hint: name another file, or replace it with --force";

@@ -59,7 +59,7 @@ pub struct Check {
 /// Checks everything. It reads the whole file.
 ///
 /// # Errors
-/// Where the journal cannot be read at all.
+/// Fails if the journal cannot be read at all.
 pub fn check(reader: &Reader) -> Result<Check, InspectError> {
     let log = steady(reader)?;
     let mut problems = Vec::new();

@@ -30,7 +30,7 @@ impl Clock {
 /// Reads the journal's clock, beside what the machine's shows.
 ///
 /// # Errors
-/// Where the journal cannot be read.
+/// Fails if the journal cannot be read.
 pub fn clock(reader: &Reader, machine: Timestamp) -> Result<Clock, InspectError> {
     let select = "SELECT value FROM meta WHERE key = 'clock'";
     let text: Option<String> =
@@ -43,7 +43,7 @@ pub fn clock(reader: &Reader, machine: Timestamp) -> Result<Clock, InspectError>
 /// it again: it has to be stopped before.
 ///
 /// # Errors
-/// Where the service runs, or the journal cannot be changed.
+/// Fails if the service runs, or the journal cannot be changed.
 pub fn reset_clock(folder: &Path, machine: Timestamp) -> Result<Clock, InspectError> {
     // The editor says where there is no journal; the lock would make a file there.
     let mut editor = Editor::open(folder)?;

@@ -44,7 +44,7 @@ pub struct Removal {
 /// Says what [`remove`] would remove.
 ///
 /// # Errors
-/// Where the journal cannot be read, or an id is not found.
+/// Fails if the journal cannot be read, or an id is not found.
 pub fn removal(
     reader: &Reader,
     selection: &Selection,
@@ -60,7 +60,7 @@ pub fn removal(
 /// this moment may still arrive. What is told is how many there are so far.
 ///
 /// # Errors
-/// Where the journal cannot be changed, or an id is not found; transactions that are complete stay.
+/// Fails if the journal cannot be changed, or an id is not found; transactions that are complete stay.
 pub fn remove(
     editor: &mut Editor,
     selection: &Selection,
@@ -98,7 +98,7 @@ fn chosen(
 /// Removes rows by their numbers: all of them or, where one is not there, none.
 ///
 /// # Errors
-/// Where one is not there, or the journal cannot be changed.
+/// Fails if one is not there, or the journal cannot be changed.
 pub fn remove_numbered(
     editor: &mut Editor,
     what: Doomed,

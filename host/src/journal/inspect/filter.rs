@@ -98,7 +98,7 @@ impl Fields {
 
 impl Filter {
     /// # Errors
-    /// Where the rows do not have what the filter names.
+    /// Fails if the rows do not have what the filter names.
     pub(super) fn condition(
         &self,
         what: &'static str,

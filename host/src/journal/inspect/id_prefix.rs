@@ -24,7 +24,7 @@ pub(super) enum Found {
 /// Finds what has an id that begins so.
 ///
 /// # Errors
-/// Where nothing has, or several do.
+/// Fails if nothing has, or several do.
 pub(super) fn find(connection: &Connection, text: &str) -> Result<Found, InspectError> {
     let prefix = text.to_ascii_lowercase();
     let is_id = prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -78,7 +78,7 @@ impl Named {
     /// Finds all ids of a selection; none: it names none.
     ///
     /// # Errors
-    /// Where one is not found, or its delivery is in another state.
+    /// Fails if one is not found, or its delivery is in another state.
     pub(super) fn of(
         connection: &Connection,
         selection: &Selection,

@@ -29,7 +29,7 @@ pub trait Listed: Sized {
     /// Reads a row, in the order of the table's columns.
     ///
     /// # Errors
-    /// Where a column holds something else.
+    /// Fails if a column holds something else.
     fn read(row: &Row<'_>) -> rusqlite::Result<Self>;
 }
 
@@ -54,7 +54,7 @@ pub struct Page<T> {
 /// The first rows that a filter names: of what has a time, the newest.
 ///
 /// # Errors
-/// Where the journal cannot be read, or the filter does not fit.
+/// Fails if the journal cannot be read, or the filter does not fit.
 pub fn page<T: Listed>(
     reader: &Reader,
     filter: &Filter,
@@ -72,7 +72,7 @@ pub fn page<T: Listed>(
 /// It reads them page by page: whoever takes them may be slow.
 ///
 /// # Errors
-/// Where the journal cannot be read, the filter does not fit, or what takes the rows says so.
+/// Fails if the journal cannot be read, the filter does not fit, or what takes the rows says so.
 pub fn each<T: Numbered, E: From<InspectError>>(
     reader: &Reader,
     filter: &Filter,

@@ -24,7 +24,7 @@ impl Reader {
     /// Opens the journal in a folder; nothing in it is changed, and no file of a closed journal made.
     ///
     /// # Errors
-    /// Where there is none, or it is of another version.
+    /// Fails if there is none, or it is of another version.
     pub fn open(folder: &Path) -> Result<Self, InspectError> {
         let path = existing(folder)?;
         // Without a log nobody has it open: it can be read as it lies there, even on a disk that
@@ -72,7 +72,7 @@ impl Editor {
     /// Opens the journal in a folder.
     ///
     /// # Errors
-    /// Where there is none, it is of another version, or it cannot be written to.
+    /// Fails if there is none, it is of another version, or it cannot be written to.
     pub fn open(folder: &Path) -> Result<Self, InspectError> {
         let path = existing(folder)?;
         let connection = connect(&path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;

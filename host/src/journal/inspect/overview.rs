@@ -105,7 +105,7 @@ pub struct ByRule {
 /// Counts everything, at one moment.
 ///
 /// # Errors
-/// Where the journal cannot be read.
+/// Fails if the journal cannot be read.
 pub fn overview(reader: &Reader) -> Result<Overview, InspectError> {
     let moment = reader.moment()?;
     let count = |sql: &str| -> Result<u64, InspectError> {

@@ -35,7 +35,7 @@ pub struct Resent {
 /// Says what [`resend`] would do.
 ///
 /// # Errors
-/// Where the journal cannot be read, or an id is not found.
+/// Fails if the journal cannot be read, or an id is not found.
 pub fn resendable(reader: &Reader, selection: &Selection) -> Result<Resend, InspectError> {
     let connection = reader.moment()?;
     let dead = Chosen::of(&connection, selection)?;
@@ -59,7 +59,7 @@ pub fn resendable(reader: &Reader, selection: &Selection) -> Result<Resend, Insp
 /// exists by now. Letters to disabled targets stay. What is told is how many there are so far.
 ///
 /// # Errors
-/// Where the journal cannot be changed, or an id is not found; transactions that are complete stay.
+/// Fails if the journal cannot be changed, or an id is not found; transactions that are complete stay.
 pub fn resend(
     editor: &mut Editor,
     selection: &Selection,

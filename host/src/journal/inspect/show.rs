@@ -34,7 +34,7 @@ pub struct ShownGap {
 /// A verdict with all its deliveries, or with the one that has this id.
 ///
 /// # Errors
-/// Where nothing or too much has an id that begins so, or the journal cannot be read.
+/// Fails if nothing or too much has an id that begins so, or the journal cannot be read.
 pub fn show(reader: &Reader, id: &str) -> Result<Shown, InspectError> {
     let moment = reader.moment()?;
     let (verdict, delivery) = match find(&moment, id)? {
@@ -64,7 +64,7 @@ pub fn show(reader: &Reader, id: &str) -> Result<Shown, InspectError> {
 /// A gap by its number.
 ///
 /// # Errors
-/// Where there is none, or the journal cannot be read.
+/// Fails if there is none, or the journal cannot be read.
 pub fn gap(reader: &Reader, number: i64) -> Result<ShownGap, InspectError> {
     let moment = reader.moment()?;
     let gap: GapRow = one(&moment, "gap", "g.n = ?", number)?;
@@ -77,7 +77,7 @@ pub fn gap(reader: &Reader, number: i64) -> Result<ShownGap, InspectError> {
 /// A quarantined event by its number.
 ///
 /// # Errors
-/// Where there is none, or the journal cannot be read.
+/// Fails if there is none, or the journal cannot be read.
 pub fn quarantined(reader: &Reader, number: i64) -> Result<Quarantined, InspectError> {
     reader.sound(one(reader.connection(), "quarantined event", "q.n = ?", number)?)
 }

@@ -25,7 +25,7 @@ pub struct Enabled {
 /// Enables a target.
 ///
 /// # Errors
-/// Where it is not disabled, or the journal cannot be changed.
+/// Fails if it is not disabled, or the journal cannot be changed.
 pub fn enable(editor: &mut Editor, target: &str) -> Result<Enabled, InspectError> {
     let transaction = editor.change()?;
     let delete = "DELETE FROM targets WHERE name = ?1 RETURNING disabled_at, reason";

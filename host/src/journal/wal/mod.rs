@@ -73,7 +73,7 @@ impl Wal {
 /// Reads the log beside a database file; none: there is none.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// Fails if it cannot be read.
 pub fn read(database: &Path) -> io::Result<Option<Wal>> {
     match std::fs::File::open(beside(database)) {
         Ok(file) => scan(io::BufReader::with_capacity(1 << 16, file)).map(Some),
@@ -92,7 +92,7 @@ pub fn beside(database: &Path) -> std::path::PathBuf {
 /// Goes through the bytes of a log.
 ///
 /// # Errors
-/// Where they cannot be read; any bytes at all can be gone through.
+/// Fails if they cannot be read; any bytes at all can be gone through.
 pub fn scan(mut from: impl Read) -> io::Result<Wal> {
     let mut bytes = [0; HEADER];
     let length = fill(&mut from, &mut bytes)?;
