@@ -322,7 +322,7 @@ impl Metrics {
         self.held_back.get_or_create(&labels).inc();
     }
 
-    /// Counts a write to the cluster that exceeded its rule's rate limit, by the kind of target.
+    /// Counts a write to the cluster that exceeded its rule's budget, by the kind of target.
     pub fn over_budget(&self, rule: &str, target: &str) {
         let labels = [label("rule", rule), label("target", target)];
         self.over_budget.get_or_create(&labels).inc();
