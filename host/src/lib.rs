@@ -1,4 +1,4 @@
-//! Klaxon: a Kubernetes event processor that WebAssembly extends.
+//! Klaxon: a Kubernetes event processor that runs sandboxed WebAssembly rules.
 //!
 //! The modules, in the order in which data flows; a module knows only the types of the modules before it:
 //!

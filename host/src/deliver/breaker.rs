@@ -35,11 +35,11 @@ enum State {
 /// The deliveries that may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leave {
-    /// As many as the concurrency limit allows.
+    /// Any number up to the concurrency limit.
     Any,
-    /// One, to probe the receiver; preferably one that has not failed yet.
+    /// One delivery, to probe the receiver; preferably one that has not failed yet.
     Probe,
-    /// `Leave::None`: no delivery, before this time or before the deliveries under way have ended.
+    /// No delivery, before this time or before the deliveries under way have ended.
     None(Option<Instant>),
 }
 

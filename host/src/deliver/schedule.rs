@@ -27,7 +27,7 @@ pub(super) struct Line {
     delayed: BTreeMap<Place, Delayed>,
     /// The places in `delayed` of tried deliveries, by the end of their retry time and their number.
     deadlines: BTreeMap<(Instant, i64), Place>,
-    /// The keys whose next delivery is in the journal, and the number from which on to read it.
+    /// The keys with their next delivery in the journal, and the number from which on to read it.
     behind: Vec<(Key, i64)>,
     /// The number up to which the journal was read.
     read: i64,
@@ -76,7 +76,7 @@ impl Line {
         self.fresh.len() < FEW && self.delayed.len() < MOST_DELAYED
     }
 
-    /// Adds the next delivery of the journal, whose number is greater than all that were read.
+    /// Adds the next delivery of the journal; its number is greater than all that were read.
     pub(super) fn push(&mut self, waiting: Waiting, now: Instant) {
         self.read = waiting.number;
         if self.is_ordered {

@@ -97,8 +97,8 @@ impl Handle {
         self.outcomes.send(outcome).await.map_err(|_| self.error())
     }
 
-    /// Disables a target: its pending and future deliveries become dead letters. Returns the number of those
-    /// pending.
+    /// Disables a target: its pending and future deliveries become dead letters. Returns the number of the
+    /// pending ones.
     ///
     /// # Errors
     /// Fails with the cause if the writer has ended.

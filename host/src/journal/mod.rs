@@ -221,7 +221,7 @@ impl Journal {
     /// Returns a fact about the journal's cluster; `None` if it is not recorded.
     ///
     /// # Errors
-    /// Fails if it cannot be read.
+    /// Fails if the fact cannot be read.
     pub fn fact(&self, key: Fact) -> Result<Option<String>, JournalError> {
         let select = "SELECT value FROM meta WHERE key = ?1";
         Ok(self.connection.query_row(select, [key.key()], |row| row.get(0)).optional()?)
@@ -230,7 +230,7 @@ impl Journal {
     /// Writes a fact about the cluster.
     ///
     /// # Errors
-    /// Fails if it cannot be written.
+    /// Fails if the fact cannot be written.
     pub fn set_fact(&self, key: Fact, value: &str) -> Result<(), JournalError> {
         let insert = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
         self.connection.execute(insert, [key.key(), value])?;
@@ -240,7 +240,7 @@ impl Journal {
     /// Reads the state that the last run left.
     ///
     /// # Errors
-    /// Fails if it cannot be read.
+    /// Fails if the state cannot be read.
     pub fn load(&self) -> Result<Loaded, JournalError> {
         restore::load(&self.connection)
     }
@@ -266,7 +266,7 @@ impl Journal {
     /// each target's queue.
     ///
     /// # Errors
-    /// Fails if its thread cannot be started.
+    /// Fails if the writer's thread cannot be started.
     pub fn start(
         self,
         targets: BTreeMap<String, Target>,

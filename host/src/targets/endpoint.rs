@@ -73,7 +73,7 @@ impl Endpoint {
         self.coalesces
     }
 
-    /// Makes one attempt; one more with newly read secrets if the receiver refused the credentials.
+    /// Makes one attempt; one more if the receiver refused the credentials and the secret files have changed.
     pub async fn send(self: &Arc<Self>, delivery: &Delivery) -> Attempt {
         let sender = self.sender(BELIEVED).await;
         let attempt = sender.send(delivery).await;

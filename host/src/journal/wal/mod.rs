@@ -14,8 +14,8 @@ const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 /// The magic number without its last bit, which gives the byte order of the checksums.
 const MAGIC: u32 = 0x377f_0682;
-/// The largest difference from an earlier round's first salt. Each round adds one to it, so an earlier round's
-/// salt is only a little smaller.
+/// The most rounds by which a frame counts as left by an earlier round. Each round of the log adds one to the
+/// first salt, so the salt of an earlier round is only a little smaller.
 const ROUNDS: u32 = 1 << 20;
 
 /// The result of scanning a log.
@@ -74,7 +74,7 @@ impl Wal {
 /// Reads the log of a database file; `None` if there is no log.
 ///
 /// # Errors
-/// Fails if it cannot be read.
+/// Fails if the log cannot be read.
 pub fn read(database: &Path) -> io::Result<Option<Wal>> {
     match std::fs::File::open(beside(database)) {
         Ok(file) => scan(io::BufReader::with_capacity(1 << 16, file)).map(Some),

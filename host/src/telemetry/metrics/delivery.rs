@@ -127,7 +127,7 @@ impl Metrics {
         set(&self.delivery.queue_bytes, bytes);
     }
 
-    /// Sets the number of deliveries to a target that may be under way, and its circuit open or closed.
+    /// Sets the concurrency limit of a target, and the gauge that shows if its circuit is open.
     pub fn target_pace(&self, target: &str, limit: usize, is_open: bool) {
         let labels = [label("target", target)];
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -135,7 +135,7 @@ impl Metrics {
         self.delivery.broken.get_or_create(&labels).set(i64::from(is_open));
     }
 
-    /// Sets a target disabled or enabled.
+    /// Sets the gauge that shows if a target is disabled.
     pub fn target_disabled(&self, target: &str, is_disabled: bool) {
         let labels = [label("target", target)];
         self.delivery.disabled.get_or_create(&labels).set(i64::from(is_disabled));

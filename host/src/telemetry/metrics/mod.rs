@@ -270,7 +270,7 @@ impl Metrics {
         set(&self.watch_lag, watch, seconds);
     }
 
-    /// Sets the watch in sync (its first list is committed and the watch follows), or not.
+    /// Sets the gauge that shows if a watch is in sync: its first list is committed and the watch follows.
     pub fn watch_in_sync(&self, watch: &str, is_in_sync: bool) {
         let labels = [label("watch", watch)];
         self.watch_in_sync.get_or_create(&labels).set(i64::from(is_in_sync));
@@ -306,7 +306,7 @@ impl Metrics {
         self.unreadable.get_or_create(&[label("watch", watch)]).inc();
     }
 
-    /// Sets the Lease contended (another service renews it too), or not.
+    /// Sets the gauge that shows if another service renews the Lease too.
     pub fn lease_contended(&self, is_so: bool) {
         self.contended.set(i64::from(is_so));
     }
@@ -356,7 +356,7 @@ impl Metrics {
         self.backlog_skipped.get_or_create(&[label("rule", rule)]).inc();
     }
 
-    /// Sets a rule out of service, or in service.
+    /// Sets the gauge that shows if a rule is out of service.
     pub fn rule_out_of_service(&self, rule: &str, is_out: bool) {
         self.rule_out_of_service.get_or_create(&[label("rule", rule)]).set(i64::from(is_out));
     }
