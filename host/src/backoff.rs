@@ -1,11 +1,11 @@
-//! How long to wait between attempts.
+//! Waits between attempts.
 
 use std::time::Duration;
 
 use rand::RngExt;
 
-/// Exponential backoff with jitter: each wait is drawn from the upper half of a span that doubles,
-/// so that receivers which failed together are not tried again together.
+/// Exponential backoff with jitter: each wait is drawn from the upper half of a span that doubles, so that
+/// receivers that failed at the same time are not retried at the same time.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -14,30 +14,30 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Waits from `first` to `longest`.
+    /// Makes a backoff with spans that grow from `first` to `longest`.
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, attempts: 0 }
     }
 
-    /// What was tried has worked: the next wait is a first one.
+    /// Resets the backoff after a success: the next wait is a first one.
     pub fn reset(&mut self) {
         self.attempts = 0;
     }
 
-    /// The wait after so many attempts that failed, from the first and the longest.
+    /// Returns the wait after `attempts` failed attempts; `waits` are the first span and the longest.
     pub fn nth(waits: (Duration, Duration), attempts: u32, asked: Option<Duration>) -> Duration {
         let mut backoff = Self::new(waits.0, waits.1);
         backoff.attempts = attempts.saturating_sub(1);
         backoff.next(asked)
     }
 
-    /// The next wait; what the receiver asked for is the least.
+    /// Returns the next wait; it is at least `asked`, the wait that the receiver asked for.
     pub fn next(&mut self, asked: Option<Duration>) -> Duration {
         let span = self.first.saturating_mul(1 << self.attempts.min(20)).min(self.longest);
         self.attempts = self.attempts.saturating_add(1);
         let drawn = span.mul_f64(rand::rng().random_range(0.5..=1.0));
         match asked {
-            // Jitter comes on top, or all who were told the same would come at once.
+            // Jitter is added, so that clients that got the same answer do not all retry at once.
             Some(asked) => drawn.max(asked.saturating_add(drawn / 10)),
             None => drawn,
         }

@@ -1,14 +1,14 @@
-//! Klaxon: a Kubernetes event processor that WebAssembly extends.
+//! Klaxon: a Kubernetes event processor that runs sandboxed WebAssembly rules.
 //!
-//! The pipeline, in the order in which data flows; a module knows only the types of those before it:
+//! The modules, in the order in which data flows; a module knows only the types of the modules before it:
 //!
-//! [`stream`] and [`source`] → [`normalize`] → [`route`] → [`engine`] → [`policy`] → [`journal`] →
+//! [`recording`] and [`source`] → [`normalize`] → [`route`] → [`engine`] → [`policy`] → [`journal`] →
 //! [`deliver`] → [`targets`].
 //!
-//! [`pipeline`] joins the middle (normalize to policy) under one event clock; [`app`] drives it as a
-//! service, [`harness`] offline. Without the feature `serve` there is only what rule authors need.
+//! [`pipeline`] runs the steps from normalize to policy under one event clock; [`app`] drives it as a service,
+//! [`harness`] offline. Without the feature `serve` the crate contains only the parts that rule authors need.
 
-/// The Rust of the book's pages compiles, and its assertions hold.
+/// Compiles the Rust examples of the book's pages and checks their assertions.
 #[cfg(doctest)]
 mod book {
     #[doc = include_str!("../../docs/book/testing-rules.md")]

@@ -1,4 +1,4 @@
-//! Whether the service is alive, and whether it is ready.
+//! The liveness and readiness endpoints, `/healthz` and `/readyz`.
 
 use std::sync::Arc;
 

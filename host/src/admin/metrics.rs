@@ -1,4 +1,4 @@
-//! What the service has counted.
+//! The metrics endpoint, `/metrics`.
 
 use std::sync::Arc;
 

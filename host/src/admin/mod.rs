@@ -1,4 +1,4 @@
-//! What an operator's tools ask the running service: is it alive, is it ready, what has it counted.
+//! The admin server: liveness, readiness and metrics of the running service over HTTP.
 
 mod health;
 mod metrics;
@@ -22,38 +22,39 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Told to stop, answers that are under way get so long; a client that never ends its request gets
-/// no more.
+/// The time that answers under way get at shutdown. A client that never finishes its request gets no more
+/// either.
 const DRAIN: Duration = Duration::from_secs(1);
-/// The longest life of a connection; a client that asks more often connects again.
+/// The longest life of a connection. A client that sends requests for longer has to connect again.
 const LIFETIME: Duration = Duration::from_secs(60);
-/// The pause after a connection could not be taken, such as for want of descriptors.
+/// The pause after a connection could not be accepted, for example because file descriptors ran out.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What the service says about itself. It is asked often, so answers come without waiting.
+/// The state that the service reports. The admin server asks often, so implementations must not block.
 pub trait Health: Send + Sync {
-    /// Empty when alive; else each thread that makes no progress, what it does and for how long. Whoever asks
-    /// ends the process then, so what a new one would have to wait for too is none of it.
+    /// Returns each thread that makes no progress, with its activity and for how long; empty while the service
+    /// is alive. A liveness probe restarts the process then, so a wait that a new process would face too is not
+    /// reported here.
     fn not_alive(&self) -> Vec<String>;
 
-    /// Returns the phase before or after its work, such as `starting: checking the journal`.
+    /// Returns the phase before or after normal operation, such as `starting: checking the journal`.
     fn phase(&self) -> Option<&'static str>;
 
-    /// Empty when ready; else each reason, such as `watch pods: no progress for 5m2s`.
+    /// Returns each reason for not being ready, such as `watch pods: no progress for 5m2s`; empty when ready.
     fn not_ready(&self) -> Vec<String>;
     /// Returns warnings for an operator, which do not make the service unready.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Prometheus/OpenMetrics text.
+    /// Returns the metrics as OpenMetrics text.
     fn metrics(&self) -> String;
 }
 
-/// Why there is no admin server.
+/// An error of starting the admin server.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// Its address cannot be listened at.
+    /// The server cannot listen at its address.
     #[error(
         "the admin server cannot listen at {listen}: {source}; hint: choose another address with \
          `admin: {{listen: \"ADDRESS:PORT\"}}`"
@@ -61,7 +62,7 @@ pub enum AdminError {
     Bind {
         /// The address.
         listen: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -77,9 +78,9 @@ pub struct Admin {
 /// Bounds on the clients of the server.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    /// The time limit of a request's head, and of a connection's wait for its next request.
+    /// The time limit for a request's head, and for a connection that waits for its next request.
     head: Duration,
-    /// Most connections at once; others wait to be taken.
+    /// The most connections at once. Further connections are not accepted until one ends.
     connections: usize,
 }
 
@@ -89,10 +90,10 @@ impl Default for Bounds {
     }
 }
 
-/// Listens at an address such as `127.0.0.1:9090`; port 0 takes any that is free.
+/// Listens at an address such as `127.0.0.1:9090`. Port 0 takes any free port.
 ///
 /// # Errors
-/// Where that is not possible.
+/// Fails if the server cannot listen at the address.
 pub async fn bind(listen: impl fmt::Display) -> Result<Admin, AdminError> {
     let listen = listen.to_string();
     let bound = async {
@@ -104,12 +105,12 @@ pub async fn bind(listen: impl fmt::Display) -> Result<Admin, AdminError> {
 }
 
 impl Admin {
-    /// Where it really listens.
+    /// Returns the address at which the server listens, with the actual port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until `shutdown` is over, and a second longer where an answer is under way.
+    /// Serves until `shutdown` completes, and up to one second longer for answers under way.
     pub async fn serve(
         self,
         state: Arc<dyn Health>,
@@ -144,11 +145,11 @@ impl Admin {
         drop(self.listener);
         stopping.cancel();
         let ended = async { while connections.join_next().await.is_some() {} };
-        // Those that have not ended by then are dropped with their set.
+        // Connections that have not ended by then are dropped with the `JoinSet`.
         drop(tokio::time::timeout(DRAIN, ended).await);
     }
 
-    /// Takes a connection once there are not too many.
+    /// Accepts a connection once fewer than the most are open.
     async fn take(&self, free: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
         let permit = free.clone().acquire_owned().await.map_err(io::Error::other)?;
         let (stream, _) = self.listener.accept().await?;
@@ -163,7 +164,7 @@ async fn answer(stream: TcpStream, head: Duration, router: Router, stopping: Can
     server.timer(TokioTimer::new()).header_read_timeout(head);
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
-        // A client that breaks off, or is too slow, is none of our business.
+        // Errors are ignored: they come from a client that disconnected or was too slow.
         _ = connection.as_mut() => return,
         () = stopping.cancelled() => {}
         () = tokio::time::sleep(LIFETIME) => {}

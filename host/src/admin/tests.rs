@@ -214,7 +214,7 @@ async fn told_to_stop_it_does_not_wait_for_a_slow_client() {
     slow.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
     assert_eq!(running.get("/healthz").await.0, 200);
     running.stop.send(()).unwrap();
-    // The client is silent for ever: any end at all shows that it is not waited for.
+    // The client is silent for ever: the end of the task shows that the server does not wait for the client.
     let hang = Duration::from_secs(180);
     tokio::time::timeout(hang, running.task).await.unwrap().unwrap();
     assert!(TcpStream::connect(running.address).await.is_err());

@@ -1,22 +1,22 @@
-//! A receiver that fails and fails is left alone; one delivery now and then finds out whether it is
-//! back.
+//! A circuit breaker for a receiver. After repeated failures the circuit is open, and single deliveries probe
+//! from time to time if the receiver works again.
 
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 
-/// So many failures with no success between them.
+/// The number of consecutive failures that open the circuit.
 const FAILURES: u32 = 5;
-/// How long it is left alone at first, and at most.
+/// The first pause of an open circuit, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// Whether a receiver is sent to.
+/// The circuit breaker of one receiver.
 #[derive(Debug)]
 pub(super) struct Breaker {
     failures: u32,
     state: State,
     pauses: Backoff,
-    /// It wants to be left alone until then.
+    /// The end of the pause that the receiver asked for.
     asked: Option<Instant>,
 }
 
@@ -26,20 +26,20 @@ enum State {
     Open {
         until: Instant,
     },
-    /// One delivery is under way to find out, since then.
+    /// A delivery that began at `since` is probing the receiver.
     HalfOpen {
         since: Instant,
     },
 }
 
-/// How many deliveries may begin.
+/// The deliveries that may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leave {
-    /// As many as its pace allows.
+    /// Any number up to the concurrency limit.
     Any,
-    /// One, to find out whether it is back: rather one that has not failed yet.
+    /// One delivery, to probe the receiver; preferably one that has not failed yet.
     Probe,
-    /// None, before then or before what is under way has ended.
+    /// No delivery, before this time or before the deliveries under way have ended.
     None(Option<Instant>),
 }
 
@@ -51,7 +51,7 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// What may begin now.
+    /// Returns the deliveries that may begin now.
     pub(super) fn leave(&self, now: Instant) -> Leave {
         match self.state {
             State::Closed => Leave::Any,
@@ -61,20 +61,20 @@ impl Breaker {
         }
     }
 
-    /// A delivery has begun to find out whether it is back.
+    /// Records that a delivery has begun to probe the receiver.
     pub(super) fn probing(&mut self, now: Instant) {
         self.state = State::HalfOpen { since: now };
     }
 
-    /// What was to find out could not begin after all.
+    /// Records that the delivery chosen as the probe could not begin.
     pub(super) fn not_probed(&mut self, now: Instant) {
         if matches!(self.state, State::HalfOpen { .. }) {
             self.state = State::Open { until: now };
         }
     }
 
-    /// A delivery has arrived. Returns whether the receiver is back. One that was under way when the
-    /// receiver asked to be left alone does not change that.
+    /// Records a success. Returns `true` if this closes the circuit. A success during a pause that the receiver
+    /// asked for does not close it: the delivery may have been under way before the receiver asked.
     pub(super) fn succeeded(&mut self, now: Instant) -> bool {
         self.failures = 0;
         if self.asked.is_some_and(|until| now < until) {
@@ -85,14 +85,15 @@ impl Breaker {
         std::mem::replace(&mut self.state, State::Closed) != State::Closed
     }
 
-    /// A delivery has failed that began then; the receiver may want to be left alone for so long. Returns
-    /// whether it is left alone from now on.
+    /// Records the failure of a delivery that began at `began`; `asked` is the pause that the receiver asks
+    /// for. Returns `true` if this opens the circuit.
     pub(super) fn failed(&mut self, began: Instant, now: Instant, asked: Option<Duration>) -> bool {
         self.failures = self.failures.saturating_add(1);
         let asked_until = asked.map(|asked| now + asked);
         self.asked = self.asked.max(asked_until);
         match self.state {
-            // What began before it was left alone says nothing new, but how long.
+            // The delivery may have begun before the circuit opened: only a longer pause that it asks for is
+            // new.
             State::Open { until } => {
                 self.state =
                     State::Open { until: asked_until.map_or(until, |asked| asked.max(until)) };
@@ -108,7 +109,7 @@ impl Breaker {
         }
     }
 
-    /// Whether it is left alone.
+    /// Returns `true` while the circuit is not closed.
     pub(super) fn is_open(&self) -> bool {
         self.state != State::Closed
     }

@@ -1,28 +1,28 @@
-//! How many deliveries to a receiver are good at once: one more after as many successes as there may
-//! be, half as many when it is overloaded (additive increase, multiplicative decrease, as in RFC 5681).
+//! The concurrency limit of a receiver. It grows by one after as many successes as it allows deliveries at
+//! once, and halves on overload (additive increase, multiplicative decrease, as in RFC 5681).
 
 use std::time::Instant;
 
-/// What a receiver is given at first.
+/// The initial limit.
 const FIRST: f64 = 4.0;
 
-/// How many deliveries may be under way.
+/// The number of deliveries that may be under way at once.
 #[derive(Debug)]
 pub(super) struct Pace {
     limit: f64,
     most: f64,
-    /// What began before is news of the same overload.
+    /// The time of the last decrease. Failures of deliveries that began earlier belong to the same overload.
     lowered: Option<Instant>,
 }
 
 impl Pace {
-    /// At most so many.
+    /// Makes a limit that grows to `most`.
     pub(super) fn new(most: usize) -> Self {
         let most = u16::try_from(most).unwrap_or(u16::MAX).max(1).into();
         Self { limit: FIRST.min(most), most, lowered: None }
     }
 
-    /// How many may be under way now; at least one.
+    /// Returns the number of deliveries that may be under way now; at least one.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -32,12 +32,12 @@ impl Pace {
         self.limit as usize
     }
 
-    /// The receiver took one.
+    /// Records a delivery that the receiver accepted.
     pub(super) fn succeeded(&mut self) {
         self.limit = (self.limit + 1.0 / self.limit).min(self.most);
     }
 
-    /// The receiver failed on one that began then.
+    /// Records a delivery that began at `began` and failed.
     pub(super) fn failed(&mut self, began: Instant, now: Instant) {
         if self.lowered.is_none_or(|at| began >= at) {
             self.limit = (self.limit / 2.0).max(1.0);
@@ -68,7 +68,7 @@ mod tests {
             pace.succeeded();
         }
         assert_eq!(pace.limit(), 8, "the most");
-        // Eight that were under way together fail together.
+        // Eight deliveries that were under way together fail together.
         for millis in 1..=8 {
             pace.failed(start, start + Duration::from_millis(millis));
         }

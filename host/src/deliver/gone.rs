@@ -1,17 +1,17 @@
-//! A receiver that says that it is gone for good (HTTP 410). One such answer may be about one delivery,
-//! or a slip: it counts only when several deliveries get it over a while, and nothing succeeds between.
+//! Detection of a receiver that is gone for good (HTTP 410). One such answer may concern one delivery only, or
+//! be a slip: the answer counts only if several deliveries get it over a period without a success in between.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::model::Id;
 
-/// So many different deliveries …
+/// The number of different deliveries that must get the answer.
 const DELIVERIES: usize = 3;
-/// … over so long.
+/// The period over which they must get it.
 const SPAN: Duration = Duration::from_secs(600);
 
-/// What was said to be gone.
+/// The deliveries that were answered with 410 since the last success.
 #[derive(Debug, Default)]
 pub(super) struct Gone {
     since: Option<Instant>,
@@ -19,12 +19,12 @@ pub(super) struct Gone {
 }
 
 impl Gone {
-    /// The receiver took a delivery.
+    /// Records a delivery that the receiver accepted.
     pub(super) fn succeeded(&mut self) {
         *self = Self::default();
     }
 
-    /// It said that it is gone. Returns whether that is to be believed.
+    /// Records a delivery that was answered with 410. Returns `true` if the receiver counts as gone.
     pub(super) fn note(&mut self, delivery: Id, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
         if self.deliveries.len() < DELIVERIES {

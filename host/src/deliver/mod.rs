@@ -1,9 +1,10 @@
-//! A queue for each target. What waits is in the journal; here is only what is under way and what comes
-//! next. A queue knows nothing of the others, so a receiver that is sick delays nobody else.
+//! A queue of deliveries for each target. Waiting deliveries are in the journal; a queue holds in memory only
+//! the deliveries under way and those that come next. Queues are independent, so a failing receiver delays no
+//! other target.
 //!
-//! - `line`: what comes next, in order by rule and key;
-//! - `pace`: how many at once; `breaker`: whether at all; `gone`: whether ever again;
-//! - this file: the loop that reads, begins, judges and settles.
+//! - `schedule`: the next deliveries, in order by rule and key;
+//! - `concurrency`: how many at once; `breaker`: the circuit breaker; `gone`: receivers that are gone for good;
+//! - `worker`: the loop that reads, begins, judges and settles deliveries.
 
 mod breaker;
 mod concurrency;
@@ -23,17 +24,17 @@ use crate::telemetry::metrics::Metrics;
 
 /// The first wait between attempts, and the longest.
 const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(300));
-/// How often the journal is looked at though nobody rang: an operator may have sent dead letters again.
+/// The interval of reading the journal without being woken: an operator may have retried dead letters.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What a target's queue did, in numbers.
+/// The counts of a target's queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Delivered {
-    /// Deliveries that the receiver has.
+    /// Deliveries that the receiver accepted.
     pub sent: u64,
-    /// Attempts that failed and were tried again.
+    /// Attempts that failed and were retried.
     pub retried: u64,
-    /// Deliveries that were given up.
+    /// Deliveries that became dead letters.
     pub dead: u64,
     /// Deliveries that wait in the journal for the next run.
     #[serde(skip_serializing_if = "crate::model::is_zero")]
@@ -44,20 +45,20 @@ pub struct Delivered {
 pub struct Queue {
     /// The target's name.
     pub name: String,
-    /// Sends.
+    /// Sends the deliveries.
     pub endpoint: Arc<Endpoint>,
-    /// What waits.
+    /// The waiting deliveries, in the journal.
     pub outbox: Outbox,
-    /// Rings when there is more.
+    /// Wakes the queue when the journal has more deliveries.
     pub waker: Arc<Notify>,
-    /// Records what came of each.
+    /// Records the outcomes of deliveries.
     pub journal: Handle,
-    /// Counts.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Nothing more will be decided: the queue ends when it is empty.
+    /// Cancelled when no more verdicts will come: the queue ends when it is empty.
     pub closed: CancellationToken,
-    /// What fails from now on waits for the next run instead of for its next attempt.
+    /// Cancelled when deliveries that fail shall wait for the next run instead of for their next attempt.
     pub leave: CancellationToken,
-    /// The time is over: what is under way waits for the next run too.
+    /// Cancelled at the end of the drain time: deliveries under way wait for the next run too.
     pub abandon: CancellationToken,
 }

@@ -1,5 +1,5 @@
-//! Which deliveries of a target come next. In order are those of one rule and key: while one of them is
-//! tried, or waits for its next attempt, those behind it stay in the journal and the others pass.
+//! The order of a target's deliveries. Deliveries of one rule and key keep their order: while one of them is
+//! under way or waits for its next attempt, later ones stay in the journal and other keys pass.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -7,29 +7,29 @@ use std::time::{Duration, Instant};
 use crate::journal::Waiting;
 use crate::model::clock;
 
-/// With fewer than so many at hand, more are read.
+/// More are read while fewer fresh deliveries than this are in memory.
 const FEW: usize = 128;
-/// Most that wait for their next attempt; beyond that nothing new is begun.
+/// The most deliveries that wait for their next attempt; beyond it no more are read.
 const MOST_DELAYED: usize = 65_536;
 
-/// A time to be retried that is longer is as good as none.
+/// The longest retry time; a longer one counts as this.
 const LONG: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// A rule's name and a verdict's key.
 pub(super) type Key = (String, String);
 
-/// What waits, without bodies.
+/// The waiting deliveries in memory, without bodies.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    /// Keys of which one is at hand.
+    /// The keys of which a delivery is in memory or under way.
     claimed: HashMap<Key, Claim>,
     fresh: VecDeque<Waiting>,
     delayed: BTreeMap<Place, Delayed>,
-    /// The places of those that were tried, by the end of their time and number.
+    /// The places in `delayed` of tried deliveries, by the end of their retry time and their number.
     deadlines: BTreeMap<(Instant, i64), Place>,
-    /// Keys whose next is in the journal, and from which number on.
+    /// The keys with their next delivery in the journal, and the number from which on to read it.
     behind: Vec<(Key, i64)>,
-    /// How far the journal was read.
+    /// The number up to which the journal was read.
     read: i64,
     is_ordered: bool,
     coalesces: bool,
@@ -37,45 +37,46 @@ pub(super) struct Line {
     retry_for: Duration,
 }
 
-/// The time of a delivery's next attempt, and its number.
+/// The time of a delivery's next attempt, and the delivery's number.
 type Place = (Instant, i64);
 
 /// A delivery that was tried.
 #[derive(Debug)]
 struct Delayed {
     waiting: Waiting,
-    /// The end of its time to be retried.
+    /// The end of its retry time.
     deadline: Instant,
 }
 
-/// Of a key one is at hand.
+/// The state of a key of which a delivery is in memory or under way.
 #[derive(Debug, Default)]
 struct Claim {
-    /// The number of the next that was read after it.
+    /// The number of the key's next delivery that was read.
     behind: Option<i64>,
-    /// Its place among those that wait for their next attempt.
+    /// The delivery's place in `delayed`, if it waits for its next attempt.
     delayed: Option<Place>,
-    /// Something newer may have taken its place since it was taken last.
+    /// `true` if a newer delivery was read since the delivery was last taken, and may have superseded it.
     has_newer: bool,
 }
 
 impl Line {
-    /// In order by key, or in none; where it `coalesces` a newer one of a key takes the place of an older.
+    /// Makes an empty line; `is_ordered` keeps the order within a key, and with `coalesces` a newer delivery of
+    /// a key supersedes older ones.
     pub(super) fn new(is_ordered: bool, coalesces: bool, retry_for: Duration) -> Self {
         Self { is_ordered, coalesces, retry_for, ..Self::default() }
     }
 
-    /// The number up to which the journal was read.
+    /// Returns the number up to which the journal was read.
     pub(super) fn read(&self) -> i64 {
         self.read
     }
 
-    /// Whether there is little at hand, and room for more.
+    /// Returns `true` if few deliveries are in memory and more may be read.
     pub(super) fn wants_more(&self) -> bool {
         self.fresh.len() < FEW && self.delayed.len() < MOST_DELAYED
     }
 
-    /// Takes the next of the journal, which is behind all that were read.
+    /// Adds the next delivery of the journal; its number is greater than all that were read.
     pub(super) fn push(&mut self, waiting: Waiting, now: Instant) {
         self.read = waiting.number;
         if self.is_ordered {
@@ -92,7 +93,7 @@ impl Line {
         self.begin(waiting, now);
     }
 
-    /// Puts a delivery among those to be tried; one that was tried by an earlier run goes on from there.
+    /// Adds a delivery to those to be tried; one that an earlier run tried continues its retries.
     fn begin(&mut self, waiting: Waiting, now: Instant) {
         if waiting.since.is_some() {
             self.delay(waiting, now, now);
@@ -101,8 +102,8 @@ impl Line {
         }
     }
 
-    /// A newer one of its key has come: whether it is still to be sent is not asked only when its next
-    /// attempt is due.
+    /// Moves a key's delayed delivery to `now`, because a newer one has come: the delivery may be superseded,
+    /// which is found when it is taken.
     fn look_at(&mut self, order: &Key, now: Instant) {
         let Some(claim) = self.claimed.get_mut(order) else { return };
         let Some(place) = claim.delayed.filter(|(due, _)| *due > now) else { return };
@@ -124,18 +125,19 @@ impl Line {
         Some(delayed)
     }
 
-    /// Keys that are free, and from which number on their next is to be read.
+    /// Returns the keys that are free, each with the number from which on its next delivery is to be read.
     pub(super) fn take_behind(&mut self) -> Vec<(Key, i64)> {
         std::mem::take(&mut self.behind)
     }
 
-    /// Takes the next of a key that was free, and the number of the one behind it.
+    /// Adds the next delivery of a key that was free; `behind` is the number of the one after it.
     pub(super) fn push_behind(&mut self, waiting: Waiting, behind: Option<i64>, now: Instant) {
         self.claimed.insert(waiting.order.clone(), Claim { behind, ..Claim::default() });
         self.begin(waiting, now);
     }
 
-    /// The next to try: what failed and is due comes first, for it is older; `rather_fresh`: last.
+    /// Returns the next delivery to try. Failed deliveries that are due come first, because they are older;
+    /// with `rather_fresh` they come last.
     pub(super) fn take(&mut self, now: Instant, rather_fresh: bool) -> Option<Waiting> {
         let is_due = self.next_due().is_some_and(|due| due <= now);
         let waiting = if is_due && (self.fresh.is_empty() || !rather_fresh) {
@@ -150,19 +152,19 @@ impl Line {
         Some(waiting)
     }
 
-    /// When the next attempt of one that failed is due.
+    /// Returns the time of the next attempt of a failed delivery.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.delayed.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// Returns when a delivery's time to be retried is over: so long after its first attempt.
+    /// Returns the end of a delivery's retry time, which begins with its first attempt.
     pub(super) fn deadline(&self, waiting: &Waiting, now: Instant) -> Instant {
         let tried_for = waiting.since.map_or(0, |since| clock::now().millis_since(since));
         let tried_for = Duration::from_millis(u64::try_from(tried_for).unwrap_or(0));
         now + self.retry_for.saturating_sub(tried_for).min(LONG)
     }
 
-    /// Takes a delivery that was tried and whose time to be retried is over.
+    /// Returns a delivery that was tried and whose retry time is over.
     pub(super) fn take_expired(&mut self, now: Instant) -> Option<Waiting> {
         let ((deadline, _), place) = self.deadlines.first_key_value()?;
         if *deadline > now {
@@ -172,8 +174,8 @@ impl Line {
         self.remove(place).map(|delayed| delayed.waiting)
     }
 
-    /// It failed, and is tried again then, and not after its time is over; at once where it may not have
-    /// to be. What is behind it waits.
+    /// Delays a failed delivery until `until`, or to the end of its retry time if that is earlier, or until now
+    /// if it may be superseded. Later deliveries of its key wait.
     pub(super) fn delay(&mut self, waiting: Waiting, now: Instant, until: Instant) {
         let deadline = self.deadline(&waiting, now);
         self.put(Delayed { waiting, deadline }, now, until.min(deadline));
@@ -190,7 +192,7 @@ impl Line {
         self.insert(place, delayed);
     }
 
-    /// The receiver is back: nobody waits any longer.
+    /// Makes all delayed deliveries due now, because the receiver works again.
     pub(super) fn hurry(&mut self, now: Instant) {
         self.deadlines.clear();
         for (_, delayed) in std::mem::take(&mut self.delayed) {
@@ -198,24 +200,24 @@ impl Line {
         }
     }
 
-    /// It is settled: the next of its key may come.
+    /// Frees the key of a settled delivery: the key's next delivery may come.
     pub(super) fn settled(&mut self, order: &Key) {
         if let Some(Claim { behind: Some(number), .. }) = self.claimed.remove(order) {
             self.behind.push((order.clone(), number));
         }
     }
 
-    /// Whether something could be tried without waiting.
+    /// Returns `true` if a delivery could be tried without waiting.
     pub(super) fn has_fresh(&self) -> bool {
         !self.fresh.is_empty() || !self.behind.is_empty()
     }
 
-    /// Whether nothing is at hand.
+    /// Returns `true` if no delivery is in memory.
     pub(super) fn is_empty(&self) -> bool {
         !self.has_fresh() && self.delayed.is_empty()
     }
 
-    /// Forgets all that is at hand: it is not pending any longer.
+    /// Forgets all deliveries in memory, because they are no longer pending.
     pub(super) fn clear(&mut self) {
         let Self { read, is_ordered, coalesces, retry_for, .. } = *self;
         *self = Self { read, is_ordered, coalesces, retry_for, ..Self::default() };
@@ -250,7 +252,7 @@ mod tests {
             let next = number(&mut line, now);
             assert_eq!(next, Some(if coalesces { 1 } else { 3 }));
             if coalesces {
-                // Its body is gone.
+                // Delivery 1 was superseded, so its body is gone.
                 line.settled(&waiting(1, "a").order);
                 assert_eq!(line.take_behind(), [(waiting(1, "a").order, 2)]);
             }
@@ -267,7 +269,7 @@ mod tests {
         line.push(waiting(2, "a"), now);
         line.delay(under_way, now, later);
         let again = line.take(now, false).unwrap();
-        // It has to be sent all the same, and fails.
+        // Delivery 1 was not superseded: it is sent, and fails.
         line.delay(again, now, later);
         assert_eq!(number(&mut line, now), None);
         assert_eq!(number(&mut line, later), Some(1));
@@ -299,7 +301,7 @@ mod tests {
         line.push(waiting(2, "b"), now);
         let mut tried = line.take(now, false).unwrap();
         tried.since = Some(clock::now());
-        // Its next attempt would be long after its time.
+        // The next attempt would be long after the retry time.
         line.delay(tried, now, now + DAY);
         assert_eq!(line.take_expired(now + minute / 2), None);
         assert!(line.next_due().unwrap() <= now + minute, "it is tried once more at the end");

@@ -15,12 +15,12 @@ use crate::journal::{JournalError, Outbox, Settled, SettledAs, Waiting};
 use crate::model::clock::{self, Stopwatch};
 use crate::targets::{Attempt, Blame, Delivery, Trouble};
 
-/// Most deliveries that are read at once.
+/// The most deliveries that are read at once.
 const READ: usize = 256;
-/// How often it is read at once.
+/// The most reads in a row.
 const READS: usize = 16;
 
-/// Of a delivery that is not what was decided any longer.
+/// The reason for giving up a delivery whose body no longer matches the verdict.
 const DAMAGED: &str = "its body in the journal is damaged";
 
 /// An attempt that has ended.
@@ -31,7 +31,7 @@ struct Done {
     began: Instant,
 }
 
-/// A queue at work.
+/// A running queue.
 struct Work {
     queue: Queue,
     line: Line,
@@ -40,9 +40,10 @@ struct Work {
     gone: Gone,
     under_way: JoinSet<Done>,
     total: Delivered,
-    /// There may be more in the journal.
+    /// `true` if the journal may have more deliveries.
     has_more: bool,
-    /// What was at hand is gone, or there is much to read: there is no waiting before the next look.
+    /// `true` if the loop goes on without waiting: deliveries that were taken are gone, or there is much to
+    /// read.
     is_hurried: bool,
     is_open: bool,
     is_leaving: bool,
@@ -51,10 +52,10 @@ struct Work {
 }
 
 impl Queue {
-    /// Delivers what is in the outbox, until it is closed and empty.
+    /// Delivers the contents of the outbox, until the queue is closed and empty.
     ///
     /// # Errors
-    /// Where the journal cannot be read or written any longer.
+    /// Fails if the journal can no longer be read or written.
     pub async fn run(self) -> Result<Delivered, JournalError> {
         let mut work = Work {
             line: Line::new(
@@ -96,7 +97,7 @@ impl Work {
                 self.line.push_behind(waiting, behind, Stopwatch::instant());
             }
         }
-        // One key may have a long tail: whoever waits is not kept waiting by it.
+        // One key may have many deliveries; bounded reads do not delay other keys.
         for _ in 0..READS {
             if !self.has_more || !self.line.wants_more() {
                 return Ok(());
@@ -120,7 +121,7 @@ impl Work {
         answer.map_err(|error| JournalError::Ended(error.to_string()))?
     }
 
-    /// Begins as many attempts as may begin.
+    /// Begins as many attempts as are allowed now.
     async fn begin(&mut self) -> Result<(), JournalError> {
         if self.is_disabled || self.is_abandoned {
             return Ok(());
@@ -158,7 +159,7 @@ impl Work {
                     self.bury(&waiting, None, DAMAGED.to_owned(), None).await?;
                     continue;
                 }
-                // A newer one took its place, or somebody took it out.
+                // A newer delivery superseded it, or an operator removed it.
                 None => {
                     self.breaker.not_probed(now);
                     self.line.settled(&waiting.order);
@@ -176,8 +177,8 @@ impl Work {
         Ok(())
     }
 
-    /// Gives up deliveries that were tried and whose time is over, while the receiver is left alone: they
-    /// do not wait for an attempt that another delivery makes.
+    /// Gives up tried deliveries whose retry time is over while the circuit is open: they do not wait for an
+    /// attempt that another delivery makes.
     async fn give_up_expired(&mut self, now: Instant) -> Result<(), JournalError> {
         while let Some(waiting) = self.line.take_expired(now) {
             self.total.dead += 1;
@@ -191,7 +192,7 @@ impl Work {
         Ok(())
     }
 
-    /// Whether it is over: nothing under way, and nothing that may begin.
+    /// Returns `true` if the queue has ended: no delivery is under way, and none may begin.
     fn has_ended(&self) -> bool {
         if self.is_abandoned {
             return true;
@@ -221,7 +222,7 @@ impl Work {
             _ if self.is_disabled => None,
             Leave::Any if self.under_way.len() < self.pace.limit() => self.line.next_due(),
             Leave::Any | Leave::None(None) => None,
-            // With nothing fresh the probe is the first that is due.
+            // Without fresh deliveries the probe is the first that is due.
             Leave::Probe => self.line.next_due(),
             Leave::None(until) => until,
         };
@@ -239,7 +240,7 @@ impl Work {
             }
             Some(done) = self.under_way.join_next() => match done {
                 Ok(done) => self.judge(done).await?,
-                // An attempt does not panic; if one did, what it held must not be lost in memory.
+                // An attempt does not panic; if one did, its delivery must not be lost in memory.
                 Err(error) => return Err(JournalError::Ended(format!("an attempt ended: {error}"))),
             },
             () = tokio::time::sleep(due) => {
@@ -258,7 +259,7 @@ impl Work {
         metrics.target_pace(&self.queue.name, self.pace.limit(), self.breaker.is_open());
     }
 
-    /// An operator may have enabled it again.
+    /// Reads from the journal if the target is disabled; an operator may have enabled it again.
     async fn look_whether_disabled(&mut self) -> Result<(), JournalError> {
         let disabled = self.ask(Outbox::disabled).await?;
         if let Some(why) = &disabled
@@ -278,7 +279,7 @@ impl Work {
         Ok(())
     }
 
-    /// Records what came of an attempt.
+    /// Records the outcome of an attempt.
     async fn judge(&mut self, done: Done) -> Result<(), JournalError> {
         let Done { mut waiting, delivery, attempt, began } = done;
         let now = Stopwatch::instant();
@@ -306,7 +307,7 @@ impl Work {
                 self.bury(&waiting, Some(&delivery), why, None).await
             }
             Attempt::Retry(mut trouble) => {
-                // A receiver may not put off a delivery until its time is over, nor those behind it.
+                // A receiver must not defer a delivery, and those after it, until the retry time is over.
                 let most = self.queue.endpoint.retry_for().saturating_mul(3) / 4;
                 trouble.after = trouble.after.map(|after| after.min(most));
                 self.failed(&trouble, began, now);
@@ -345,7 +346,7 @@ impl Work {
         if left.is_zero() {
             return self.bury(&waiting, Some(delivery), why, response).await;
         }
-        // The last attempt is at the end of its time.
+        // The last attempt is at the end of the retry time.
         let wait = Backoff::nth(WAITS, waiting.attempts, after).min(left);
         let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
         warn!(
@@ -360,12 +361,12 @@ impl Work {
             as_what: SettledAs::Failed { since, next_at, why, response },
         };
         self.queue.journal.settle(settled).await?;
-        // Also when it is left for the next run: nothing may overtake it.
+        // Applies also to a delivery that is left for the next run: no later one of its key may overtake it.
         self.line.delay(waiting, now, now + wait);
         Ok(())
     }
 
-    /// Gives a delivery up.
+    /// Gives a delivery up as a dead letter.
     async fn bury(
         &mut self,
         waiting: &Waiting,
@@ -394,7 +395,8 @@ impl Work {
         self.queue.journal.settle(settled).await
     }
 
-    /// The receiver is gone for good: what waits for it, and what comes, are dead letters.
+    /// Disables the target, because its receiver is gone for good: present and future deliveries become dead
+    /// letters.
     async fn disable(&mut self, trouble: &Trouble) -> Result<(), JournalError> {
         let why = format!("the receiver says that it is gone ({})", trouble.why);
         let dead = self.queue.journal.disable(self.queue.name.clone(), why).await?;

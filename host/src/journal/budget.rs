@@ -1,13 +1,13 @@
-//! The bytes of groups that wait for the writer: a group may be of any size, so their number alone bounds
-//! no memory.
+//! A budget for the bytes of groups that wait for the writer. A group may be of any size, so a bound on the
+//! number of groups does not bound memory.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The pause between two checks that a wait is still worth it.
+/// The interval at which a waiting caller checks `is_over`.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Bytes that are handed out and come back.
+/// A number of bytes that permits take and return.
 #[derive(Debug)]
 pub(super) struct Budget {
     most: u64,
@@ -15,7 +15,7 @@ pub(super) struct Budget {
     returned: Condvar,
 }
 
-/// Bytes of a budget; they come back when it is dropped.
+/// Bytes of a budget, returned when the permit is dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
     budget: Arc<Budget>,
@@ -27,7 +27,7 @@ impl Budget {
         Arc::new(Self { most, used: Mutex::new(0), returned: Condvar::new() })
     }
 
-    /// Waits for so many bytes; for more than there are at all, until nothing is in use. Returns `None`
+    /// Waits until `bytes` are free; if they exceed the whole budget, until nothing is in use. Returns `None`
     /// once `is_over`.
     pub(super) fn take(self: &Arc<Self>, bytes: u64, is_over: impl Fn() -> bool) -> Option<Permit> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);

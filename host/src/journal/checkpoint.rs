@@ -1,5 +1,5 @@
-//! Folding the log into the file. SQLite does so by itself after a commit, but says nothing when it fails:
-//! and once a disk did not sync, nothing that it holds is certain.
+//! Checkpoints: moving the write-ahead log (WAL) into the database file. SQLite checkpoints by itself after a
+//! commit, but does not report an error; and after a failed sync the content of the disk is uncertain.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -8,17 +8,17 @@ use rusqlite::Connection;
 
 use super::JournalError;
 
-/// With so many pages the log is folded in, as SQLite does by itself.
+/// The number of pages at which the log is checkpointed, the same as SQLite's default.
 const PAGES: i32 = 1000;
 
-/// The log of a connection that writes.
+/// The write-ahead log of a connection that writes.
 pub(super) struct Log {
-    /// Its pages after the last commit.
+    /// The number of its pages after the last commit.
     pages: Arc<AtomicI32>,
 }
 
 impl Log {
-    /// From now on it is folded in by [`Log::fold_in`] alone.
+    /// Replaces SQLite's automatic checkpoints by those of [`Log::fold_in`].
     pub(super) fn of(connection: &mut Connection) -> Result<Self, JournalError> {
         let pages = Arc::new(AtomicI32::new(0));
         let noted = pages.clone();
@@ -29,12 +29,12 @@ impl Log {
         Ok(Self { pages })
     }
 
-    /// Folds it in where it has grown; to be done between transactions.
+    /// Checkpoints a log that has grown to `PAGES`; to be called between transactions.
     pub(super) fn fold_in(&self, connection: &Connection) -> Result<(), JournalError> {
         self.fold_in_at(connection, PAGES)
     }
 
-    /// Folds it in where it has so many pages.
+    /// Checkpoints a log that has at least `pages`.
     pub(super) fn fold_in_at(
         &self,
         connection: &Connection,
@@ -46,7 +46,7 @@ impl Log {
         self.fold_in_now(connection)
     }
 
-    /// Folds it in as far as no reader is in the way, however little there is.
+    /// Checkpoints the log of any size, as far as no reader prevents it.
     pub(super) fn fold_in_now(&self, connection: &Connection) -> Result<(), JournalError> {
         connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         self.pages.store(0, Ordering::Relaxed);

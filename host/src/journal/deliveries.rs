@@ -1,4 +1,4 @@
-//! Verdicts and their deliveries as rows: what is made with a group, and what comes of it.
+//! Verdicts and their deliveries as rows: written with a group, and updated by outcomes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,74 +13,73 @@ use crate::model::clock::{self, ClockStep};
 use crate::model::{Refused, RuleTarget, Timestamp, Verdict};
 use crate::targets::Delivery;
 
-/// Most refusals that are looked at together.
+/// The most refusals that are retried in one transaction.
 const ASKED: i64 = 1000;
 /// The reason of a delivery that is a dead letter from the beginning.
 const QUEUE_FULL: &str = "the target's queue is full (max_queue)";
-/// Most deliveries that one displaces at once.
+/// The most deliveries that one delivery displaces at once.
 const DISPLACED: i64 = 256;
 
-/// What came of a delivery.
+/// The outcome of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// The delivery's number.
     pub number: i64,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
-    /// What came of it.
+    /// The outcome.
     pub as_what: SettledAs,
 }
 
-/// What came of a delivery, or of its last attempt.
+/// The outcome of a delivery, or of its last attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettledAs {
-    /// The receiver has it.
+    /// The receiver accepted the delivery.
     Sent,
-    /// It was given up.
+    /// The delivery was given up.
     Dead {
-        /// Why.
+        /// The reason.
         why: String,
-        /// What the receiver said last.
+        /// The receiver's last response.
         response: Option<String>,
     },
-    /// It is not settled: it is tried again.
+    /// An attempt failed, and the delivery stays pending and is retried.
     Failed {
-        /// The first attempt.
+        /// The time of the first attempt.
         since: Timestamp,
-        /// The next.
+        /// The time of the next attempt.
         next_at: Timestamp,
-        /// Why it failed.
+        /// The reason of the failure.
         why: String,
-        /// What the receiver said.
+        /// The receiver's response.
         response: Option<String>,
     },
-    /// The time to try it again was over before its next attempt: it is a dead letter with the reason of
-    /// its last failure.
+    /// The retry time was over before the next attempt: a dead letter with the reason of its last failure.
     Expired,
 }
 
 /// The sizes that the deliveries of one verdict share.
 #[derive(Debug, Clone, Copy)]
 struct Weight {
-    /// Length of the verdict's JSON.
+    /// The length of the verdict's JSON.
     verdict: usize,
-    /// Number of its deliveries.
+    /// The number of the verdict's deliveries.
     targets: usize,
 }
 
-/// Writes verdicts, their deliveries and what was refused.
+/// Writes verdicts, their deliveries and refusals in a transaction.
 pub(super) struct Outgoing<'a, 'c> {
     pub(super) to: &'a Transaction<'c>,
     pub(super) targets: &'a BTreeMap<String, Target>,
     pub(super) rooms: &'a Rooms,
     pub(super) changes: &'a mut Changes,
-    /// The most that is quarantined of one rule.
+    /// The most that is quarantined per rule.
     pub(super) quarantine: Share,
     pub(super) now: Timestamp,
 }
 
 impl<'a, 'c> Outgoing<'a, 'c> {
-    /// Writes into a transaction, as of now.
+    /// Makes a writer into a transaction, with the present time.
     pub(super) fn new(
         to: &'a Transaction<'c>,
         targets: &'a BTreeMap<String, Target>,
@@ -93,7 +92,7 @@ impl<'a, 'c> Outgoing<'a, 'c> {
 }
 
 impl Outgoing<'_, '_> {
-    /// A verdict with an id that is there already is no news: nothing is delivered again.
+    /// Writes a verdict and its deliveries. A verdict with a known id is a repeat and makes no deliveries.
     pub(super) fn verdict(&mut self, verdict: &Verdict) -> Result<(), JournalError> {
         let body = json("a verdict", verdict)?;
         let added = self
@@ -180,14 +179,14 @@ impl Outgoing<'_, '_> {
         Ok(())
     }
 
-    /// Returns why a delivery is a dead letter from the beginning; `None` where it waits for its target.
+    /// Returns the reason why a delivery is a dead letter from the beginning; `None` if it is pending.
     fn why_dead(&mut self, delivery: &Delivery, cost: u64) -> Result<Option<String>, JournalError> {
         let (name, rule) = (&delivery.target, &delivery.order.0);
         if let Some(why) = disabled(self.to, name)? {
             return Ok(Some(format!("the target is disabled: {why}")));
         }
         let Some(room) = self.rooms.get(name) else { return Ok(None) };
-        // What waits beyond the quota, because that was lowered, is not what this delivery displaces.
+        // Displaces at most the cost of this delivery, even if more is pending than a lowered quota allows.
         let mut freed = 0;
         while freed < cost {
             match room.admits(rule, cost, self.changes, name) {
@@ -205,8 +204,8 @@ impl Outgoing<'_, '_> {
         Ok(None)
     }
 
-    /// Makes dead letters of a rule's newest deliveries to a target, until so much is free. Returns how
-    /// much that is.
+    /// Makes dead letters of a rule's newest deliveries to a target, until `cost` is free. Returns the freed
+    /// cost.
     fn displace(&mut self, target: &str, rule: &str, cost: u64) -> Result<u64, JournalError> {
         let mut select = self.to.prepare_cached(
             "SELECT n, cost FROM deliveries WHERE target = ?1 AND state = 'pending' AND rule = ?2 \
@@ -234,8 +233,8 @@ impl Outgoing<'_, '_> {
         Ok(freed)
     }
 
-    /// Takes back what waits of the same rule and key, and what died: sent again it would come after
-    /// something newer.
+    /// Marks pending deliveries and dead letters of the same rule and key as superseded: if retried, they would
+    /// arrive after a newer one.
     fn supersede(&mut self, verdict: i64, delivery: &Delivery) -> Result<(), JournalError> {
         let (rule, key) = &delivery.order;
         run(
@@ -262,7 +261,7 @@ impl Outgoing<'_, '_> {
         Ok(())
     }
 
-    /// What was not granted is kept with its verdict, each target once.
+    /// Stores the refused targets of a verdict, each once.
     fn refused(&self, verdict: i64, refused: &[Refused]) -> Result<(), JournalError> {
         let mut seen = BTreeSet::new();
         for one in refused.iter().filter(|one| seen.insert(one.target())) {
@@ -276,8 +275,8 @@ impl Outgoing<'_, '_> {
         Ok(())
     }
 
-    /// Makes deliveries of what was refused and is asked for again, where its target exists by now.
-    /// Returns whether there are more of them.
+    /// Makes deliveries of refusals that an operator retries, if their target exists by now. Returns `true` if
+    /// there may be more of them.
     pub(super) fn asked_again(&mut self) -> Result<bool, JournalError> {
         let mut select = self.to.prepare_cached(
             "SELECT r.n, r.target, v.n, v.body, r.by_name FROM refusals r JOIN verdicts v ON v.n = r.verdict \
@@ -309,9 +308,9 @@ impl Outgoing<'_, '_> {
         number: i64,
         body: &str,
     ) -> Result<(), Unmade> {
-        // A refusal without a name is stored under its kind, which for an extension is the rule's own
-        // text: a target that happens to be called so is not meant. Older rows do not tell the two
-        // apart.
+        // A refusal without a target's name is stored under its kind, which for an extension is a text of the
+        // rule's choice: a target with that name by chance is not meant. Rows of older versions do not
+        // distinguish the two.
         let is_target = is_name && !RuleTarget::KINDS.contains(&name);
         let target = self.targets.get(name).filter(|_| is_target);
         let Some(target) = target else {
@@ -353,7 +352,7 @@ impl Outgoing<'_, '_> {
         )
     }
 
-    /// Records what came of a delivery.
+    /// Records the outcome of a delivery.
     pub(super) fn settle(&mut self, settled: &Settled) -> Result<(), JournalError> {
         let Settled { number, attempts, as_what } = settled;
         let (state, why, response) = match as_what {
@@ -376,8 +375,8 @@ impl Outgoing<'_, '_> {
             SettledAs::Sent => ("sent", None, None),
             SettledAs::Dead { why, response } => ("dead", Some(why), response.as_ref()),
         };
-        // What was sent was sent, though something newer took its place meanwhile; but what was taken
-        // out, or put back by an operator under another number, is not touched.
+        // A delivery that was sent is recorded as sent even if it was superseded meanwhile. One that an
+        // operator removed, or put back under another number, is not touched.
         let was_pending = self.waits_no_longer(*number)?;
         if was_pending || state == "sent" {
             run(
@@ -390,8 +389,8 @@ impl Outgoing<'_, '_> {
         Ok(())
     }
 
-    /// Makes a dead letter of a delivery whose time to be tried is over; what the receiver said last
-    /// stays with it.
+    /// Makes a dead letter of a delivery whose retry time is over. The receiver's last response stays in its
+    /// row.
     fn expire(&mut self, number: i64) -> Result<(), JournalError> {
         if !self.waits_no_longer(number)? {
             return Ok(());
@@ -404,7 +403,7 @@ impl Outgoing<'_, '_> {
         )
     }
 
-    /// Takes a delivery out of its target's quota. Returns whether it was pending.
+    /// Removes a delivery from its target's quota. Returns `true` if it was pending.
     fn waits_no_longer(&mut self, number: i64) -> Result<bool, JournalError> {
         let pending: Option<(String, String, i64)> = self
             .to
@@ -419,7 +418,7 @@ impl Outgoing<'_, '_> {
         Ok(pending.is_some())
     }
 
-    /// Disables a target: what waits for it are dead letters. Returns how many.
+    /// Disables a target and makes dead letters of its pending deliveries. Returns their number.
     pub(super) fn disable(&mut self, target: &str, why: &str) -> Result<u64, JournalError> {
         let now = self.now.as_millis();
         run(
@@ -444,13 +443,13 @@ impl Outgoing<'_, '_> {
     }
 }
 
-/// Why there is no delivery.
+/// The reason why no delivery was made of a refusal.
 enum Unmade {
     Why(String),
     Journal(JournalError),
 }
 
-/// Of what a receiver will see.
+/// Returns a hash of the bytes that a receiver gets: id, address and body.
 pub(super) fn hash(delivery: &Delivery) -> i64 {
     let mut hasher = blake3::Hasher::new();
     let address = delivery.address.as_deref().unwrap_or_default();
@@ -460,7 +459,7 @@ pub(super) fn hash(delivery: &Delivery) -> i64 {
     i64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// Why a target is disabled, if it is.
+/// Returns the reason why a target is disabled; `None` if it is enabled.
 pub(super) fn disabled(
     connection: &rusqlite::Connection,
     target: &str,

@@ -1,4 +1,4 @@
-//! Gives orders to the writer.
+//! The handle of the writer's thread.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -13,23 +13,24 @@ use super::write::Group;
 use super::{JournalError, SettledAs, size};
 use crate::model::Pulse;
 
-/// A group to commit, and whoever waits for it.
+/// A group to commit, and the channel that reports its commit.
 pub(super) struct Commit {
     pub(super) group: Box<Group>,
     pub(super) done: Option<oneshot::Sender<()>>,
-    /// Its bytes of what may wait for the writer.
+    /// The group's bytes in the budget of the writer's queue.
     pub(super) permit: Permit,
 }
 
-/// What came of deliveries. It comes by a way of its own, so that it passes where a full disk holds up
-/// what is to be committed: it is what makes room.
+/// The outcome of a delivery. Sent on a separate channel, so that outcomes, which free space, are not blocked
+/// behind commits when the disk is full.
 pub(super) enum Outcome {
     Settled(Settled),
-    /// A target is gone for good: its name, why, and who wants to know how many deliveries waited.
+    /// A target is gone for good: its name, the reason, and the channel that returns the number of its pending
+    /// deliveries.
     Disable(String, String, oneshot::Sender<u64>),
 }
 
-/// Gives orders to the writer.
+/// Sends orders to the writer.
 #[derive(Clone)]
 pub struct Handle {
     pub(super) commits: mpsc::Sender<Commit>,
@@ -38,38 +39,38 @@ pub struct Handle {
 }
 
 pub(super) struct State {
-    /// Why the writer has ended.
+    /// The cause of the writer's end.
     pub(super) error: Mutex<Option<JournalError>>,
     pub(super) thread: Mutex<Option<JoinHandle<()>>>,
-    /// Room on a disk or in a queue is not waited for any longer.
+    /// Cancelled when waits for space on a disk or in a queue must end.
     pub(super) gives_up: CancellationToken,
     pub(super) rooms: Rooms,
     /// The activity of the writer.
     pub(super) pulse: Arc<Pulse>,
-    /// Bytes of groups that may wait for the writer.
+    /// The bytes of groups that may wait for the writer.
     pub(super) budget: Arc<Budget>,
 }
 
 impl Handle {
-    /// From now on a full disk is an error, and a full queue none: there is no time to wait for room.
+    /// Ends all waits for space: from now on a full disk is an error, and a full queue does not block.
     pub fn give_up(&self) {
         self.state.gives_up.cancel();
     }
 
-    /// Hands over a group; waits while the writer is far behind, or a target is full that the operator
-    /// told to block. It is on disk when a later [`Handle::commit_and_wait`] returns. To be called from
-    /// threads that may block.
+    /// Hands over a group. Blocks while the writer's queue is full, or while the quota of a target with
+    /// `when_full: block` is used up. The group is on disk when a later [`Handle::commit_and_wait`] returns. To
+    /// be called from threads that may block.
     ///
     /// # Errors
-    /// Why the writer has ended.
+    /// Fails with the cause if the writer has ended.
     pub fn commit(&self, group: Group) -> Result<(), JournalError> {
         self.send(group, None)
     }
 
-    /// Hands over a group and waits until it is on disk, and all before it.
+    /// Hands over a group and waits until it, and all groups before it, are on disk.
     ///
     /// # Errors
-    /// Why the writer has ended.
+    /// Fails with the cause if the writer has ended.
     pub fn commit_and_wait(&self, group: Group) -> Result<(), JournalError> {
         let (done, is_done) = oneshot::channel();
         self.send(group, Some(done))?;
@@ -87,19 +88,20 @@ impl Handle {
         self.commits.blocking_send(commit).map_err(|_| self.error())
     }
 
-    /// Records what came of a delivery.
+    /// Records the outcome of a delivery.
     ///
     /// # Errors
-    /// Why the writer has ended.
+    /// Fails with the cause if the writer has ended.
     pub async fn settle(&self, settled: Settled) -> Result<(), JournalError> {
         let outcome = Outcome::Settled(settled);
         self.outcomes.send(outcome).await.map_err(|_| self.error())
     }
 
-    /// Disables a target: what waits for it are dead letters, and what comes. Returns how many waited.
+    /// Disables a target: its pending and future deliveries become dead letters. Returns the number of the
+    /// pending ones.
     ///
     /// # Errors
-    /// Why the writer has ended.
+    /// Fails with the cause if the writer has ended.
     pub async fn disable(&self, target: String, why: String) -> Result<u64, JournalError> {
         let (done, is_done) = oneshot::channel();
         let outcome = Outcome::Disable(target, why, done);
@@ -107,12 +109,13 @@ impl Handle {
         is_done.await.map_err(|_| self.error())
     }
 
-    /// The activity of the writer.
+    /// Returns the activity of the writer.
     pub fn pulse(&self) -> Arc<Pulse> {
         self.state.pulse.clone()
     }
 
-    /// How many deliveries to a target were dead letters from the beginning.
+    /// Returns the number of deliveries to a target that became dead letters because of its quota, or because
+    /// it was disabled.
     pub fn refused(&self, target: &str) -> u64 {
         self.state.rooms.get(target).map_or(0, super::quota::Room::refused)
     }
@@ -122,10 +125,11 @@ impl Handle {
         error.clone().unwrap_or_else(|| JournalError::Ended("without a reason".to_owned()))
     }
 
-    /// Ends the writer when all its orders are done; every other handle must be gone.
+    /// Closes this handle and waits until the writer has done all its orders; every other handle must be
+    /// dropped.
     ///
     /// # Errors
-    /// Why it ended early.
+    /// Fails with the cause if the writer ended early.
     pub fn close(self) -> Result<(), JournalError> {
         let state = self.state.clone();
         drop((self.commits, self.outcomes));
@@ -139,7 +143,7 @@ impl Handle {
 }
 
 impl Outcome {
-    /// Whether a delivery waits no longer.
+    /// Returns `true` if the delivery is no longer pending.
     pub(super) fn frees(&self) -> bool {
         let Self::Settled(settled) = self else { return true };
         !matches!(settled.as_what, SettledAs::Failed { .. })

@@ -1,16 +1,16 @@
-//! The one durable store: what was decided, how far each watch has come, and what must be delivered.
+//! The one durable store: verdicts, cursors of watches, and deliveries.
 //!
-//! What it promises:
+//! The guarantees:
 //!
-//! - A *group* (steps of the pipeline, and how far the watches had come by then) is committed whole or
-//!   not at all. After a crash the watches go on from the last group that is on disk.
-//! - A delivery is attempted only after its group is on disk, and its body is never made again.
-//! - An error of the disk is fatal: after a failed fsync nobody knows what is on it. A full disk is
-//!   not: intake waits until there is room.
+//! - A *group* (outputs of the pipeline, and the cursors of the watches by then) is committed whole or not at
+//!   all. After a crash the watches resume from the last group on disk.
+//! - A delivery is attempted only after its group is on disk, and its body is never rendered again.
+//! - An error of the disk is fatal: after a failed fsync the content of the disk is unknown. A full disk is
+//!   not: intake waits until there is space.
 //!
-//! It is an SQLite file in WAL mode with `synchronous=FULL`: each commit is one fsync of the log.
-//! One thread writes; it gathers what waits into one transaction. Deliveries are read by connections
-//! of their own. `schema.rs` documents the tables, for people who look with `sqlite3`.
+//! The store is an SQLite file in WAL mode with `synchronous=FULL`: each commit is one fsync of the write-ahead
+//! log. One thread writes; it gathers waiting orders into one transaction. Deliveries are read by connections
+//! of their own. `schema.rs` documents the tables, for use with `sqlite3`.
 
 mod budget;
 mod checkpoint;
@@ -55,12 +55,12 @@ use writer::Seam;
 
 /// The file's name in the journal's folder.
 const FILE: &str = "klaxon.db";
-/// How long a reader waits for a writer, or the other way round; in WAL mode they rarely do.
+/// The longest wait of a reader for a writer, or of a writer for a reader; in WAL mode such waits are rare.
 const BUSY: Duration = Duration::from_secs(10);
 /// The time after which the writer retries on a full disk.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Why the journal cannot be used.
+/// An error of the journal.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum JournalError {
     /// The folder or the file cannot be used.
@@ -68,10 +68,10 @@ pub enum JournalError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         why: String,
     },
-    /// Another process has it open.
+    /// Another process has the journal open.
     #[error(
         "journal {path}: another process uses it; hint: stop that one, or name another journal.path"
     )]
@@ -79,36 +79,36 @@ pub enum JournalError {
         /// The folder.
         path: PathBuf,
     },
-    /// A newer version of the program wrote it.
+    /// A newer version of the program wrote the journal.
     #[error(
         "the journal has schema version {version}, this program knows {known}; hint: run the newer version again"
     )]
     TooNew {
-        /// Of the file.
+        /// The schema version of the file.
         version: i64,
-        /// Of this program.
+        /// The schema version of this program.
         known: usize,
     },
-    /// It is damaged.
+    /// The file is damaged.
     #[error(
         "the journal is damaged: {0}; hint: restore it from a backup, or move it away to begin anew"
     )]
     Damaged(String),
-    /// SQLite says no.
+    /// SQLite returned an error.
     #[error("the journal failed: {0}")]
     Sqlite(Arc<rusqlite::Error>),
-    /// What was written may not be on the disk.
+    /// The last writes may not be on the disk.
     #[error(
         "the journal's disk failed ({0}): what was committed last may not be on it, so nothing more is \
          done; hint: check the disk, then start again, from what is on it"
     )]
     Disk(Arc<rusqlite::Error>),
-    /// Something cannot be written as JSON.
+    /// A value cannot be written as JSON.
     #[error("the journal cannot keep {what}: {why}")]
     Unwritable {
-        /// What.
+        /// The value.
         what: String,
-        /// Why.
+        /// The cause.
         why: String,
     },
     /// A group is larger than the journal may be.
@@ -119,11 +119,11 @@ pub enum JournalError {
         needs.saturating_mul(2)
     )]
     TooLarge {
-        /// Bytes of the group.
+        /// The bytes of the group.
         group: u64,
-        /// Bytes of the file with it.
+        /// The bytes of the file with the group.
         needs: u64,
-        /// Most bytes of the file.
+        /// The most bytes of the file.
         most: u64,
     },
     /// The writer has ended.
@@ -143,10 +143,10 @@ impl From<rusqlite::Error> for JournalError {
     }
 }
 
-/// A fact about its cluster that a journal stores.
+/// A fact about the journal's cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
-    /// The uid of its namespace `kube-system`.
+    /// The uid of the namespace `kube-system`.
     ClusterUid,
     /// The address of the API server in the last run.
     Server,
@@ -161,25 +161,25 @@ impl Fact {
     }
 }
 
-/// An open journal, not yet written to.
+/// An open journal, before the writer starts.
 pub struct Journal {
     path: PathBuf,
     connection: Connection,
-    /// Held while the process lives: nobody else may write.
+    /// Locked while the process lives, so that no other process writes.
     lock: File,
     id: String,
     is_new: bool,
-    /// Errors that a test wants.
+    /// Errors that a test injects.
     seam: Seam,
     /// The time after which the writer retries after an obstacle.
     pause: Duration,
 }
 
 impl Journal {
-    /// Opens the journal in a folder, or makes it.
+    /// Opens the journal in a folder, or creates it.
     ///
     /// # Errors
-    /// Where the folder cannot be used, another process holds it, or the file is damaged or too new.
+    /// Fails if the folder cannot be used, another process holds it, or the file is damaged or too new.
     pub fn open(folder: &Path) -> Result<Self, JournalError> {
         let fail = |why: std::io::Error| JournalError::Folder {
             path: folder.to_owned(),
@@ -189,13 +189,13 @@ impl Journal {
         permissions::look_at(folder).map_err(fail)?;
         let lock = lock(folder)?;
         let path = folder.join(FILE);
-        // SQLite gives its log and the index the permissions of the file.
+        // SQLite gives the permissions of the file to its log and the log's index.
         drop(permissions::open(&path).map_err(fail)?);
         for beside in ["-wal", "-shm"] {
             permissions::close_to_others(&folder.join(format!("{FILE}{beside}"))).map_err(fail)?;
         }
         sync_log(folder, &path).map_err(fail)?;
-        // Before SQLite reads it: what it does not count it overwrites.
+        // Before SQLite reads the log: SQLite overwrites the frames that it ignores.
         let is_doubtful = look_at_log(&path).map_err(fail)?;
         let mut connection = Connection::open(&path)?;
         connection.busy_timeout(BUSY)?;
@@ -208,20 +208,20 @@ impl Journal {
         Ok(Self { path, connection, lock, id, is_new, seam: Seam::default(), pause: PAUSE })
     }
 
-    /// What tells this journal from others.
+    /// Returns the id of this journal, unique among journals.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Whether it was made just now.
+    /// Returns `true` if the journal was created by this call of [`Journal::open`].
     pub fn is_new(&self) -> bool {
         self.is_new
     }
 
-    /// A fact about the cluster that it is the journal of.
+    /// Returns a fact about the journal's cluster; `None` if it is not recorded.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// Fails if the fact cannot be read.
     pub fn fact(&self, key: Fact) -> Result<Option<String>, JournalError> {
         let select = "SELECT value FROM meta WHERE key = ?1";
         Ok(self.connection.query_row(select, [key.key()], |row| row.get(0)).optional()?)
@@ -230,43 +230,43 @@ impl Journal {
     /// Writes a fact about the cluster.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Fails if the fact cannot be written.
     pub fn set_fact(&self, key: Fact, value: &str) -> Result<(), JournalError> {
         let insert = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
         self.connection.execute(insert, [key.key(), value])?;
         Ok(())
     }
 
-    /// What the last run left.
+    /// Reads the state that the last run left.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// Fails if the state cannot be read.
     pub fn load(&self) -> Result<Loaded, JournalError> {
         restore::load(&self.connection)
     }
 
-    /// A connection that reads last known forms, beside the writer.
+    /// Returns a function that reads last known forms on a connection of its own, concurrently with the writer.
     ///
     /// # Errors
-    /// Where the file cannot be opened once more.
+    /// Fails if the file cannot be opened once more.
     pub fn forms(&self) -> Result<crate::pipeline::ReadForm, JournalError> {
         let connection = reader(&self.path)?;
         Ok(Box::new(move |uid| restore::form(&connection, uid)))
     }
 
-    /// The deliveries of a target that wait.
+    /// Opens the outbox of a target.
     ///
     /// # Errors
-    /// Where the file cannot be opened once more.
+    /// Fails if the file cannot be opened once more.
     pub fn outbox(&self, target: &str) -> Result<Outbox, JournalError> {
         Outbox::open(&self.path, target)
     }
 
-    /// Starts the writer. Verdicts are rendered for these targets; whoever delivers to one is told
-    /// when there is more.
+    /// Starts the writer. Verdicts are rendered for `targets`; the returned wakers signal new deliveries to
+    /// each target's queue.
     ///
     /// # Errors
-    /// Where its thread cannot be started.
+    /// Fails if the writer's thread cannot be started.
     pub fn start(
         self,
         targets: BTreeMap<String, Target>,
@@ -292,8 +292,8 @@ fn lock(folder: &Path) -> Result<File, JournalError> {
     Ok(lock)
 }
 
-/// Tells what SQLite passes over in silence when it reads its log. Returns whether something that was
-/// committed may be missing.
+/// Logs damage that SQLite ignores silently when it reads its write-ahead log. Returns `true` if a committed
+/// transaction may be missing.
 fn look_at_log(path: &Path) -> std::io::Result<bool> {
     let Some(log) = wal::read(path)? else { return Ok(false) };
     let Wal { commits, tail, .. } = log;
@@ -316,8 +316,8 @@ fn look_at_log(path: &Path) -> std::io::Result<bool> {
     Ok(log.may_lack_commits())
 }
 
-/// A look at the file's structure, a `thorough` one at its content too; a crash leaves none of what this
-/// finds.
+/// Checks the file's structure, with `thorough` also its content. A crash alone causes none of the errors that
+/// this check finds.
 fn check(connection: &Connection, thorough: bool) -> Result<(), JournalError> {
     let pragma = if thorough { "PRAGMA integrity_check(1)" } else { "PRAGMA quick_check(1)" };
     let verdict: String = connection
@@ -326,8 +326,8 @@ fn check(connection: &Connection, thorough: bool) -> Result<(), JournalError> {
     if verdict == "ok" { Ok(()) } else { Err(JournalError::Damaged(verdict)) }
 }
 
-/// Makes the folder where it is missing. A folder is as durable as its entry in the one above: without a sync
-/// of that, a power loss may take away a journal of which deliveries were sent already.
+/// Creates the folder if it is missing. A folder is as durable as its entry in the parent: without a sync of
+/// the parent, a power loss could remove a journal of which deliveries were already sent.
 fn make_folder(folder: &Path) -> std::io::Result<()> {
     let missing: Vec<&Path> =
         folder.ancestors().take_while(|one| !one.as_os_str().is_empty() && !one.exists()).collect();
@@ -339,8 +339,8 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Syncs the log that the last run left. Where that run was killed between writing a commit and syncing it, the
-/// commit is in the page cache only, and counts from now on: what it decided will be sent.
+/// Syncs the log that the last run left. If that run was killed between writing a commit and syncing it, the
+/// commit is in the page cache only, but counts from now on: its deliveries will be sent.
 fn sync_log(folder: &Path, path: &Path) -> std::io::Result<()> {
     match File::open(wal::beside(path)) {
         Ok(log) => {
@@ -352,7 +352,7 @@ fn sync_log(folder: &Path, path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// The journal's own id, made at random when it is new.
+/// Returns the journal's own id, and `true` if it is new; a new id is random.
 fn identity(connection: &Connection) -> Result<(String, bool), JournalError> {
     let select = "SELECT value FROM meta WHERE key = 'journal'";
     if let Some(id) = connection.query_row(select, [], |row| row.get(0)).optional()? {
@@ -363,8 +363,8 @@ fn identity(connection: &Connection) -> Result<(String, bool), JournalError> {
     Ok((id, true))
 }
 
-/// Keeps what SQLite sorts in memory: a container with a read-only file system may have no folder for
-/// temporary files.
+/// Makes SQLite sort in memory: a container with a read-only file system may have no folder for temporary
+/// files.
 fn sort_in_memory(connection: &Connection) -> Result<(), JournalError> {
     Ok(connection.pragma_update(None, "temp_store", "MEMORY")?)
 }

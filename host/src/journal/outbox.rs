@@ -1,4 +1,4 @@
-//! Deliveries that wait for their target, in the order of their verdicts.
+//! Pending deliveries of a target, in the order of their verdicts.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,20 +10,20 @@ use super::{JournalError, deliveries, reader, time};
 use crate::model::Timestamp;
 use crate::targets::Delivery;
 
-/// A delivery that waits, without its body.
+/// A pending delivery, without its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// Its number: later ones have higher numbers.
+    /// The delivery's number; later deliveries have higher numbers.
     pub number: i64,
-    /// The rule, and what the verdict is about.
+    /// The rule and the verdict's key.
     pub order: (String, String),
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
-    /// When it was tried first.
+    /// The time of the first attempt.
     pub since: Option<Timestamp>,
 }
 
-/// Reads one target's deliveries.
+/// Reads the pending deliveries of one target.
 #[derive(Clone)]
 pub struct Outbox {
     target: String,
@@ -40,10 +40,10 @@ impl Outbox {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next deliveries after a number, at most so many. It reads the disk.
+    /// Returns the next deliveries after a number, at most `most`. Reads the disk.
     ///
     /// # Errors
-    /// Where the journal cannot be read.
+    /// Fails if the journal cannot be read.
     pub fn next(&self, after: i64, most: usize) -> Result<Vec<Waiting>, JournalError> {
         let connection = self.connection();
         let mut select = connection.prepare_cached(
@@ -56,10 +56,11 @@ impl Outbox {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The next of one rule and key among the numbers from and to, and the number of the one behind it.
+    /// Returns the first delivery of a rule and key whose number is from `from` to `to`, and the number of the
+    /// second.
     ///
     /// # Errors
-    /// Where the journal cannot be read.
+    /// Fails if the journal cannot be read.
     pub fn next_of(
         &self,
         rule: &str,
@@ -79,10 +80,10 @@ impl Outbox {
         Ok(rows.next().map(|first| (first, rows.next().map(|behind| behind.number))))
     }
 
-    /// The deliveries of these numbers that still wait; none of one that the disk has damaged.
+    /// Returns the deliveries of these numbers that are still pending; `None` for one that is damaged on disk.
     ///
     /// # Errors
-    /// Where the journal cannot be read.
+    /// Fails if the journal cannot be read.
     pub fn bodies(&self, numbers: &[i64]) -> Result<HashMap<i64, Option<Delivery>>, JournalError> {
         let connection = self.connection();
         let mut select = connection.prepare_cached(
@@ -103,10 +104,10 @@ impl Outbox {
         Ok(found)
     }
 
-    /// How many wait.
+    /// Returns the number of pending deliveries.
     ///
     /// # Errors
-    /// Where the journal cannot be read.
+    /// Fails if the journal cannot be read.
     pub fn count(&self) -> Result<u64, JournalError> {
         let connection = self.connection();
         let mut select = connection.prepare_cached(
@@ -116,10 +117,10 @@ impl Outbox {
         Ok(count.unsigned_abs())
     }
 
-    /// Why the target is disabled, if it is.
+    /// Returns the reason why the target is disabled; `None` if it is enabled.
     ///
     /// # Errors
-    /// Where the journal cannot be read.
+    /// Fails if the journal cannot be read.
     pub fn disabled(&self) -> Result<Option<String>, JournalError> {
         deliveries::disabled(&self.connection(), &self.target)
     }

@@ -1,4 +1,4 @@
-//! Restricts the journal's files to their owner, because it holds payloads and objects as they came.
+//! Restricts the journal's files to their owner, because the journal holds payloads and unredacted objects.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
@@ -7,31 +7,31 @@ use std::path::Path;
 
 use tracing::warn;
 
-/// Files: read and written by their owner.
+/// The mode of files: read and written by their owner.
 const FILE: u32 = 0o600;
-/// Folders: entered by their owner.
+/// The mode of folders: entered by their owner.
 const FOLDER: u32 = 0o700;
-/// Others may make and replace files in a folder.
+/// The mode bit that lets other users create and replace files in a folder.
 const WRITTEN_BY_OTHERS: u32 = 0o002;
 
-/// Creates a journal's folder for its owner alone, with those above it. One that exists is left as it is,
-/// for it may be a volume that an orchestrator prepared: its files are closed to others anyway.
+/// Creates a journal's folder, and its missing parents, for the owner alone. An existing folder is not changed,
+/// because it may be a volume that an orchestrator prepared; its files are restricted anyway.
 ///
 /// # Errors
-/// Where it can neither be created nor used.
+/// Fails if the folder can neither be created nor used.
 pub fn create_folder(folder: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER).create(folder)
 }
 
-/// Creates a folder for its owner alone where there is none yet.
+/// Creates a folder for its owner alone; it must not exist yet.
 ///
 /// # Errors
-/// Where there is something of this name, or it cannot be created.
+/// Fails if a file or folder of this name exists, or the folder cannot be created.
 pub fn create_new_folder(folder: &Path) -> std::io::Result<()> {
     DirBuilder::new().mode(FOLDER).create(folder)
 }
 
-/// Warns of a folder in which every user may make and replace files.
+/// Warns of a folder in which every user may create and replace files.
 pub(super) fn look_at(folder: &Path) -> std::io::Result<()> {
     let mode = std::fs::metadata(folder)?.mode();
     if mode & WRITTEN_BY_OTHERS != 0 {
@@ -44,7 +44,7 @@ pub(super) fn look_at(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Opens a file of the journal, creating it where there is none; nobody but the owner may read it.
+/// Opens a file of the journal, or creates it; only the owner may read it.
 pub(super) fn open(path: &Path) -> std::io::Result<File> {
     let file = OpenOptions::new()
         .create(true)
@@ -57,12 +57,12 @@ pub(super) fn open(path: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// Takes all permissions on a file from others, where an earlier version left them.
+/// Removes all permissions of other users on a file, which an earlier version may have left.
 pub(super) fn close_to_others(path: &Path) -> std::io::Result<()> {
     match std::fs::metadata(path) {
         Ok(found) if found.mode() & 0o7777 == FILE => Ok(()),
         Ok(_) => match std::fs::set_permissions(path, Permissions::from_mode(FILE)) {
-            // It belongs to another user, who lets this one write to it.
+            // The file belongs to another user, who lets this one write to it.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 warn!(
                     path = %path.display(),

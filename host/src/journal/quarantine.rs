@@ -4,14 +4,14 @@ use rusqlite::{Transaction, params};
 
 use super::JournalError;
 
-/// Most quarantined events of one rule.
+/// The most quarantined events of one rule.
 const ROWS: u64 = 10_000;
-/// The part of `journal.max_size` that the quarantined events of one rule may take.
+/// The divisor of `journal.max_size` that gives the most bytes of one rule's quarantined events.
 const PART: u64 = 64;
-/// Bytes that a row takes beside its input and reason.
+/// The bytes of a row besides its input and reason.
 pub(super) const ROW: u64 = 200;
 
-/// The most that is kept of one rule.
+/// The most that is stored of one rule.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
     pub(super) rows: u64,
@@ -19,14 +19,14 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// The share in a journal that may grow to so many bytes.
+    /// Returns the share in a journal that may grow to `max_size` bytes.
     pub(super) fn of(max_size: u64) -> Self {
         Self { rows: ROWS, bytes: max_size / PART }
     }
 }
 
-/// Removes the oldest quarantined events of a rule that are beyond its share; the newest always stays.
-/// Returns how many were removed.
+/// Removes the oldest quarantined events of a rule that exceed its share; the newest always stays. Returns the
+/// number removed.
 pub(super) fn trim(
     to: &Transaction<'_>,
     rule: Option<&str>,
@@ -37,7 +37,7 @@ pub(super) fn trim(
     Ok(delete.execute(params![rule, last])?)
 }
 
-/// Returns the number of the newest row that is beyond the share. It reads the index alone.
+/// Returns the number of the newest row that exceeds the share. Reads the index alone.
 fn last_beyond(
     to: &Transaction<'_>,
     rule: Option<&str>,

@@ -1,9 +1,9 @@
-//! Quotas: how much of the journal the deliveries that wait for one target may take, and how rules share
-//! it.
+//! Quotas: the part of the journal that pending deliveries of one target may take, and its division among
+//! rules.
 //!
-//! What counts is what a delivery costs ([`cost`]), not only its body. When a target's quota is used up,
-//! a rule that has no more than its fair share of it (the quota divided by the rules with deliveries in
-//! it) is still admitted, and the newest deliveries of the rule with the most become dead letters.
+//! A quota counts the cost of a delivery ([`cost`]), not only its body. When a target's quota is used up, a
+//! rule that has no more than its fair share (the quota divided by the number of rules with deliveries in it)
+//! is still admitted, and the newest deliveries of the rule with the largest share become dead letters.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,23 +19,23 @@ use crate::config::{Target, WhenFull};
 use crate::model::clock::Stopwatch;
 use crate::targets::Delivery;
 
-/// The pause between two checks for room while intake waits.
+/// The interval of checking for free capacity while intake waits.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A wait that is shorter is not worth a line.
+/// The shortest wait that is logged.
 const TELL: Duration = Duration::from_secs(1);
 
 /// The size of SQLite's pages.
 const PAGE: usize = 4096;
-/// Bytes that fit into a page of rows.
+/// The bytes of a page that rows can use.
 const USABLE: usize = 4050;
-/// Bytes of a delivery's row, and of its entries in indexes, beside its texts.
+/// The bytes of a delivery's row, and of its entries in indexes, besides its texts.
 const DELIVERY: (usize, usize) = (110, 130);
-/// The same of a verdict.
+/// The bytes of a verdict's row, and of its entries in indexes, besides its texts.
 const VERDICT: (usize, usize) = (70, 80);
 
-/// Returns the bytes of the journal that a delivery takes: its row, its entries in indexes, and its share
-/// of a verdict that goes to several targets.
+/// Returns the bytes of the journal that a delivery takes: its row, its entries in indexes, and its share of a
+/// verdict that goes to several targets.
 pub(super) fn cost(delivery: &Delivery, verdict: usize, targets: usize) -> u64 {
     let (rule, key) = &delivery.order;
     let address = delivery.address.as_deref().map_or(0, str::len);
@@ -45,7 +45,7 @@ pub(super) fn cost(delivery: &Delivery, verdict: usize, targets: usize) -> u64 {
     (own + shared / targets.max(1)) as u64
 }
 
-/// Returns the bytes that a row takes, with what it leaves unused of its pages.
+/// Returns the bytes that a row takes, including the unused part of its pages.
 fn row(bytes: usize) -> usize {
     match USABLE / bytes.max(1) {
         0 => bytes.next_multiple_of(PAGE),
@@ -53,33 +53,34 @@ fn row(bytes: usize) -> usize {
     }
 }
 
-/// A target's quota, and what of it is in use.
+/// A target's quota, and its use.
 #[derive(Debug)]
 pub(super) struct Room {
     most: u64,
     when_full: WhenFull,
-    /// Cost of the deliveries that wait.
+    /// The cost of the pending deliveries.
     cost: AtomicU64,
-    /// Deliveries that wait.
+    /// The number of pending deliveries.
     count: AtomicU64,
-    /// Deliveries that became dead letters because of the quota or a disabled target.
+    /// The number of deliveries that became dead letters because of the quota or a disabled target.
     refused: AtomicU64,
-    /// Cost of the deliveries that wait, by rule.
+    /// The cost of the pending deliveries, by rule.
     shares: Mutex<BTreeMap<String, u64>>,
 }
 
 /// The decision about a delivery.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It waits for the target.
+    /// The delivery becomes pending.
     Admitted,
-    /// It is a dead letter from the beginning: its rule has its share of a quota that is used up.
+    /// The delivery is a dead letter from the beginning: its rule has its fair share of a quota that is used
+    /// up.
     Refused,
-    /// Deliveries of another rule, which has more than its share, have to make room first.
+    /// Deliveries of another rule, which exceeds its fair share, have to be displaced first.
     Displaces {
-        /// The rule with the most.
+        /// The rule with the largest share.
         rule: String,
-        /// The cost for which room is lacking.
+        /// The cost that exceeds the quota.
         cost: u64,
     },
 }
@@ -96,8 +97,8 @@ impl Room {
         }
     }
 
-    /// Decides about a delivery of a rule, after changes that are not on disk yet. One always finds room
-    /// in an empty queue, however large it is.
+    /// Decides about a delivery of a rule, considering changes that are not on disk yet. An empty queue admits
+    /// a delivery of any size.
     pub(super) fn admits(
         &self,
         rule: &str,
@@ -141,7 +142,7 @@ impl Room {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Returns the cost and the number of the deliveries that wait.
+    /// Returns the cost and the number of the pending deliveries.
     pub(super) fn waiting(&self) -> (u64, u64) {
         (self.cost.load(Ordering::Relaxed), self.count.load(Ordering::Relaxed))
     }
@@ -158,7 +159,7 @@ impl Room {
     }
 }
 
-/// The quotas of all targets. Only the writer changes what waits.
+/// The quotas of all targets. Only the writer changes their use.
 #[derive(Debug)]
 pub(super) struct Rooms(BTreeMap<String, Room>);
 
@@ -175,13 +176,13 @@ impl Rooms {
         self.0.iter().map(|(name, room)| (name.as_str(), room))
     }
 
-    /// Returns `true` if no delivery waits for any target.
+    /// Returns `true` if no delivery is pending for any target.
     pub(super) fn is_empty(&self) -> bool {
         self.0.values().all(|room| room.count.load(Ordering::Relaxed) == 0)
     }
 
-    /// Counts what waits in the file. Returns the targets that are not configured any longer, with the
-    /// number of deliveries that wait for each.
+    /// Counts the pending deliveries in the file. Returns the targets that are no longer configured, with the
+    /// number of pending deliveries of each.
     pub(super) fn count(
         &self,
         connection: &Connection,
@@ -214,7 +215,7 @@ impl Rooms {
         Ok(orphans.collect())
     }
 
-    /// Takes in what a transaction that is on disk has changed.
+    /// Applies the changes of a transaction that is on disk.
     pub(super) fn apply(&self, changes: &Changes) {
         for (target, change) in &changes.targets {
             if let Some(room) = self.0.get(target) {
@@ -223,7 +224,7 @@ impl Rooms {
         }
     }
 
-    /// Waits while a target is full that the operator told to block; not when there is no time.
+    /// Waits while the quota of a target with `when_full: block` is used up, and `gives_up` is not cancelled.
     pub(super) fn wait(&self, gives_up: &CancellationToken) {
         let full = || self.0.iter().find(|(_, room)| room.blocks()).map(|(name, _)| name);
         let since = Stopwatch::start();
@@ -245,7 +246,7 @@ impl Rooms {
 
 fn add(to: &AtomicU64, change: i64) {
     let changed = |before: u64| Some(before.saturating_add_signed(change));
-    // An operator may have taken something out in between.
+    // Saturates at zero: an operator may have removed deliveries in between.
     to.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed).unwrap_or_default();
 }
 
@@ -253,14 +254,14 @@ fn add_to(to: &mut u64, change: i64) {
     *to = to.saturating_add_signed(change);
 }
 
-/// Changes of one transaction.
+/// The changes of one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// Changes of the pending deliveries, by target.
+    /// The changes of the pending deliveries, by target.
     targets: BTreeMap<String, Change>,
     /// The number of quarantined events that were removed, by rule.
     quarantine: BTreeMap<String, u64>,
-    /// The number of verdicts that were ignored because their ids were there already, by rule.
+    /// The number of verdicts that were ignored because their ids are known, by rule.
     repeated: BTreeMap<String, u64>,
 }
 
@@ -287,32 +288,32 @@ impl Changes {
         }
     }
 
-    /// A delivery waits.
+    /// Records a delivery that becomes pending.
     pub(super) fn waits(&mut self, target: &str, rule: &str, cost: i64) {
         self.change(target, rule, 1, cost);
     }
 
-    /// A delivery waits no longer.
+    /// Records a delivery that is no longer pending.
     pub(super) fn settled(&mut self, target: &str, rule: &str, cost: i64) {
         self.change(target, rule, -1, -cost);
     }
 
-    /// A delivery is a dead letter, for its target's quota is used up or the target is disabled.
+    /// Records a dead letter, made because its target's quota is used up or the target is disabled.
     pub(super) fn refused(&mut self, target: &str) {
         self.of(target).refused += 1;
     }
 
-    /// A verdict of a rule is ignored, because its id is there already.
+    /// Records a verdict of a rule that is ignored because its id is known.
     pub(super) fn repeats(&mut self, rule: &str) {
         *self.repeated.entry(rule.to_owned()).or_default() += 1;
     }
 
-    /// Returns the verdicts that were ignored, by rule.
+    /// Returns the number of verdicts that were ignored, by rule.
     pub(super) fn repeated(&self) -> impl Iterator<Item = (&str, u64)> {
         self.repeated.iter().map(|(rule, count)| (rule.as_str(), *count))
     }
 
-    /// The oldest quarantined events of a rule were removed.
+    /// Records that the oldest quarantined events of a rule were removed.
     pub(super) fn quarantine_removed(&mut self, rule: Option<&str>, count: usize) {
         if count > 0 {
             *self.quarantine.entry(rule.unwrap_or_default().to_owned()).or_default() +=
@@ -320,13 +321,13 @@ impl Changes {
         }
     }
 
-    /// Returns the targets of which something has changed, with the number of refused deliveries.
+    /// Returns the targets that have changed, with the number of refused deliveries.
     pub(super) fn targets(&self) -> impl Iterator<Item = (&str, u64)> {
         self.targets.iter().map(|(name, change)| (name.as_str(), change.refused))
     }
 
-    /// Returns the rules of which quarantined events were removed, with their number. The name of the
-    /// objects that could not be decoded is empty.
+    /// Returns the number of quarantined events that were removed, by rule. The rule name is empty for objects
+    /// that could not be decoded.
     pub(super) fn quarantine(&self) -> impl Iterator<Item = (&str, u64)> {
         self.quarantine.iter().map(|(name, count)| (name.as_str(), *count))
     }

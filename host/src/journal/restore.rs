@@ -1,4 +1,4 @@
-//! What the last run left, read at the start.
+//! Reading of the last run's state at the start.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use crate::model::{
 };
 use crate::pipeline::Persisted;
 
-/// A watch as it was left.
+/// The saved state of a watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedWatch {
-    /// Of what it selected.
+    /// The digest of the watch's selection.
     pub digest: String,
-    /// The version to go on from; none: its first list is not complete.
+    /// The resource version to resume from; `None` if the first list is not complete.
     pub cursor: Option<String>,
-    /// When it was in order last.
+    /// The last time at which the watch was in sync.
     pub since: Timestamp,
-    /// A list had begun and was not complete.
+    /// `true` if a list had begun and was not complete.
     pub listing: bool,
-    /// Where there is no version to go on from: the one at which all that existed was known last.
+    /// The resource version at which the watch was last complete, for a watch without a cursor.
     pub complete_at: Option<String>,
 }
 
-/// What the last run left.
+/// The state that the last run left.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// For the pipeline.
+    /// The state of the pipeline.
     pub kept: Persisted,
-    /// For the source, by name.
+    /// The watches, by name.
     pub watches: HashMap<String, SavedWatch>,
 }
 
@@ -116,7 +116,7 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
     })
 }
 
-/// An object's last known form.
+/// Returns an object's last known form; `None` if there is none or it cannot be read.
 pub(super) fn form(connection: &Connection, uid: &str) -> Option<Object> {
     let read = || -> rusqlite::Result<Option<Object>> {
         let mut select = connection.prepare_cached("SELECT form FROM objects WHERE uid = ?1")?;
@@ -144,7 +144,7 @@ fn all<T>(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// In the order of the table's columns. The form is read when it is asked for.
+/// Reads a row, in the order of the table's columns. The form is read later, on demand.
 fn object(row: &Row<'_>) -> rusqlite::Result<PersistedObject> {
     let memberships: Vec<(Arc<str>, String, Arc<str>)> = json(row, 8)?;
     let memberships = memberships
@@ -166,7 +166,7 @@ fn object(row: &Row<'_>) -> rusqlite::Result<PersistedObject> {
     })
 }
 
-/// Timers, each with its object as last known, or with the identity alone.
+/// Reads the timers, each with its object's last known form, or with the identity alone.
 fn timers(connection: &Connection) -> Result<Vec<PersistedTimer>, JournalError> {
     let select = "SELECT w.rule, w.partition, w.key, w.due, w.payload, w.set_by, w.interest, \
                   w.identity, o.form FROM timers w LEFT JOIN objects o ON o.uid = w.uid";
@@ -190,7 +190,7 @@ fn timers(connection: &Connection) -> Result<Vec<PersistedTimer>, JournalError> 
     })
 }
 
-/// The first two columns.
+/// Reads the rule and the partition from the first two columns.
 fn slot(row: &Row<'_>) -> rusqlite::Result<Slot> {
     Ok(Slot { rule: text(row, 0)?, partition: text(row, 1)? })
 }

@@ -1,36 +1,36 @@
-//! Removes what is settled and old.
+//! Removal of settled and old rows.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{JournalError, shares};
 use crate::model::Timestamp;
 
-/// Most rows of a table that one sweep removes, so that it holds nobody up.
+/// The most rows of a table that one sweep removes, so that a sweep does not delay the writer's orders.
 const ROWS: i64 = 10_000;
 
-/// A verdict `v` has nothing left: no delivery and no refusal.
+/// An SQL condition: verdict `v` has no delivery and no refusal.
 const BARE: &str = "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.verdict = v.n) \
                     AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.verdict = v.n)";
 
-/// What is kept.
+/// The bounds on stored rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Retention {
-    /// What is settled, for so many milliseconds.
+    /// The age, in milliseconds, at which settled rows are removed.
     pub(super) millis: i64,
-    /// So many dead letters.
+    /// The most dead letters.
     pub(super) dead_letters: u32,
 }
 
-/// What a sweep has done.
+/// The result of a sweep.
 #[derive(Debug)]
 pub(super) struct Swept {
-    /// How many dead letters went because there were too many.
+    /// The number of dead letters that were removed because there were too many.
     pub(super) too_many: usize,
-    /// There is more to be removed.
+    /// `true` if there may be more rows to remove.
     pub(super) has_more: bool,
 }
 
-/// Removes what is older than it is kept for.
+/// Removes the rows that exceed the retention.
 pub(super) fn sweep(
     connection: &mut Connection,
     retention: Retention,
@@ -54,18 +54,19 @@ pub(super) fn sweep(
     Ok(Swept { too_many, has_more: old.max(too_many).max(bare) >= most })
 }
 
-/// The rows that were removed to make room.
+/// The numbers of rows that were removed to free space.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Removed {
-    /// Deliveries that were sent or superseded, and verdicts that have nothing else.
+    /// Sent and superseded deliveries, and verdicts without deliveries or refusals.
     pub(super) sent: usize,
     /// Dead letters, quarantined events and refusals.
     pub(super) given_up: usize,
 }
 
-/// Makes room, in this order: deliveries that were sent or superseded, however young, the oldest first;
-/// with them verdicts that have nothing left, whose ids tell repeats, each time but for the youngest
-/// quarter; and only where there was none of these, the oldest rows of the largest share of what was given up.
+/// Frees space. Removes sent and superseded deliveries of any age, the oldest first, together with verdicts
+/// that have no deliveries or refusals, except the youngest quarter, because their ids identify repeats. Only
+/// if there were none of these, removes the oldest rows of the largest shares of dead letters, quarantined
+/// events and refusals.
 pub(super) fn make_room(connection: &mut Connection) -> Result<Removed, JournalError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let removed = transaction.execute(
@@ -73,8 +74,8 @@ pub(super) fn make_room(connection: &mut Connection) -> Result<Removed, JournalE
          WHERE state <> 'pending' AND state IN ('sent', 'superseded') ORDER BY settled_at LIMIT ?1)",
         [ROWS],
     )?;
-    // Of what was seen just now the ids should stay as long as possible: it may be seen once more. Verdicts
-    // that still have something do not count, for those of a dead target may be old.
+    // The ids of recent verdicts should stay as long as possible, because those may be repeated. Verdicts that
+    // still have deliveries or refusals do not count for the range: those of an unavailable target may be old.
     let young: i64 = transaction.query_row(
         &format!(
             "SELECT coalesce(max(n) - (max(n) - (SELECT min(n) FROM verdicts v WHERE {BARE})) / 4, 0) \
@@ -90,8 +91,8 @@ pub(super) fn make_room(connection: &mut Connection) -> Result<Removed, JournalE
     Ok(Removed { sent, given_up })
 }
 
-/// Removes verdicts of which nothing is left to be delivered, where `which` holds for `bound`, its `?2`.
-/// In no order: one by number would keep SQLite from the index of their times.
+/// Removes verdicts without deliveries or refusals that match `which`, whose `?2` is `bound`. In no order:
+/// ordering by number would keep SQLite from using the index on their times.
 fn remove_bare(
     transaction: &Transaction<'_>,
     which: &str,

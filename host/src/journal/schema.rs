@@ -1,11 +1,11 @@
-//! The tables, and how older files become new ones. Migrations go forward only.
+//! The tables and their migrations, which go forward only.
 
 use rusqlite::Connection;
 
 use super::JournalError;
 
-/// Each entry makes the next version of the schema; `PRAGMA user_version` says how many were applied.
-/// Times are milliseconds since the Unix epoch.
+/// The migrations. Each makes the next version of the schema; `PRAGMA user_version` is the number of those
+/// applied. Times are milliseconds since the Unix epoch.
 const MIGRATIONS: [&str; 6] = ["
 CREATE TABLE meta (
   key TEXT PRIMARY KEY,           -- journal, history, clock, comparisons, cluster, server
@@ -241,7 +241,7 @@ CREATE INDEX backlog_rule ON backlog (rule, n);
 /// The version of the schema that this program writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
 
-/// Makes the tables, or brings an older file up to date.
+/// Creates the tables, or migrates an older file.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), JournalError> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let applied = usize::try_from(version).unwrap_or(usize::MAX);

@@ -1,5 +1,5 @@
-//! Fair removal: what has to go is taken from the largest shares, oldest rows first, so that nothing of a
-//! quiet rule is removed because of a loud one.
+//! Fair removal: rows are removed from the largest shares, the oldest first, so that no row of a quiet rule is
+//! removed because of a noisy one.
 //!
 //! The shares are the dead letters of each target and rule, the quarantined events of each rule, and the
 //! refusals of each rule.
@@ -8,16 +8,16 @@ use rusqlite::{Transaction, params};
 
 use super::{JournalError, quarantine};
 
-/// Most rows of a share that are removed at once.
+/// The most rows of a share that are removed at once.
 const FEW: i64 = 2000;
-/// The part of all that may go that is removed at once, and its bounds in bytes.
+/// The divisor of the bytes of all shares that gives the bytes to remove at once, and their bounds.
 const PART: u64 = 16;
 const LEAST: u64 = 64 << 10;
 const MOST: u64 = 4 << 20;
-/// Bytes that a refusal takes beside its verdict.
+/// The bytes of a refusal besides its verdict.
 const REFUSAL: u64 = 200;
 
-/// Rows that are removed together, the oldest first.
+/// A group of rows that are removed together, the oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Share {
     DeadLetters { target: String, rule: String },
@@ -25,8 +25,8 @@ enum Share {
     Refusals { rule: String },
 }
 
-/// Removes some of the oldest rows of the largest shares, so that those become equally large and the others
-/// lose nothing. Returns how many.
+/// Removes some of the oldest rows of the largest shares, so that these become equally large and the others
+/// lose nothing. Returns the number removed.
 pub(super) fn remove_from_largest(to: &Transaction<'_>) -> Result<usize, JournalError> {
     let shares = all(to)?;
     let total: u64 = shares.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add);
@@ -42,7 +42,7 @@ pub(super) fn remove_from_largest(to: &Transaction<'_>) -> Result<usize, Journal
     Ok(removed)
 }
 
-/// Removes the oldest rows of a share, until so many bytes are free or many rows are removed.
+/// Removes the oldest rows of a share, until `excess` bytes are free or `FEW` rows are removed.
 fn remove(to: &Transaction<'_>, share: &Share, excess: u64) -> Result<usize, JournalError> {
     let table = match share {
         Share::DeadLetters { .. } => "deliveries",
@@ -61,7 +61,7 @@ fn remove(to: &Transaction<'_>, share: &Share, excess: u64) -> Result<usize, Jou
     Ok(removed)
 }
 
-/// Returns all shares with the bytes that they take.
+/// Returns all shares with their bytes.
 fn all(to: &Transaction<'_>) -> Result<Vec<(Share, u64)>, JournalError> {
     let mut shares = Vec::new();
     let mut select = to.prepare_cached(
@@ -103,7 +103,7 @@ fn bytes(texts: i64, rows: i64, row: u64) -> u64 {
     texts.unsigned_abs().saturating_add(rows.unsigned_abs().saturating_mul(row))
 }
 
-/// Returns the oldest rows of a share, each with the bytes that it takes.
+/// Returns the oldest rows of a share, each with its bytes.
 fn oldest(to: &Transaction<'_>, share: &Share) -> Result<Vec<(i64, u64)>, JournalError> {
     let read = |row: &rusqlite::Row<'_>| -> rusqlite::Result<(i64, u64)> {
         let length: i64 = row.get(1)?;
@@ -135,8 +135,8 @@ fn oldest(to: &Transaction<'_>, share: &Share) -> Result<Vec<(i64, u64)>, Journa
     Ok(rows?)
 }
 
-/// Removes the oldest dead letters of the targets and rules that have the most, until there are no more
-/// than `most` in all, or so many are removed. Returns how many.
+/// Removes the oldest dead letters of the largest shares, until at most `most` are left in all, or `limit` are
+/// removed. Returns the number removed.
 pub(super) fn remove_dead_beyond(
     to: &Transaction<'_>,
     most: u64,
@@ -167,7 +167,7 @@ pub(super) fn remove_dead_beyond(
     Ok(removed)
 }
 
-/// Returns how many each may keep, so that together they have no more than `most`.
+/// Returns the most that each share may keep, so that together they have at most `most`.
 fn level(mut counts: Vec<u64>, most: u64) -> u64 {
     counts.sort_unstable();
     let (mut left, mut others) = (most, counts.len() as u64);

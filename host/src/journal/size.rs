@@ -1,16 +1,16 @@
-//! An estimate of the memory that a group takes, and of what it writes.
+//! An estimate of the memory that a group takes, and of the bytes that it writes.
 
 use serde_json::Value;
 
 use super::Group;
 use crate::model::{Object, Refused, StoreOp, Verdict, Write};
 
-/// Bytes of a row or a small object besides its texts.
+/// The bytes of a row or a small object besides its texts.
 const ROW: usize = 256;
-/// Bytes of an object that the host knows in part.
+/// The bytes of an object that the host knows in part.
 const OBJECT: usize = 2048;
 
-/// Estimates the bytes of a group: exact for what a rule or a cluster user can make large.
+/// Estimates the bytes of a group; exact for the parts that a rule or a cluster user can make large.
 pub(super) fn of(group: &Group) -> u64 {
     let output = &group.output;
     let verdicts: usize = output.verdicts.iter().map(verdict).sum();
@@ -29,7 +29,7 @@ fn verdict(verdict: &Verdict) -> usize {
     let refused = |one: &Refused| ROW + one.target().len() + one.why.len();
     let refused: usize = verdict.refused.iter().map(refused).sum();
     let body = verdict.payload.get().len() + verdict.title.len() + verdict.key.len();
-    // It is written once as a verdict, and once for each of its targets.
+    // Written once as a verdict, and once for each of its targets.
     (ROW + body) * (1 + verdict.targets.len()) + refused
 }
 

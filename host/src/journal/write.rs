@@ -1,4 +1,4 @@
-//! A group as rows of the tables.
+//! Writing of a group as rows of the tables.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,36 +14,36 @@ use crate::model::{
 };
 use crate::pipeline::{FailedEvent, Output};
 
-/// How far a watch has come.
+/// The position of a watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cursor {
-    /// The kind is not served: there is nothing to see.
+    /// The kind is not served, so no objects exist.
     Absent,
-    /// Its list is not complete; what it knew before is in order up to `since` of its progress.
+    /// The list is not complete. Earlier known objects are in sync up to [`Progress::since`].
     Listing,
-    /// All up to this resource version is in the group, or in one before.
+    /// All changes up to this resource version are in the group, or in an earlier one.
     At(String),
 }
 
-/// A watch's progress.
+/// The progress of a watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// The watch.
+    /// The name of the watch.
     pub watch: Arc<str>,
-    /// Of what it selects.
+    /// The digest of the watch's selection.
     pub digest: String,
-    /// How far it has come.
+    /// The position.
     pub cursor: Cursor,
-    /// When it was in order last.
+    /// The last time at which the watch was in sync.
     pub since: Timestamp,
 }
 
-/// What is committed together.
+/// A unit of commit.
 #[derive(Debug, Default)]
 pub struct Group {
-    /// What was decided.
+    /// The output of the pipeline.
     pub output: Output,
-    /// How far the watches had come by then.
+    /// The progress of the watches by then.
     pub progress: Vec<Progress>,
     /// The event clock.
     pub clock: Option<Timestamp>,
@@ -125,7 +125,7 @@ fn keep(to: &Transaction<'_>, change: &StoreOp) -> Result<(), JournalError> {
             [&*slot.rule, &*slot.partition],
         ),
         StoreOp::Backfilled(one) => backfilled(to, one),
-        // A digest that none has; the number stays, for the next must be higher.
+        // Sets a digest that no rule has. The number stays, because the next one must be higher.
         StoreOp::NoBackfill(rule, watch) => run(
             to,
             "UPDATE backfills SET digest = printf('%032d', 0), complete = 0 \
@@ -276,8 +276,8 @@ fn progress(to: &Transaction<'_>, one: &Progress) -> Result<(), JournalError> {
              complete_at = coalesce(cursor, complete_at, '0')",
             params![&*one.watch, one.digest, since],
         ),
-        // Where the list is compared with what was known, it says up to where that was all there was.
-        // With another selection it was not.
+        // `complete_at` is the version up to which the known objects were complete, for comparing them with the
+        // list. With another selection they were not complete.
         Cursor::Listing => run(
             to,
             "INSERT INTO watches (name, digest, cursor, since, listing) VALUES (?1, ?2, NULL, ?3, 1) \
@@ -289,7 +289,7 @@ fn progress(to: &Transaction<'_>, one: &Progress) -> Result<(), JournalError> {
     }
 }
 
-/// What went wrong, for whoever looks later.
+/// Writes gaps and quarantined events.
 fn trouble(to: &Transaction<'_>, output: &Output) -> Result<(), JournalError> {
     for gap in &output.gaps {
         run(
@@ -331,7 +331,8 @@ fn trouble(to: &Transaction<'_>, output: &Output) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// The rules of which a step quarantines something; `None` stands for objects that could not be decoded.
+/// Returns the rules of which an output quarantines events; `None` stands for objects that could not be
+/// decoded.
 fn quarantining(output: &Output) -> BTreeSet<Option<&str>> {
     let failures = output.failures.iter().filter(|failed| failed.failure.kind.quarantines());
     let mut rules: BTreeSet<Option<&str>> = failures.map(|failed| Some(&*failed.rule)).collect();
@@ -341,8 +342,8 @@ fn quarantining(output: &Output) -> BTreeSet<Option<&str>> {
     rules
 }
 
-/// Of an event on which the rule failed, the object as it was read; of one that was skipped only which it
-/// is: there may be many, and they tell nothing of the rule.
+/// Returns the input to quarantine: the whole object if the rule failed on the event, only its identity if the
+/// event was skipped, because skipped events may be many and tell nothing about the rule.
 fn input(failed: &FailedEvent) -> Result<String, JournalError> {
     match failed.failure.kind {
         FailureKind::Skipped => json("an event's object", &failed.object),

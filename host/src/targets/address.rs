@@ -1,5 +1,5 @@
-//! Which addresses may be sent to. They are checked when they are dialled, not when the
-//! configuration is read: a name can point elsewhere by then.
+//! The addresses to which deliveries may be sent. Addresses are checked when they are dialled, not when the
+//! configuration is read, because a name may resolve to another address by then.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// Metadata services of clouds that have no link-local address: they hand out credentials.
+/// Metadata services of clouds without a link-local address. They hand out credentials.
 const METADATA: [IpAddr; 6] = [
     // AWS: instances, and the agent of EKS Pod Identity.
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
@@ -21,7 +21,7 @@ const METADATA: [IpAddr; 6] = [
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
 ];
 
-/// What the operator allows beyond public and private addresses.
+/// The addresses that the operator allows in addition to public and private ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Allowed {
     pub(super) loopback: bool,
@@ -29,13 +29,13 @@ pub(super) struct Allowed {
 }
 
 impl Allowed {
-    /// Returns why an address is refused, if it is.
+    /// Returns the reason why an address is refused; `None` if it is allowed.
     pub(super) fn refusal(self, address: IpAddr) -> Option<String> {
         let (kind, word) = meanings(address).into_iter().find_map(|meant| self.kind(meant))?;
         Some(format!("{address} is {kind}; hint: if that is meant, write `allow: [{word}]`"))
     }
 
-    /// Returns what is refused about an address, and the word that allows it.
+    /// Returns the kind of a refused address, and the configuration word that allows it.
     fn kind(self, address: IpAddr) -> Option<(&'static str, &'static str)> {
         if is_loopback(address) && !self.loopback {
             Some(("an address of this machine", "loopback"))
@@ -48,7 +48,8 @@ impl Allowed {
         }
     }
 
-    /// Why a URL is refused whose host is an address; names are judged when they are resolved.
+    /// Returns the reason why a URL with an IP address as host is refused. Host names are checked when they are
+    /// resolved.
     pub(super) fn refusal_of_url(self, url: &Url) -> Option<String> {
         match url.host()? {
             Host::Ipv4(address) => self.refusal(address.into()),
@@ -58,7 +59,7 @@ impl Allowed {
     }
 }
 
-/// Returns an address and all IPv4 addresses that it stands for in some form of translation or tunnel.
+/// Returns an address and all IPv4 addresses that it embeds for some form of translation or tunnel.
 fn meanings(address: IpAddr) -> Vec<IpAddr> {
     let mut meanings = vec![address];
     if let IpAddr::V6(v6) = address {
@@ -69,25 +70,25 @@ fn meanings(address: IpAddr) -> Vec<IpAddr> {
 
 fn embedded(address: Ipv6Addr) -> Vec<[u8; 4]> {
     match address.octets() {
-        // Mapped (RFC 4291), and translated (SIIT, RFC 2765).
+        // IPv4-mapped (RFC 4291), and IPv4-translated (SIIT, RFC 2765).
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
         | [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, a, b, c, d] => vec![[a, b, c, d]],
-        // The deprecated `::a.b.c.d` (RFC 4291).
+        // The deprecated IPv4-compatible `::a.b.c.d` (RFC 4291).
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] if (a, b, c) != (0, 0, 0) => {
             vec![[a, b, c, d]]
         }
         // NAT64 with the well-known prefix (RFC 6052).
         [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => vec![[a, b, c, d]],
-        // NAT64 with a prefix of the operator's own choice (RFC 8215), of 48, 56, 64 or 96 bits: in all
-        // but the last the ninth byte is left out (RFC 6052, section 2.2).
+        // NAT64 with a local-use prefix (RFC 8215), of 48, 56, 64 or 96 bits: in all but the last the ninth
+        // byte is skipped (RFC 6052, section 2.2).
         [0, 0x64, 0xff, 0x9b, 0, 1, a, b, _, c, d, e, f, g, h, i] => {
             let all = [[a, b, c, d], [b, c, d, e], [c, d, e, f], [f, g, h, i]];
-            // Zeros are where another length of the prefix has nothing.
+            // Drops zeros, which stand where another prefix length has no address.
             all.into_iter().filter(|octets| *octets != [0; 4]).collect()
         }
         // 6to4 (RFC 3056).
         [0x20, 0x02, a, b, c, d, ..] => vec![[a, b, c, d]],
-        // Teredo (RFC 4380): its server, and the client's address with all bits turned.
+        // Teredo (RFC 4380): the server's address, and the client's address with all bits inverted.
         [0x20, 0x01, 0, 0, a, b, c, d, _, _, _, _, e, f, g, h] => {
             vec![[a, b, c, d], [!e, !f, !g, !h]]
         }
@@ -109,18 +110,18 @@ fn is_link_local(address: IpAddr) -> bool {
 }
 
 type Answer = std::io::Result<Vec<SocketAddr>>;
-/// Looks a name up, anew for each connection.
+/// Resolves a name, anew for each connection.
 type Lookup = dyn Fn(String) -> BoxFuture<'static, Answer> + Send + Sync;
 
-/// Resolves names and leaves only addresses that are allowed. What it leaves is what is dialled: a name
-/// that means something else a moment later is judged anew.
+/// Resolves names and returns only allowed addresses. Exactly these addresses are dialled: a name that resolves
+/// to other addresses a moment later is checked again.
 pub(super) struct Resolver {
     allowed: Allowed,
     lookup: Arc<Lookup>,
 }
 
 impl Resolver {
-    /// With the system's resolver.
+    /// Makes a resolver that uses the system's resolver.
     pub(super) fn new(allowed: Allowed) -> Self {
         let lookup = |name: String| -> BoxFuture<'static, Answer> {
             Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
@@ -220,14 +221,14 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let counter = asked.clone();
-        // First an address that nobody has (RFC 5737), then this machine.
+        // First an address that is never assigned (RFC 5737), then loopback.
         let lookup = move |_| -> BoxFuture<'static, Answer> {
             let first = counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
             let address = if first { [192, 0, 2, 1] } else { [127, 0, 0, 1] };
             Box::pin(async move { Ok(vec![SocketAddr::from((address, 0))]) })
         };
         let allowed = Allowed { loopback: false, link_local: false };
-        // Another test may have installed it already; both are the same.
+        // Another test may have installed the same provider already.
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = reqwest::Client::builder()
             .dns_resolver(Resolver { allowed, lookup: Arc::new(lookup) })

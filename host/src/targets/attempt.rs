@@ -1,49 +1,50 @@
-//! What came of trying to deliver.
+//! Outcomes of attempts to deliver.
 
 use std::time::Duration;
 
-/// What came of one attempt.
+/// The outcome of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attempt {
-    /// The receiver has it.
+    /// The receiver accepted the delivery.
     Delivered,
-    /// It may work later.
+    /// The attempt failed, and a later one may succeed.
     Retry(Trouble),
-    /// It will not work, however often it is tried.
+    /// No attempt can succeed.
     Refused {
-        /// Why, without secrets.
+        /// The reason, without secrets.
         why: String,
     },
 }
 
-/// Why an attempt failed.
+/// The error of a failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// Why, without secrets.
+    /// The reason, without secrets.
     pub why: String,
-    /// The beginning of what the receiver said, without secrets.
+    /// The beginning of the receiver's response, without secrets.
     pub response: Option<String>,
-    /// How long the receiver wants to be left alone.
+    /// The wait before the next attempt that the receiver asks for.
     pub after: Option<Duration>,
-    /// Who is at fault.
+    /// The origin of the error.
     pub blame: Blame,
 }
 
-/// Who is at fault, as far as one can tell from here.
+/// The origin of an error, as far as the sender can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
-    /// The receiver is away, broken or overloaded: others would fare no better, and fewer at once may.
+    /// The receiver is unavailable, broken or overloaded: other deliveries would fail too, and fewer at once
+    /// may help.
     Receiver,
-    /// It does not know us: perhaps a secret was replaced.
+    /// The receiver refused the credentials: perhaps a secret was replaced.
     Credentials,
-    /// It says that it is gone for good (HTTP 410).
+    /// The receiver answered that it is gone for good (HTTP 410).
     Gone,
     /// Perhaps only this delivery.
     Delivery,
 }
 
 impl Trouble {
-    /// The receiver is away or broken.
+    /// Makes an error of a receiver that is unavailable or broken.
     pub(super) fn of_receiver(why: impl Into<String>) -> Self {
         Self { why: why.into(), response: None, after: None, blame: Blame::Receiver }
     }

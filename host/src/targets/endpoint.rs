@@ -1,4 +1,4 @@
-//! A target's receiver, known by secrets that may be replaced while the service runs.
+//! The receiver of a target, with secrets that may be replaced while the service runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use super::{Attempt, Blame, Delivery, Sender, Trouble, concurrency, retry_for};
 use crate::config::{Order, Target};
 use crate::model::clock::Stopwatch;
 
-/// How long what was read from files is believed.
+/// The time for which the contents of secret files are used without being read again.
 const BELIEVED: Duration = Duration::from_secs(5);
 
-/// Where a target's deliveries go.
+/// The receiver of a target's deliveries.
 pub struct Endpoint {
     name: String,
     retry_for: Duration,
@@ -26,15 +26,15 @@ struct Current {
     target: Target,
     sender: Arc<Sender>,
     looked: Stopwatch,
-    /// What was wrong when its files were read last: said once.
+    /// The error of the last reading of the files; the same error is logged once.
     error: Option<String>,
 }
 
 impl Endpoint {
-    /// Makes a target ready to be sent to.
+    /// Prepares a target for sending.
     ///
     /// # Errors
-    /// Where the HTTP client cannot be made, such as without root certificates.
+    /// Fails if the HTTP client cannot be made, for example without root certificates.
     pub fn new(name: &str, target: &Target) -> Result<Self, String> {
         let sender = Arc::new(Sender::new(target)?);
         let current = Mutex::new(Current {
@@ -53,27 +53,27 @@ impl Endpoint {
         })
     }
 
-    /// How long a delivery is retried.
+    /// Returns the time for which a delivery is retried.
     pub fn retry_for(&self) -> Duration {
         self.retry_for
     }
 
-    /// How many deliveries may be under way at once.
+    /// Returns the number of deliveries that may be under way at once.
     pub fn concurrency(&self) -> usize {
         self.concurrency
     }
 
-    /// Whether deliveries of one rule and key keep their order.
+    /// Returns `true` if deliveries of one rule and key keep their order.
     pub fn is_ordered(&self) -> bool {
         self.is_ordered
     }
 
-    /// Whether a newer delivery of a rule and key takes the place of those that are not delivered.
+    /// Returns `true` if a newer delivery of a rule and key supersedes those that are not delivered.
     pub fn coalesces(&self) -> bool {
         self.coalesces
     }
 
-    /// Tries once.
+    /// Makes one attempt; one more if the receiver refused the credentials and the secret files have changed.
     pub async fn send(self: &Arc<Self>, delivery: &Delivery) -> Attempt {
         let sender = self.sender(BELIEVED).await;
         let attempt = sender.send(delivery).await;
@@ -86,7 +86,7 @@ impl Endpoint {
         attempt
     }
 
-    /// The sender, made again where what its files hold is older than `believed` and has changed.
+    /// Returns the sender, made anew if its files were read longer than `believed` ago and have changed.
     async fn sender(self: &Arc<Self>, believed: Duration) -> Arc<Sender> {
         {
             let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);

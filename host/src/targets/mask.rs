@@ -1,20 +1,21 @@
-//! What a receiver says may repeat what it was sent: our secrets are taken out before anyone reads it.
+//! Masking of secrets in a receiver's responses, which may repeat the request.
 
 use url::Url;
 
 use crate::config;
 
-/// Shorter texts would be found everywhere.
+/// The shortest text that is masked: shorter ones occur everywhere.
 const SHORTEST: usize = 6;
 
-/// Texts that are secret.
+/// The texts to mask.
 pub(super) struct Mask(Vec<String>);
 
 impl Mask {
-    /// Of a receiver: the values of headers, and what an address may hold of tokens.
+    /// Collects the secrets of a receiver: the values of headers, and the parts of the URL that may hold
+    /// tokens.
     pub(super) fn of(url: &Url, settings: &config::Webhook) -> Self {
         let headers = settings.headers.values().flat_map(|value| {
-            // Of `Bearer …` the second word is what is secret.
+            // In `Bearer …` the second word is the secret.
             std::iter::once(value.as_str()).chain(value.split_ascii_whitespace())
         });
         let path = url.path_segments().into_iter().flatten();
@@ -22,7 +23,7 @@ impl Mask {
         let pairs = url.query_pairs().map(|(_, value)| value.into_owned());
         let texts = headers.chain(path).chain(parts).map(str::to_owned).chain(pairs);
         let mut texts: Vec<String> = texts.filter(|text| text.len() >= SHORTEST).collect();
-        // The longest first: a part of it would leave the rest.
+        // The longest first: replacing a part of a secret would leave the rest.
         texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
         texts.dedup();
         Self(texts)

@@ -1,5 +1,5 @@
-//! Where verdicts go: each target renders a body once, when the delivery is made, and then sends
-//! just these bytes at each attempt.
+//! The targets of verdicts. A target renders a body once, when the delivery is made, and then sends exactly
+//! these bytes at each attempt.
 
 mod address;
 mod attempt;
@@ -25,22 +25,22 @@ use statsd::Statsd;
 use stdout::Stdout;
 use webhook::Webhook;
 
-/// One verdict for one target.
+/// A delivery: one verdict for one target.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Stable over attempts, and after a crash.
+    /// The id, stable over attempts and after a crash.
     pub id: Id,
     /// The target's name.
     pub target: String,
-    /// The rule, and what the verdict is about: deliveries of one rule and key keep their order.
+    /// The rule and the verdict's key: deliveries of one rule and key keep their order.
     pub order: (String, String),
     /// The verdict's code, for logs.
     pub code: String,
-    /// Where within the target it goes, decided once as the body is: for NATS the subject.
+    /// The address within the target, decided once like the body: for NATS the subject.
     pub address: Option<String>,
-    /// What is sent.
+    /// The bytes to send.
     pub body: Vec<u8>,
-    /// About a Kubernetes Event: by how much its count grew. It goes beside the body where the target
+    /// The growth of a Kubernetes Event's count, if the verdict is about one. Sent as a header where the target
     /// has headers.
     pub delta: Option<u32>,
 }
@@ -49,14 +49,14 @@ impl Delivery {
     /// Renders a verdict for a target.
     ///
     /// # Errors
-    /// Where the verdict cannot be written as JSON.
+    /// Fails if the verdict cannot be written as JSON.
     pub fn new(
         name: &str,
         target: &config::Target,
         verdict: &Verdict,
     ) -> Result<Self, serde_json::Error> {
         let (address, body) = match &target.kind {
-            // A file holds what stdout shows.
+            // A file holds the same lines as stdout.
             TargetKind::Stdout | TargetKind::File(_) => (None, lines::body(verdict)?),
             TargetKind::Webhook(webhook) => (None, webhook::body(webhook.format, verdict)?),
             TargetKind::Nats(nats) => (Some(nats.address(verdict)), nats::body(verdict)?),
@@ -74,17 +74,17 @@ impl Delivery {
     }
 }
 
-/// What sends to a target, with the secrets of one moment.
+/// The sender of a target, with the secrets of one moment.
 enum Sender {
-    /// Verdicts as JSON Lines.
+    /// JSON Lines on standard output.
     Stdout(Stdout),
-    /// Verdicts as JSON Lines in a file.
+    /// JSON Lines in a file.
     File(Lines),
     /// An HTTP receiver.
     Webhook(Box<Webhook>),
     /// A stream of NATS JetStream.
     Nats(Box<Nats>),
-    /// A daemon that counts.
+    /// A statsd daemon.
     Statsd(Statsd),
 }
 
@@ -92,7 +92,7 @@ impl Sender {
     /// Prepares a target for sending.
     ///
     /// # Errors
-    /// Where the HTTP client cannot be made, such as without root certificates.
+    /// Fails if the HTTP client cannot be made, for example without root certificates.
     fn new(target: &config::Target) -> Result<Self, String> {
         match &target.kind {
             TargetKind::Stdout => Ok(Self::Stdout(Stdout)),
@@ -105,7 +105,7 @@ impl Sender {
         }
     }
 
-    /// Tries once.
+    /// Makes one attempt.
     async fn send(&self, delivery: &Delivery) -> Attempt {
         match self {
             Self::Stdout(stdout) => stdout.send(delivery).await,
@@ -117,7 +117,7 @@ impl Sender {
     }
 }
 
-/// How long a delivery is retried.
+/// Returns the time for which a delivery is retried.
 fn retry_for(target: &config::Target) -> Duration {
     match &target.kind {
         TargetKind::Stdout => Duration::ZERO,
@@ -128,10 +128,10 @@ fn retry_for(target: &config::Target) -> Duration {
     }
 }
 
-/// How many deliveries may be under way at once.
+/// Returns the number of deliveries that may be under way at once.
 fn concurrency(target: &config::Target) -> usize {
     match &target.kind {
-        // Lines must not mix, and come in the order of the verdicts.
+        // Lines must not mix, and stay in the order of the verdicts.
         TargetKind::Stdout | TargetKind::File(_) => 1,
         TargetKind::Webhook(webhook) => webhook.concurrency,
         TargetKind::Nats(_) => 64,

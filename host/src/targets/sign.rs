@@ -7,11 +7,11 @@ use sha2::Sha256;
 
 use crate::config::Secret;
 
-/// The value of `webhook-signature`: one signature for each secret, so that receivers can change
-/// theirs at leisure. `timestamp` is in seconds since the Unix epoch.
+/// Returns the value of `webhook-signature`: one signature for each secret, so that receivers can rotate theirs
+/// without downtime. `timestamp` is in seconds since the Unix epoch.
 pub(super) fn signature(secrets: &[Secret], id: &str, timestamp: i64, body: &[u8]) -> String {
     let signatures = secrets.iter().filter_map(|secret| {
-        // HMAC takes keys of any length; the error type is there for other algorithms.
+        // HMAC takes keys of any length; the error type exists for other algorithms.
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.key()).ok()?;
         mac.update(format!("{id}.{timestamp}.").as_bytes());
         mac.update(body);

@@ -1,7 +1,7 @@
-//! Counters over UDP: best effort. A datagram that was sent counts as delivered, whether or not
-//! anybody got it. Where that can be known, as when nothing listens on this machine, it is tried again
-//! for some seconds and is then a dead letter; of a server elsewhere only the next delivery hears that
-//! an earlier one was refused.
+//! Counters over UDP: best effort. A datagram that was sent counts as delivered even if no server received it.
+//! If an error is known at once, as when no process listens on this machine, the delivery is retried for some
+//! seconds and then becomes a dead letter. The refusal of a remote server is reported only with the next
+//! delivery.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,9 +16,9 @@ use crate::config;
 use crate::model::Verdict;
 use crate::model::clock::Stopwatch;
 
-/// How long a name may take to be resolved.
+/// The time limit for resolving a name and sending.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A name may point elsewhere by then.
+/// The time after which a name is resolved again, because its address may have changed.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(60);
 
 /// A statsd server, ready to be sent to.
@@ -30,7 +30,7 @@ pub(super) struct Statsd {
 #[derive(Default)]
 struct State {
     held: Option<Held>,
-    /// Which of the addresses of the name is next: localhost may be ::1 too, where nothing listens.
+    /// The index of the address to use next: `localhost` may also resolve to `::1`, where no process listens.
     turn: usize,
 }
 
@@ -40,15 +40,15 @@ struct Held {
     since: Stopwatch,
 }
 
-/// What is sent for a verdict: a counter, which grows by as much as the count of a Kubernetes Event
-/// did, else by one. Nothing where its status is not counted.
+/// Renders a verdict as a counter, which grows by the growth of a Kubernetes Event's count, else by one. Empty
+/// if the verdict's status is not counted.
 pub(super) fn body(settings: &config::Statsd, verdict: &Verdict) -> Vec<u8> {
     let Some(name) = settings.name(verdict) else { return Vec::new() };
     format!("{name}:{}|c", verdict.delta.unwrap_or(1)).into_bytes()
 }
 
 impl Statsd {
-    /// Resolves nothing yet.
+    /// Makes a target without resolving its name yet.
     pub(super) fn new(settings: &config::Statsd) -> Result<Self, String> {
         let address = settings.address.clone();
         Ok(Self { address, state: Mutex::default() })
@@ -78,7 +78,7 @@ impl Statsd {
         Attempt::Retry(Trouble::of_receiver(format!("{address}: {error}{hint}")))
     }
 
-    /// Sends one datagram. After an error the next one has a new socket, for the next address.
+    /// Sends one datagram. After an error the next datagram uses a new socket, for the next address.
     async fn write(&self, datagram: &[u8]) -> io::Result<()> {
         let mut state = self.state.lock().await;
         let fresh = state.held.take().filter(|held| held.since.elapsed() < RESOLVE_AGAIN);
@@ -99,10 +99,10 @@ impl Statsd {
 
 impl Held {
     async fn write(&self, datagram: &[u8]) -> io::Result<()> {
-        // An earlier datagram was refused meanwhile; that is told with this one, which is not sent.
+        // The refusal of an earlier datagram is reported now, and this one is not sent.
         pending_error(&self.socket)?;
         self.socket.send(datagram).await?;
-        // On this machine the refusal is there at once.
+        // On this machine the refusal is known at once.
         pending_error(&self.socket)
     }
 }
@@ -111,7 +111,7 @@ fn pending_error(socket: &UdpSocket) -> io::Result<()> {
     socket.take_error()?.map_or(Ok(()), Err)
 }
 
-/// To the first of its addresses, from the one whose turn it is, to which there is a route.
+/// Connects to the first of the name's addresses, from index `turn` on, to which there is a route.
 async fn connect(address: &str, turn: usize) -> io::Result<Held> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let mut addresses: Vec<SocketAddr> = lookup_host(address).await?.collect();

@@ -1,4 +1,4 @@
-//! HTTP receivers: one POST an attempt, signed, without redirects or proxies.
+//! HTTP receivers: one POST per attempt, signed, without redirects or proxies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use crate::config::{self, Format};
 use crate::model::{Id, Timestamp, Verdict, clock};
 use crate::telemetry::with_causes;
 
-/// By how much the count of a Kubernetes Event grew.
+/// The header with the growth of a Kubernetes Event's count.
 const DELTA_HEADER: &str = "klaxon-delta";
-/// Of a response, only so much is read.
+/// The most bytes of a response that are read.
 const MOST_RESPONSE: usize = 64 << 10;
-/// Of a response, only so much is kept.
+/// The most bytes of a response that are stored.
 const MOST_KEPT: usize = 1 << 10;
-/// A receiver cannot put a target off for longer than this at once: as long as the longest pause between
-/// attempts of one delivery.
+/// The longest pause that a receiver can ask for at once: equal to the longest wait between attempts of one
+/// delivery.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// A receiver, ready to be sent to.
@@ -37,7 +37,7 @@ pub(super) struct Webhook {
     mask: Mask,
 }
 
-/// CloudEvents 1.0, structured mode ("JSON Event Format").
+/// A CloudEvents 1.0 event in structured mode ("JSON Event Format").
 #[derive(Serialize)]
 struct CloudEvent<'a> {
     specversion: &'static str,
@@ -50,7 +50,7 @@ struct CloudEvent<'a> {
     data: &'a Verdict,
 }
 
-/// What is sent for a verdict.
+/// Renders a verdict as a request body.
 pub(super) fn body(format: Format, verdict: &Verdict) -> Result<Vec<u8>, serde_json::Error> {
     match format {
         Format::Payload => Ok(verdict.payload.get().as_bytes().to_vec()),
@@ -73,7 +73,7 @@ impl Webhook {
         let allowed =
             Allowed { loopback: settings.allow_loopback, link_local: settings.allow_link_local };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        // Another part of the process may have installed it already; both are the same.
+        // Another part of the process may have installed the same provider already.
         drop(provider.as_ref().clone().install_default());
         let builder = Client::builder()
             .redirect(redirect::Policy::none())
@@ -101,7 +101,7 @@ impl Webhook {
             self.client.post(self.url.clone()).headers(headers).body(delivery.body.clone());
         match request.send().await {
             Ok(response) => self.judge(response).await,
-            // The address may hold a token: the error is told without it.
+            // The URL may hold a token, so the error is reported without it.
             Err(error) => Attempt::Retry(Trouble::of_receiver(with_causes(&error.without_url()))),
         }
     }
@@ -135,7 +135,7 @@ impl Webhook {
             return Attempt::Delivered;
         }
         let redirect = if status.is_redirection() { " (redirects are not followed)" } else { "" };
-        // Masked as a whole, then cut: else the cut could go through a secret.
+        // Masked as a whole, then cut: otherwise the cut could split a secret.
         let text = beginning(self.mask.hide(text.trim()));
         let response = Some(text).filter(|text| !text.is_empty());
         let why = format!("status {status}{redirect}");
@@ -199,7 +199,7 @@ fn beginning(mut text: String) -> String {
     text
 }
 
-/// Reads a response up to the cap; what is beyond it is dropped with the connection.
+/// Reads a response up to `MOST_RESPONSE`; the rest is dropped with the connection.
 async fn read_some(mut response: Response) -> String {
     let mut read = Vec::new();
     while read.len() < MOST_RESPONSE {
@@ -211,7 +211,7 @@ async fn read_some(mut response: Response) -> String {
     String::from_utf8_lossy(&read).into_owned()
 }
 
-/// `Retry-After` as seconds or as an HTTP date (RFC 9110, section 10.2.3).
+/// Parses `Retry-After` as seconds or as an HTTP date (RFC 9110, section 10.2.3).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {

@@ -1,4 +1,4 @@
-//! Logs, on standard error.
+//! Logging on standard error.
 
 pub mod metrics;
 
@@ -11,51 +11,52 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGua
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-/// Most lines that wait to be written; beyond that they are dropped and counted.
+/// The most lines that wait to be written. Further lines are dropped and counted.
 const QUEUE: usize = 8192;
 
-/// The time that waiting lines may take at the end, where others were dropped before.
+/// The time that waiting lines get to be written at the end, if lines were dropped before.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
-/// Lines that were dropped.
+/// Counts dropped lines.
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// The thread that waits for standard error.
+/// The thread that writes to standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waiting {
-    /// Whoever logs.
+    /// The thread that logs.
     Caller,
-    /// A thread of its own; a reader that is slow holds up nobody, and loses lines.
+    /// A dedicated thread. A slow reader of standard error blocks no other thread; lines are dropped instead.
     Thread,
 }
 
-/// Writes lines that wait when it is dropped, for a second at most.
+/// Writes the waiting lines when dropped, for one second at most.
 #[derive(Debug)]
 pub struct Logging(Option<WorkerGuard>);
 
 impl Logging {
-    /// Writes lines that wait; what is logged afterwards may be lost.
+    /// Writes the waiting lines. Lines that are logged afterwards may be lost.
     pub fn end(self) {
         if dropped_lines() == 0 {
             return drop(self.0);
         }
-        // The queue may be full, and the guard would say so on stdout, where verdicts may go.
+        // If the queue is full, dropping the guard prints a message on stdout, which may be a target of
+        // verdicts.
         std::thread::sleep(LAST_LINES);
         std::mem::forget(self.0);
     }
 }
 
-/// Starts logging. `KLAXON_LOG` chooses what is logged, as tracing's directives (`info`,
+/// Starts logging. `KLAXON_LOG` selects the log lines, in the syntax of tracing's directives (`info`,
 /// `klaxon::deliver=debug`). A second call changes nothing.
 pub fn start(format: LogFormat, waiting: Waiting) -> Logging {
     let filter =
@@ -71,7 +72,7 @@ pub fn start(format: LogFormat, waiting: Waiting) -> Logging {
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    // Tests call this more than once in one process.
+    // Ignores the error of a second call: tests call this function more than once in a process.
     drop(match format {
         LogFormat::Text => builder.with_ansi(colours).try_init(),
         LogFormat::Json => builder.json().try_init(),
@@ -79,12 +80,13 @@ pub fn start(format: LogFormat, waiting: Waiting) -> Logging {
     Logging(guard)
 }
 
-/// Lines of the log that were dropped since the start, for standard error was not read fast enough.
+/// Returns the number of log lines that were dropped since the start because standard error was read too
+/// slowly.
 pub fn dropped_lines() -> u64 {
     DROPPED.get().map_or(0, |dropped| dropped.dropped_lines() as u64)
 }
 
-/// An error with its causes: the text of the outermost one often leaves out why.
+/// Returns an error's text with its causes, which the text of the outermost error often leaves out.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! A copy of the journal at one moment, made while the service runs.
+//! Backups: a copy of the journal at one moment, made while the service runs.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,24 +12,24 @@ use super::open::connect;
 use super::{InspectError, Reader};
 use crate::model::clock::Stopwatch;
 
-/// How often a closed journal that someone opens meanwhile is copied anew.
+/// The number of attempts to copy a closed journal that is opened meanwhile.
 const ATTEMPTS: usize = 3;
 
-/// What was copied.
+/// A completed backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Backup {
-    /// Length of the copy.
+    /// The length of the copy.
     pub bytes: u64,
-    /// Until it was on disk and checked.
+    /// The time until the copy was on disk and checked.
     #[serde(rename = "milliseconds", serialize_with = "milliseconds")]
     pub took: Duration,
 }
 
-/// Copies the journal of a folder to a file, which has its name only when it is whole, on disk and
-/// checked. The service goes on meanwhile; its log grows, for it cannot be folded in.
+/// Copies the journal of a folder to a file, which gets its name only when it is complete, on disk and checked.
+/// The service continues meanwhile; its log grows, because it cannot be checkpointed.
 ///
 /// # Errors
-/// Where the file exists and is not to be replaced, cannot be written, or is not sound.
+/// Fails if the file exists and must not be replaced, cannot be written, or is not sound.
 pub fn backup(folder: &Path, to: &Path, replace: bool) -> Result<Backup, InspectError> {
     let watch = Stopwatch::start();
     let hint = "it is there already; hint: name another file, or replace it with --force";
@@ -55,7 +55,7 @@ pub fn backup(folder: &Path, to: &Path, replace: bool) -> Result<Backup, Inspect
     Ok(Backup { bytes, took: watch.elapsed() })
 }
 
-/// The copy goes again where it is not given a name.
+/// Copies the journal to a temporary file, which is removed unless it gets a name.
 fn copy(folder: &Path, beside: &Path) -> Result<NamedTempFile, InspectError> {
     for _ in 0..ATTEMPTS {
         let reader = Reader::open(folder)?;
@@ -84,7 +84,7 @@ fn verify(path: &Path) -> Result<(), InspectError> {
     }
 }
 
-/// What SQLite finds wrong with a file's structure.
+/// Returns the errors that SQLite finds in a file's structure.
 pub(super) fn integrity(connection: &Connection) -> Result<Vec<String>, InspectError> {
     let rows = super::overview::rows(connection, "PRAGMA integrity_check(100)", |row| row.get(0))?;
     Ok(rows.into_iter().filter(|row: &String| row != "ok").collect())

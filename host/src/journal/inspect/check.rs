@@ -1,4 +1,4 @@
-//! Whether the journal is sound: its file, what must hold in its tables, and its log.
+//! Checks of the journal: its file, the invariants of its tables, and its log.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::rows::natural;
 use super::{InspectError, Reader};
 use crate::journal::wal::{self, Wal};
 
-/// What must never be found, and how it is told.
+/// Conditions that must match no row, each with its description.
 const INVARIANTS: [(&str, &str); 10] = [
     (
         "deliveries without their verdict",
@@ -39,27 +39,27 @@ const INVARIANTS: [(&str, &str); 10] = [
         "(SELECT 1) WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = 'journal')",
     ),
 ];
-/// Tables whose numbers must never come again.
+/// Tables whose numbers must never be reused.
 const SEQUENCES: [&str; 3] = ["verdicts", "deliveries", "backlog"];
 /// Columns that hold compressed JSON.
 const PACKED: [(&str, &str); 2] = [("objects", "form"), ("backlog", "event")];
-/// A log that is being written looks damaged at its end: it is looked at again.
+/// The most times that a suspicious log is read again: a log that is being written looks damaged at its end.
 const LOOKS: usize = 20;
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What was found.
+/// The result of a check.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
-    /// What is wrong; empty: nothing.
+    /// The problems; empty if there are none.
     pub problems: Vec<String>,
-    /// The log; none: there is none.
+    /// The scan of the log; `None` if there is no log.
     pub log: Option<Wal>,
 }
 
-/// Checks everything. It reads the whole file.
+/// Checks the whole journal. Reads the whole file.
 ///
 /// # Errors
-/// Where the journal cannot be read at all.
+/// Fails if the journal cannot be read at all.
 pub fn check(reader: &Reader) -> Result<Check, InspectError> {
     let log = steady(reader)?;
     let mut problems = Vec::new();
@@ -68,7 +68,7 @@ pub fn check(reader: &Reader) -> Result<Check, InspectError> {
          then nothing that was confirmed is missing, or the disk lost what it had confirmed"
             .to_owned()
     }));
-    // What is damaged can often not be read at all: that is a finding too.
+    // A damaged part can often not be read at all, which is a problem to report too.
     let looks = [structure, foreign_keys, invariants, sequences, packed];
     for look in looks {
         match look(reader.connection()) {

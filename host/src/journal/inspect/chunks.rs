@@ -1,5 +1,5 @@
-//! Changes of many deliveries in short transactions: the service's writer waits meanwhile, and gives
-//! up after a while.
+//! Changes of many deliveries in short transactions, because the service's writer waits meanwhile, and gives up
+//! after a while.
 
 use std::time::Duration;
 
@@ -11,15 +11,16 @@ use super::rows::natural;
 use super::{DeliveryRow, Editor, InspectError, Listed};
 use crate::model::clock::Stopwatch;
 
-/// Most deliveries of one transaction.
+/// The most deliveries of one transaction.
 const ROWS: usize = 1000;
-/// Most bytes of their bodies: each is written anew, and all of it with one fsync.
+/// The most bytes of their bodies: each is written again, and all of them with one fsync.
 const BYTES: u64 = 8 << 20;
-/// The least pause between transactions.
+/// The shortest pause between transactions.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Hands the numbers of all deliveries that fit the condition to a change, some at a time. What was
-/// made or numbered anew after the beginning is left alone. Returns how many were changed.
+/// Applies `change` in chunks to the numbers of all deliveries that match the condition. Deliveries that were
+/// made or renumbered after the beginning are not changed. `told` gets the number of changed deliveries so far.
+/// Returns their total.
 pub(super) fn in_chunks(
     editor: &mut Editor,
     condition: &Condition,
@@ -38,12 +39,12 @@ pub(super) fn in_chunks(
         transaction.commit()?;
         after = end;
         told(changed);
-        // As long as it had the journal for itself, it leaves it to the service.
+        // Leaves the journal to the service for as long as the transaction took.
         std::thread::sleep(watch.elapsed().max(PAUSE));
     }
 }
 
-/// The next deliveries by number: at least one, if there is one.
+/// Returns the next deliveries by number: at least one, if any is left.
 fn next(
     transaction: &Transaction<'_>,
     condition: &Condition,

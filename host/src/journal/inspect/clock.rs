@@ -1,4 +1,4 @@
-//! The journal's clock, which a restart goes on from.
+//! The journal's clock, from which a restarted service continues.
 
 use std::path::Path;
 
@@ -9,14 +9,14 @@ use super::{Editor, InspectError, Reader};
 use crate::journal::{FILE, JournalError, lock};
 use crate::model::Timestamp;
 
-/// The journal's clock beside the machine's.
+/// The journal's clock and the machine's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Clock {
-    /// The time of the last events that were stored; `None` where there were none.
+    /// The time of the last events that were stored; `None` if there were none.
     pub journal: Option<Timestamp>,
     /// The time that the machine's clock shows.
     pub machine: Timestamp,
-    /// By how many milliseconds the journal's clock is ahead.
+    /// The milliseconds by which the journal's clock is ahead.
     pub ahead_ms: i64,
 }
 
@@ -27,10 +27,10 @@ impl Clock {
     }
 }
 
-/// Reads the journal's clock, beside what the machine's shows.
+/// Reads the journal's clock and compares it with the machine's.
 ///
 /// # Errors
-/// Where the journal cannot be read.
+/// Fails if the journal cannot be read.
 pub fn clock(reader: &Reader, machine: Timestamp) -> Result<Clock, InspectError> {
     let select = "SELECT value FROM meta WHERE key = 'clock'";
     let text: Option<String> =
@@ -39,13 +39,13 @@ pub fn clock(reader: &Reader, machine: Timestamp) -> Result<Clock, InspectError>
     Ok(Clock::new(journal, machine))
 }
 
-/// Sets the journal's clock to the machine's. A service that runs goes by its own clock and would write
-/// it again: it has to be stopped before.
+/// Sets the journal's clock to the machine's. The service must be stopped first: it uses its own clock and
+/// would write that again.
 ///
 /// # Errors
-/// Where the service runs, or the journal cannot be changed.
+/// Fails if the service runs, or the journal cannot be changed.
 pub fn reset_clock(folder: &Path, machine: Timestamp) -> Result<Clock, InspectError> {
-    // The editor says where there is no journal; the lock would make a file there.
+    // Opened first, because `Editor::open` reports a missing journal; `lock` would create a file in its folder.
     let mut editor = Editor::open(folder)?;
     let path = folder.join(FILE);
     let _lock = lock(folder).map_err(|error| match error {

@@ -11,10 +11,10 @@ use super::rows::{DELIVERY, DeliveryRow};
 /// A delivery with its body.
 #[derive(Debug, Clone, Serialize)]
 pub struct Letter {
-    /// All but the body.
+    /// The delivery without the body.
     #[serde(flatten)]
     pub delivery: DeliveryRow,
-    /// What is sent.
+    /// The body.
     #[serde(flatten)]
     pub body: Body,
 }
@@ -40,13 +40,13 @@ impl Numbered for Letter {
     }
 }
 
-/// What is sent, to the byte.
+/// The exact bytes of a body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Body {
-    /// It is text.
+    /// A text.
     #[serde(rename = "body")]
     Text(String),
-    /// It is not, and so is written as base64.
+    /// Bytes that are not UTF-8, encoded as base64.
     #[serde(rename = "body_base64")]
     Bytes(String),
 }
@@ -59,7 +59,7 @@ impl Body {
         }
     }
 
-    /// As it is written.
+    /// Returns the text as it is serialized.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Text(text) | Self::Bytes(text) => text,

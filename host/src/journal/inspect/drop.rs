@@ -1,4 +1,4 @@
-//! What is removed for good, before its time.
+//! Removal of rows by an operator, before their retention ends.
 
 use rusqlite::{Transaction, params_from_iter};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use super::id_prefix::Named;
 use super::retry::by_target;
 use super::{DeliveryRow, Editor, InspectError, Listed, Reader, Selection, State};
 
-/// Which rows have numbers by which they are removed.
+/// The rows that are removed by their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doomed {
     /// Quarantined events.
@@ -34,17 +34,17 @@ impl Doomed {
     }
 }
 
-/// What would be removed: deliveries, by target.
+/// The deliveries that would be removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Removal {
-    /// How many to which target.
+    /// The numbers of deliveries, by target.
     pub letters: Vec<(String, u64)>,
 }
 
-/// Says what [`remove`] would remove.
+/// Returns the deliveries that [`remove`] would remove.
 ///
 /// # Errors
-/// Where the journal cannot be read, or an id is not found.
+/// Fails if the journal cannot be read, or an id is not found.
 pub fn removal(
     reader: &Reader,
     selection: &Selection,
@@ -56,11 +56,11 @@ pub fn removal(
     Ok(Removal { letters })
 }
 
-/// Removes deliveries of one state; their verdicts stay until their time. One that is under way at
-/// this moment may still arrive. What is told is how many there are so far.
+/// Removes deliveries of one state; their verdicts stay until their retention ends. A delivery that is under
+/// way may still arrive. `told` gets the number removed so far.
 ///
 /// # Errors
-/// Where the journal cannot be changed, or an id is not found; transactions that are complete stay.
+/// Fails if the journal cannot be changed, or an id is not found; completed transactions stay.
 pub fn remove(
     editor: &mut Editor,
     selection: &Selection,
@@ -87,7 +87,7 @@ fn chosen(
 ) -> Result<Condition, InspectError> {
     let named = Named::of(connection, selection, state)?;
     let mut condition = selection.filter.condition("deliveries", &DeliveryRow::TABLE.fields)?;
-    // Written out, so that the index of this state is used.
+    // A literal, so that SQLite uses the index of this state.
     condition.and(&format!("d.state = '{}'", state.as_str()), []);
     if let Some(named) = named {
         named.restrict(&mut condition);
@@ -95,10 +95,10 @@ fn chosen(
     Ok(condition)
 }
 
-/// Removes rows by their numbers: all of them or, where one is not there, none.
+/// Removes rows by their numbers: all of them, or none if one does not exist.
 ///
 /// # Errors
-/// Where one is not there, or the journal cannot be changed.
+/// Fails if a number does not exist, or the journal cannot be changed.
 pub fn remove_numbered(
     editor: &mut Editor,
     what: Doomed,

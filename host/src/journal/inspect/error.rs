@@ -1,90 +1,90 @@
-//! Why the journal cannot be looked into, or changed.
+//! Errors of inspecting or changing the journal.
 
 use std::path::{Path, PathBuf};
 
-/// Why the journal cannot be looked into, or changed.
+/// An error of inspecting or changing the journal.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
-    /// There is none.
+    /// There is no journal.
     #[error("there is no journal at {path}")]
     Missing {
-        /// Where its file would be.
+        /// The path of its file.
         path: PathBuf,
     },
-    /// An older program wrote it.
+    /// An older version of the program wrote the journal.
     #[error(
         "the journal has schema version {version}, this program works with {known}; hint: start the \
          service of this version once, it brings the journal up to date"
     )]
     Older {
-        /// Of the file.
+        /// The schema version of the file.
         version: i64,
-        /// Of this program.
+        /// The schema version of this program.
         known: usize,
     },
-    /// A newer program wrote it.
+    /// A newer version of the program wrote the journal.
     #[error(
         "the journal has schema version {version}, this program works with {known}; hint: use the \
          newer klaxon that wrote it"
     )]
     Newer {
-        /// Of the file.
+        /// The schema version of the file.
         version: i64,
-        /// Of this program.
+        /// The schema version of this program.
         known: usize,
     },
-    /// A text that cannot begin an id.
+    /// The text cannot be the beginning of an id.
     #[error(
         "{text:?} is no id; hint: write at least 6 of its hexadecimal digits, as `klaxon journal ls` \
          shows them"
     )]
     NoId {
-        /// As it was written.
+        /// The text as given.
         text: String,
     },
-    /// Nothing has this id.
+    /// No verdict or delivery has this id.
     #[error(
         "no verdict and no delivery has an id that begins with {id}; hint: see `klaxon journal ls`; \
          what is settled is kept for journal.retain only"
     )]
     UnknownId {
-        /// As it was written.
+        /// The id as given.
         id: String,
     },
     /// No row has this number.
     #[error("there is no {what} {number}; hint: see `klaxon journal ls`")]
     UnknownNumber {
-        /// A gap, a quarantined event, a refusal.
+        /// The kind of row: a gap, a quarantined event or a refusal.
         what: &'static str,
-        /// As it was written.
+        /// The number as given.
         number: i64,
     },
-    /// Several ids begin so.
+    /// Several ids have this beginning.
     #[error("{} begins several ids; hint: write one of them out:\n  {}", prefix, candidates.join("\n  "))]
     Ambiguous {
-        /// As it was written.
+        /// The beginning as given.
         prefix: String,
-        /// What they are, one a line.
+        /// The ids with their descriptions, one per line.
         candidates: Vec<String>,
     },
-    /// A delivery is not in the state that a change is for.
+    /// A delivery is not in the state that a change requires.
     #[error("delivery {id} is {state}, not {wanted}: it is left as it is")]
     WrongState {
-        /// The delivery.
+        /// The delivery's id.
         id: String,
-        /// How it is.
+        /// Its state.
         state: &'static str,
-        /// How it would have to be.
+        /// The required state.
         wanted: &'static str,
     },
-    /// What is listed has no such property.
+    /// The listed rows have no property for this filter.
     #[error("{what} cannot be chosen by --{filter}; hint: use {known}")]
     NoFilter {
-        /// What is listed.
+        /// The kind of row.
         what: &'static str,
         /// The filter.
         filter: &'static str,
-        /// Those that it has.
+        /// The filters that the rows have.
         known: String,
     },
     /// The target is not disabled.
@@ -92,7 +92,7 @@ pub enum InspectError {
     NotDisabled {
         /// The target.
         name: String,
-        /// Those that are.
+        /// The targets that are disabled.
         disabled: Vec<String>,
     },
     /// A file cannot be used.
@@ -100,19 +100,19 @@ pub enum InspectError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why, and how to correct it.
+        /// The cause and a hint.
         why: String,
     },
-    /// It was read by halves.
+    /// A service opened the journal while it was read, so the result may be inconsistent.
     #[error("the journal was opened by a service while it was read; hint: try again")]
     Disturbed,
-    /// Someone else writes for too long.
+    /// Another process held the write lock for too long.
     #[error(
         "another process has held the journal for over ten seconds; hint: try again, and look at what \
          has klaxon.db open"
     )]
     Busy,
-    /// SQLite says no.
+    /// SQLite returned an error.
     #[error("the journal cannot be used: {0}; hint: {hint}", hint = hint(.0))]
     Sqlite(rusqlite::Error),
 }
@@ -120,7 +120,7 @@ pub enum InspectError {
 fn hint(error: &rusqlite::Error) -> &'static str {
     use rusqlite::ErrorCode as Code;
     match error.sqlite_error_code() {
-        // After a crash even who reads must be able to make an index beside the log.
+        // After a crash even a reader must be able to create the log's index.
         Some(Code::CannotOpen | Code::ReadOnly | Code::PermissionDenied) => {
             "run this as the user of the service, where the folder can be written to"
         }

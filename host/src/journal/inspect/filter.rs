@@ -1,4 +1,4 @@
-//! Which rows: what an operator names, as a condition in SQL.
+//! An operator's choice of rows, as a condition in SQL.
 
 use std::str::FromStr;
 
@@ -8,25 +8,25 @@ use serde::Serialize;
 use super::InspectError;
 use crate::model::Timestamp;
 
-/// How far a delivery is.
+/// The state of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// It is to be sent.
+    /// The delivery is to be sent.
     Pending,
-    /// The receiver has it.
+    /// The receiver accepted the delivery.
     Sent,
-    /// It was given up: a dead letter.
+    /// The delivery was given up and is a dead letter.
     Dead,
-    /// A newer one took its place.
+    /// A newer delivery superseded this one.
     Superseded,
 }
 
 impl State {
-    /// All of them, in the order in which they are shown.
+    /// All states, in the order in which they are shown.
     pub const ALL: [Self; 4] = [Self::Pending, Self::Sent, Self::Dead, Self::Superseded];
 
-    /// As it is in the table.
+    /// Returns the state's name in the table.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -52,7 +52,7 @@ impl FromSql for State {
     }
 }
 
-/// What rows must have; empty: all rows.
+/// A filter of rows; an empty one matches all rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// The rule's configured name.
@@ -61,17 +61,17 @@ pub struct Filter {
     pub code: Option<String>,
     /// The target's name.
     pub target: Option<String>,
-    /// What the verdict is about; of state and timers their own key.
+    /// The verdict's key; for state and timers their own key.
     pub key: Option<String>,
-    /// How far the delivery is.
+    /// The delivery's state.
     pub state: Option<State>,
-    /// Not before.
+    /// The earliest time, inclusive.
     pub since: Option<Timestamp>,
-    /// Before.
+    /// The latest time, exclusive.
     pub until: Option<Timestamp>,
 }
 
-/// The conditions, each with one `?`, by which the rows of a table can be chosen.
+/// The conditions by which the rows of a table can be chosen, each with one `?`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fields {
     pub(super) rule: Option<&'static str>,
@@ -84,7 +84,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// None of them, for tables to say only what they have.
+    /// No conditions, so that a table lists only those that it has.
     pub(super) const NONE: Self = Self {
         rule: None,
         code: None,
@@ -97,8 +97,10 @@ impl Fields {
 }
 
 impl Filter {
+    /// Returns the filter as a condition on rows with these fields.
+    ///
     /// # Errors
-    /// Where the rows do not have what the filter names.
+    /// Fails if the rows lack a property that the filter names.
     pub(super) fn condition(
         &self,
         what: &'static str,
@@ -131,7 +133,7 @@ impl Filter {
     }
 }
 
-/// A condition in SQL and the values of its `?`, in their order.
+/// A condition in SQL, and the values of its `?` in their order.
 #[derive(Debug, Clone)]
 pub(super) struct Condition {
     pub(super) sql: String,

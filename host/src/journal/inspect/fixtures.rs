@@ -8,10 +8,10 @@ use rusqlite::{Connection, params};
 use super::{Editor, Reader, State};
 use crate::journal::{FILE, schema};
 
-/// 2026-11-20T10:00:00Z.
+/// 2026-11-20T10:00:00Z in milliseconds.
 pub(crate) const TEN: i64 = 1_795_168_800_000;
 
-/// A journal in a folder of its own.
+/// A journal in a temporary folder.
 pub(crate) struct Sample(tempfile::TempDir);
 
 impl Sample {
@@ -29,7 +29,7 @@ impl Sample {
         self.0.path()
     }
 
-    /// A connection as the service has one.
+    /// Opens a connection with the settings of the service's.
     pub(crate) fn service(&self) -> Connection {
         let connection = Connection::open(self.folder().join(FILE)).unwrap();
         connection.busy_timeout(Duration::from_secs(10)).unwrap();
@@ -84,7 +84,7 @@ pub(crate) fn verdict(to: &Connection, number: i64) -> i64 {
     to.last_insert_rowid()
 }
 
-/// A delivery of a verdict; what is settled was so a second after it was made.
+/// Inserts a delivery of a verdict; a settled one was settled one second after it was made.
 pub(crate) fn delivery(to: &Connection, number: i64, verdict: i64, target: &str, state: State) {
     let settled = (state != State::Pending).then_some(TEN + number + 1000);
     let reason = (state == State::Dead).then_some("404 Not Found");
@@ -107,7 +107,7 @@ pub(crate) fn delivery(to: &Connection, number: i64, verdict: i64, target: &str,
     .unwrap();
 }
 
-/// Some of everything.
+/// Makes a journal with rows of every kind.
 pub(crate) fn furnished() -> Sample {
     let sample = Sample::new();
     let to = sample.service();

@@ -1,4 +1,4 @@
-//! Gaps, quarantined events and parked ones as they are shown.
+//! Rows of gaps, quarantined events and backlog events, for display.
 
 use rusqlite::Row;
 use serde::Serialize;
@@ -12,19 +12,19 @@ use crate::model::Timestamp;
 /// A gap.
 #[derive(Debug, Clone, Serialize)]
 pub struct GapRow {
-    /// Its number.
+    /// The gap's number.
     pub n: i64,
     /// The watch.
     pub watch: String,
-    /// The kinds that it watches, separated by commas.
+    /// The kinds that the watch selects, separated by commas.
     pub kinds: String,
-    /// None: all.
+    /// The namespace; `None` for all.
     pub namespace: Option<String>,
-    /// What came before is known.
+    /// The time up to which the watch was complete.
     pub since: Timestamp,
-    /// What comes after is known.
+    /// The time from which the watch is complete again.
     pub until: Timestamp,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -35,7 +35,7 @@ impl Listed for GapRow {
         from: "gaps g",
         order: "g.n DESC",
         fields: Fields {
-            // A gap is in a period where it touches it.
+            // A gap matches a period that it overlaps.
             since: Some("g.until >= ?"),
             until: Some("g.since < ?"),
             ..Fields::NONE
@@ -63,20 +63,20 @@ impl Numbered for GapRow {
     }
 }
 
-/// What was set aside, without the input.
+/// A quarantined event, without the input.
 #[derive(Debug, Clone, Serialize)]
 pub struct QuarantineRow {
-    /// Its number.
+    /// The row's number.
     pub n: i64,
-    /// When.
+    /// The event's time.
     pub time: Timestamp,
-    /// The rule that failed on it; none: it could not be read.
+    /// The rule that failed on the event; `None` for an object that could not be decoded.
     pub rule: Option<String>,
     /// The watch, or the event's id.
     pub scope: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Length of the input.
+    /// The length of the input.
     pub bytes: u64,
 }
 
@@ -108,13 +108,13 @@ impl Listed for QuarantineRow {
     }
 }
 
-/// What was set aside, with the input.
+/// A quarantined event, with the input.
 #[derive(Debug, Clone, Serialize)]
 pub struct Quarantined {
-    /// All but the input.
+    /// The row without the input.
     #[serde(flatten)]
     pub row: QuarantineRow,
-    /// The object as it came, or as it was read.
+    /// The object as received, or as decoded.
     pub input: String,
 }
 
@@ -137,16 +137,16 @@ impl Numbered for Quarantined {
     }
 }
 
-/// An event that waits for its rule.
+/// An event in the backlog of its rule.
 #[derive(Debug, Clone, Serialize)]
 pub struct BacklogRow {
-    /// Its number.
+    /// The row's number.
     pub n: i64,
     /// The rule.
     pub rule: String,
     /// The event's time.
     pub time: Timestamp,
-    /// Its length as it is kept.
+    /// The event's stored length.
     pub bytes: u64,
 }
 

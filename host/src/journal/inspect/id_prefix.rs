@@ -1,4 +1,4 @@
-//! What an id, or the beginning of one, stands for.
+//! Lookup of verdicts and deliveries by an id or its beginning.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
@@ -6,13 +6,13 @@ use rusqlite::{Connection, Row};
 use super::filter::Condition;
 use super::{InspectError, Selection, State};
 
-/// Fewer digits are too easily mistyped.
+/// The least and the most digits; fewer are too easily mistyped.
 const LEAST: usize = 6;
 const MOST: usize = 32;
-/// Most candidates of an ambiguous beginning that are told.
+/// The most candidates that the error of an ambiguous beginning lists.
 const CANDIDATES: usize = 10;
 
-/// What has the id.
+/// The row that has the id.
 #[derive(Debug, Clone)]
 pub(super) enum Found {
     /// A verdict, by its number.
@@ -21,17 +21,17 @@ pub(super) enum Found {
     Delivery { number: i64, verdict: i64, id: String, state: State },
 }
 
-/// Finds what has an id that begins so.
+/// Finds the verdict or delivery whose id begins with `text`.
 ///
 /// # Errors
-/// Where nothing has, or several do.
+/// Fails if no id, or several, begin with `text`.
 pub(super) fn find(connection: &Connection, text: &str) -> Result<Found, InspectError> {
     let prefix = text.to_ascii_lowercase();
     let is_id = prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_id || !(LEAST..=MOST).contains(&prefix.len()) {
         return Err(InspectError::NoId { text: text.to_owned() });
     }
-    // By ranges, so that the indexes are used: g comes after every digit.
+    // A range, so that SQLite uses the indexes: `g` comes after every hexadecimal digit.
     let end = format!("{prefix}g");
     let mut select = connection.prepare_cached(
         "SELECT 0, v.n, v.n, v.id, NULL, v.rule || ' ' || v.code FROM verdicts v \
@@ -75,10 +75,10 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// Finds all ids of a selection; none: it names none.
+    /// Finds all ids of a selection; `None` if it has none.
     ///
     /// # Errors
-    /// Where one is not found, or its delivery is in another state.
+    /// Fails if an id is not found, or its delivery is in another state.
     pub(super) fn of(
         connection: &Connection,
         selection: &Selection,
@@ -100,14 +100,14 @@ impl Named {
         Ok((!selection.ids.is_empty()).then_some(named))
     }
 
-    /// Adds that a delivery is among them, or of a verdict that is.
+    /// Restricts a condition to these deliveries, and to the deliveries of these verdicts.
     pub(super) fn restrict(&self, condition: &mut Condition) {
         let sql = format!("{} OR {}", one_of("d.n", &self.deliveries), self.of_verdicts("d"));
         let numbers = self.deliveries.iter().chain(&self.verdicts);
         condition.and(&sql, numbers.copied().map(Value::Integer));
     }
 
-    /// The condition that the verdict of a row is among them.
+    /// Returns the condition that a row's verdict is one of these.
     pub(super) fn of_verdicts(&self, table: &str) -> String {
         one_of(&format!("{table}.verdict"), &self.verdicts)
     }

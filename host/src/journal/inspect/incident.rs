@@ -1,4 +1,4 @@
-//! Open incidents as they are shown.
+//! Rows of open incidents, for display.
 
 use rusqlite::Row;
 use serde::Serialize;
@@ -13,15 +13,15 @@ pub struct IncidentRow {
     pub rule: String,
     /// The code.
     pub code: String,
-    /// What it is about.
+    /// The verdicts' key.
     pub key: String,
-    /// Its first verdict.
+    /// The time of its first verdict.
     pub since: String,
-    /// Its last.
+    /// The time of its last verdict.
     pub touched: String,
-    /// When receivers heard of it last; none: never.
+    /// The time of the last delivery to receivers; `None` if there was none.
     pub delivered_at: Option<String>,
-    /// Its newest firing waits, for something inhibits it, at most until then.
+    /// The time until which its newest firing is pending at most; `None` if no inhibition makes it pending.
     pub waits_until: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl Listed for IncidentRow {
         columns: "i.rule, i.code, i.key, i.record ->> '$.incident.since', \
                   i.record ->> '$.incident.touched', i.record ->> '$.incident.delivered.at', \
                   i.record ->> '$.incident.held.until'",
-        // Rows of a rule's throttle and of its budgets have none.
+        // The rows of a rule's throttle and of its budgets have an empty code.
         from: "(SELECT * FROM incidents WHERE code <> '') i",
         order: "i.rule, i.code, i.key",
         fields: Fields {

@@ -1,4 +1,4 @@
-//! Rows of one kind: a page of them, or each of them.
+//! Listing of rows of one kind, by page or one by one.
 
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params_from_iter};
@@ -7,13 +7,13 @@ use super::filter::{Condition, Fields};
 use super::rows::natural;
 use super::{Filter, InspectError, Reader};
 
-/// Most rows that are read in one transaction.
+/// The most rows that are read in one transaction.
 const ROWS: usize = 1000;
 
-/// How rows of one kind are read.
+/// The query for rows of one kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
-    /// What they are called.
+    /// The name of the rows in messages.
     pub(super) what: &'static str,
     pub(super) columns: &'static str,
     pub(super) from: &'static str,
@@ -23,38 +23,38 @@ pub struct Table {
 
 /// Rows that can be listed.
 pub trait Listed: Sized {
-    /// How they are read.
+    /// The query.
     const TABLE: Table;
 
     /// Reads a row, in the order of the table's columns.
     ///
     /// # Errors
-    /// Where a column holds something else.
+    /// Fails if a column has an unexpected type.
     fn read(row: &Row<'_>) -> rusqlite::Result<Self>;
 }
 
-/// Rows that have numbers, which grow.
+/// Rows with increasing numbers.
 pub trait Numbered: Listed {
-    /// The number's column.
+    /// The column of the number.
     const NUMBER: &'static str;
 
-    /// The row's number.
+    /// Returns the row's number.
     fn number(&self) -> i64;
 }
 
-/// Some rows.
+/// A page of rows.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// Those that were asked for.
+    /// The rows.
     pub rows: Vec<T>,
-    /// How many more there are.
+    /// The number of further rows.
     pub more: u64,
 }
 
-/// The first rows that a filter names: of what has a time, the newest.
+/// Returns the first rows that match a filter; of rows with a time, the newest.
 ///
 /// # Errors
-/// Where the journal cannot be read, or the filter does not fit.
+/// Fails if the journal cannot be read, or the filter does not fit.
 pub fn page<T: Listed>(
     reader: &Reader,
     filter: &Filter,
@@ -68,11 +68,11 @@ pub fn page<T: Listed>(
     reader.sound(Page { rows, more })
 }
 
-/// Hands over every row that a filter names and that was there at the beginning, the oldest first.
-/// It reads them page by page: whoever takes them may be slow.
+/// Hands every row that matches a filter, and existed at the beginning, to `take`, the oldest first. Reads page
+/// by page, so that a slow `take` holds no transaction open.
 ///
 /// # Errors
-/// Where the journal cannot be read, the filter does not fit, or what takes the rows says so.
+/// Fails if the journal cannot be read, the filter does not fit, or `take` fails.
 pub fn each<T: Numbered, E: From<InspectError>>(
     reader: &Reader,
     filter: &Filter,

@@ -1,9 +1,9 @@
-//! The journal as its operator sees it: what is stored, and the few things that may be changed by
-//! hand. All of it works beside the running service, and nothing here prints.
+//! The operator's view of the journal: its contents, and the few changes that can be made by hand. All of it
+//! works concurrently with the running service, and nothing here prints.
 //!
-//! Who looks reads by a connection that cannot write, and holds no transaction for longer than one
-//! page of rows: while one is open the log cannot be folded in, and grows. Who changes something
-//! does so in short transactions with pauses between them, for the service's writer waits meanwhile.
+//! A [`Reader`]'s connection cannot write, and holds no transaction open for longer than one page of rows: an
+//! open transaction prevents checkpoints, and the log grows. An [`Editor`] makes its changes in short
+//! transactions with pauses between them, because the service's writer waits meanwhile.
 
 mod backup;
 mod check;
@@ -43,12 +43,12 @@ pub use show::{Shown, ShownGap, gap, quarantined, show};
 pub use state_rows::{StateRow, TimerRow, WatchRow};
 pub use target::{Enabled, enable};
 
-/// What a change is about: ids, or all that a filter names.
+/// The rows to change: ids, or all that match a filter.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Ids of verdicts or deliveries, or unique beginnings of them; none: all that the filter names.
+    /// Ids of verdicts or deliveries, or unique beginnings of ids; empty for all that match the filter.
     pub ids: Vec<String>,
-    /// What must hold besides.
+    /// A further condition.
     pub filter: Filter,
 }
 

@@ -1,4 +1,4 @@
-//! Connections beside the service's own: one that cannot write, and one for short changes.
+//! Connections besides the service's own: one that cannot write, and one for short changes.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use super::InspectError;
 use crate::journal::{FILE, schema, wal};
 
-/// How long the service is waited for, in steps of [`STEP`].
+/// The longest wait for the service's lock, in steps of [`STEP`].
 const STEPS: i32 = 5000;
 const STEP: Duration = Duration::from_millis(2);
 
@@ -16,19 +16,19 @@ const STEP: Duration = Duration::from_millis(2);
 pub struct Reader {
     path: PathBuf,
     connection: Connection,
-    /// Of a journal that nobody had open: the last change of its file.
+    /// The last change of the file, if no process had the journal open when it was opened here.
     closed: Option<Option<SystemTime>>,
 }
 
 impl Reader {
-    /// Opens the journal in a folder; nothing in it is changed, and no file of a closed journal made.
+    /// Opens the journal in a folder. Changes nothing, and creates no files for a closed journal.
     ///
     /// # Errors
-    /// Where there is none, or it is of another version.
+    /// Fails if there is no journal, or it has another schema version.
     pub fn open(folder: &Path) -> Result<Self, InspectError> {
         let path = existing(folder)?;
-        // Without a log nobody has it open: it can be read as it lies there, even on a disk that
-        // cannot be written to. SQLite would make a log and an index for it otherwise.
+        // Without a log no process has the journal open. It can then be read without locks, even on a read-only
+        // disk; in other modes SQLite would create a log and its index.
         let closed = (!wal::beside(&path).exists()).then(|| changed(&path));
         let mode = if closed.is_some() { "mode=ro&immutable=1" } else { "mode=ro" };
         let connection = connect(&path, mode, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
@@ -36,19 +36,19 @@ impl Reader {
         Ok(Self { path, connection, closed })
     }
 
-    /// Whether a journal that nobody had open stayed so: what a service that was started meanwhile
-    /// wrote may have been read by halves.
+    /// Returns `true` if a journal that was closed when it was opened here stayed closed. Otherwise a service
+    /// was started meanwhile, and its writes may have been read in part.
     pub(super) fn is_undisturbed(&self) -> bool {
         let is_same = |then| !wal::beside(&self.path).exists() && changed(&self.path) == then;
         self.closed.is_none_or(is_same)
     }
 
-    /// Passes on what was read, unless that may be so.
+    /// Returns `read`, or an error if a service may have disturbed the reading.
     pub(super) fn sound<T>(&self, read: T) -> Result<T, InspectError> {
         if self.is_undisturbed() { Ok(read) } else { Err(InspectError::Disturbed) }
     }
 
-    /// The journal's file.
+    /// Returns the path of the journal's file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -57,13 +57,13 @@ impl Reader {
         &self.connection
     }
 
-    /// All that is read by it is of one moment.
+    /// Begins a transaction, in which all reads see one moment.
     pub(super) fn moment(&self) -> Result<Transaction<'_>, InspectError> {
         Ok(self.connection.unchecked_transaction()?)
     }
 }
 
-/// Changes a journal, beside the service if that runs.
+/// Changes a journal, concurrently with the service if that runs.
 pub struct Editor {
     connection: Connection,
 }
@@ -72,11 +72,11 @@ impl Editor {
     /// Opens the journal in a folder.
     ///
     /// # Errors
-    /// Where there is none, it is of another version, or it cannot be written to.
+    /// Fails if there is no journal, it has another schema version, or it cannot be written to.
     pub fn open(folder: &Path) -> Result<Self, InspectError> {
         let path = existing(folder)?;
         let connection = connect(&path, "mode=rw", OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        // As the service does: what was confirmed survives a power cut.
+        // The same as in the service: confirmed changes survive a power cut.
         connection.pragma_update(None, "synchronous", "FULL")?;
         known(&connection)?;
         Ok(Self { connection })
@@ -86,7 +86,7 @@ impl Editor {
         &self.connection
     }
 
-    /// The lock for writing is taken at the beginning: taken later it may be refused without waiting.
+    /// Begins a change with the write lock: if the lock is taken later, SQLite may refuse it without waiting.
     pub(super) fn change(&mut self) -> Result<Transaction<'_>, InspectError> {
         Ok(self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
     }
@@ -118,15 +118,15 @@ pub(super) fn connect(
     Ok(connection)
 }
 
-/// In a URI three characters mean something else.
+/// Returns the URI of a path, with the three characters escaped that have a meaning in a URI.
 fn uri(path: &Path, mode: &str) -> String {
     let path = path.to_string_lossy();
     let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     format!("file:{path}?{mode}")
 }
 
-/// Short even steps: SQLite's own grow, and then a service that commits all the time is rarely found
-/// idle.
+/// Waits in short steps of equal length. SQLite's own steps grow, and would rarely meet an idle moment of a
+/// service that commits all the time.
 fn wait(tries: i32) -> bool {
     std::thread::sleep(STEP);
     tries < STEPS

@@ -1,4 +1,4 @@
-//! How much of everything there is.
+//! An overview of the journal: the number of rows of every kind.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,37 +12,37 @@ use super::{Filter, InspectError, Listed, Reader, State, WatchRow};
 use crate::journal::{schema, wal};
 use crate::model::Timestamp;
 
-/// How many different reasons of dead letters are told apart.
+/// The most reasons of dead letters that are listed.
 const REASONS: usize = 20;
 
-/// How much of everything there is.
+/// The numbers of rows of every kind.
 #[derive(Debug, Clone, Serialize)]
 pub struct Overview {
-    /// The schema's version.
+    /// The schema version.
     pub version: usize,
-    /// On disk.
+    /// Sizes on disk.
     pub files: Files,
-    /// Verdicts that are kept.
+    /// Stored verdicts.
     pub verdicts: u64,
-    /// Every target with a delivery or a mark.
+    /// Every target that has a delivery or is disabled.
     pub targets: Vec<OverviewTarget>,
-    /// Why deliveries were given up, the most frequent reasons first.
+    /// The reasons of dead letters, the most frequent first.
     pub dead: Vec<DeadReason>,
-    /// Verdicts that could not be made deliveries.
+    /// Refusals: verdicts of which a delivery could not be made.
     pub refusals: u64,
-    /// Those of them that the service is asked to try again.
+    /// The refusals that the service is asked to retry.
     pub refusals_marked: u64,
-    /// Gaps that are kept.
+    /// Stored gaps.
     pub gaps: u64,
-    /// Events that were set aside; those without a rule could not be read.
+    /// Quarantined events; those without a rule could not be decoded.
     pub quarantine: Vec<ByRule>,
-    /// Events that wait for their rule.
+    /// Events in the rules' backlogs.
     pub backlog: Vec<ByRule>,
     /// Timers.
     pub timers: Vec<ByRule>,
     /// Rows of state.
     pub state: Vec<ByRule>,
-    /// How far each watch is.
+    /// The progress of each watch.
     pub watches: Vec<WatchRow>,
 }
 
@@ -51,61 +51,61 @@ pub struct Overview {
 pub struct Files {
     /// The database.
     pub database: u64,
-    /// The log that is not yet folded in.
+    /// The log that is not yet checkpointed.
     pub log: u64,
 }
 
 /// The deliveries of a target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct OverviewTarget {
-    /// Its name.
+    /// The target's name.
     pub name: String,
-    /// Since when its deliveries become dead letters.
+    /// The time from which its deliveries become dead letters.
     pub disabled_at: Option<Timestamp>,
-    /// Why.
+    /// The reason for disabling it.
     pub disabled_reason: Option<String>,
-    /// Deliveries that wait.
+    /// Pending deliveries.
     pub pending: u64,
-    /// Length of their bodies.
+    /// The length of their bodies.
     pub pending_bytes: u64,
-    /// When the oldest of them was made.
+    /// The time at which the oldest of them was made.
     pub oldest_pending: Option<Timestamp>,
-    /// Delivered.
+    /// Deliveries that were sent.
     pub sent: u64,
-    /// Given up.
+    /// Dead letters.
     pub dead: u64,
-    /// A newer one took their place.
+    /// Deliveries that newer ones superseded.
     pub superseded: u64,
 }
 
-/// How often deliveries to a target were given up for one reason.
+/// The number of dead letters of a target for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeadReason {
     /// The target.
     pub target: String,
     /// The reason.
     pub reason: String,
-    /// How often.
+    /// The number.
     pub count: u64,
-    /// The last time.
+    /// The time of the last one.
     pub last: Option<Timestamp>,
 }
 
-/// A count for a rule.
+/// The number of a rule's rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ByRule {
     /// The rule, if there is one.
     pub rule: Option<String>,
-    /// How many.
+    /// The number.
     pub count: u64,
-    /// Time of the first: of timers the next that is due, of state none.
+    /// The time of the first row: for timers the next due time; `None` for state.
     pub first: Option<Timestamp>,
 }
 
 /// Counts everything, at one moment.
 ///
 /// # Errors
-/// Where the journal cannot be read.
+/// Fails if the journal cannot be read.
 pub fn overview(reader: &Reader) -> Result<Overview, InspectError> {
     let moment = reader.moment()?;
     let count = |sql: &str| -> Result<u64, InspectError> {
@@ -134,7 +134,7 @@ fn files(database: &Path) -> Result<Files, InspectError> {
     let length = |path: &Path| std::fs::metadata(path).map(|found| found.len());
     Ok(Files {
         database: length(database).map_err(|error| InspectError::file(database, error))?,
-        // There is none where the service was ended in order.
+        // There is no log after an orderly shutdown.
         log: length(&wal::beside(database)).unwrap_or(0),
     })
 }
@@ -160,7 +160,7 @@ fn disabled(connection: &Connection, targets: &mut Targets) -> Result<(), Inspec
     Ok(())
 }
 
-/// Of a body only the length is read.
+/// Counts pending deliveries. Reads only the lengths of bodies.
 fn pending(connection: &Connection, targets: &mut Targets) -> Result<(), InspectError> {
     let select = "SELECT target, count(*), sum(length(body)), min(made_at) FROM deliveries \
                   WHERE state = 'pending' GROUP BY target";
@@ -174,7 +174,7 @@ fn pending(connection: &Connection, targets: &mut Targets) -> Result<(), Inspect
     Ok(())
 }
 
-/// Reads nothing but an index.
+/// Counts settled deliveries. Reads only an index.
 fn settled(connection: &Connection, targets: &mut Targets) -> Result<(), InspectError> {
     let select = "SELECT target, state, count(*) FROM deliveries WHERE state <> 'pending' \
                   GROUP BY target, state";

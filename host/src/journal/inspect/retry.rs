@@ -1,4 +1,4 @@
-//! Dead letters are sent again: each keeps its id and its body, and goes to the end of the outbox.
+//! Retrying of dead letters: each keeps its id and its body, and goes to the end of the outbox.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Transaction, params_from_iter};
@@ -12,30 +12,30 @@ use super::{DeliveryRow, Editor, InspectError, Listed, Reader, RefusalRow, Selec
 
 const IS_DISABLED: &str = "d.target IN (SELECT name FROM targets)";
 
-/// What would be sent again.
+/// The rows that would be retried.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Resend {
     /// Dead letters, by target.
     pub letters: Vec<(String, u64)>,
-    /// Dead letters that stay, for their target is disabled: they would be given up again at once.
+    /// Dead letters that stay because their target is disabled: they would be given up again at once.
     pub disabled: Vec<(String, u64)>,
-    /// Refused verdicts that the service will be asked to try again, by target.
+    /// Refusals that the service will be asked to retry, by target.
     pub refusals: Vec<(String, u64)>,
 }
 
-/// What is sent again.
+/// The number of rows that are retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Resent {
     /// Dead letters.
     pub letters: u64,
-    /// Refused verdicts that are marked for the service.
+    /// Refusals that are marked for the service.
     pub refusals: u64,
 }
 
-/// Says what [`resend`] would do.
+/// Returns the rows that [`resend`] would retry.
 ///
 /// # Errors
-/// Where the journal cannot be read, or an id is not found.
+/// Fails if the journal cannot be read, or an id is not found.
 pub fn resendable(reader: &Reader, selection: &Selection) -> Result<Resend, InspectError> {
     let connection = reader.moment()?;
     let dead = Chosen::of(&connection, selection)?;
@@ -55,11 +55,11 @@ pub fn resendable(reader: &Reader, selection: &Selection) -> Result<Resend, Insp
     })
 }
 
-/// Sends dead letters again, and marks refusals so that the service renders them where their target
-/// exists by now. Letters to disabled targets stay. What is told is how many there are so far.
+/// Retries dead letters, and marks refusals so that the service renders them if their target exists by then.
+/// Dead letters to disabled targets stay. `told` gets the number retried so far.
 ///
 /// # Errors
-/// Where the journal cannot be changed, or an id is not found; transactions that are complete stay.
+/// Fails if the journal cannot be changed, or an id is not found; completed transactions stay.
 pub fn resend(
     editor: &mut Editor,
     selection: &Selection,
@@ -75,10 +75,10 @@ pub fn resend(
     Ok(Resent { letters, refusals })
 }
 
-/// Which rows a selection is about.
+/// The rows that a selection chooses.
 struct Chosen {
     letters: Condition,
-    /// None: it names deliveries only, or a property that refusals lack.
+    /// `None` if the selection names deliveries only, or a property that refusals lack.
     refusals: Option<Condition>,
 }
 
@@ -103,8 +103,8 @@ impl Chosen {
     }
 }
 
-/// New numbers, for whoever delivers has read beyond the old ones. They are taken as AUTOINCREMENT
-/// takes them: higher than any before, also than those that are gone.
+/// Gives new numbers, because a target's queue has read beyond the old ones. Like AUTOINCREMENT, a new number
+/// is higher than any before, including those of removed rows.
 fn renumber(to: &Transaction<'_>, numbers: &[i64]) -> Result<u64, InspectError> {
     let sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'";
     let sequence: Option<i64> = to.query_row(sequence, [], |row| row.get(0)).optional()?;
@@ -137,7 +137,7 @@ fn mark(editor: &mut Editor, condition: &Condition) -> Result<u64, InspectError>
     Ok(marked as u64)
 }
 
-/// How many rows fit a condition, by target.
+/// Returns the number of rows that match a condition, by target.
 pub(super) fn by_target(
     connection: &Connection,
     target: &str,

@@ -1,4 +1,4 @@
-//! Verdicts, deliveries without their bodies, and refusals as they are shown.
+//! Rows of verdicts, deliveries without their bodies, and refusals, for display.
 
 use rusqlite::Row;
 use serde::{Serialize, Serializer};
@@ -13,9 +13,9 @@ use crate::model::Timestamp;
 /// A verdict.
 #[derive(Debug, Clone)]
 pub struct VerdictRow {
-    /// Its number.
+    /// The verdict's number.
     pub number: i64,
-    /// Its id.
+    /// The verdict's id.
     pub id: String,
     /// The event's time.
     pub time: Timestamp,
@@ -69,8 +69,8 @@ impl Numbered for VerdictRow {
 }
 
 impl Serialize for VerdictRow {
-    /// The verdict itself, as `klaxon replay` prints it: one form everywhere. What a rule wrote over
-    /// several lines becomes one.
+    /// Serializes the verdict itself, in the same form as `klaxon replay` prints it. Line breaks in a rule's
+    /// payload become spaces.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match RawValue::from_string(self.body.replace(['\n', '\r'], " ")) {
             Ok(verdict) => verdict.serialize(serializer),
@@ -82,10 +82,10 @@ impl Serialize for VerdictRow {
 /// A delivery without its body.
 #[derive(Debug, Clone, Serialize)]
 pub struct DeliveryRow {
-    /// Its number.
+    /// The delivery's number.
     #[serde(skip)]
     pub number: i64,
-    /// Its id, the same at each attempt.
+    /// The delivery's id, the same at each attempt.
     pub id: String,
     /// The verdict's id.
     pub verdict: String,
@@ -95,25 +95,25 @@ pub struct DeliveryRow {
     pub rule: String,
     /// The verdict's code.
     pub code: String,
-    /// What the verdict is about.
+    /// The verdict's key.
     pub key: String,
-    /// How far it is.
+    /// The delivery's state.
     pub state: State,
-    /// When it was made.
+    /// The time at which it was made.
     pub made_at: Timestamp,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u64,
-    /// The first attempt.
+    /// The time of the first attempt.
     pub since: Option<Timestamp>,
-    /// It is not tried before.
+    /// The time of the next attempt.
     pub next_at: Option<Timestamp>,
-    /// When it was sent, given up, or superseded.
+    /// The time at which it was sent, given up or superseded.
     pub settled_at: Option<Timestamp>,
-    /// Of the last failure.
+    /// The reason of the last failure.
     pub reason: Option<String>,
-    /// The beginning of what the receiver said last.
+    /// The beginning of the receiver's last response.
     pub response: Option<String>,
-    /// Length of the body.
+    /// The length of the body.
     pub bytes: u64,
 }
 
@@ -159,10 +159,11 @@ impl Listed for DeliveryRow {
     }
 }
 
-/// A verdict that could not be made a delivery, such as for a target that is not configured.
+/// A refusal: a verdict of which a delivery could not be made, for example because its target is not
+/// configured.
 #[derive(Debug, Clone, Serialize)]
 pub struct RefusalRow {
-    /// Its number.
+    /// The refusal's number.
     pub n: i64,
     /// The verdict's id.
     pub verdict: String,
@@ -172,11 +173,11 @@ pub struct RefusalRow {
     pub code: String,
     /// The target, as the rule named it.
     pub target: String,
-    /// When.
+    /// The time.
     pub time: Timestamp,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// The service is asked to try again.
+    /// `true` if the service is asked to retry.
     pub retry: bool,
 }
 
@@ -211,12 +212,12 @@ impl Listed for RefusalRow {
     }
 }
 
-/// A count or a length.
+/// Reads a count or a length.
 pub(super) fn natural(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }
 
-/// A time that may be missing.
+/// Reads a time that may be null.
 pub(super) fn maybe(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(time))
 }

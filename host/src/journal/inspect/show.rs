@@ -1,4 +1,4 @@
-//! Everything about one verdict, one delivery, one gap or one quarantined event.
+//! Details of one verdict, delivery, gap or quarantined event.
 
 use rusqlite::types::Value;
 use serde::Serialize;
@@ -10,31 +10,31 @@ use super::{
     GapRow, InspectError, Letter, Listed, Quarantined, Reader, RefusalRow, VerdictRow, WatchRow,
 };
 
-/// A verdict with what came of it.
+/// A verdict with its deliveries and refusals.
 #[derive(Debug, Clone, Serialize)]
 pub struct Shown {
     /// The verdict.
     pub verdict: VerdictRow,
-    /// Its deliveries, or the one that was asked for.
+    /// Its deliveries, or only the one that was asked for.
     pub deliveries: Vec<Letter>,
-    /// Targets that it could not be made a delivery for.
+    /// The targets for which a delivery could not be made.
     pub refusals: Vec<RefusalRow>,
 }
 
-/// A gap, and how far its watch is now.
+/// A gap, with the present progress of its watch.
 #[derive(Debug, Clone, Serialize)]
 pub struct ShownGap {
     /// The gap.
     #[serde(flatten)]
     pub gap: GapRow,
-    /// The watch; none: there is none of this name any more.
+    /// The watch; `None` if there is no watch of this name any more.
     pub now: Option<WatchRow>,
 }
 
-/// A verdict with all its deliveries, or with the one that has this id.
+/// Returns a verdict with all its deliveries, or with the one that has this id.
 ///
 /// # Errors
-/// Where nothing or too much has an id that begins so, or the journal cannot be read.
+/// Fails if no id, or several, begin with `id`, or the journal cannot be read.
 pub fn show(reader: &Reader, id: &str) -> Result<Shown, InspectError> {
     let moment = reader.moment()?;
     let (verdict, delivery) = match find(&moment, id)? {
@@ -53,7 +53,7 @@ pub fn show(reader: &Reader, id: &str) -> Result<Shown, InspectError> {
         None => select(&moment, &by("r.verdict = ?", verdict), "r.n", limit)?,
     };
     let shown = Shown {
-        // A delivery without its verdict: `check` says so.
+        // Missing only if a delivery has no verdict, which `check` reports.
         verdict: found.ok_or_else(|| InspectError::UnknownId { id: id.to_owned() })?,
         deliveries: select(&moment, &deliveries, "d.n", limit)?,
         refusals,
@@ -61,10 +61,10 @@ pub fn show(reader: &Reader, id: &str) -> Result<Shown, InspectError> {
     reader.sound(shown)
 }
 
-/// A gap by its number.
+/// Returns a gap by its number.
 ///
 /// # Errors
-/// Where there is none, or the journal cannot be read.
+/// Fails if there is no such gap, or the journal cannot be read.
 pub fn gap(reader: &Reader, number: i64) -> Result<ShownGap, InspectError> {
     let moment = reader.moment()?;
     let gap: GapRow = one(&moment, "gap", "g.n = ?", number)?;
@@ -74,10 +74,10 @@ pub fn gap(reader: &Reader, number: i64) -> Result<ShownGap, InspectError> {
     reader.sound(ShownGap { gap, now: now.into_iter().next() })
 }
 
-/// A quarantined event by its number.
+/// Returns a quarantined event by its number.
 ///
 /// # Errors
-/// Where there is none, or the journal cannot be read.
+/// Fails if there is no such event, or the journal cannot be read.
 pub fn quarantined(reader: &Reader, number: i64) -> Result<Quarantined, InspectError> {
     reader.sound(one(reader.connection(), "quarantined event", "q.n = ?", number)?)
 }

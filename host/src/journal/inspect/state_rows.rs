@@ -1,4 +1,4 @@
-//! Watches, timers and state as they are shown.
+//! Rows of watches, timers and state, for display.
 
 use rusqlite::Row;
 use serde::Serialize;
@@ -13,13 +13,13 @@ use crate::model::Timestamp;
 /// A watch.
 #[derive(Debug, Clone, Serialize)]
 pub struct WatchRow {
-    /// Its name.
+    /// The watch's name.
     pub name: String,
-    /// The version that it goes on from; none: no list was completed, or the kind is not served.
+    /// The resource version to resume from; `None` if no list was completed, or the kind is not served.
     pub cursor: Option<String>,
-    /// When it was in order last.
+    /// The last time at which the watch was in sync.
     pub since: Timestamp,
-    /// A list is not complete.
+    /// `true` while a list is not complete.
     pub listing: bool,
 }
 
@@ -42,24 +42,24 @@ impl Listed for WatchRow {
     }
 }
 
-/// A timer that a rule asked for.
+/// A timer that a rule set.
 #[derive(Debug, Clone, Serialize)]
 pub struct TimerRow {
     /// The rule.
     pub rule: String,
-    /// Its partition.
+    /// The timer's partition.
     pub partition: String,
     /// The timer's name.
     pub key: String,
-    /// When it fires.
+    /// The time at which it fires.
     pub due: Timestamp,
-    /// What the rule gets then.
+    /// The payload that the rule gets then.
     pub payload: String,
-    /// The event on which it was set.
+    /// The id of the event on which it was set.
     pub set_by: String,
     /// The interest of that event.
     pub interest: String,
-    /// Which object, as JSON.
+    /// The object's identity, as JSON.
     pub object: Box<RawValue>,
 }
 
@@ -92,20 +92,20 @@ impl Listed for TimerRow {
     }
 }
 
-/// What a rule remembers.
+/// A row of a rule's state.
 #[derive(Debug, Clone, Serialize)]
 pub struct StateRow {
     /// The rule.
     pub rule: String,
     /// The rule's state version.
     pub version: i64,
-    /// Its partition.
+    /// The state's partition.
     pub partition: String,
     /// The key.
     pub key: String,
     /// The value, as the rule wrote it.
     pub value: String,
-    /// When it goes; none: with its partition.
+    /// The time at which it expires; `None` if it expires with its partition.
     pub expires_at: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! A disabled target takes deliveries again.
+//! Enabling of a disabled target.
 
 use rusqlite::OptionalExtension;
 use serde::Serialize;
@@ -9,23 +9,23 @@ use super::{Editor, InspectError};
 use crate::journal::time;
 use crate::model::Timestamp;
 
-/// What was disabled, and waits.
+/// A target that was enabled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Enabled {
     /// The target.
     pub target: String,
-    /// Since when it was disabled.
+    /// The time at which it was disabled.
     pub disabled_at: Timestamp,
-    /// Why.
+    /// The reason for disabling it.
     pub reason: String,
-    /// Its dead letters, which wait until they are sent again.
+    /// Its dead letters, which stay until they are retried.
     pub dead: u64,
 }
 
 /// Enables a target.
 ///
 /// # Errors
-/// Where it is not disabled, or the journal cannot be changed.
+/// Fails if it is not disabled, or the journal cannot be changed.
 pub fn enable(editor: &mut Editor, target: &str) -> Result<Enabled, InspectError> {
     let transaction = editor.change()?;
     let delete = "DELETE FROM targets WHERE name = ?1 RETURNING disabled_at, reason";

@@ -1,4 +1,4 @@
-//! What the journal knows of its cluster and of how far its watches were complete.
+//! The journal's facts about its cluster, and the completeness of its watches.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ fn a_verdict_whose_id_is_there_already_is_counted() {
     assert!(text.contains("klaxon_verdicts_repeated_total{rule=\"rule\"} 2"), "{text}");
 }
 
-/// The watch as it is loaded after each of these.
+/// Returns the watch as it is loaded after each of these steps.
 fn saved(steps: &[(&str, Cursor)]) -> Vec<SavedWatch> {
     let folder = tempfile::tempdir().unwrap();
     let mut all = Vec::new();
@@ -59,7 +59,7 @@ fn up_to_where_all_was_known_outlives_lists_and_absence_but_no_other_selection()
         ]),
         [None, None, some("7"), some("7"), some("7"), None, some("9")]
     );
-    // Twice, as where the list breaks off in a crash.
+    // Twice, as when a crash interrupts the list.
     assert_eq!(
         complete(&[("d", at("7")), ("other", Cursor::Listing), ("other", Cursor::Listing)]),
         [None, None, None]

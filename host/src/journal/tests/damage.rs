@@ -1,5 +1,5 @@
-//! A journal that was cut off, or in which a bit has flipped: it opens with every commit up to the last
-//! one that is whole, or it is refused; and no body is sent that is not what was decided.
+//! A journal that was truncated, or in which a bit has flipped, opens with every commit up to the last intact
+//! one, or is refused; and no body is sent that differs from the verdict's.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{group, outbox, start, verdict};
 use crate::journal::{FILE, Journal, JournalError, wal};
 
-/// What is looked at: the end of a file.
+/// The length of the end of a file that is tested.
 const END: u64 = 64 << 10;
 const PAGE: u64 = 4096;
 
@@ -15,7 +15,7 @@ fn log_of(folder: &Path) -> std::path::PathBuf {
     wal::beside(&folder.join(FILE))
 }
 
-/// A journal as a crash leaves it: so many commits, each of one verdict. Returns where the log ended
+/// Makes a journal as after a crash, with `commits` commits of one verdict each. Returns the length of the log
 /// after each.
 fn crashed(commits: u64) -> (tempfile::TempDir, Vec<u64>) {
     let live = tempfile::tempdir().unwrap();
@@ -45,7 +45,8 @@ fn damage(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// How many of the verdicts are there, which must be the first ones; none where it is refused.
+/// Returns the number of verdicts that are present, which must be the first ones; `None` if the journal is
+/// refused.
 fn first_verdicts(folder: &Path) -> Option<u64> {
     match Journal::open(folder) {
         Ok(journal) => drop(journal),
@@ -64,7 +65,7 @@ fn first_verdicts(folder: &Path) -> Option<u64> {
     Some(ids.len() as u64)
 }
 
-/// Offsets of the pages of a file's end.
+/// Returns the offsets of the pages at a file's end.
 fn pages(length: u64) -> impl Iterator<Item = u64> {
     (length.saturating_sub(END)..length).step_by(usize::try_from(PAGE).unwrap())
 }
@@ -106,7 +107,7 @@ fn a_bit_that_flips_in_the_log_loses_nothing_before_it_and_is_told() {
 #[test]
 fn a_page_that_is_damaged_is_refused_or_sends_nothing_wrong() {
     let (crash, _) = crashed(60);
-    // Folded in: all is in the file itself.
+    // Checkpoints, so that all commits are in the file itself.
     drop(Journal::open(crash.path()).unwrap());
     let connection = rusqlite::Connection::open(crash.path().join(FILE)).unwrap();
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
@@ -133,7 +134,7 @@ fn a_page_that_is_damaged_is_refused_or_sends_nothing_wrong() {
             }
             let read = std::panic::catch_unwind(|| bodies(folder.path()));
             let Ok(found) = read else {
-                // SQLite says that it is malformed when it is read: the service ends with that.
+                // SQLite reports the file as malformed when it is read, and the service ends with this error.
                 refused += 1;
                 continue;
             };
@@ -158,7 +159,7 @@ fn a_page_that_is_damaged_is_refused_or_sends_nothing_wrong() {
     }
 }
 
-/// Whether it is refused.
+/// Returns `true` if the journal is refused.
 fn is_refused(folder: &Path) -> bool {
     Journal::open(folder).is_err()
 }

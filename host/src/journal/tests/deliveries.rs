@@ -1,4 +1,4 @@
-//! Verdicts on their way out.
+//! Deliveries in the journal.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn about(number: u64, key: &str) -> Verdict {
     Verdict { key: key.to_owned(), ..verdict(number) }
 }
 
-/// `state reason` of each delivery.
+/// Returns `state reason` of each delivery.
 fn states(folder: &std::path::Path) -> Vec<String> {
     let connection = super::super::reader(&folder.join(super::super::FILE)).unwrap();
     let mut select = connection
@@ -67,10 +67,10 @@ fn what_is_old_and_settled_goes_and_what_waits_stays() {
     let first = outbox.next(0, 1).unwrap()[0].number;
     settle(&handle, first, SettledAs::Sent);
     handle.close().unwrap();
-    // The sweep comes with the first commit of a run.
+    // A sweep comes with the first commit of a run.
     let handle = begin();
     handle.commit_and_wait(group(vec![], vec![], vec![])).unwrap();
-    // Numbers never come again: whoever delivers reads on from the last that it had.
+    // Numbers are never reused: a target's queue reads on from its last number.
     let second = outbox.next(0, 1).unwrap()[0].number;
     settle(&handle, second, SettledAs::Sent);
     handle.close().unwrap();
@@ -133,14 +133,15 @@ fn where_only_the_newest_matters_it_takes_the_place_of_those_that_wait() {
     let verdicts = vec![about(1, "a"), about(2, "b"), about(3, "a")];
     handle.commit_and_wait(group(vec![], verdicts, vec![])).unwrap();
     assert_eq!(states(folder.path()), ["superseded", "pending", "pending"]);
-    // Of the other key the first one dies: once there is a newer one nobody can send it again.
+    // The first delivery of the other key becomes a dead letter, which cannot be retried once there is a newer
+    // one.
     let second = outbox(folder.path()).next(0, 1).unwrap()[0].number;
     let dead = SettledAs::Dead { why: "status 400".to_owned(), response: None };
     settle(&handle, second, dead);
     handle.commit_and_wait(group(vec![], vec![about(4, "b")], vec![])).unwrap();
     let died = "superseded status 400";
     assert_eq!(states(folder.path()), ["superseded", died, "pending", "pending"]);
-    // It was under way when its place was taken: what is sent is sent.
+    // The delivery was under way when it was superseded, and is recorded as sent.
     settle(&handle, second - 1, SettledAs::Sent);
     handle.close().unwrap();
     assert_eq!(states(folder.path()), ["sent", died, "pending", "pending"]);
@@ -162,8 +163,8 @@ fn what_was_refused_is_kept_and_made_when_it_is_asked_for_and_its_target_exists(
     handle.close().unwrap();
     assert!(states(folder.path()).is_empty());
 
-    // The operator asks for one while the service is down, configures the other, and asks for that
-    // while it runs.
+    // The operator retries one refusal while the service is down, configures the other target, and retries that
+    // refusal while the service runs.
     let other = rusqlite::Connection::open(folder.path().join(super::super::FILE)).unwrap();
     let ask = "UPDATE refusals SET retry = 1 WHERE target = ?1";
     other.execute(ask, ["never"]).unwrap();
@@ -188,7 +189,7 @@ fn what_was_refused_is_kept_and_made_when_it_is_asked_for_and_its_target_exists(
 #[test]
 fn extension_whose_kind_is_called_like_a_target_is_not_sent_to_it() {
     let folder = tempfile::tempdir().unwrap();
-    // The kind of an extension is the rule's own text.
+    // The kind of an extension is a text of the rule's choice.
     let refused = Refused {
         kind: "out".to_owned(),
         name: None,
@@ -348,12 +349,12 @@ fn where_the_operator_said_so_intake_waits_until_there_is_room() {
         std::thread::spawn(move || second.commit_and_wait(group(vec![], vec![verdict(2)], vec![])));
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(states(folder.path()), ["pending"], "the second waits");
-    // The watches' progress is no delivery.
+    // A group with progress of watches only is not blocked.
     handle.commit_and_wait(group(vec![], vec![], vec![])).unwrap();
     settle(&handle, outbox(folder.path()).next(0, 1).unwrap()[0].number, SettledAs::Sent);
     waiting.join().unwrap().unwrap();
     assert_eq!(states(folder.path()), ["sent", "pending"]);
-    // There is no time to wait any longer: nothing is lost.
+    // Without time to wait, the group is committed, and nothing is lost.
     handle.give_up();
     handle.commit_and_wait(group(vec![], vec![verdict(3)], vec![])).unwrap();
     handle.close().unwrap();
@@ -370,7 +371,7 @@ fn for_a_disabled_target_everything_is_a_dead_letter_until_it_is_enabled() {
     let outbox = outbox(folder.path());
     assert_eq!(outbox.disabled().unwrap().as_deref(), Some("410"));
     assert_eq!(outbox.count().unwrap(), 0);
-    // As an operator does, from another process.
+    // Deletes the row from another process, as an operator does.
     let other = rusqlite::Connection::open(folder.path().join(super::super::FILE)).unwrap();
     other.execute("DELETE FROM targets", []).unwrap();
     handle.commit_and_wait(group(vec![], vec![verdict(4)], vec![])).unwrap();
@@ -385,7 +386,7 @@ fn at_its_largest_what_was_sent_goes_and_then_intake_waits() {
     let small = config::Journal { max_size: 400 << 10, ..settings() };
     let handle = start_with(folder.path(), targets(), &small);
     let outbox = outbox(folder.path());
-    // Far more than there is room for, but they are sent.
+    // Far more than fits, but all of them are sent.
     let mut last = 0;
     for n in 0..1000 {
         handle.commit_and_wait(group(vec![], vec![long(n)], vec![])).unwrap();

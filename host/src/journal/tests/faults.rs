@@ -1,4 +1,4 @@
-//! Errors of SQLite at every moment, with something of every kind in the journal.
+//! Errors of SQLite at every point, with rows of every kind in the journal.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,13 +32,13 @@ enum As {
 
 #[derive(Debug, Clone)]
 enum Op {
-    /// So many verdicts are committed together.
+    /// Commits this number of verdicts together.
     Commit(u64),
-    /// An object that cannot be decoded is quarantined.
+    /// Quarantines an object that cannot be decoded.
     Quarantine,
-    /// The oldest pending delivery is settled.
+    /// Settles the oldest pending delivery.
     Settle(As),
-    /// The next attempts to write fail.
+    /// Makes the next attempts to write fail.
     Fail(Vec<Fault>),
 }
 
@@ -54,7 +54,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..25)
 }
 
-/// Rows of each state.
+/// The number of rows in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Rows {
     pending: i64,
@@ -68,7 +68,7 @@ struct World {
     outbox: Outbox,
     seam: Seam,
     reader: Connection,
-    /// What there would be if nothing were removed.
+    /// The expected rows if none were removed.
     model: Rows,
     verdicts: u64,
     runtime: tokio::runtime::Runtime,
@@ -163,7 +163,7 @@ impl World {
         }
     }
 
-    /// Judges what is there after a step, and takes over what was removed.
+    /// Checks the rows after a step, and takes over the removals into the model.
     fn judge(&mut self, may_remove: bool, was_sent: bool) -> Result<(), TestCaseError> {
         let rows = self.rows();
         prop_assert_eq!(rows.pending, self.model.pending, "what waits is never lost");
@@ -204,7 +204,7 @@ fn holds(ops: Vec<Op>) -> Result<(), TestCaseError> {
         world.judge(may_remove, was_sent)?;
         may_remove &= world.seam.has_more();
     }
-    // An error of the disk ends it, and takes nothing.
+    // An error of the disk ends the writer, and removes no rows.
     world.seam.clear();
     world.commit(1).unwrap();
     world.judge(may_remove, false)?;

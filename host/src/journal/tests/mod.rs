@@ -23,7 +23,7 @@ use crate::model::{
 use crate::pipeline::Output;
 use crate::telemetry::metrics::Metrics;
 
-/// How long a test waits before it gives up: not a bound on anything, only the end of a hang.
+/// The time limit of a test's waits; it only ends a hang and is not a bound on performance.
 const PATIENCE: Duration = Duration::from_secs(180);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
@@ -192,7 +192,7 @@ fn what_was_committed_is_there_after_a_restart() {
     assert!(!journal.is_new());
     let loaded = journal.load().unwrap();
     let kept_objects = loaded.kept.objects;
-    // The form is read when it is asked for.
+    // The form is read on demand.
     assert_eq!(kept_objects, [kept("u", None), kept("w", None)]);
     let mut forms = journal.forms().unwrap();
     assert_eq!(forms("u"), Some((*object("u")).clone()));
@@ -294,24 +294,24 @@ fn what_is_parked_comes_back_in_order_until_it_is_not_parked_any_longer() {
     assert_eq!(loaded.kept.backlog, [backlog(1, b"A"), backlog(3, b"c")]);
 }
 
-/// A verdict of a kilobyte and a half, with its delivery.
+/// Makes a verdict that takes 1.5 kB with its delivery.
 fn long(number: u64) -> Verdict {
     Verdict { title: "x".repeat(500), ..verdict(number) }
 }
 
-/// Commits more than a small journal has room for.
+/// Commits more than fits into a small journal.
 fn fill(handle: Handle) -> std::thread::JoinHandle<Result<(), JournalError>> {
     commit_each(handle, 600)
 }
 
-/// Commits so many verdicts, one after the other, on a thread.
+/// Commits `count` verdicts, one after the other, on a thread.
 fn commit_each(handle: Handle, count: u64) -> std::thread::JoinHandle<Result<(), JournalError>> {
     std::thread::spawn(move || {
         (0..count).try_for_each(|n| handle.commit_and_wait(group(vec![], vec![long(n)], vec![])))
     })
 }
 
-/// Waits until there is no room: nothing has come for a while. Returns how many wait.
+/// Waits until the journal is full, which shows in no new deliveries for a while. Returns the number pending.
 fn until_full(outbox: &Outbox) -> i64 {
     let (since, mut before) = (Stopwatch::start(), 0);
     loop {

@@ -1,4 +1,4 @@
-//! Who may read the journal.
+//! Permissions of the journal's files.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! How much of the journal a target or a rule may take.
+//! Quotas of targets, and shares of rules.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::model::{Failure, FailureKind, Id, Verdict};
 use crate::pipeline::{FailedEvent, Output};
 use crate::telemetry::metrics::Metrics;
 
-/// Targets whose deliveries have the payload as their body.
+/// Makes targets whose deliveries have the payload as their body.
 fn webhooks(names: &[&str], max_queue: u64) -> BTreeMap<String, Target> {
     let target = Target {
         kind: TargetKind::Webhook(Box::new(Webhook::to("http://example"))),
@@ -84,7 +84,7 @@ fn what_a_delivery_counts_is_what_it_takes_of_the_file() {
             .parse()
             .unwrap();
         let percent = cost * 100 / real;
-        // Rather too much than too little, and not by half.
+        // The cost may be overestimated rather than underestimated, but by less than half.
         if !(95..150).contains(&percent) {
             wrong.push(format!("{names:?} {payload}: {cost} of {real} ({percent} %)"));
         }
@@ -92,7 +92,7 @@ fn what_a_delivery_counts_is_what_it_takes_of_the_file() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Tells the journal that all of a target's deliveries were sent, as long as there are any to come.
+/// Records all of a target's deliveries as sent, as long as more may come.
 fn deliver(handle: Handle, outbox: Outbox, all: u64) -> std::thread::JoinHandle<Vec<i64>> {
     std::thread::spawn(move || {
         let (since, mut last, mut sent) = (Stopwatch::start(), 0, Vec::new());
@@ -114,20 +114,20 @@ fn deliver(handle: Handle, outbox: Outbox, all: u64) -> std::thread::JoinHandle<
 fn dead_targets_of_tiny_bodies_do_not_stop_the_healthy_one() {
     let folder = tempfile::tempdir().unwrap();
     let names = ["healthy", "dead-1", "dead-2"];
-    // As the configuration shares it: three quarters for the queues, in equal parts.
+    // The same division as in the configuration: three quarters for the queues, in equal parts.
     let small = config::Journal { max_size: 2 << 20, ..settings() };
     let mut journal = Journal::open(folder.path()).unwrap();
     journal.pause = Duration::from_millis(20);
     let metrics = Arc::new(Metrics::new("test"));
     let (outbox, ahead) = (journal.outbox("healthy").unwrap(), journal.outbox("healthy").unwrap());
     let (handle, _) = journal.start(webhooks(&names, 512 << 10), &small, metrics).unwrap();
-    // Far more than the file has room for, and enough that a part of all ids would fill it.
+    // Far more than fits into the file, and so many that their ids alone would fill it.
     let all = 10_000;
     let delivering = deliver(handle.clone(), outbox, all);
     let committing = handle.clone();
     let committing = std::thread::spawn(move || {
         for round in 0..all / 100 {
-            // The healthy target's own queue never fills.
+            // Keeps the healthy target's own queue from filling.
             while ahead.count().unwrap() > 500 {
                 std::thread::sleep(Duration::from_millis(2));
             }
@@ -169,7 +169,7 @@ fn a_loud_rule_does_not_take_the_place_of_a_quiet_one_at_a_dead_target() {
     .unwrap();
     assert!(total <= 200 << 10, "{total}");
     assert!(total > 190 << 10, "the quota is used: {total}");
-    // The oldest of the loud one wait, in their order; the newest were displaced.
+    // The oldest deliveries of the loud rule are pending, in order; the newest were displaced.
     let highest = "SELECT CAST(max(n) < (SELECT min(n) FROM deliveries WHERE rule = 'loud' AND state = 'dead' \
                    AND reason LIKE '%largest share%') AS TEXT) FROM deliveries WHERE rule = 'loud' AND state = 'pending'";
     assert_eq!(rows(folder.path(), highest), ["1"]);
@@ -187,7 +187,7 @@ fn deliveries_that_waited_before_a_quota_was_lowered_go_on_waiting() {
     handle.commit_and_wait(group(vec![], verdicts, vec![])).unwrap();
     handle.close().unwrap();
     assert_eq!(states_of(folder.path(), "quiet"), ["pending 3"]);
-    // Each new one takes the place of one, and not of all that is over the quota.
+    // Each new delivery displaces one, and not all that exceed the quota.
     assert_eq!(states_of(folder.path(), "loud"), ["dead 3", "pending 497"]);
 }
 
@@ -208,7 +208,7 @@ fn the_place_of_settled_deliveries_is_free_again_for_their_rule() {
             assert!(since.elapsed() < Duration::from_secs(60));
             std::thread::yield_now();
         }
-        // Behind all outcomes.
+        // A commit after all outcomes.
         handle.commit_and_wait(group(vec![], vec![], vec![])).unwrap();
     }
     handle.close().unwrap();
@@ -222,12 +222,12 @@ fn too_many_dead_letters_of_one_rule_cost_no_other() {
     let begin = || start_with(folder.path(), webhooks(&["out"], 1 << 30), &few);
     let handle = begin();
     run(handle.disable("out".to_owned(), "410".to_owned())).unwrap();
-    // The quiet rule's are the oldest.
+    // The deliveries of the quiet rule are the oldest.
     let verdicts = (0..10).map(|n| to(&["out"], "quiet", n));
     let verdicts = verdicts.chain((0..500).map(|n| to(&["out"], "loud", n))).collect();
     handle.commit_and_wait(group(vec![], verdicts, vec![])).unwrap();
     handle.close().unwrap();
-    // The sweep comes with the first commit of a run.
+    // A sweep comes with the first commit of a run.
     let handle = begin();
     handle.commit_and_wait(group(vec![], vec![], vec![])).unwrap();
     handle.close().unwrap();
@@ -235,7 +235,7 @@ fn too_many_dead_letters_of_one_rule_cost_no_other() {
     assert_eq!(states_of(folder.path(), "loud"), ["dead 40"]);
 }
 
-/// A rule traps on an event whose object has so many bytes.
+/// Makes a group in which a rule traps on an event whose object has `bytes` bytes.
 fn trapped(rule: &str, bytes: usize) -> super::Group {
     let mut event = (**verdict(1).event.as_ref().unwrap()).clone();
     let mut object = (*event.object).clone();
@@ -269,7 +269,7 @@ fn quarantined_events_of_one_rule_are_bounded_and_cost_no_other() {
     for _ in 0..1000 {
         handle.commit_and_wait(trapped("loud", 10_000)).unwrap();
     }
-    // One always stays, however large it is.
+    // One event always stays, however large it is.
     handle.commit_and_wait(trapped("large", 300_000)).unwrap();
     handle.close().unwrap();
     let of = |rule: &str| {

@@ -1,4 +1,4 @@
-//! What the writer waits for, and what ends it.
+//! Obstacles that the writer waits for, and errors that end it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// An object that could not be decoded, with so many bytes of JSON.
+/// Makes a group with an object that could not be decoded, with `bytes` bytes of JSON.
 fn undecodable(bytes: usize) -> Group {
     let object = QuarantinedObject {
         time: clock::now(),
@@ -92,7 +92,7 @@ fn lock_of_another_program_is_waited_for_and_nothing_is_removed() {
     assert_eq!(count(&other, "SELECT count(*) FROM verdicts"), 32);
 }
 
-/// A journal whose writer leaves a full disk alone for so long that a test would not see the end of it.
+/// Starts a journal whose writer pauses for longer than the test runs when the disk is full.
 fn start_patient(folder: &std::path::Path, max_size: u64) -> Handle {
     let mut journal = Journal::open(folder).unwrap();
     journal.pause = Duration::from_secs(86_400);
@@ -116,14 +116,14 @@ fn outcomes_are_stored_as_they_come_while_the_journal_is_full() {
         let why = format!("{attempts} {}", "y".repeat(900));
         let as_what = SettledAs::Failed { since: first, next_at, why, response: None };
         runtime.block_on(handle.settle(Settled { number, attempts, as_what })).unwrap();
-        // Each by itself.
+        // Waits for each outcome, so that each is written by itself.
         eventually("the outcome", || outbox.next(0, 1).unwrap()[0].attempts >= attempts);
     }
     let log = folder.path().join(format!("{FILE}-wal"));
     let size = std::fs::metadata(log).unwrap().len();
-    // Each wrote a page of it.
+    // Each outcome wrote a page of the log.
     assert!(size < 1 << 20, "the log grows with what comes of deliveries: {size} bytes");
-    // What frees room lets intake go on, though it is not time yet to try again.
+    // Outcomes that free space let intake continue before the pause is over.
     let before = count(&other, "SELECT count(*) FROM verdicts");
     for waiting in outbox.next(0, 64).unwrap() {
         let sent = Settled { number: waiting.number, attempts: 1, as_what: SettledAs::Sent };
@@ -142,7 +142,8 @@ fn groups_that_have_no_room_together_are_committed_one_after_the_other() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let handle = start_patient(folder.path(), 2 << 20);
     let outbox = outbox(folder.path());
-    // Together twice as large as the journal may be; the lock keeps the writer until all are there.
+    // The groups are together twice as large as the journal may be; the lock stops the writer until all of them
+    // wait.
     for n in 0..40 {
         let large = Verdict { title: "x".repeat(50_000), ..verdict(n) };
         handle.commit(group(vec![], vec![large], vec![])).unwrap();
@@ -208,7 +209,7 @@ fn group_that_can_never_fit_ends_the_writer_with_the_numbers() {
     let keep = vec![StoreOp::Backlog(Box::new(backlog))];
     let writer = handle.clone();
     let large = std::thread::spawn(move || writer.commit_and_wait(group(keep, vec![], vec![])));
-    // As long as a delivery may free room, the group waits.
+    // While a pending delivery may free space, the group waits.
     std::thread::sleep(Duration::from_millis(300));
     assert!(!large.is_finished());
     let settled = Settled { number, attempts: 1, as_what: SettledAs::Sent };
@@ -225,7 +226,7 @@ fn a_sweep_that_cannot_be_done_ends_the_writer_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(folder.path()).unwrap();
     let other = Connection::open(folder.path().join(FILE)).unwrap();
-    // Only a sweep needs this one here.
+    // Only a sweep uses this table here.
     other.execute_batch("DROP TABLE gaps").unwrap();
     let metrics = Arc::new(Metrics::new("test"));
     let (handle, _) = journal.start(targets(), &settings(), metrics).unwrap();

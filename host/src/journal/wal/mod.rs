@@ -1,9 +1,9 @@
-//! The journal's log (`klaxon.db-wal`) read as SQLite reads it after a crash: how much of it counts.
+//! Reads the journal's write-ahead log (`klaxon.db-wal`) as SQLite does in recovery, and reports the part that
+//! SQLite ignores.
 //!
-//! SQLite goes through the frames from the beginning, each with a running checksum, and stops without
-//! a word at the first that does not fit; what was committed behind that is gone. So whoever wants to
-//! know whether a disk lost something must look itself. The form is that of
-//! <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
+//! SQLite reads the frames from the beginning, each with a running checksum, and stops silently at the first
+//! that does not match; commits after it are lost. Only a scan of the log itself can tell if a disk lost data.
+//! The format is <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -12,68 +12,69 @@ use serde::Serialize;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-/// Without its last bit, which says how the words of checksums are read.
+/// The magic number without its last bit, which gives the byte order of the checksums.
 const MAGIC: u32 = 0x377f_0682;
-/// A round adds one to the first salt, so what the rounds before left is only a little smaller.
+/// The most rounds by which a frame counts as left by an earlier round. Each round of the log adds one to the
+/// first salt, so the salt of an earlier round is only a little smaller.
 const ROUNDS: u32 = 1 << 20;
 
-/// What was found in a log.
+/// The result of scanning a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Wal {
-    /// Length of the file.
+    /// The length of the file.
     pub bytes: u64,
-    /// The header is not whole, and SQLite ignores all that follows.
+    /// `true` if the header is damaged; SQLite then ignores the whole log.
     pub is_header_damaged: bool,
-    /// Of one page; 0 where the header does not say.
+    /// The size of a page; 0 if the header is damaged.
     pub page_size: u32,
-    /// From the beginning, with right salts and checksums.
+    /// The frames from the beginning with matching salts and checksums.
     pub frames: u64,
-    /// Commits within these.
+    /// The commits within these frames.
     pub commits: u64,
-    /// Frames up to the last of these commits: what SQLite reads.
+    /// The frames up to the last of these commits, which SQLite reads.
     pub committed: u64,
-    /// What it ignores.
+    /// The part that SQLite ignores.
     pub tail: Tail,
 }
 
-/// What lies behind the last commit that counts.
+/// The part of a log after the last commit that SQLite reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Tail {
-    /// All of it.
+    /// The length of the tail.
     pub bytes: u64,
     /// Whole frames of a commit that was not completed.
     pub unfinished: u64,
     /// Frames of this log that are damaged, or come after a damaged one.
     pub torn: u64,
-    /// Those of them that end a commit.
+    /// The frames among `torn` that end a commit.
     pub torn_commits: u64,
-    /// Frames that an earlier round of the log left: the normal tail.
+    /// Frames that an earlier round of the log left, which is normal.
     pub earlier: u64,
     /// Frames of no round, such as zeros or foreign bytes.
     pub strange: u64,
-    /// Bytes at the end that are no whole frame.
+    /// Bytes at the end that are not a whole frame.
     pub rest: u64,
 }
 
 impl Wal {
-    /// Whether there is more than what an earlier round left. A process that was killed while it
-    /// wrote leaves such a tail too, and so does a transaction that was taken back.
+    /// Returns `true` if the tail contains more than the frames of an earlier round. A process that was killed
+    /// while writing, and a rolled-back transaction, leave such a tail too.
     pub fn is_suspicious(&self) -> bool {
         let Tail { torn, strange, rest, .. } = self.tail;
         self.is_header_damaged || torn + strange + rest > 0
     }
 
-    /// Whether a commit may be missing. What was never confirmed looks the same: a power cut, or the
-    /// end of the process, in the middle of its being written.
+    /// Returns `true` if a commit may be missing. A commit that was never confirmed looks the same: the power
+    /// failed, or the process ended, while it was written.
     pub fn may_lack_commits(&self) -> bool {
         self.is_header_damaged || self.tail.torn_commits + self.tail.strange > 0
     }
 }
 
-/// Reads the log beside a database file; none: there is none.
+/// Reads the log of a database file; `None` if there is no log.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// Fails if the log cannot be read.
 pub fn read(database: &Path) -> io::Result<Option<Wal>> {
     match std::fs::File::open(beside(database)) {
         Ok(file) => scan(io::BufReader::with_capacity(1 << 16, file)).map(Some),
@@ -82,17 +83,17 @@ pub fn read(database: &Path) -> io::Result<Option<Wal>> {
     }
 }
 
-/// The path of a database's log.
+/// Returns the path of a database's log.
 pub fn beside(database: &Path) -> std::path::PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push("-wal");
     name.into()
 }
 
-/// Goes through the bytes of a log.
+/// Scans the bytes of a log.
 ///
 /// # Errors
-/// Where they cannot be read; any bytes at all can be gone through.
+/// Fails if reading fails; any bytes can be scanned.
 pub fn scan(mut from: impl Read) -> io::Result<Wal> {
     let mut bytes = [0; HEADER];
     let length = fill(&mut from, &mut bytes)?;
@@ -150,18 +151,18 @@ enum Frame {
     Strange,
 }
 
-/// Where the reading of frames is.
+/// The state of reading frames.
 struct Frames {
     page_size: u32,
     is_big_endian: bool,
     salts: [u32; 2],
     sums: [u32; 2],
-    /// One did not fit: none behind it counts.
+    /// `true` after a frame that did not match: no later frame counts.
     is_broken: bool,
 }
 
 impl Frames {
-    /// None where the header is not whole.
+    /// Reads the header; `None` if it is damaged.
     fn after(header: &[u8; HEADER], length: usize) -> Option<Self> {
         let [magic, _version, page_size, _round, salt_1, salt_2, sum_1, sum_2] = words(header);
         let is_size = page_size.is_power_of_two() && (512..=65536).contains(&page_size);
@@ -191,7 +192,7 @@ impl Frames {
         }
         self.is_broken = true;
         let [ours_1, ours_2] = self.salts;
-        // One salt may be what was damaged.
+        // The damage may be in one of the two salts.
         if salt_1 == ours_1 || salt_2 == ours_2 {
             Frame::Torn { is_commit }
         } else if ours_1.wrapping_sub(salt_1) <= ROUNDS {
@@ -202,7 +203,7 @@ impl Frames {
     }
 }
 
-/// The sum goes on over frames, so that none can be taken out or put in.
+/// Returns the checksum, which continues over frames, so that no frame can be removed or inserted.
 fn checksum(is_big_endian: bool, bytes: &[u8], [mut first, mut second]: [u32; 2]) -> [u32; 2] {
     let word = if is_big_endian { u32::from_be_bytes } else { u32::from_le_bytes };
     let (pairs, _) = bytes.as_chunks::<8>();
@@ -213,7 +214,7 @@ fn checksum(is_big_endian: bool, bytes: &[u8], [mut first, mut second]: [u32; 2]
     [first, second]
 }
 
-/// The first words; what is not there is 0.
+/// Returns the first big-endian words; missing ones are 0.
 fn words<const N: usize>(bytes: &[u8]) -> [u32; N] {
     let mut words = [0; N];
     for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {

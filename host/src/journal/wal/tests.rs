@@ -1,4 +1,4 @@
-//! What the scan of a log says must be what SQLite itself recovers.
+//! The scan of a log agrees with SQLite's own recovery.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -8,11 +8,11 @@ use rusqlite::Connection;
 
 use super::*;
 
-/// A database whose log has an earlier round behind its commits, copied while it was open.
+/// A database whose log has frames of an earlier round after its commits, copied while it was open.
 struct Sample {
     database: Vec<u8>,
     wal: Vec<u8>,
-    /// Rows that are in the database itself.
+    /// The rows that are in the database itself.
     base: i64,
 }
 
@@ -44,7 +44,7 @@ fn sample() -> &'static Sample {
     })
 }
 
-/// What SQLite sees of a database with a log.
+/// Returns the number of rows that SQLite reads from a database with a log.
 fn recovered(database: &[u8], wal: &[u8]) -> i64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("klaxon.db");
@@ -84,7 +84,7 @@ fn a_damaged_commit_is_seen_with_those_behind_it() {
     assert_eq!((found.commits, found.tail.torn_commits), (24, 1), "{found:?}");
     assert!(found.may_lack_commits());
     assert_eq!(recovered(database, &damaged), base + 24);
-    // Its salt alone: it is still known to be of this log.
+    // Damages one salt only: the frame is still recognized as one of this log.
     let mut damaged = wal.clone();
     damaged[at - 99 + 8] ^= 1;
     assert_eq!(scan(damaged.as_slice()).unwrap().tail.torn_commits, 1);

@@ -1,4 +1,4 @@
-//! Writes what was gathered, in as many transactions as it takes, and waits where it cannot be written.
+//! Writing of a batch in as many transactions as needed, and waiting while it cannot be written.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,22 +14,22 @@ use crate::journal::retention::{Removed, make_room};
 use crate::journal::{JournalError, write};
 use crate::model::clock::Stopwatch;
 
-/// Pages beyond the bound that are there for outcomes and removals alone, at least.
+/// The least number of pages beyond the bound that are reserved for outcomes and removals.
 const RESERVE: u64 = 256;
-/// The time after which a lock is tried again, besides SQLite's own wait for it.
+/// The time after which a lock is tried again, in addition to SQLite's own wait for it.
 const LOCKED: Duration = Duration::from_millis(10);
 
 impl Writer {
-    /// Writes a batch. Groups that have no room together are written in smaller transactions, in their
-    /// order; while there is no room for one, the writer waits, and with it whoever decides. Outcomes of
-    /// deliveries are written meanwhile, for they free room.
+    /// Writes a batch. Groups that do not fit together are written in smaller transactions, in their order.
+    /// While there is no space for one group, the writer waits, and with it the pipeline. Outcomes of
+    /// deliveries are written meanwhile, because they free space.
     pub(super) fn write(&mut self, batch: Batch) -> Result<(), JournalError> {
         let Batch { commits, outcomes, is_look, clock_steps } = batch;
         let mut commits = VecDeque::from(commits);
         let mut batch = Batch { commits: Vec::new(), outcomes, is_look, clock_steps };
         let written = self.write_in_parts(&mut commits, &mut batch);
         if written.is_err() {
-            // Who waits for them hears of the end when the reason is known.
+            // The waiting callers' channels are dropped later, after the cause is recorded.
             self.unwritten.push(batch);
             self.unwritten.push(Batch { commits: commits.into(), ..Batch::default() });
         }
@@ -82,7 +82,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Does what helps against an obstacle, and waits where nothing does.
+    /// Tries to overcome an obstacle, and waits if that does not help.
     fn overcome(
         &mut self,
         obstacle: Obstacle,
@@ -91,20 +91,21 @@ impl Writer {
     ) -> Result<(), JournalError> {
         self.gather_outcomes(batch);
         let has_settled = match obstacle {
-            // As long as the lock is held, nothing can be written.
+            // Nothing can be written while another program holds the lock.
             Obstacle::Locked => false,
             Obstacle::Full | Obstacle::NoIndex => self.settle(batch)?,
         };
-        // Rows are removed only where outcomes alone do not help, and something is left to be written.
+        // Rows are removed only if outcomes alone do not help and orders are left to be written.
         if has_settled || (batch.is_empty() && group.is_none()) {
             return self.folded(self.log.fold_in_now(&self.connection));
         }
         let removed = match obstacle {
             Obstacle::Full => self.make_room()?,
-            // Only a full disk costs rows.
+            // Rows are removed only because of a full disk.
             Obstacle::Locked | Obstacle::NoIndex => Removed::default(),
         };
-        // The log has no bound but this, and begins anew in its place once it is folded in.
+        // The size of the log is bounded only by this: SQLite reuses the log from its beginning after a
+        // checkpoint.
         self.folded(self.log.fold_in_now(&self.connection))?;
         if removed != Removed::default() {
             return Ok(());
@@ -115,8 +116,8 @@ impl Writer {
         self.wait(obstacle, batch)
     }
 
-    /// Waits for outcomes, which are written at once, until one of them freed room, it is time to try
-    /// groups again, or the time to wait is over.
+    /// Waits for outcomes and writes them at once, until one of them has freed space, the pause is over, or
+    /// waiting has been given up.
     fn wait(&mut self, obstacle: Obstacle, batch: &mut Batch) -> Result<(), JournalError> {
         self.state.pulse.waits(match obstacle {
             Obstacle::Locked => "waiting for another program that writes to the journal",
@@ -142,7 +143,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits for an outcome. Returns `false` where there is no time to wait for one any longer.
+    /// Waits for an outcome. Returns `false` when the time is over or waiting has been given up.
     fn hear(&mut self, left: Duration, batch: &mut Batch) -> bool {
         let Self { runtime, outcomes, state, .. } = self;
         let has_room = batch.outcomes.len() < TOGETHER;
@@ -158,11 +159,11 @@ impl Writer {
         })
     }
 
-    /// Writes outcomes by themselves, as many together as there is room for; for that there are some
-    /// pages more than for the rest. Returns whether any of them freed room.
+    /// Writes outcomes by themselves, as many together as fit; for them the bound on pages is higher than for
+    /// groups. Returns `true` if any of them freed space.
     fn settle(&mut self, batch: &mut Batch) -> Result<bool, JournalError> {
         let mut outcomes = std::mem::take(&mut batch.outcomes);
-        // Those that free something come first.
+        // Outcomes that free space come first.
         outcomes.sort_by_key(|outcome| !outcome.frees());
         let freeing = |outcomes: &[Outcome]| outcomes.iter().filter(|one| one.frees()).count();
         let before = freeing(&outcomes);
@@ -177,7 +178,7 @@ impl Writer {
         limit(&self.connection, self.pages.saturating_add(reserve))
     }
 
-    /// Writes outcomes, as many together as there is room for. Returns those that found none.
+    /// Writes outcomes, as many together as fit. Returns those that do not fit.
     fn write_what_fits(&mut self, outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, JournalError> {
         let mut parts = vec![outcomes];
         let mut left = Vec::new();
@@ -196,7 +197,7 @@ impl Writer {
         Ok(left)
     }
 
-    /// Removes what may go, and says what went.
+    /// Removes rows to free space, and logs how many.
     fn make_room(&mut self) -> Result<Removed, JournalError> {
         self.raise_limit()?;
         let removed = self.seam.pass().and_then(|()| make_room(&mut self.connection));
@@ -222,8 +223,8 @@ impl Writer {
         Ok(removed)
     }
 
-    /// Ends the wait for room that cannot come: nothing is left to be removed, no delivery will free
-    /// anything, and the group alone is too large for `journal.max_size`.
+    /// Ends a wait for space that cannot come: no row is left to be removed, no pending delivery will free
+    /// space, and the group alone is too large for `journal.max_size`.
     fn check_that_it_can_fit(&mut self, group: Option<&Commit>) -> Result<(), JournalError> {
         let Some(commit) = group.filter(|_| self.state.rooms.is_empty()) else { return Ok(()) };
         let page = self.page_size()?;
@@ -233,13 +234,13 @@ impl Writer {
                 needs: pages.saturating_mul(page),
                 most: self.pages.saturating_mul(page),
             }),
-            // The disk is full: somebody may free some of it.
+            // The disk is full: an operator may free space.
             _ => Ok(()),
         }
     }
 
-    /// Returns the pages that the file would have with a group; `None` where even that cannot be found
-    /// out now. Nothing is written.
+    /// Returns the number of pages that the file would have with a group; `None` if an obstacle prevents
+    /// finding out. Writes nothing.
     fn pages_with(&mut self, commit: &Commit) -> Result<Option<u64>, JournalError> {
         limit(&self.connection, u64::MAX)?;
         let tried = self.try_out(commit);
@@ -271,8 +272,8 @@ impl Writer {
         self.seam.pass()?;
         let began = Stopwatch::start();
         self.state.pulse.works("writing");
-        // From the beginning for writing: an operator's command that writes is waited for, which SQLite does
-        // not do for a reader that becomes a writer.
+        // `Immediate`, because SQLite then waits for an operator's command that writes; it does not wait when a
+        // reader becomes a writer.
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let changes = &mut written.changes;

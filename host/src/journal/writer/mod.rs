@@ -1,8 +1,8 @@
-//! The one thread that writes: it gathers what waits into one transaction, for an fsync costs more
-//! than a thousand rows.
+//! The one thread that writes: it gathers waiting orders into one transaction, because an fsync costs more than
+//! a thousand rows.
 //!
-//! - `commit`: writes what was gathered, in parts where it has no room together;
-//! - `obstacle`: what is waited for, such as a full disk;
+//! - `commit`: writes the gathered orders, in parts if they do not fit together;
+//! - `obstacle`: obstacles that pass, such as a full disk;
 //! - this file: the loop that gathers, writes, sweeps and reports.
 
 mod commit;
@@ -32,77 +32,77 @@ use crate::telemetry::metrics::Metrics;
 use obstacle::Obstacle;
 pub(super) use seam::Seam;
 
-/// Groups that wait for the writer; beyond that whoever decides waits.
+/// The most groups that wait for the writer; beyond it the pipeline waits.
 const QUEUE: usize = 64;
-/// Outcomes of deliveries that wait for the writer.
+/// The most outcomes of deliveries that wait for the writer.
 const OUTCOMES: usize = 1024;
-/// Most orders of one transaction.
+/// The most outcomes of one transaction.
 const TOGETHER: usize = 256;
-/// Bytes of groups that wait for the writer or are being written.
+/// The most bytes of groups that wait for the writer or are being written.
 const BYTES: u64 = 64 << 20;
-/// The time that SQLite itself waits for another program's lock, before the writer says so and listens for
-/// outcomes and the end.
+/// The time that SQLite itself waits for another program's lock. After it the writer logs the obstacle and
+/// takes in outcomes and the shutdown.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
-/// Pages of the log from which it is folded in while there is no room.
+/// The number of pages at which the log is checkpointed while there is no space.
 const SMALL_LOG: i32 = 64;
-/// How often it is looked whether somebody else has written.
+/// The interval of checking if another process has written.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often what waits is counted at most, for that reads every row of it.
+/// The least interval of counting pending deliveries, which reads all their rows.
 const COUNT: Duration = Duration::from_secs(5);
-/// How often what is settled and old is removed.
+/// The interval of removing settled and old rows.
 const SWEEP: Duration = Duration::from_secs(60);
 
 struct Writer {
     connection: Connection,
     log: Log,
-    /// Waits for whichever order comes first.
+    /// Waits for the first of several kinds of orders.
     runtime: tokio::runtime::Runtime,
     seam: Seam,
-    /// The time after which groups are tried again after an obstacle.
+    /// The time after which groups are retried after an obstacle.
     pause: Duration,
     targets: BTreeMap<String, Target>,
     wakers: BTreeMap<String, Arc<Notify>>,
     retention: Retention,
-    /// The most that is quarantined of one rule.
+    /// The most that is quarantined per rule.
     quarantine: Share,
     commits: mpsc::Receiver<Commit>,
     outcomes: mpsc::Receiver<Outcome>,
     state: Arc<State>,
     metrics: Arc<Metrics>,
-    /// Grows when another process has written.
+    /// SQLite's `data_version`, which changes when another process has written.
     version: i64,
-    /// Rules of which it was said that their quarantine is full.
+    /// The rules whose full quarantine was logged.
     trimmed: BTreeSet<String>,
-    /// Refusals may be asked for again.
+    /// `true` if an operator may have retried refusals.
     looks_again: bool,
-    /// What waits must be counted anew, and when it was last.
+    /// `true` if pending deliveries must be counted again; `counted` is the time of the last count.
     needs_count: bool,
     counted: Stopwatch,
-    /// Most pages of the file.
+    /// The most pages of the file.
     pages: u64,
-    /// Orders that an error kept from being written.
+    /// Orders that were not written because of an error.
     unwritten: Vec<Batch>,
     _lock: File,
 }
 
-/// What goes into one transaction.
+/// The orders of one transaction.
 #[derive(Default)]
 struct Batch {
     commits: Vec<Commit>,
     outcomes: Vec<Outcome>,
-    /// Somebody may have asked for what was refused.
+    /// `true` to look for refusals that an operator retries.
     is_look: bool,
-    /// The machine's clock was set.
+    /// Steps of the machine's clock.
     clock_steps: Vec<ClockStep>,
 }
 
-/// What a transaction has done.
+/// The result of a transaction.
 #[derive(Default)]
 struct Written {
     changes: Changes,
-    /// How many deliveries waited for each target that was disabled.
+    /// The number of pending deliveries of each target that was disabled.
     disabled: Vec<u64>,
-    /// There were more refusals than are looked at together.
+    /// `true` if more refusals are to be retried than one transaction takes.
     has_more_asked: bool,
 }
 
@@ -175,15 +175,15 @@ pub(super) fn start(
     Ok(Handle { commits, outcomes, state })
 }
 
-/// How many pages a size is.
+/// Returns the number of pages of a size.
 fn pages_of(connection: &Connection, max_size: u64) -> Result<u64, JournalError> {
     let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     Ok(max_size / page.unsigned_abs().max(1))
 }
 
-/// Sets how large the file may grow; beyond that it is as with a full disk.
+/// Sets the most pages of the file; beyond it SQLite reports a full disk.
 fn limit(connection: &Connection, pages: u64) -> Result<(), JournalError> {
-    // SQLite takes no more, and answers with what it took.
+    // SQLite accepts at most this value, and returns the value in effect.
     let pages = pages.clamp(1, u64::from(u32::MAX) - 2);
     connection.pragma_update_and_check(None, "max_page_count", pages.cast_signed(), |_| Ok(()))?;
     Ok(())
@@ -198,7 +198,7 @@ impl Writer {
         let mut swept: Option<(Stopwatch, Duration)> = None;
         while let Some(batch) = self.gather() {
             self.state.pulse.works("looking whether another program has written");
-            // The batch is dropped after the end was recorded, or whoever waits would see no reason.
+            // The batch is dropped after the cause is recorded, or waiting callers would see no cause.
             if let Err(error) = self.look() {
                 self.end(error);
                 drop(batch);
@@ -235,7 +235,7 @@ impl Writer {
         self.folded(self.log.fold_in(&self.connection))
     }
 
-    /// What stands in the way of it now may not the next time; the log is as good until then.
+    /// Ignores obstacles: the next checkpoint may succeed, and the log is valid until then.
     fn folded(&self, folded: Result<(), JournalError>) -> Result<(), JournalError> {
         match folded {
             Err(error) if Obstacle::of(&error).is_some() => Ok(()),
@@ -243,13 +243,13 @@ impl Writer {
         }
     }
 
-    /// Says why it ends. Waiters see that their senders are gone.
+    /// Logs and records the cause of the writer's end. Waiting callers see that their channels are closed.
     fn end(&self, error: JournalError) {
         error!(%error, "the journal cannot be written: nothing more is taken in");
         *self.state.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    /// Looks whether somebody else has written: an operator, with `klaxon journal`.
+    /// Checks if another process has written: an operator, with `klaxon journal`.
     fn look(&mut self) -> Result<(), JournalError> {
         let version = data_version(&self.connection)?;
         if version != self.version {
@@ -268,8 +268,8 @@ impl Writer {
         self.write(Batch { is_look: true, ..Batch::default() })
     }
 
-    /// Waits for an order, or until it is time to look, and takes what else is there; none when nobody
-    /// can give orders any longer.
+    /// Waits for an order, or until the next check, and takes the other waiting orders; `None` when all handles
+    /// are dropped.
     fn gather(&mut self) -> Option<Batch> {
         let mut batch = Batch::default();
         self.state.pulse.idle();
@@ -278,7 +278,7 @@ impl Writer {
             tokio::select! {
                 commit = commits.recv() => match commit {
                     Some(commit) => batch.commits.push(commit),
-                    // Nothing more is decided; what came of deliveries may still be on its way.
+                    // No more groups will come; outcomes may still come.
                     None => match outcomes.recv().await {
                         Some(outcome) => batch.outcomes.push(outcome),
                         None => return true,
@@ -316,13 +316,13 @@ impl Writer {
         }
     }
 
-    /// Tells whoever waits that it is on disk.
+    /// Reports a written batch to its waiting callers, to the metrics and to the targets' queues.
     fn done(&mut self, batch: Batch, written: &Written) {
         self.state.rooms.apply(&written.changes);
         self.looks_again |= written.has_more_asked;
         for commit in batch.commits {
             if let Some(done) = commit.done {
-                // Whoever waited may have been told to stop.
+                // The caller may have stopped waiting because of a shutdown.
                 done.send(()).unwrap_or_default();
             }
         }
@@ -371,7 +371,7 @@ impl Writer {
         }
     }
 
-    /// Removes what is settled and old. Returns whether there is more of it.
+    /// Removes settled and old rows. Returns `true` if there may be more of them.
     fn sweep(&mut self) -> Result<bool, JournalError> {
         self.state.pulse.works("removing what is old");
         let Swept { too_many, has_more } =

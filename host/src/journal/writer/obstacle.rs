@@ -1,4 +1,4 @@
-//! Obstacles that keep the journal from being written for a time.
+//! Obstacles that prevent writing to the journal for a time.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use rusqlite::{ErrorCode, ffi};
 
 use crate::journal::JournalError;
 
-/// An obstacle that keeps a transaction from being written, and may end by itself.
+/// An obstacle that prevents a transaction, and may pass by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Obstacle {
-    /// Another program holds the lock for writing. Removing rows would not help.
+    /// Another program holds the write lock. Removing rows would not help.
     Locked,
-    /// The disk is full, or the journal is as large as it may be: the only obstacle for which rows are
+    /// The disk is full, or the journal has reached its maximum size: the only obstacle for which rows are
     /// removed.
     Full,
-    /// The index of the log cannot grow, for the disk is full. Removing rows would make it grow further;
-    /// folding the log into the file helps.
+    /// The index of the log cannot grow because the disk is full. Removing rows would make it grow further; a
+    /// checkpoint helps.
     NoIndex,
 }
 
 impl Obstacle {
-    /// The obstacle that an error stands for; `None` where the error ends the writer.
+    /// Returns the obstacle that caused an error; `None` if the error ends the writer.
     pub(super) fn of(error: &JournalError) -> Option<Self> {
         match error {
             JournalError::Sqlite(error) => match error.sqlite_error_code() {

@@ -1,8 +1,8 @@
-//! Errors of SQLite that a test wants, of which a healthy disk has none.
+//! Injection of SQLite errors by tests, because a healthy disk returns none.
 
 use crate::journal::JournalError;
 
-/// Errors that the next transactions end with.
+/// The errors with which the next transactions end.
 #[derive(Debug, Clone, Default)]
 pub(in crate::journal) struct Seam {
     #[cfg(test)]
@@ -10,7 +10,7 @@ pub(in crate::journal) struct Seam {
 }
 
 impl Seam {
-    /// The error that a test wants here.
+    /// Returns the next error that a test has injected.
     #[cfg(test)]
     pub(super) fn pass(&self) -> Result<(), JournalError> {
         let code =
@@ -27,19 +27,19 @@ impl Seam {
         Ok(())
     }
 
-    /// Returns `true` if errors are left that no transaction has met.
+    /// Returns `true` if injected errors are left.
     #[cfg(test)]
     pub(in crate::journal) fn has_more(&self) -> bool {
         !self.errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty()
     }
 
-    /// Forgets errors that are left.
+    /// Removes the injected errors that are left.
     #[cfg(test)]
     pub(in crate::journal) fn clear(&self) {
         self.errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
     }
 
-    /// The next transactions end with these extended error codes of SQLite.
+    /// Makes the next transactions end with these extended error codes of SQLite.
     #[cfg(test)]
     pub(in crate::journal) fn inject(&self, codes: impl IntoIterator<Item = i32>) {
         self.errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(codes);

@@ -1,9 +1,9 @@
 //! Verdicts as JSON Lines in a file.
 //!
-//! A line is on disk before it counts as delivered. A crash between the two leaves a line that comes
-//! again, with the same id: whoever reads the file takes each id once. A crash in the middle of a
-//! write can leave a part of a line; when the file is opened next it is ended, so that it stands alone
-//! and the next line is whole. So a reader skips what is no JSON.
+//! A line is on disk before it counts as delivered. A crash between the two writes the line again later, with
+//! the same id: a reader takes each id once. A crash in the middle of a write can leave a partial line; when
+//! the file is opened the next time, the partial line gets its line end, so that the next line is whole. A
+//! reader skips lines that are not JSON.
 
 mod rotate;
 mod writer;
@@ -20,7 +20,7 @@ pub(super) struct Lines {
     writer: Arc<Mutex<Writer>>,
 }
 
-/// What is written for a verdict.
+/// Renders a verdict as a line.
 pub(super) fn body(verdict: &Verdict) -> Result<Vec<u8>, serde_json::Error> {
     let mut line = verdict.to_line()?;
     line.push('\n');
@@ -28,7 +28,7 @@ pub(super) fn body(verdict: &Verdict) -> Result<Vec<u8>, serde_json::Error> {
 }
 
 impl Lines {
-    /// Opens nothing yet: a folder that is not there is told with the first delivery, which waits.
+    /// Opens no file yet: a missing folder is reported by the first delivery, which is retried.
     pub(super) fn new(settings: &config::Lines) -> Result<Self, String> {
         let writer = Writer::new(settings.path.clone(), settings.max_size, settings.keep);
         Ok(Self { writer: Arc::new(Mutex::new(writer)) })
@@ -38,7 +38,7 @@ impl Lines {
         let writer = self.writer.clone();
         let line = delivery.body.clone();
         let written = tokio::task::spawn_blocking(move || {
-            // A writer that panicked has dropped its file, so nothing of it is half done.
+            // A writer that panicked has dropped its file, so no state of it is half changed.
             writer.lock().unwrap_or_else(PoisonError::into_inner).append(&line)
         });
         match written.await {

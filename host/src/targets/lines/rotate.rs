@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Renames a file to `path.1`, after those before it: each to the next number, the oldest is replaced.
-/// A crash in between leaves a number free; the next rotation uses it up first, so that nothing is
-/// lost to it.
+/// Renames a file to `path.1`, after renaming each earlier one to the next number; the oldest is replaced. A
+/// crash in between leaves a number free. The next rotation fills it first, so no file is lost.
 pub(super) fn rotate(path: &Path, keep: u16) -> Result<(), String> {
     let is_free = |number: &u16| fs::symlink_metadata(numbered(path, *number)).is_err();
     let free = (1..keep).find(is_free).unwrap_or(keep);

@@ -1,4 +1,4 @@
-//! Appends lines to a file that others may rename, and begins a new one where it is full.
+//! A writer that appends lines to a file that others may rename, and begins a new file when it is full.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use super::rotate::rotate;
 
-/// What is in the file may name what nobody else should see.
+/// The mode of the file: only its owner may read it, because verdicts may contain confidential names.
 const PRIVATE: u32 = 0o600;
 
 pub(super) struct Writer {
     path: PathBuf,
     max_size: u64,
     keep: u16,
-    /// None until the first line, and after an error: then it is opened again, and looked at.
+    /// `None` before the first line and after an error; the next line opens and checks the file again.
     file: Option<File>,
 }
 
@@ -38,7 +38,8 @@ impl Writer {
         Ok(())
     }
 
-    /// The open file, if it is still the one at the path: logrotate and people rename it.
+    /// Returns the open file if it is still the one at the path, else opens the path: logrotate and people
+    /// rename files.
     fn current(&mut self) -> Result<File, String> {
         if let Some(file) = self.file.take()
             && let (Ok(ours), Ok(there)) = (file.metadata(), fs::metadata(&self.path))
@@ -51,7 +52,7 @@ impl Writer {
 
     fn open(&self) -> Result<File, String> {
         let path = self.path.display();
-        // To open a pipe would wait for its reader.
+        // Opening a pipe would block until it has a reader.
         if fs::metadata(&self.path).is_ok_and(|there| !there.is_file()) {
             return Err(format!("{path} is there, but is no plain file; hint: name another path"));
         }
@@ -85,10 +86,10 @@ fn end_torn_line(file: &mut File) -> io::Result<()> {
     if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
 }
 
-/// Without this a power cut could take the file's name, and its lines with it.
+/// Makes the file's name durable: without this a power cut could lose the name, and the lines with it.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // Some file systems cannot, and a folder that may only be written in cannot be opened.
+        // Some file systems cannot sync a folder, and a folder without read permission cannot be opened.
         Err(error)
             if matches!(
                 error.kind(),

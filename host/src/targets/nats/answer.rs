@@ -1,4 +1,4 @@
-//! What an answer, or none, means for a delivery.
+//! The meaning of a publish error for a delivery.
 
 use std::error::Error;
 
@@ -8,7 +8,8 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 
 use super::{Attempt, Trouble};
 
-/// Only what grows with the message is refused for good; all else an operator can correct meanwhile.
+/// Returns the outcome for a publish error. Only errors that depend on the message's size are final; an
+/// operator can correct all others while the delivery is retried.
 pub(super) fn judge(error: &PublishError, subject: &str, servers: &str) -> Attempt {
     let why = match error.kind() {
         PublishErrorKind::StreamNotFound => format!(

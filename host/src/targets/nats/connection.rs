@@ -1,4 +1,4 @@
-//! A connection to the servers of a cluster.
+//! A connection to the servers of a NATS cluster.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,10 +14,10 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::config::{self, Login, Tls};
 
-/// How often a lost connection is made again before it is given up: about four seconds where nothing
-/// listens. After that the secrets may be others, and an error has to be told.
+/// The number of reconnects before a lost connection is given up: about four seconds where no server listens.
+/// After that the secrets may have changed, and the error must be reported.
 const RECONNECTS: usize = 12;
-/// One server of several that hangs must not use up the time for the others.
+/// The longest time to connect to one server: a server that hangs must not use up the time for the others.
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 
 /// Makes connections.
@@ -25,7 +25,7 @@ pub(super) struct Connector {
     servers: Vec<ServerAddr>,
     shown: String,
     options: ConnectOptions,
-    /// What to look at when a server does not let us in.
+    /// The settings to check when a server refuses the credentials.
     login: &'static str,
     timeout: Duration,
 }
@@ -35,14 +35,14 @@ impl Connector {
         let servers = settings.servers.iter().map(|server| server.parse());
         let servers: Vec<ServerAddr> =
             servers.collect::<Result<_, _>>().map_err(|error| format!("url: {error}"))?;
-        // Another part of the process may have installed it already; both are the same.
+        // Another part of the process may have installed the same provider already.
         drop(rustls::crypto::ring::default_provider().install_default());
         let options = ConnectOptions::new()
             .name("klaxon")
             .connection_timeout(settings.timeout.min(LONGEST_CONNECT))
-            // The list of servers is gone through once at least.
+            // The list of servers is tried at least once.
             .max_reconnects(RECONNECTS.max(servers.len()));
-        // A server that was taken over could name any address, which would get our credentials.
+        // A compromised server could announce any address, which would get our credentials.
         let options = if settings.discover { options } else { options.ignore_discovered_servers() };
         let options = match &settings.tls {
             None => options,
@@ -56,7 +56,7 @@ impl Connector {
             Login::Token(token) => (options.token(token.clone()), "token"),
             Login::Credentials(text) => {
                 let options = options.credentials(text);
-                // The error says which part is missing, without the content.
+                // The error names the missing part, without the content.
                 (options.map_err(|error| format!("credentials: {error}"))?, "credentials")
             }
         };
@@ -69,7 +69,7 @@ impl Connector {
         })
     }
 
-    /// The servers, for errors.
+    /// Returns the servers, for errors.
     pub(super) fn servers(&self) -> &str {
         &self.shown
     }
@@ -83,7 +83,7 @@ impl Connector {
         });
         match options.connect(self.servers.as_slice()).await {
             Ok(client) => {
-                // The caller's time is up before this.
+                // Longer than the caller's timeout, which therefore ends first.
                 let timeout = self.timeout.saturating_add(LONGEST_CONNECT);
                 let context = ContextBuilder::new().timeout(timeout).build(client.clone());
                 Ok(Connection { client, context, said })
@@ -101,7 +101,7 @@ impl Connector {
     }
 }
 
-/// A connection, which makes itself again when it is lost.
+/// A connection, which reconnects when it is lost.
 pub(super) struct Connection {
     client: Client,
     context: Context,
@@ -109,30 +109,30 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Waits until it is there; false where it was lost and given up.
+    /// Waits until the connection is established. Returns `false` if it was lost and given up.
     pub(super) async fn is_there(&self) -> bool {
-        // What is asked to be flushed waits for the connection, and fails when there will be none.
+        // A flush waits for the connection, and fails if the connection is given up.
         self.client.connection_state() == State::Connected || self.client.flush().await.is_ok()
     }
 
-    /// Publishes, and waits until a stream has it. The caller says for how long.
+    /// Publishes, and waits until a stream acknowledges the message. The caller sets the timeout.
     pub(super) async fn publish(
         &self,
         subject: String,
         message: PublishMessage,
     ) -> Result<(), PublishError> {
-        // A duplicate is acknowledged as what it repeats.
+        // A duplicate is acknowledged like the message that it repeats.
         self.context.send_publish(subject, message).await?.await.map(drop)
     }
 
-    /// What the server said of late, as the end of an error.
+    /// Returns the server's last error, as the end of an error text.
     pub(super) fn said(&self) -> String {
         let said = self.said.0.lock().unwrap_or_else(PoisonError::into_inner);
         said.as_ref().map(|said| format!("; last heard: {said}")).unwrap_or_default()
     }
 }
 
-/// The last thing that went wrong: a missing right is said besides, not as an answer.
+/// The last error: the server reports a missing permission as an event, not as an answer.
 #[derive(Clone, Default)]
 struct Said(Arc<Mutex<Option<String>>>);
 
@@ -149,7 +149,7 @@ impl Said {
     }
 }
 
-/// Trusts what the target says, else what the system trusts.
+/// Makes a TLS configuration with the target's root certificates, else with the system's.
 fn tls_config(tls: &Tls) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     let builder = match &tls.ca {
@@ -160,7 +160,7 @@ fn tls_config(tls: &Tls) -> Result<ClientConfig, String> {
             ClientConfig::builder().with_root_certificates(roots)
         }
         None => {
-            // Where there are none, no server is trusted, which a connection will say.
+            // Without root certificates no server is trusted, which the connection reports.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             ClientConfig::builder().with_root_certificates(roots)
         }

@@ -1,6 +1,6 @@
-//! Verdicts in a stream of NATS JetStream: each is published with the id of its delivery, and counts
-//! as delivered when the stream acknowledges that it has it. One that comes again within the stream's
-//! window of duplicates is acknowledged too, and stored once.
+//! Verdicts in a stream of NATS JetStream. A verdict is published with the id of its delivery, and counts as
+//! delivered when the stream acknowledges it. A repeat within the stream's duplicate window is acknowledged
+//! too, and stored once.
 
 mod answer;
 mod connection;
@@ -18,10 +18,10 @@ use crate::config;
 use crate::model::Verdict;
 use connection::{Connection, Connector};
 
-/// By how much the count of a Kubernetes Event grew.
+/// The header with the growth of a Kubernetes Event's count.
 const DELTA_HEADER: &str = "klaxon-delta";
-/// A server closes the connection, to the harm of all that is under way on it, where a subject makes
-/// its command longer than 4096 bytes.
+/// The longest subject. A server closes the connection, with all publishes under way on it, if a subject makes
+/// the command longer than 4096 bytes.
 const LONGEST_SUBJECT: usize = 2048;
 
 /// A stream, ready to be published to.
@@ -31,13 +31,13 @@ pub(super) struct Nats {
     held: Mutex<Option<Arc<Connection>>>,
 }
 
-/// What is published for a verdict.
+/// Renders a verdict as a message.
 pub(super) fn body(verdict: &Verdict) -> Result<Vec<u8>, serde_json::Error> {
     Ok(verdict.to_line()?.into_bytes())
 }
 
 impl Nats {
-    /// Connects to nothing yet.
+    /// Makes a target without connecting yet.
     pub(super) fn new(settings: &config::Nats) -> Result<Self, String> {
         Ok(Self {
             connector: Connector::new(settings)?,
@@ -70,7 +70,7 @@ impl Nats {
             Ok(Ok(())) => Attempt::Delivered,
             Ok(Err(error)) => answer::judge(&error, subject, self.servers()),
             Err(_) => {
-                // The server may hang, or the network between: the next attempt finds out anew.
+                // The server or the network may hang: the next attempt connects anew.
                 self.forget(&connection).await;
                 let said = connection.said();
                 let why = format!(
@@ -87,8 +87,8 @@ impl Nats {
         self.connector.servers()
     }
 
-    /// The connection that is held, or a new one. One that was lost makes itself again for some
-    /// seconds; when it has given up, a new one says why.
+    /// Returns the present connection, or a new one. A lost connection reconnects for some seconds; after it
+    /// has given up, connecting anew reports the cause.
     async fn connection(&self) -> Result<Arc<Connection>, String> {
         let held = self.held.lock().await.clone();
         if let Some(connection) = held {
@@ -99,7 +99,7 @@ impl Nats {
         }
         let mut held = self.held.lock().await;
         if let Some(connection) = &*held {
-            // Somebody else has made it meanwhile.
+            // Another task has connected meanwhile.
             return Ok(connection.clone());
         }
         let connection = Arc::new(self.connector.connect().await?);
@@ -112,8 +112,8 @@ impl Nats {
         held.take_if(|held| Arc::ptr_eq(held, connection));
     }
 
-    /// What the connection that is held heard last. Whoever makes one holds the lock: then there is
-    /// nothing to say yet.
+    /// Returns the last error of the present connection. Empty while another task holds the lock to connect:
+    /// there is no error yet.
     async fn said(&self) -> String {
         self.held.try_lock().ok().and_then(|held| Some(held.as_ref()?.said())).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What the journal and the targets' queues count.
+//! Metrics of the journal and of the targets' queues.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -8,12 +8,12 @@ use prometheus_client::registry::Registry;
 
 use super::{Counters, Counts, Labels, Metrics, label};
 
-/// From a millisecond to about half a minute.
+/// Returns a histogram whose buckets end between one millisecond and about 16 seconds.
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 15))
 }
 
-/// What there is to count.
+/// The metrics of deliveries and of the journal.
 pub(super) struct Delivery {
     deliveries: Counters<2>,
     attempts: Family<Labels<2>, Histogram, fn() -> Histogram>,
@@ -105,19 +105,19 @@ impl Delivery {
 }
 
 impl Metrics {
-    /// Counts deliveries that are settled; the outcome is sent or dead.
+    /// Counts deliveries that are settled; `outcome` is `sent` or `dead`.
     pub fn delivery(&self, target: &str, outcome: &str, count: u64) {
         let labels = [label("target", target), label("outcome", outcome)];
         self.delivery.deliveries.get_or_create(&labels).inc_by(count);
     }
 
-    /// Counts an attempt that took so many seconds.
+    /// Counts an attempt that took `seconds`.
     pub fn attempt(&self, target: &str, outcome: &str, seconds: f64) {
         let labels = [label("target", target), label("outcome", outcome)];
         self.delivery.attempts.get_or_create(&labels).observe(seconds);
     }
 
-    /// Says what waits for a target.
+    /// Sets the number and the bytes of the deliveries that wait for a target.
     pub fn target_queue(&self, target: &str, deliveries: u64, bytes: u64) {
         let set = |family: &Counts<1>, value: u64| {
             let value = i64::try_from(value).unwrap_or(i64::MAX);
@@ -127,7 +127,7 @@ impl Metrics {
         set(&self.delivery.queue_bytes, bytes);
     }
 
-    /// Says how many deliveries to a target may be under way, and whether it is left alone.
+    /// Sets the concurrency limit of a target, and the gauge that shows if its circuit is open.
     pub fn target_pace(&self, target: &str, limit: usize, is_open: bool) {
         let labels = [label("target", target)];
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -135,30 +135,30 @@ impl Metrics {
         self.delivery.broken.get_or_create(&labels).set(i64::from(is_open));
     }
 
-    /// Says whether a target is disabled.
+    /// Sets the gauge that shows if a target is disabled.
     pub fn target_disabled(&self, target: &str, is_disabled: bool) {
         let labels = [label("target", target)];
         self.delivery.disabled.get_or_create(&labels).set(i64::from(is_disabled));
     }
 
-    /// Counts a commit of so many orders, which took so many seconds.
+    /// Counts a commit of `orders` orders that took `seconds`.
     pub fn commit(&self, orders: usize, seconds: f64) {
         self.delivery.commits.observe(seconds);
         self.delivery.committed.inc_by(orders as u64);
     }
 
-    /// Says how much of the journal is in use.
+    /// Sets the bytes of the journal that are in use.
     pub fn journal_bytes(&self, bytes: i64) {
         self.delivery.journal_bytes.set(bytes);
     }
 
-    /// Counts rows that were removed to make room: `sent`, or `given_up`.
+    /// Counts rows that were removed to free space; `rows` is `sent` or `given_up`.
     pub fn journal_removed(&self, rows: &str, count: usize) {
         self.delivery.journal_removed.get_or_create(&[label("rows", rows)]).inc_by(count as u64);
     }
 
-    /// Counts quarantined events of a rule that were removed, for it had more than its share. The name of
-    /// objects that could not be decoded is empty.
+    /// Counts quarantined events of a rule that were removed because the rule exceeded its share. The rule name
+    /// is empty for objects that could not be decoded.
     pub fn quarantine_removed(&self, rule: &str, count: u64) {
         self.delivery.quarantine_removed.get_or_create(&[label("rule", rule)]).inc_by(count);
     }

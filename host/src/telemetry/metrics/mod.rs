@@ -1,4 +1,4 @@
-//! Every metric that there is: names, labels and help texts are in this file and nowhere else.
+//! All metrics: their names, labels and help texts are in this folder and nowhere else.
 
 mod delivery;
 
@@ -18,8 +18,8 @@ type Counters<const N: usize> = Family<Labels<N>, Counter>;
 type Counts<const N: usize> = Family<Labels<N>, Gauge>;
 type Seconds<const N: usize> = Family<Labels<N>, Gauge<f64, AtomicU64>>;
 
-/// What the service counts about itself. All methods are cheap and never wait for long; label values
-/// are names from the configuration or the contract, never those of objects.
+/// The service's metrics. All methods are cheap and never wait for long. Label values are names from the
+/// configuration or the contract, never names of Kubernetes objects.
 pub struct Metrics {
     registry: Registry,
     watch_events: Counters<1>,
@@ -61,7 +61,7 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Registers all metrics; `version` is that of the program.
+    /// Registers all metrics; `version` is the version of the program.
     pub fn new(version: &str) -> Self {
         let mut registry = Registry::with_prefix("klaxon");
         let build = Info::new([("version", version.to_owned())]);
@@ -107,7 +107,7 @@ impl Metrics {
         metrics
     }
 
-    // The registry appends `_total` to the names of counters and `_info` to that of the build.
+    // The registry appends `_total` to the names of counters and `_info` to the name of the build info.
     fn register_watches(&mut self) {
         let registry = &mut self.registry;
         let events = self.watch_events.clone();
@@ -220,13 +220,13 @@ impl Metrics {
         );
     }
 
-    /// Counts that a rule came to a limit.
+    /// Counts how often a rule reached a limit.
     pub fn rule_limited(&self, rule: &str, limit: &'static str, count: u64) {
         let labels = [label("rule", rule), label("limit", limit)];
         self.rule_limited.get_or_create(&labels).inc_by(count);
     }
 
-    /// Says how many bytes a rule keeps.
+    /// Sets the bytes of a rule's state and timers.
     pub fn rule_usage(&self, rule: &str, state: usize, timers: usize) {
         let labels = [label("rule", rule)];
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -234,7 +234,7 @@ impl Metrics {
         self.rule_timers.get_or_create(&labels).set(whole(timers));
     }
 
-    /// Says how many lines of the log were dropped since the start.
+    /// Sets the number of log lines that were dropped since the start.
     pub fn log_dropped(&self, total: u64) {
         self.log_dropped.inner().fetch_max(total, Ordering::Relaxed);
     }
@@ -244,7 +244,7 @@ impl Metrics {
         self.watch_events.get_or_create(&[label("watch", watch)]).inc_by(count);
     }
 
-    /// Counts a watch that had to be opened again; the reason is one of a few words.
+    /// Counts a watch that had to be opened again; `reason` is one of a few words.
     pub fn watch_restart(&self, watch: &str, reason: &str) {
         let labels = [label("watch", watch), label("reason", reason)];
         self.watch_restarts.get_or_create(&labels).inc();
@@ -255,28 +255,28 @@ impl Metrics {
         self.watch_gaps.get_or_create(&[label("watch", watch)]).inc();
     }
 
-    /// Says when the last watch event came, in seconds since 1970.
+    /// Sets the time of the last watch event, in seconds since 1970.
     pub fn watch_last_event(&self, watch: &str, seconds: f64) {
         set(&self.watch_last_event, watch, seconds);
     }
 
-    /// Says when the watch was last known to be alive, in seconds since 1970.
+    /// Sets the time at which the watch last proved that it is alive, in seconds since 1970.
     pub fn watch_last_progress(&self, watch: &str, seconds: f64) {
         set(&self.watch_last_progress, watch, seconds);
     }
 
-    /// Says how long ago the last moment was at which nothing was missing.
+    /// Sets the age, in seconds, of the last moment at which the watch was complete.
     pub fn watch_lag(&self, watch: &str, seconds: f64) {
         set(&self.watch_lag, watch, seconds);
     }
 
-    /// Says whether the watch follows what its first list began.
+    /// Sets the gauge that shows if a watch is in sync: its first list is committed and the watch follows.
     pub fn watch_in_sync(&self, watch: &str, is_in_sync: bool) {
         let labels = [label("watch", watch)];
         self.watch_in_sync.get_or_create(&labels).set(i64::from(is_in_sync));
     }
 
-    /// Forgets a watch that is no more: else its age would grow for ever.
+    /// Removes a watch that no longer exists; otherwise its reported age would grow for ever.
     pub fn forget_watch(&self, watch: &str) {
         let labels = [label("watch", watch)];
         self.watch_in_sync.remove(&labels);
@@ -285,7 +285,7 @@ impl Metrics {
         }
     }
 
-    /// Says how many objects are known.
+    /// Sets the number of known objects.
     pub fn objects_known(&self, count: usize) {
         self.objects_known.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
@@ -296,7 +296,7 @@ impl Metrics {
         self.verdicts.get_or_create(&labels).inc_by(count);
     }
 
-    /// Counts verdicts that were ignored as repeats. Returns whether they are the first of the rule.
+    /// Counts verdicts that were ignored as repeats. Returns `true` if they are the rule's first repeats.
     pub fn repeated(&self, rule: &str, count: u64) -> bool {
         self.repeated.get_or_create(&[label("rule", rule)]).inc_by(count) == 0
     }
@@ -306,7 +306,7 @@ impl Metrics {
         self.unreadable.get_or_create(&[label("watch", watch)]).inc();
     }
 
-    /// Says whether another service renews the Lease too.
+    /// Sets the gauge that shows if another service renews the Lease too.
     pub fn lease_contended(&self, is_so: bool) {
         self.contended.set(i64::from(is_so));
     }
@@ -316,19 +316,19 @@ impl Metrics {
         self.failures.get_or_create(&[label("rule", rule), label("kind", kind)]).inc();
     }
 
-    /// Counts a verdict that the policy held back.
+    /// Counts a verdict that the policy suppressed.
     pub fn held_back(&self, rule: &str, reason: &str) {
         let labels = [label("rule", rule), label("reason", reason)];
         self.held_back.get_or_create(&labels).inc();
     }
 
-    /// Counts a write to the cluster that was over its rule's budget, by the kind of target.
+    /// Counts a write to the cluster that exceeded its rule's budget, by the kind of target.
     pub fn over_budget(&self, rule: &str, target: &str) {
         let labels = [label("rule", rule), label("target", target)];
         self.over_budget.get_or_create(&labels).inc();
     }
 
-    /// Says how many incidents of a rule are open, and how many of its verdicts wait.
+    /// Sets the numbers of a rule's open incidents and of its pending verdicts.
     pub fn incidents(&self, rule: &str, open: usize, waiting: usize) {
         let labels = [label("rule", rule)];
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -342,7 +342,7 @@ impl Metrics {
         self.refusals.get_or_create(&labels).inc();
     }
 
-    /// Says what waits for a rule, and since how many seconds.
+    /// Sets the size of a rule's backlog, and the age of its oldest event in seconds.
     pub fn backlog(&self, rule: &str, events: usize, bytes: usize, seconds: f64) {
         let labels = [label("rule", rule)];
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -351,26 +351,26 @@ impl Metrics {
         self.rule_lag.get_or_create(&labels).set(seconds);
     }
 
-    /// Counts an event that a rule was not asked about.
+    /// Counts an event that a rule skipped.
     pub fn backlog_skipped(&self, rule: &str) {
         self.backlog_skipped.get_or_create(&[label("rule", rule)]).inc();
     }
 
-    /// Says whether a rule is out of service.
+    /// Sets the gauge that shows if a rule is out of service.
     pub fn rule_out_of_service(&self, rule: &str, is_out: bool) {
         self.rule_out_of_service.get_or_create(&[label("rule", rule)]).set(i64::from(is_out));
     }
 
-    /// Says how many timers are set, and how many of them do not fire.
+    /// Sets the number of timers that are set, and of those that are suspended.
     pub fn timers(&self, pending: usize, held: usize) {
         self.pending_timers.set(i64::try_from(pending).unwrap_or(i64::MAX));
         self.suspended_timers.set(i64::try_from(held).unwrap_or(i64::MAX));
     }
 
-    /// All of it as OpenMetrics text.
+    /// Returns all metrics as OpenMetrics text.
     ///
     /// # Errors
-    /// Where a value cannot be written.
+    /// Fails if a value cannot be formatted.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

@@ -1,4 +1,4 @@
-//! What a scraper sees.
+//! The metrics as a scraper reads them.
 
 use super::*;
 

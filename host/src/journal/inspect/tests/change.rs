@@ -1,4 +1,4 @@
-//! What an operator changes.
+//! Changes by an operator.
 
 use super::{ids, silent, target};
 use crate::journal::inspect::fixtures::{
@@ -41,7 +41,7 @@ fn a_dead_letter_goes_to_the_end_of_the_outbox_with_its_id_and_body() {
     let cleared = "deliveries WHERE n = 6 AND since IS NULL AND next_at IS NULL \
                    AND settled_at IS NULL AND response IS NULL";
     assert_eq!(sample.count(cleared), 1);
-    // Its number never comes again, even when it is gone.
+    // Its number is never reused, even after its row is removed.
     sample.service().execute("DELETE FROM deliveries WHERE n = 6", []).unwrap();
     delivery(&sample.service(), 9, 1, "notify", State::Dead);
     assert_eq!(row(&sample, 9).0, 7);
@@ -52,7 +52,7 @@ fn a_dead_letter_goes_to_the_end_of_the_outbox_with_its_id_and_body() {
 #[test]
 fn numbers_that_are_gone_are_not_taken_again() {
     let sample = dead(3);
-    // The sequence says 3, and the highest rows are gone.
+    // The sequence is 3, and the rows with the highest numbers are removed.
     sample.service().execute("DELETE FROM deliveries WHERE n > 1", []).unwrap();
     resend(&mut sample.editor(), &Selection::default(), &mut silent()).unwrap();
     assert_eq!(row(&sample, 1).0, 4);

@@ -1,4 +1,4 @@
-//! Beside a service that commits all the time.
+//! Inspection and changes while a service commits all the time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ScopedJoinHandle;
@@ -13,9 +13,8 @@ use crate::journal::inspect::{
 
 const DEAD: i64 = 10_000;
 
-/// Commits verdicts with their deliveries, each with the sum of all, until it is told to stop. A
-/// transaction begins as the service's do, and fails where it waits for longer than the service would.
-/// Returns how many there are.
+/// Commits verdicts with their deliveries, each with the sum of all, until `stop` is set. A transaction begins
+/// like the service's, and fails if it waits for longer than the service would. Returns the number of verdicts.
 fn service(sample: &Sample, stop: &AtomicBool) -> i64 {
     let mut connection = sample.service();
     let mut count = 0;
@@ -33,7 +32,7 @@ fn service(sample: &Sample, stop: &AtomicBool) -> i64 {
     count
 }
 
-/// Stops the service also where a test fails, for its scope waits for it.
+/// Stops the service also when a test fails, because its scope waits for it.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {

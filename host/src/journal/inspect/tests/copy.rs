@@ -68,7 +68,7 @@ fn what_must_hold_is_checked() {
     );
 }
 
-/// A journal as a crash leaves it: its log is not folded in.
+/// Makes a journal as after a crash: its log is not checkpointed.
 fn crashed(harm: impl FnOnce(&mut Vec<u8>)) -> Sample {
     let from = Sample::new();
     let service = from.service();

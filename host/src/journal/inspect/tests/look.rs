@@ -1,4 +1,4 @@
-//! What is found, and what is refused.
+//! Rows that are found, and requests that are refused.
 
 use crate::journal::inspect::fixtures::{Sample, TEN, delivery, furnished, verdict, verdict_id};
 use crate::journal::inspect::{
@@ -23,7 +23,7 @@ fn filters_name_rows_and_the_newest_come_first() {
     assert_eq!(of(Filter { key: text("web-3"), ..none() }), ["web-3"]);
     assert!(of(Filter { rule: text("other"), ..none() }).is_empty());
     assert_eq!(of(Filter { code: text("R14"), ..none() }).len(), 5);
-    // The pending one was made at 10:00:00.003, the others settled a second later.
+    // The pending delivery was made at 10:00:00.003, the others were settled a second later.
     let second = Some(Timestamp::from_millis(TEN + 1000));
     assert_eq!(of(Filter { until: second, ..none() }), ["web-3"]);
     assert_eq!(of(Filter { since: second, ..none() }).len(), 4);
@@ -70,7 +70,7 @@ fn an_export_hands_over_every_row_once_and_in_order() {
     let mut numbers = Vec::new();
     inspect::each(&sample.reader(), &Filter::default(), |letter: Letter| {
         if numbers.is_empty() {
-            // What comes after the beginning is not in it.
+            // A delivery that is made after the beginning is not exported.
             delivery(&service, 2501, 1, "notify", State::Sent);
         }
         numbers.push(letter.delivery.number);
@@ -97,7 +97,7 @@ fn an_id_is_found_by_its_beginning_and_what_is_ambiguous_is_told() {
         .service()
         .execute("UPDATE verdicts SET id = 'a00001' || substr(id, 7, 25) || 'f' WHERE n = 6", [])
         .unwrap();
-    // It was read as it lay there, and then it was opened.
+    // The reader opened the closed journal without locks, and then a service opened it.
     assert!(matches!(inspect::show(&reader, "a00002"), Err(InspectError::Disturbed)));
     let reader = sample.reader();
     let fault = inspect::show(&reader, "a00001").unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Looking into journals and changing them, on real files.
+//! Inspection and changes of journals, on real files.
 
 mod change;
 mod concurrent;
