@@ -1,9 +1,9 @@
-//! A cluster as a source: an own loop over lists and watches, on raw JSON, for a ready-made one cannot
-//! go on from a saved version, nor say what was missed.
+//! A cluster as a source of events: its own loop over lists and watches, on raw JSON. Ready-made watchers cannot
+//! resume at a saved version, nor report the periods in which changes may have been missed.
 //!
-//! One task keeps one watch ([`watch`]); all send what they see to the pipeline through one channel,
-//! bounded by items and by bytes, so that a pipeline that is behind makes them stop reading, up to the
-//! socket.
+//! One task runs one watch ([`watch`]). All tasks send their items to the pipeline through one channel, which is
+//! bounded by items and by bytes: a slow pipeline makes them stop reading, which leads to backpressure on the
+//! sockets.
 
 mod api;
 pub mod auth;
@@ -43,103 +43,103 @@ pub use plan::{Served, WatchPlan, discover, find, plan};
 pub use status::{WatchState, WatchStatus};
 pub use watch::{Resume, start};
 
-/// Items that wait for the pipeline.
+/// The capacity of the channel to the pipeline, in items.
 pub const ITEMS: usize = 1024;
 
-/// What a watch tells the pipeline.
+/// A message from a watch to the pipeline.
 #[derive(Debug)]
 pub struct Item {
-    /// The watch's place among the plans.
+    /// The watch's index among the plans.
     pub watch: usize,
-    /// When it came.
+    /// The time at which the item was sent.
     pub at: Timestamp,
-    /// Up to when it is certain that nothing is missing, with what comes here.
+    /// The time up to which no change is missing, this item included.
     pub since: Timestamp,
-    /// What it is.
+    /// The contents.
     pub what: What,
-    /// Its share of the bytes that may wait for the pipeline; given back when the item is dropped.
+    /// The item's share of the bytes that may be queued for the pipeline, returned when the item is dropped.
     pub share: Share,
 }
 
-/// One thing that a watch saw.
+/// The contents of an [`Item`].
 #[derive(Debug)]
 pub enum What {
-    /// A list of all that exists begins.
+    /// A list of all existing objects begins.
     ListBegins(ListStart),
-    /// An object of the list.
+    /// An object of the list, as JSON.
     Listed(String),
-    /// An object exists that a selector leaves out of the list.
+    /// The uid of an existing object that the watch's selector leaves out of the list.
     Outside(String),
-    /// The list is whole; the watch goes on from this version.
+    /// The list is complete; the watch resumes at this version.
     ListEnds(String),
     /// An object was created, changed or deleted.
     Event {
-        /// How it was seen.
+        /// The state in which the object was seen.
         seen: Seen,
-        /// Whether the server says that it was added.
+        /// `true` if the event's type is ADDED.
         is_added: bool,
-        /// The object.
+        /// The object as JSON.
         json: String,
-        /// The version to go on from.
+        /// The version at which the watch resumes after this event.
         version: Option<String>,
     },
-    /// Nothing is missing up to this version; none: up to the one that is known already.
+    /// No change is missing up to this version. `None` stands for the version that is already known.
     Progress(Option<String>),
-    /// An object of a list that is made for new rules only.
+    /// An object of a list for newly added rules only, as JSON.
     Backfilled(String),
-    /// That list is whole, at a version.
+    /// The list for newly added rules is complete, at this version.
     BackfillEnds(String),
-    /// The kind is not served, for now: is any object of it known? Then it is not taken as gone yet,
-    /// and timers are suspended.
+    /// The kind is not served at present. The pipeline replies if it knows objects of the kind; if so, they do not
+    /// count as deleted yet, and timers are suspended.
     Unserved {
-        /// The answer.
+        /// Receives `true` if objects of the kind are known.
         reply: oneshot::Sender<bool>,
     },
-    /// The watch goes on where it was, and nothing was missed.
+    /// The watch has resumed at its version without missing a change.
     Resumed,
-    /// The watch lost its connection: until it is resumed nobody knows what happens.
+    /// The watch lost its connection: changes are unknown until it resumes.
     Lost,
-    /// The kind is not served: there is nothing to see. With a reason where it was before.
+    /// The kind is not served, so no objects exist. Carries a comparison if the kind was served before.
     Absent(Option<ListStart>),
-    /// Does a list of all versions belong to the history that is known?
+    /// Asks if the versions of a list belong to the known revision epoch.
     Verify {
-        /// The version that the watch would go on from.
+        /// The version at which the watch would resume.
         cursor: u64,
-        /// Uid and version of all that exists.
+        /// The uid and version of every existing object.
         listed: Vec<(String, String)>,
-        /// Whether something known was not listed; or what says no.
+        /// Receives `true` if a known object was not listed, or the reason for which the epoch is another.
         reply: oneshot::Sender<Result<bool, String>>,
     },
-    /// The watch has come past that list. Is something known still that it did not have?
+    /// The watch has passed the list of [`What::Verify`]. Asks for an object that is still known but was not listed.
     CaughtUp {
-        /// What.
+        /// Receives the object's uid.
         reply: oneshot::Sender<Option<String>>,
     },
 }
 
-/// How patient a watch is.
+/// The time limits and sizes of a watch's requests.
 #[derive(Debug, Clone)]
 pub struct Timing {
-    /// How long the server keeps a watch open before it is renewed.
+    /// The time after which the server ends a watch, and the watch is renewed.
     pub watch: Duration,
-    /// A watch that says nothing for so long is broken.
+    /// The time without data after which a watch counts as broken.
     pub stall: Duration,
-    /// The pause between two requests for the newest version, which prove up to when a watch is
-    /// complete, and that a server whose watch is silent is there.
+    /// The interval between two requests for the newest version. They prove up to which time a watch is complete, and
+    /// that the server of a silent watch is alive.
     pub probe: Duration,
-    /// The time limit for an answer to begin, and to go on.
+    /// The time limit for an answer to begin, and for each of its next parts.
     pub answer: Duration,
     /// The first wait after a failure, and the longest.
     pub waits: (Duration, Duration),
-    /// How often it is looked whether a kind is served by now.
+    /// The interval at which a kind that is not served is looked up again.
     pub poll: Duration,
-    /// Objects of a page, at most.
+    /// The maximum number of objects of a page.
     pub page: usize,
-    /// Bytes of a page, at most: where objects are large a page has fewer.
+    /// The maximum size of a page, in bytes; pages of large objects have fewer objects.
     pub page_bytes: usize,
-    /// Bytes of objects that may wait for the pipeline.
+    /// The maximum number of bytes of objects that are queued for the pipeline.
     pub queue_bytes: usize,
-    /// The pause between two renewals of the Lease.
+    /// The interval between two renewals of the Lease.
     pub lease: Duration,
 }
 
@@ -160,30 +160,30 @@ impl Default for Timing {
     }
 }
 
-/// Makes a fresh client when the old one is not accepted any longer.
+/// Makes a new client after the credentials of the old one were rejected.
 pub type Renew = Box<
     dyn Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<kube::Client, String>> + Send>>
         + Send
         + Sync,
 >;
 
-/// The cluster, as all watches share it.
+/// The connection to the cluster that all watches share.
 pub struct Cluster {
     client: RwLock<(u64, kube::Client)>,
     renew: Renew,
     renewing: Mutex<()>,
-    /// How patient its watches are.
+    /// The time limits and sizes of the watches' requests.
     pub timing: Timing,
-    /// How long the server keeps Kubernetes Events.
+    /// The time for which the server stores Kubernetes Events.
     pub event_ttl: Duration,
-    /// The time for which a kind must not have been served before its objects are taken as deleted.
+    /// The time for which a kind must not be served before its objects count as deleted.
     pub unserved_grace: Duration,
-    /// Bytes that may wait for the pipeline.
+    /// The bytes that may be queued for the pipeline.
     budget: Budget,
 }
 
 impl Cluster {
-    /// A cluster that is signed in to.
+    /// Creates the shared connection from an authenticated client.
     pub fn new(
         client: kube::Client,
         renew: Renew,
@@ -201,15 +201,15 @@ impl Cluster {
         }
     }
 
-    /// The client, and its number: it grows when credentials are renewed.
+    /// Returns the client and its number, which grows when the credentials are renewed.
     pub async fn client(&self) -> (u64, kube::Client) {
         self.client.read().await.clone()
     }
 
-    /// The client of this number is not accepted: makes a new one, unless somebody did already.
+    /// Replaces the client with this number, whose credentials were rejected, unless another watch did so already.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Returns the reason for which no new client can be made.
     pub async fn renew(&self, number: u64) -> Result<(), String> {
         let _alone = self.renewing.lock().await;
         if self.client.read().await.0 != number {
@@ -221,7 +221,7 @@ impl Cluster {
     }
 }
 
-/// The pipeline does not listen any longer.
+/// The pipeline no longer receives items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Closed;
 
@@ -243,7 +243,7 @@ impl Out {
 }
 
 impl What {
-    /// The memory of what it carries, about.
+    /// Returns the approximate memory size of the contents, in bytes.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Listed(json) | Self::Backfilled(json) | Self::Event { json, .. } => json.len(),
