@@ -27,9 +27,9 @@ pub struct WatchPlan {
 /// A kind as the API server serves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
-    /// The name in paths, such as `pods`.
+    /// The resource name in paths, such as `pods`.
     pub plural: String,
-    /// Whether its objects are in namespaces.
+    /// `true` if the kind's objects belong to namespaces.
     pub namespaced: bool,
 }
 

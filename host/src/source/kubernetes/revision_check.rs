@@ -33,7 +33,7 @@ impl Watch {
         self.send(What::Verify { cursor, listed, reply }).await?;
         match answer.await.map_err(|_| Closed)? {
             Err(why) => Ok(Err(format!("{why}: another history (etcd restored)"))),
-            // What was not listed is told to be gone by the time of the list.
+            // The watch must report the unlisted objects as deleted by the list's version.
             Ok(true) => Ok(Ok(Some(newest))),
             // Without bookmarks only the changes themselves show that the watch has passed them.
             Ok(false) => Ok(Ok(changed.filter(|changed| *changed > cursor))),
