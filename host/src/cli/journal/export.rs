@@ -31,7 +31,7 @@ pub(super) struct ExportArguments {
     out: Option<PathBuf>,
 }
 
-/// What can be written.
+/// The kinds of rows that can be exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
     /// What rules decided, as `klaxon replay` prints it.
