@@ -46,7 +46,7 @@ async fn one(answer: ResponseTemplate) -> Result<Answer, ReviewError> {
 
 #[tokio::test]
 async fn the_answers_come_in_the_order_of_the_rights() {
-    // The server delays its answer to the first review.
+    // The server delays earlier reviews longer, so that the answers arrive in reverse order.
     let server = answering(|request: &Received| {
         let asked: Value = request.body_json().unwrap();
         let namespace = asked["spec"]["resourceAttributes"]["namespace"].as_str().unwrap();
