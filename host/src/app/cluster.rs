@@ -1,4 +1,4 @@
-//! Joining a cluster: signing in, planning the watches, and starting each where it was left.
+//! Joins a cluster: authenticates, plans the watches, and starts each at its saved cursor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,29 +22,29 @@ use crate::source::kubernetes::{
     cluster_uid, discover, identity_right, plan,
 };
 
-/// Attempts to read the cluster's uid where the API server fails, and the pause in between.
+/// The maximum number of attempts to read the cluster's uid from a failing API server, and the pause between them.
 const UID_TRIES: u32 = 3;
 const UID_PAUSE: Duration = Duration::from_millis(500);
 
-/// A cluster whose watches run.
+/// A cluster with its running watches.
 pub(super) struct Joined {
     pub(super) live: Live,
     pub(super) items: mpsc::Receiver<Item>,
     pub(super) statuses: Vec<Arc<WatchStatus>>,
-    /// Told when it is in the journal where the watches begin.
+    /// Receives a message when the starting points of the watches are in the journal.
     pub(super) begun: oneshot::Sender<()>,
-    /// The watches, and what keeps the Lease. They end with it.
+    /// The watches and the renewal of the Lease. Dropping them ends the tasks.
     pub(super) tasks: Tasks,
 }
 
-/// What a configuration's rules need of a cluster, before it is asked how it serves their kinds.
+/// Returns the permissions that the rules need, before the cluster was asked how it serves their kinds.
 pub fn rights_of(needs: &[Need], settings: &config::Kubernetes) -> Vec<Right> {
     let plans = plan(needs, settings);
     plans.iter().flat_map(|plan| plan.rights(&Served::guess(&plan.need))).collect()
 }
 
-/// The rights without which watching goes on, and less is noticed: for the Lease that says when the
-/// journal was in use, and for the uid that tells the cluster from others.
+/// Returns the optional permissions: for the Lease, which reveals a lost journal, and for the cluster's uid, which
+/// reveals another cluster.
 pub fn extra_rights(
     settings: &config::Kubernetes,
     namespace: &str,
@@ -57,11 +57,11 @@ pub fn extra_rights(
     rights
 }
 
-/// What a configuration needs of a cluster that can be asked how it serves each kind, and of which
-/// the account is known.
+/// Returns the permissions that the rules need, and the kinds that are not served. The cluster is asked for the form
+/// in which it serves each kind.
 ///
 /// # Errors
-/// Where the cluster cannot be asked.
+/// Returns a message if a request to the cluster fails.
 pub async fn served_rights(
     needs: &[Need],
     settings: &config::Kubernetes,
@@ -84,10 +84,10 @@ pub async fn served_rights(
     Ok((rights, absent))
 }
 
-/// Signs in as the configuration says.
+/// Authenticates with the cluster as configured.
 ///
 /// # Errors
-/// Why no way leads in.
+/// Returns a [`SignInError`] if no method works.
 pub async fn signed_in(
     settings: &config::Kubernetes,
     rights: &[Right],
@@ -99,7 +99,7 @@ pub async fn signed_in(
     sign_in(&environment, rights).await
 }
 
-/// Signs in again the way that it was done.
+/// Returns a function that repeats the authentication with the same method.
 pub(super) fn renewal(signed: &Arc<SignedIn>) -> Renew {
     let signed = signed.clone();
     Box::new(move || {
@@ -108,8 +108,8 @@ pub(super) fn renewal(signed: &Arc<SignedIn>) -> Renew {
     })
 }
 
-/// Since when nothing is known, where another journal was in use before this one, in which there is
-/// nothing yet.
+/// Returns the last time at which a lost journal was in use, according to the Lease. `None` unless the present
+/// journal is new and the Lease is of another one.
 async fn lost_journal(
     lease: &Lease,
     client: &kube::Client,
@@ -136,10 +136,11 @@ async fn lost_journal(
     held.renewed_at
 }
 
-/// Compares the cluster with the one that the configuration or else the journal names, and remembers it.
+/// Compares the cluster's uid with the one in the configuration, or else in the journal, and stores it in the
+/// journal.
 ///
 /// # Errors
-/// Where it is another one.
+/// Returns an error if it is another cluster, or if the configured uid cannot be checked.
 async fn check_cluster(
     settings: &config::Kubernetes,
     signed: &SignedIn,
@@ -175,7 +176,7 @@ async fn check_cluster(
     Ok(journal.set_fact(Fact::Server, &server)?)
 }
 
-/// The cluster's uid; an API server that fails is asked again a few times.
+/// Reads the cluster's uid; a failing API server is asked several times.
 async fn asked_uid(signed: &SignedIn) -> Result<String, ApiError> {
     let mut tries = 1;
     loop {
@@ -189,8 +190,8 @@ async fn asked_uid(signed: &SignedIn) -> Result<String, ApiError> {
     }
 }
 
-/// Without the uid only the address tells clusters apart, and one cluster may have several: another one
-/// is logged.
+/// Compares and stores the server's address if the uid cannot be read. One cluster may have several addresses, so
+/// another address is only logged.
 fn note_server(error: &ApiError, server: &str, journal: &Journal) -> Result<(), RunError> {
     info!(
         %error,
@@ -206,7 +207,7 @@ fn note_server(error: &ApiError, server: &str, journal: &Journal) -> Result<(), 
     Ok(journal.set_fact(Fact::Server, server)?)
 }
 
-/// The parts that the watches of a cluster are started with.
+/// The parts that are needed to start the watches of a cluster.
 pub(super) struct Start<'a> {
     pub(super) settings: &'a config::Kubernetes,
     /// The cluster's name in events.
@@ -217,7 +218,7 @@ pub(super) struct Start<'a> {
     pub(super) lease_status: Arc<LeaseStatus>,
 }
 
-/// Signs in and starts every watch where the last run left it.
+/// Authenticates and starts every watch at its saved cursor.
 pub(super) async fn join(
     start: Start<'_>,
     pipeline: &mut Pipeline,
@@ -247,7 +248,7 @@ pub(super) async fn join(
             journal = %output.expected, machine = %output.wall,
             "the journal's clock is more than a day ahead of the machine's and is not believed: time goes on from the machine's clock; hint: timers that were set meanwhile keep their times, see `klaxon journal ls timers`"
         );
-        // The pipeline's clock begins with it.
+        // The pipeline's clock starts with this time.
         loaded.kept.now = Some(clock::now());
     }
     let (begun, has_begun) = oneshot::channel();
@@ -256,7 +257,7 @@ pub(super) async fn join(
         let lease = Lease::new(&signed.default_namespace, cluster_name, journal.id());
         lost = lost_journal(&lease, &signed.client, journal, loaded.watches.is_empty()).await;
         let cluster = cluster.clone();
-        // Not before the journal can tell what the Lease told.
+        // The renewal overwrites the Lease's time, so it starts only when the journal has stored the gap's beginning.
         let keep = async move {
             if has_begun.await.is_ok() {
                 lease.keep(cluster, lease_status).await;

@@ -1,4 +1,4 @@
-//! The targets' queues, each a task of its own.
+//! The targets' delivery queues, each in a task of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use crate::journal::{Handle, Journal, JournalError, Outbox};
 use crate::targets::Endpoint;
 use crate::telemetry::metrics::Metrics;
 
-/// Tasks that deliver, with their targets' names.
+/// The delivery tasks, with their targets' names.
 pub(super) type Queues = JoinSet<(String, Result<Delivered, JournalError>)>;
 
-/// A target that can be delivered to.
+/// A target that is ready for deliveries.
 pub(super) struct Ready {
     name: String,
     endpoint: Arc<Endpoint>,
     outbox: Outbox,
 }
 
-/// Makes all targets ready, before anything runs.
+/// Prepares all targets, before anything runs.
 pub(super) fn ready(
     targets: &BTreeMap<String, Target>,
     journal: &Journal,
@@ -38,7 +38,7 @@ pub(super) fn ready(
     ready.collect()
 }
 
-/// Starts to deliver.
+/// Starts the delivery tasks.
 pub(super) fn start(
     ready: Vec<Ready>,
     wakers: &BTreeMap<String, Arc<Notify>>,

@@ -1,4 +1,4 @@
-//! What the admin server tells: how each watch is doing, and what was counted.
+//! Health and metrics for the admin server: the state of each watch and thread, and counters.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,34 +11,34 @@ use crate::source::kubernetes::{LeaseStatus, WatchState, WatchStatus};
 use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
 
-/// Without progress for so long a watch is not trusted.
+/// The time without progress after which a watch makes the service not ready.
 const STALLED: Duration = Duration::from_secs(300);
-/// A wait is reported after this time.
+/// The time after which a wait makes the service not ready.
 const WAITING: Duration = Duration::from_secs(5);
 
-/// The service, as seen from outside.
+/// The health and the counters of the service.
 pub(super) struct Vitals {
     metrics: Arc<Metrics>,
-    /// None while there is no cluster, or not yet.
+    /// The watches. `None` without a cluster, or before the watches have started.
     watches: Mutex<Option<Vec<Arc<WatchStatus>>>>,
-    /// Without one there is nothing to be in sync with.
+    /// `true` if the source is a cluster. Without one there are no watches to be in sync.
     has_cluster: bool,
-    /// What the metrics say of each watch so far: counters only grow.
+    /// The states of the watches that were already added to the metrics, since counters only grow.
     told: Mutex<BTreeMap<String, WatchState>>,
-    /// What waits for each rule.
+    /// The backlog of each rule.
     backlog: Mutex<Vec<RuleBacklog>>,
-    /// The phase before or after the service works, such as `starting: checking the journal`.
+    /// The phase before or after normal operation, such as `starting: checking the journal`.
     phase: Mutex<Option<&'static str>>,
-    /// Threads that must make progress, with their names.
+    /// The threads that must make progress, with their names.
     pulses: Mutex<Vec<(&'static str, Arc<Pulse>)>>,
-    /// Without progress for so long a thread is taken as hung.
+    /// The time without progress after which a thread counts as hung.
     stall_timeout: Duration,
-    /// `true` if another service watches the same cluster.
+    /// Reports another service that watches the same cluster.
     lease: Arc<LeaseStatus>,
 }
 
 impl Vitals {
-    /// For a service whose source is a cluster, or is none.
+    /// Creates the state of a service that has not started its watches.
     pub(super) fn new(has_cluster: bool, stall_timeout: Duration) -> Self {
         Self {
             has_cluster,
@@ -53,27 +53,27 @@ impl Vitals {
         }
     }
 
-    /// The state of the Lease.
+    /// Returns the state of the Lease.
     pub(super) fn lease(&self) -> Arc<LeaseStatus> {
         self.lease.clone()
     }
 
-    /// The watches that there are.
+    /// Sets the watches.
     pub(super) fn watches(&self, statuses: Vec<Arc<WatchStatus>>) {
         *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = Some(statuses);
     }
 
-    /// The service begins or ends to do something beside its work.
+    /// Sets the phase. `None` during normal operation.
     pub(super) fn phase(&self, phase: Option<&'static str>) {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
-    /// A thread that must make progress.
+    /// Adds a thread that must make progress.
     pub(super) fn watch_over(&self, name: &'static str, pulse: Arc<Pulse>) {
         self.pulses.lock().unwrap_or_else(PoisonError::into_inner).push((name, pulse));
     }
 
-    /// Returns the report of each thread that looks stuck, by one of its signs of life.
+    /// Returns a report for each thread that `look` considers stuck.
     fn pulses(&self, look: impl Fn(&Pulse) -> Option<String>) -> Vec<String> {
         let pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
         let said = pulses.iter().filter_map(|(name, pulse)| {
@@ -83,7 +83,7 @@ impl Vitals {
         said.collect()
     }
 
-    /// Returns the activity of the threads that have not ended in time.
+    /// Returns the activities of the threads that have not ended in time.
     pub(super) fn under_way(&self) -> String {
         let doing = self.pulses(|pulse| {
             pulse.stalled(Duration::ZERO).or_else(|| pulse.waiting(Duration::ZERO))
@@ -91,12 +91,12 @@ impl Vitals {
         if doing.is_empty() { "its deliveries".to_owned() } else { doing.join("; ") }
     }
 
-    /// What the other parts count with.
+    /// Returns the metrics, in which the other parts count.
     pub(super) fn metrics(&self) -> Arc<Metrics> {
         self.metrics.clone()
     }
 
-    /// Counts what was decided.
+    /// Counts the contents of an output of the pipeline.
     pub(super) fn count(&self, output: &Output, pipeline: &Pipeline) {
         for verdict in &output.verdicts {
             self.metrics.verdicts(&verdict.rule, &verdict.code, 1);
@@ -201,7 +201,7 @@ impl Health for Vitals {
         reasons
     }
 
-    // A rollout, in which two run for a while, must not wait for it.
+    // A warning, not a reason to be unready: a rollout runs two services for a while and must not be blocked.
     fn warnings(&self) -> Vec<String> {
         self.lease.trouble().into_iter().collect()
     }
@@ -225,7 +225,7 @@ impl Vitals {
     }
 }
 
-/// What is wrong with a watch.
+/// Returns the problem of a watch, if it has one.
 fn trouble(name: &str, state: &WatchState) -> Option<String> {
     if !state.in_sync {
         let why = state.error.as_ref().map_or(String::new(), |error| format!(": {error}"));

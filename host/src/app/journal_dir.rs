@@ -1,4 +1,4 @@
-//! Where the journal is.
+//! The folder of the journal.
 
 use std::path::{Path, PathBuf};
 
@@ -8,18 +8,18 @@ use super::RunError;
 use crate::config::{Config, Source, SourceKind};
 use crate::journal;
 
-/// Where it is unless the configuration says otherwise.
+/// The default folder.
 const USUAL: &str = "/var/lib/klaxon";
 
-/// The journal's folder; a temporary one goes with it.
+/// The journal's folder. Dropping it removes a temporary one.
 pub(super) struct JournalFolder {
     path: PathBuf,
     is_temporary: bool,
 }
 
 impl JournalFolder {
-    /// The configured folder, else the usual one if it can be written to, else a temporary one, said
-    /// loudly. A replay has nothing to go on from: it gets one of its own, without a word.
+    /// Returns the configured folder, else the default folder if it is writable, else a temporary one with a warning.
+    /// A replay has nothing to resume: it gets a temporary folder without a warning.
     pub(super) fn of(config: &Config, source: &Source) -> Result<Self, RunError> {
         if let Some(path) = &config.journal.path {
             return Ok(Self { path: path.clone(), is_temporary: false });
@@ -45,7 +45,7 @@ impl JournalFolder {
         &self.path
     }
 
-    /// Whether it is there for the next run.
+    /// Returns `true` if the journal is available to the next run.
     pub(super) fn keeps(&self) -> bool {
         !self.is_temporary
     }
@@ -54,7 +54,7 @@ impl JournalFolder {
 impl Drop for JournalFolder {
     fn drop(&mut self) {
         if self.is_temporary {
-            // What cannot be removed lies in a folder that the system empties.
+            // Files that cannot be removed stay in the system's folder for temporary files.
             drop(std::fs::remove_dir_all(&self.path));
         }
     }

@@ -1,4 +1,4 @@
-//! Logs what an operator must know of each step: everything that went wrong, and nothing of what went well.
+//! Logs the failures, refusals, gaps and rules' log lines of each output of the pipeline.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use crate::model::clock::Stopwatch;
 use crate::pipeline::Output;
 use crate::telemetry::dropped_lines;
 
-/// The pause between two checks for dropped log lines.
+/// The interval between two checks for dropped log lines.
 const LOOK: Duration = Duration::from_secs(1);
-/// Most failures and refusals of one rule, and undecodable objects of one watch, that are logged in a minute.
-/// All are in the journal and in the metrics.
+/// The maximum number of failures and refusals of one rule, and of undecodable objects of one watch, that are logged
+/// in a minute. All of them are in the journal and in the metrics.
 const MOST_LINES: u32 = 60;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The log of steps. Lines that a rule or an object can cause have a rate, by rule or watch.
+/// The log of the pipeline's outputs. Lines that a rule or an object can cause are rate-limited, by rule or watch.
 pub(super) struct Report {
     began: Stopwatch,
-    /// Lines of this minute by rule or watch, those that were not written included.
+    /// The number of lines in this minute by rule or watch, including suppressed ones.
     lines: BTreeMap<String, u32>,
 }
 
@@ -31,7 +31,7 @@ impl Default for Report {
 }
 
 impl Report {
-    /// Counts one more line of a rule or watch. Returns `true` where it is to be written.
+    /// Counts one more line of a rule or watch. Returns `true` if the line is within the limit.
     fn has_room(&mut self, of: &str) -> bool {
         let lines = match self.lines.get_mut(of) {
             Some(lines) => lines,
@@ -41,7 +41,7 @@ impl Report {
         *lines <= MOST_LINES
     }
 
-    /// Begins another minute where one is over, and logs how many lines of the last were not written.
+    /// Begins a new minute if the last is over, and logs the number of suppressed lines.
     pub(super) fn advance(&mut self) {
         if self.began.elapsed() < MINUTE {
             return;
@@ -56,7 +56,7 @@ impl Report {
         self.began = Stopwatch::start();
     }
 
-    /// Returns the rules and watches with lines that were not written, and their number.
+    /// Returns the rules and watches with suppressed lines, and the number of these.
     fn end_minute(&mut self) -> Vec<(String, u32)> {
         let lines = std::mem::take(&mut self.lines).into_iter();
         lines
@@ -65,7 +65,7 @@ impl Report {
             .collect()
     }
 
-    /// Writes a step's failures, refusals, gaps and log lines.
+    /// Logs an output's failures, refusals, gaps and log lines.
     pub(super) fn log(&mut self, output: &Output) {
         self.advance();
         for failed in &output.failures {
@@ -130,7 +130,7 @@ impl Report {
     }
 }
 
-/// Tells how many lines of the log were dropped, once there is room for that line too.
+/// Logs the number of dropped log lines, once there is space for that line too.
 pub(super) async fn tell_dropped_lines() {
     let (mut told, mut seen) = (0, 0);
     loop {
@@ -141,7 +141,7 @@ pub(super) async fn tell_dropped_lines() {
                 lines = dropped - told,
                 "lines of the log were dropped: stderr is not read fast enough"
             );
-            // Else this one was dropped too.
+            // If the counter has grown, this warning was dropped too and is repeated.
             if dropped_lines() == dropped {
                 told = dropped;
             }

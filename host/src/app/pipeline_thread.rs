@@ -1,4 +1,4 @@
-//! The thread that owns the pipeline: takes what the source yields, decides, and hands it to the
+//! The thread that owns the pipeline: receives events from the source, evaluates them, and sends the output to the
 //! journal in groups.
 
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use super::{RunError, RunSummary};
 /// The activity of the thread between two calls of rules.
 pub(super) const DECIDES: &str = "deciding on what was seen";
 
-/// The pipeline on its way into the journal.
+/// The pipeline, connected to the journal.
 pub(super) struct Middle {
     pub(super) pipeline: Pipeline,
     pub(super) journal: Handle,
     pub(super) summary: RunSummary,
     pub(super) vitals: Arc<Vitals>,
-    /// The activity of this thread.
+    /// The activity of this thread, for the detection of hangs.
     pub(super) pulse: Arc<Pulse>,
     report: Report,
 }
@@ -32,14 +32,14 @@ impl Middle {
         Self { pipeline, journal, summary, vitals, pulse, report: Report::default() }
     }
 
-    /// Hands over what was decided, and how far the watches have come. What waits must have been
-    /// evaluated before, or a cursor would pass it.
+    /// Sends the pipeline's output and the watches' progress to the journal. Pending events must be evaluated before,
+    /// or a cursor would be stored that lies beyond them.
     pub(super) fn commit(&mut self, progress: Vec<Progress>) -> Result<(), RunError> {
         let Some(group) = self.group(progress) else { return Ok(()) };
         self.hand_over(group, false)
     }
 
-    /// The same, and waits until it is on disk.
+    /// Commits like `commit`, and waits until the group is on disk.
     pub(super) fn commit_and_wait(&mut self, progress: Vec<Progress>) -> Result<(), RunError> {
         let group = self.group(progress).unwrap_or_default();
         self.hand_over(group, true)

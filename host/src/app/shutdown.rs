@@ -1,4 +1,4 @@
-//! The end of a run, from left to right: what is decided, then what is delivered.
+//! Shutdown of a run, from left to right: first the pipeline, then the deliveries.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use tracing::error;
 use super::deliveries::Queues;
 use super::{RunError, RunSummary, Service};
 
-/// How a run ends.
+/// The stages of a shutdown.
 #[derive(Default)]
 pub(super) struct Ends {
-    /// Nothing more will be decided: queues end when they are empty.
+    /// The pipeline has ended: queues end when they are empty.
     pub(super) closed: CancellationToken,
-    /// What fails from now on waits for the next run.
+    /// Deliveries that fail from now on are left for the next run.
     pub(super) leave: CancellationToken,
-    /// The time is over.
+    /// The time to drain is over: deliveries are abandoned.
     pub(super) abandon: CancellationToken,
-    /// Whether the journal is there for the next run.
+    /// `true` if the journal is available to the next run.
     pub(super) keeps: bool,
 }
 
 impl Ends {
-    /// Waits for what is decided, and then for its deliveries. A queue that ends before its time ends
-    /// the service: what it should deliver would wait in silence.
+    /// Waits for the pipeline to end, and then for the deliveries. A queue that ends early ends the service: its
+    /// deliveries would otherwise wait unnoticed.
     pub(super) async fn finish(
         &self,
         mut middle: JoinHandle<(RunSummary, Option<RunError>)>,
@@ -40,7 +40,7 @@ impl Ends {
                 decided = &mut middle => break decided.map_err(|error| ended("the middle", error))?,
                 Some(done) = deliveries.join_next() => {
                     let error = match done {
-                        // The time is over, and what decides has not noticed yet.
+                        // The time to drain is over, and the pipeline's thread has not noticed yet.
                         Ok((name, Ok(delivered))) if self.abandon.is_cancelled() => {
                             ended_before.insert(name, delivered);
                             continue;
@@ -61,7 +61,7 @@ impl Ends {
         if error.is_some() && self.keeps {
             self.leave.cancel();
         }
-        // What was decided before a fault is delivered all the same, within the time to drain.
+        // After an error, earlier verdicts are still delivered, within the time to drain.
         let drained = self.drain(deliveries, &mut summary);
         let drained = match &error {
             Some(_) => tokio::time::timeout(service.drain, drained).await.unwrap_or(Ok(())),
@@ -83,8 +83,8 @@ impl Ends {
         Ok(())
     }
 
-    /// Over when the service was told to stop and its time to drain is up. Where the journal stays, what
-    /// fails from then on is left for the next run at once.
+    /// Waits until the service was told to stop and its time to drain is over. If the journal persists, deliveries
+    /// that fail after the stop are left for the next run at once.
     pub(super) async fn deadline(&self, service: &Service) {
         service.stop.told().await;
         if self.keeps {

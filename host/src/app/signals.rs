@@ -1,4 +1,4 @@
-//! Being told to stop, by a signal or by the caller; and ending the process where it does not.
+//! Stopping by a signal or by the caller, and ending a process that does not stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,10 +11,10 @@ use tracing::info;
 
 use crate::model::clock::Stopwatch;
 
-/// The time that the rest of the program may take to end after a second signal.
+/// The time that the rest of the program has to end after a second signal.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// Tells the service to stop, and everyone in it that it was told.
+/// Requests that the service stops, and notifies its parts. Clones share the request.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     token: CancellationToken,
@@ -23,26 +23,26 @@ pub struct Stop {
     again: Arc<SetOnce<SignalKind>>,
 }
 
-/// The reason for ending the process though not everything in it has ended.
+/// The reason for ending the process before all of its parts have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// A second signal, of this number, came some time ago.
+    /// A second signal, of this number, arrived, and the process did not end within a second.
     Signal(i32),
-    /// The time to end in is over.
+    /// The time limit for the shutdown is over.
     Late,
 }
 
-/// Ends the process where nothing else does, after so long.
+/// Ends the process after a time limit, if nothing else does.
 #[derive(Debug, Clone, Copy)]
 pub struct LastResort {
-    /// The time after the first signal.
+    /// The time limit, counted from the first signal.
     pub within: Duration,
     /// Ends the process.
     pub end: fn(Ending),
 }
 
-/// Signals are listened for while it lives; with a last resort until the process ends, for what comes last may
-/// hang too.
+/// The guard of the signal listener: dropping it ends the listener. With a last resort the listener stays until the
+/// process ends, since the end of the process may hang too.
 #[derive(Debug)]
 pub(super) struct Signals(Option<CancellationToken>);
 
@@ -55,46 +55,46 @@ impl Drop for Signals {
 }
 
 impl Stop {
-    /// Stops the service: it drains and ends.
+    /// Requests the stop: the service drains and ends.
     pub fn stop(&self) {
         self.since.get_or_init(Stopwatch::start);
         self.flag.store(true, Ordering::Relaxed);
         self.token.cancel();
     }
 
-    /// Whether it was told.
+    /// Returns `true` if the stop was requested.
     pub fn is_told(&self) -> bool {
         self.flag.load(Ordering::Relaxed)
     }
 
-    /// For threads that look now and then.
+    /// Returns the flag of the request, for threads that poll.
     pub(super) fn flag(&self) -> Arc<AtomicBool> {
         self.flag.clone()
     }
 
-    /// Waits until it is told.
+    /// Waits until the stop is requested.
     pub async fn told(&self) {
         self.token.cancelled().await;
     }
 
-    /// Waits until it was told so long ago.
+    /// Waits until `span` has passed since the stop was requested.
     pub(super) async fn told_since(&self, span: Duration) {
         self.told().await;
         let since = self.since.get().map_or(Duration::ZERO, |since| since.elapsed());
         tokio::time::sleep(span.saturating_sub(since)).await;
     }
 
-    /// Waits until a second signal comes: whoever sent it does not want to wait. Returns its number.
+    /// Waits for a second signal, whose sender does not want to wait for the drain. Returns its number.
     pub(super) async fn told_again(&self) -> i32 {
         self.again.wait().await.as_raw_value()
     }
 
-    /// From here on the first SIGTERM or SIGINT stops it, with a word on what that means, and a second one
-    /// ends [`Stop::told_again`]. The listener is a thread of its own, so that nothing else that hangs, also
-    /// the runtime, keeps it from the last resort.
+    /// Installs the signal handlers: the first SIGTERM or SIGINT requests the stop and logs `word`; a second one
+    /// completes [`Stop::told_again`]. The listener runs on a thread of its own, so that no hang, not even of the
+    /// service's runtime, prevents the last resort.
     ///
     /// # Errors
-    /// Where signals cannot be listened for.
+    /// Returns an error if the handlers cannot be installed.
     pub(super) fn on_signals(
         &self,
         word: &'static str,
@@ -132,7 +132,7 @@ impl Stop {
             () = over.cancelled() => return,
         }
         self.stop();
-        // Nobody may read what is said, and then saying it takes for ever.
+        // Logged on a thread of its own: writing blocks forever if stderr is not read.
         drop(std::thread::Builder::new().spawn(move || info!("told to stop: {word}")));
         let late = async {
             match last_resort {
@@ -142,7 +142,7 @@ impl Stop {
         };
         let ending = tokio::select! {
             kind = next() => {
-                // Nobody else sets it.
+                // The value is set only here, so setting cannot fail.
                 drop(self.again.set(kind));
                 tokio::time::sleep(AT_ONCE).await;
                 Ending::Signal(kind.as_raw_value())

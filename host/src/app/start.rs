@@ -1,5 +1,5 @@
-//! The start of the service before it runs: loading the rules, and opening, checking and reading the journal. It may
-//! take its time, and probes are answered meanwhile.
+//! The start of the service: loads the rules, and opens, checks and reads the journal. This may take long; probes are
+//! answered meanwhile.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) struct Started {
     pub(super) loaded: Loaded,
 }
 
-/// To be called on a thread that may block.
+/// Performs the start. Must be called on a thread that may block.
 pub(super) fn start(
     config: Config,
     source: Source,

@@ -1,10 +1,10 @@
-//! Tasks that run for as long as the service: one that ends or panics is not missed.
+//! Supervised tasks that run as long as the service: the end or panic of any is reported.
 
 use std::collections::HashMap;
 
 use tokio::task::{Id, JoinSet};
 
-/// Tasks by name. They are aborted with it.
+/// Tasks by name. Dropping them aborts the tasks.
 #[derive(Default)]
 pub(super) struct Tasks {
     set: JoinSet<()>,
@@ -18,7 +18,7 @@ impl Tasks {
         self.names.insert(id, name.to_owned());
     }
 
-    /// Waits until any of them has ended; says which, and how. Never, where there are none.
+    /// Waits until a task has ended, and returns a message with its name and outcome. Pending forever without tasks.
     pub(super) async fn ended(&mut self) -> String {
         let Some(ended) = self.set.join_next_with_id().await else {
             return std::future::pending().await;

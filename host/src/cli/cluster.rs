@@ -1,4 +1,4 @@
-//! What a configuration needs of its cluster: asked for, or printed.
+//! The permissions that a configuration needs of its cluster: reviewed, or printed as roles.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::route::Need;
 use crate::source::kubernetes::permissions::{self, Answer};
 use crate::source::kubernetes::rbac;
 
-/// The cluster of a configuration, and what its rules need of it.
+/// Returns the configured cluster and the watches that its rules need.
 fn needs(config: &Config, cache: &CacheArguments) -> Result<(Kubernetes, Vec<Need>), String> {
     let settings = config.sources.iter().find_map(|source| match &source.kind {
         SourceKind::Kubernetes(settings) => Some(settings.clone()),
@@ -32,7 +32,7 @@ fn needs(config: &Config, cache: &CacheArguments) -> Result<(Kubernetes, Vec<Nee
     Ok((settings, pipeline.needs()))
 }
 
-/// The least Role and ClusterRole for a configuration, bound to a service account.
+/// Returns the smallest Role and ClusterRole for a configuration, bound to a service account.
 pub(super) fn role(
     config: &Config,
     cache: &CacheArguments,
@@ -45,8 +45,8 @@ pub(super) fn role(
     Ok(rbac::manifest(&rights, account, namespace))
 }
 
-/// Asks the cluster for every right that the configuration needs. Returns the table, and whether
-/// nothing that watching needs is missing.
+/// Reviews every permission that the configuration needs. Returns the table, and `true` if no permission for the
+/// watches is missing.
 pub(super) fn check(
     config: &Config,
     cache: &CacheArguments,
@@ -67,7 +67,7 @@ pub(super) fn check(
         let reviewed = permissions::review(&signed.client, &needed)
             .await
             .map_err(|error| error.to_string())?;
-        // Without the others a lost journal or another cluster is not noticed, and all else works.
+        // The other permissions are optional: without them a lost journal or another cluster is not noticed.
         let (must, _) = reviewed.split_at(watching.min(reviewed.len()));
         let is_whole = must.iter().all(|(_, answer)| *answer == Answer::Granted);
         let text = match output {

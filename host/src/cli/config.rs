@@ -1,4 +1,4 @@
-//! `klaxon config`: what is wrong with a configuration, before it is run.
+//! `klaxon config`: checks a configuration before it is run, and prints the roles that it needs.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub(super) enum ConfigCommand {
     Rbac(RbacArguments),
 }
 
-/// For which account.
+/// The account that the roles are bound to.
 #[cfg(feature = "serve")]
 #[derive(Debug, Args)]
 pub(super) struct RbacArguments {
@@ -144,7 +144,7 @@ fn print(errors: &FileErrors, output: OutputFormat) {
     }
 }
 
-/// What is wrong with rules and targets, at their places in the file.
+/// Returns the errors of rules and targets, with their pointers into the file.
 fn rules(config: &Config, cache: &CacheArguments) -> Found {
     let mut found = targets(config);
     for (place, rule) in config.rules.iter().enumerate() {
@@ -155,7 +155,7 @@ fn rules(config: &Config, cache: &CacheArguments) -> Found {
     found
 }
 
-/// What is wrong with targets that only making them ready shows.
+/// Returns the errors of targets that only appear when the targets are prepared for deliveries.
 #[cfg(feature = "serve")]
 fn targets(config: &Config) -> Found {
     let targets = config.targets.iter().filter_map(|(name, target)| {
@@ -165,13 +165,13 @@ fn targets(config: &Config) -> Found {
     targets.collect()
 }
 
-/// Without the service there are no targets to make ready.
+/// Returns no errors: without the service, targets are not prepared.
 #[cfg(not(feature = "serve"))]
 fn targets(_: &Config) -> Found {
     Found::new()
 }
 
-/// Loads a rule as `run` does; on failure the part of its entry that is to blame, and why.
+/// Loads a rule as `run` does. On failure, returns the pointer to the responsible part of its entry, and the reason.
 fn load(rule: &Rule, cache: &CacheArguments) -> Result<(), (String, String)> {
     let options = Options { cache: cache.directory(), ..Options::default() };
     let origin = Origin { cluster: "check".to_owned(), source: "check".to_owned() };

@@ -3,30 +3,30 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-/// How a command ended.
+/// The outcome of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// All is well.
+    /// The command succeeded.
     Success,
-    /// It ran, and something failed.
+    /// The command ran, and something failed.
     Failure,
-    /// It could not run: bad usage, configuration or stream.
+    /// The command could not run: bad usage, configuration or stream.
     CouldNotRun,
-    /// It was told to stop, and something in it hung.
+    /// The command was told to stop, and a part of it hung.
     Hung,
-    /// A signal of this number ended it before it was done.
+    /// A signal of this number ended the command early.
     Signal(i32),
 }
 
 impl Exit {
-    /// The number that the process ends with.
+    /// Returns the exit code of the process.
     pub fn code(self) -> u8 {
         match self {
             Self::Success => 0,
             Self::Failure => 1,
             Self::CouldNotRun => 2,
             Self::Hung => 3,
-            // As a shell tells of whoever was ended by a signal.
+            // Like a shell's exit status for a process that a signal ended.
             Self::Signal(number) => u8::try_from(128 + number).unwrap_or(u8::MAX),
         }
     }
@@ -38,7 +38,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Prints an error to stderr and returns the exit code that goes with it.
+/// Prints an error to stderr and returns its exit code.
 #[expect(clippy::print_stderr, reason = "this is where errors are told")]
 pub(super) fn fail(exit: Exit, error: &dyn Display) -> Exit {
     eprintln!("error: {error}");

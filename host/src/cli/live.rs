@@ -1,5 +1,5 @@
-//! Recording a live cluster: what it shows is written down as it is, in a folder that nobody else may
-//! read, and then redacted like any other recording.
+//! Records a live cluster: objects are written unchanged to a folder that only its owner may read, and then redacted
+//! like any other recording.
 #![expect(clippy::print_stderr, reason = "progress is for the person who waits")]
 
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::app::{Capture, Stop};
 use crate::config::Kubernetes;
 use crate::harness::RuleUnderTest;
 
-/// Which cluster, and what of it.
+/// The cluster to record, and the resources in it.
 #[derive(Debug, Args)]
 pub(super) struct LiveArguments {
     /// Resources to record, such as pods,events,deployments.apps; those that --rule watches come
@@ -33,7 +33,7 @@ pub(super) struct LiveArguments {
 }
 
 impl LiveArguments {
-    /// Records into a folder; returns the streams.
+    /// Records into a folder. Returns the paths of the streams.
     pub(super) fn capture(
         &self,
         rules: &[RuleUnderTest],
@@ -49,7 +49,7 @@ impl LiveArguments {
                     .to_owned(),
             );
         }
-        // What one rule selects another may want whole.
+        // The selectors are cleared: one rule may need all objects of which another selects some.
         for need in &mut needs {
             need.label_selector.clear();
             need.field_selector.clear();

@@ -101,7 +101,7 @@ enum Command {
     },
 }
 
-/// How results are written.
+/// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum OutputFormat {
     /// For people.
@@ -111,7 +111,7 @@ enum OutputFormat {
     Json,
 }
 
-/// How rules are run; the same for every command that runs them.
+/// The settings of the engine, common to all commands that run rules.
 #[derive(Debug, Args)]
 struct EngineArguments {
     /// Threads that run rules [default: one per core]
@@ -127,7 +127,7 @@ struct EngineArguments {
     cache: CacheArguments,
 }
 
-/// Where compiled code is kept.
+/// The location of the cache for compiled code.
 #[derive(Debug, Args)]
 struct CacheArguments {
     /// Where compiled code is kept [default: klaxon/compiled in the user's cache folder]
@@ -144,7 +144,7 @@ impl CacheArguments {
     }
 }
 
-/// As many as the machine has; one where that is not known.
+/// Returns the number of the machine's cores, or 1 if it is not known.
 fn cores() -> NonZeroUsize {
     Options::default().workers
 }
@@ -162,8 +162,8 @@ impl EngineArguments {
     }
 }
 
-/// Prints to stdout. Whoever reads it may stop early, as `head` does: that is no fault, and the exit
-/// code still says what came of the command.
+/// Prints to stdout. A reader that stops early, as `head` does, is not an error: the exit code still reports the
+/// outcome of the command.
 fn print(text: &str) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
@@ -175,7 +175,7 @@ fn print(text: &str) {
     }
 }
 
-/// The recorded streams that paths and patterns name; what comes before a time is state.
+/// Returns the recorded streams that paths and patterns name; objects before `snapshot_until` are state.
 fn streams(
     patterns: &[PathBuf],
     snapshot_until: Option<Timestamp>,
@@ -185,7 +185,7 @@ fn streams(
     Ok(files.into_iter().map(of).collect())
 }
 
-/// Settings of a rule from a file of JSON; none: its defaults.
+/// Reads a rule's settings from a JSON file. `None` for the rule's defaults.
 fn settings(path: Option<&Path>) -> Result<serde_json::Value, String> {
     let Some(path) = path else { return Ok(serde_json::json!({})) };
     let text = std::fs::read_to_string(path)
@@ -194,7 +194,7 @@ fn settings(path: Option<&Path>) -> Result<serde_json::Value, String> {
         .map_err(|error| format!("settings {}: no JSON: {error}", path.display()))
 }
 
-/// Reads a length of time.
+/// Parses a duration.
 fn span(text: &str) -> Result<std::time::Duration, String> {
     crate::yaml::span(text).ok_or_else(|| "write a length of time such as 90s or 2m".to_owned())
 }
@@ -204,7 +204,7 @@ pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version are no errors; clap knows which goes where.
+            // Help and version are not errors; clap prints each to the right stream.
             drop(error.print());
             return if error.use_stderr() {
                 Exit::CouldNotRun.into()

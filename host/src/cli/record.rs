@@ -64,7 +64,7 @@ pub(super) fn record(arguments: &RecordArguments) -> Exit {
     }
 }
 
-/// Whether the rules say of the recording what they say of the original.
+/// The result of comparing the rules' verdicts on the recording with those on the original.
 enum Proof {
     Same,
     Differs(String),
@@ -79,7 +79,7 @@ fn run(arguments: &RecordArguments) -> Result<Proof, String> {
             "--settings are those of one rule; hint: record for one rule at a time".to_owned()
         );
     }
-    // What is recorded live lies here until it is redacted; it goes with this function.
+    // The folder for the unredacted recording is removed when this function returns.
     let raw = tempfile::Builder::new().prefix("klaxon-record-").tempdir();
     let raw = raw.map_err(|error| format!("no temporary folder: {error}"))?;
     let from = match arguments.from.as_slice() {
@@ -88,14 +88,14 @@ fn run(arguments: &RecordArguments) -> Result<Proof, String> {
     };
     let from = super::streams(&from, arguments.snapshot_until)?;
     let targets = targets(&from, &arguments.out)?;
-    // Beside the target, and under its name only when all is proven.
+    // Written beside the target, and renamed only when everything is verified.
     let parts: Vec<PathBuf> = targets.iter().map(|path| part(path)).collect();
     let proof = attempts(arguments, &rules, &from, &parts);
     for (part, target) in parts.iter().zip(&targets) {
         match &proof {
             Ok((Proof::Same, _)) => std::fs::rename(part, target)
                 .map_err(|error| format!("{}: {error}", target.display()))?,
-            // It may not have been made yet.
+            // The part may not exist yet.
             _ => drop(std::fs::remove_file(part)),
         }
     }
@@ -130,14 +130,14 @@ fn live(_: &RecordArguments, _: &[RuleUnderTest], _: &Path) -> Result<Vec<PathBu
     Err("this build records no cluster; hint: name recorded streams with --from".to_owned())
 }
 
-/// `pods.jsonl.zst` is first written as `.part.pods.jsonl.zst`: its ending says how.
+/// Returns the temporary name of a target, such as `.part.pods.jsonl.zst`: its ending selects the compression.
 fn part(target: &Path) -> PathBuf {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     target.with_file_name(format!(".part.{name}"))
 }
 
-/// Redacts as much as possible first. Where a rule then says something else, values of labels that it
-/// contains stay: some of them it may compare with.
+/// Redacts as much as possible first. If a rule's verdicts then differ, repeats it with the values of labels retained
+/// that the rule's module contains: the rule may compare with some of them.
 fn attempts(
     arguments: &RecordArguments,
     rules: &[RuleUnderTest],
@@ -186,7 +186,7 @@ fn prove(rules: &[RuleUnderTest], from: &[StreamFile], parts: &[PathBuf]) -> Pro
     Proof::Same
 }
 
-/// One stream goes to a file, several to files of their names in a folder.
+/// Returns the files to write: one stream goes to a file, several to files with their names in a folder.
 fn targets(from: &[StreamFile], out: &Path) -> Result<Vec<PathBuf>, String> {
     if out == Path::new("-") {
         return Err("-o -: a recording is proven before it is shown; hint: name a file".to_owned());
@@ -261,7 +261,7 @@ fn add(what: &str, keep: &mut Keep) -> Result<(), String> {
     Ok(())
 }
 
-/// The fewest bytes of a key that nobody tries out.
+/// The minimum size of a key, in bytes, so that it cannot be guessed.
 const LEAST_KEY: usize = 16;
 
 fn key(path: Option<&Path>) -> Result<[u8; 32], String> {
@@ -282,7 +282,7 @@ fn key(path: Option<&Path>) -> Result<[u8; 32], String> {
     Ok(*blake3::hash(bytes.trim_ascii()).as_bytes())
 }
 
-/// A file that may be compressed.
+/// An output file that may be compressed.
 enum Target {
     Plain(BufWriter<File>),
     Gzip(flate2::write::GzEncoder<BufWriter<File>>),

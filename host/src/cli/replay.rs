@@ -64,7 +64,7 @@ pub(super) fn replay(arguments: ReplayArguments) -> Exit {
         }
         Err(ReplayError::Sink(error)) => fail(Exit::Failure, &format!("stdout: {error}")),
         Err(error @ ReplayError::Stream(_)) => {
-            // What was decided before the broken line has been printed, and counts for nothing.
+            // Verdicts before the broken line were printed; the exit code reports the failure all the same.
             drop(out.flush());
             fail(Exit::CouldNotRun, &error)
         }
@@ -110,7 +110,7 @@ fn single_rule(module: &Path, settings: Option<&Path>) -> Result<config::Rule, S
     })
 }
 
-/// What was told so far.
+/// The counts of printed verdicts and failures.
 #[derive(Default)]
 struct Told {
     codes: BTreeMap<String, u64>,

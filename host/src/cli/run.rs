@@ -12,9 +12,9 @@ use crate::app::{self, Ending, RunError, RunSummary, Service};
 use crate::config::Config;
 use crate::telemetry::Logging;
 
-/// How long saying why it ends at once may take.
+/// The time limit for printing the reason of an immediate exit.
 const LAST_WORD: Duration = Duration::from_millis(200);
-/// How long the rest of the log and the summary may take once it was told to stop.
+/// The time limit for printing the rest of the log and the summary after a stop.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
@@ -73,7 +73,7 @@ pub(super) fn run(arguments: RunArguments, logging: Logging) -> Exit {
     exit
 }
 
-/// Tells something to whoever reads it. Perhaps nobody does: then the process ends all the same.
+/// Runs `tell`, which prints, with a time limit: if the output is not read, the process ends all the same.
 fn in_time(patience: Duration, tell: impl FnOnce() + Send + 'static) {
     let (said, is_said) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
@@ -83,7 +83,7 @@ fn in_time(patience: Duration, tell: impl FnOnce() + Send + 'static) {
     is_said.recv_timeout(patience).unwrap_or_default();
 }
 
-/// Ends the process where all else hangs.
+/// Ends the process while other parts of it hang.
 #[expect(clippy::disallowed_methods, reason = "main may hang, and returns no exit code then")]
 fn end(ending: Ending) {
     let (exit, why) = match ending {

@@ -1,4 +1,4 @@
-//! `klaxon schema`: JSON Schemas of the files that people write, for editors.
+//! `klaxon schema`: JSON Schemas of configuration and test files, for editors.
 
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ pub(super) fn schema(command: &SchemaCommand) -> Exit {
     Exit::Success
 }
 
-/// The schemas that are put beside a new rule, by file name.
+/// Returns the schemas that are written beside a new rule, by file name.
 pub(super) fn schemas() -> [(&'static str, String); 2] {
     [
         ("klaxon.schema.json", pretty(&config::schema())),

@@ -97,7 +97,7 @@ pub(super) fn test(arguments: TestArguments) -> Exit {
     judge(&report, &arguments)
 }
 
-/// Colours are for terminals, unless the user wants none (no-color.org).
+/// Returns `true` if stdout is a terminal and `NO_COLOR` is not set (no-color.org).
 fn colour() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }

@@ -81,7 +81,7 @@ fn yes() -> bool {
     true
 }
 
-/// Where what was decided is kept.
+/// The settings of the journal.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct JournalFile {
@@ -97,7 +97,7 @@ pub(super) struct JournalFile {
     pub(super) max_dead_letters: Option<u32>,
 }
 
-/// For those who operate it.
+/// The settings of the admin server.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AdminFile {
@@ -120,7 +120,7 @@ pub(super) struct ReplayFile {
     pub(super) advance: Option<Span>,
 }
 
-/// How fast a replay runs.
+/// The speed of a replay.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Speed {
@@ -136,7 +136,7 @@ impl Default for Speed {
     }
 }
 
-/// A speed that is no number.
+/// A speed that is not a number.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum SpeedWord {
@@ -180,7 +180,7 @@ pub(super) struct InterestFile {
     pub(super) namespaces: Vec<String>,
 }
 
-/// Bounds of one call and one instance, of what waits for the rule, and of what it does in all.
+/// Limits on one call, one instance, the rule's backlog, and the rule's total output.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitsFile {
@@ -207,7 +207,7 @@ pub(super) struct LimitsFile {
     pub(super) log_per_minute: Option<Size>,
 }
 
-/// What happens when there is no more room for what waits.
+/// The reaction to a full backlog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum WhenFullFile {
@@ -219,7 +219,7 @@ pub(super) enum WhenFullFile {
     Skip,
 }
 
-/// What a rule may do beyond answering.
+/// Permissions of a rule beyond returning verdicts.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct GrantsFile {
@@ -232,7 +232,7 @@ pub(super) struct GrantsFile {
     pub(super) targets: Vec<String>,
 }
 
-/// The schema without references, so that the place of a fault names the place in the schema.
+/// Returns the schema without references, so that the pointer of an error is also the pointer into the schema.
 pub(super) fn schema() -> Value {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);

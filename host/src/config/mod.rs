@@ -1,6 +1,6 @@
-//! The configuration: read as it is written, checked as a whole, and turned into what the rest uses.
-//! Faults are reported together, each with its file, line, path and hint; only of a part that lacks a
-//! key, or has a value of the wrong form, the meaning is not looked at.
+//! The configuration: parsed from its file, validated as a whole, and converted to the types that other modules use.
+//! All errors are reported together, each with its file, line, path and hint. Only parts with a missing key or a
+//! value of the wrong type are not validated any further.
 
 mod file;
 mod policy;
@@ -27,50 +27,50 @@ pub use targets::{
     Template, Tls, Webhook, WhenFull,
 };
 
-/// A configuration that passed every check that needs no cluster and no module.
+/// A configuration that passed all checks that need neither a cluster nor a rule's module.
 #[derive(Debug)]
 pub struct Config {
-    /// Its file, for errors.
+    /// The configuration file, for errors.
     pub path: PathBuf,
     /// The cluster's name in events, verdicts and ids.
     pub cluster: String,
-    /// In the order of the file.
+    /// The sources, in the order of the file.
     pub sources: Vec<Source>,
-    /// In the order of the file.
+    /// The rules, in the order of the file.
     pub rules: Vec<Rule>,
-    /// By name.
+    /// The targets, by name.
     pub targets: BTreeMap<String, Target>,
-    /// Where what was decided is kept.
+    /// The settings of the journal.
     pub journal: Journal,
-    /// Where /healthz, /readyz and /metrics are served; none: nowhere.
+    /// The address of `/healthz`, `/readyz` and `/metrics`. `None` if they are not served.
     pub admin: Option<String>,
-    /// `/healthz` fails after so long without progress of a part of the service.
+    /// The time without progress of a part of the service after which `/healthz` fails.
     pub stall_timeout: Duration,
 }
 
-/// Where what was decided is kept.
+/// The settings of the journal.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    /// A folder; none: the user named none.
+    /// The journal's folder. `None` if the configuration names none.
     pub path: Option<PathBuf>,
-    /// How long what is settled is kept.
+    /// The retention time of settled deliveries.
     pub retain: Duration,
-    /// How large its file may grow, in bytes.
+    /// The maximum size of the journal's file, in bytes.
     pub max_size: u64,
-    /// How many dead letters are kept.
+    /// The maximum number of dead letters.
     pub max_dead_letters: u32,
 }
 
-/// Where events come from.
+/// A source of events.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Its name in events.
+    /// The source's name in events.
     pub name: String,
-    /// What it is.
+    /// The kind of the source, with its settings.
     pub kind: SourceKind,
 }
 
-/// What a source is.
+/// The kind of a source, with its settings.
 #[derive(Debug, Clone)]
 pub enum SourceKind {
     /// A cluster.
@@ -82,67 +82,67 @@ pub enum SourceKind {
 /// A cluster.
 #[derive(Debug, Clone, Default)]
 pub struct Kubernetes {
-    /// The only way to sign in; none: whatever the environment offers.
+    /// The only kubeconfig for authentication. `None` tries every method that the environment offers.
     pub kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig.
     pub context: Option<String>,
-    /// Only these, each by itself; empty: the whole cluster.
+    /// The only namespaces, each watched separately. Empty for the whole cluster.
     pub namespaces: Vec<String>,
-    /// Whether to keep a Lease that says when the journal was in use.
+    /// `true` if a Lease records when the journal was in use.
     pub lease: bool,
-    /// How long the API server keeps Kubernetes Events.
+    /// The time for which the API server stores Kubernetes Events.
     pub event_ttl: Duration,
-    /// The time for which a kind must not have been served before its objects are taken as deleted.
+    /// The time for which a kind must not be served before its objects count as deleted.
     pub unserved_grace: Duration,
-    /// The uid of the only cluster's namespace `kube-system`. `None`: the one in the journal.
+    /// The expected uid of the cluster's namespace `kube-system`. `None` expects the uid in the journal.
     pub cluster_uid: Option<String>,
 }
 
 /// Recorded streams.
 #[derive(Debug, Clone)]
 pub struct Replay {
-    /// Recorded streams to run through.
+    /// The recorded streams to replay.
     pub streams: Vec<PathBuf>,
-    /// How many times faster than recorded; none: as fast as possible.
+    /// The speed relative to the recording. `None` replays as fast as possible.
     pub speed: Option<f64>,
-    /// How long timers may still fire after the last event, in milliseconds.
+    /// The time after the last event up to which timers still fire, in milliseconds.
     pub advance_ms: i64,
 }
 
 /// A rule to run.
 #[derive(Debug)]
 pub struct Rule {
-    /// Its name here; unlike the manifest's it tells two uses of one module apart.
+    /// The configured name. Unlike the manifest's name, it distinguishes two uses of one module.
     pub name: String,
     /// The module's file.
     pub module: PathBuf,
-    /// What the rule is configured with.
+    /// The rule's settings.
     pub settings: Value,
-    /// Where its verdicts go.
+    /// The targets of the rule's verdicts.
     pub targets: Vec<String>,
-    /// Where verdicts go that name it, besides.
+    /// Further targets that a verdict may name.
     pub nameable: Vec<String>,
-    /// What is held back of its verdicts.
+    /// The policy for the rule's verdicts.
     pub policy: Policy,
-    /// The operator's narrowing of interests.
+    /// The operator's restrictions of the rule's interests.
     pub narrowing: Narrowing,
-    /// What it may use.
+    /// The rule's limits.
     pub limits: Limits,
-    /// Whether it may keep state.
+    /// `true` if the rule may store state.
     pub state_granted: bool,
 }
 
 impl Config {
-    /// Reads and checks a configuration file. Paths in it are relative to its folder.
+    /// Reads and validates a configuration file. Paths in the file are relative to its folder.
     ///
     /// # Errors
-    /// All faults that were found.
+    /// Returns all errors that were found.
     pub fn read(path: &Path) -> Result<Self, FileErrors> {
         validate::read(path)
     }
 }
 
-/// The JSON Schema of the configuration file, for editors.
+/// Returns the JSON Schema of the configuration file, for editors.
 pub fn schema() -> Value {
     file::schema()
 }

@@ -1,4 +1,4 @@
-//! Shares the journal among the targets: their quotas together leave room for everything else.
+//! Divides the journal's size among the targets' queues, so that their quotas leave space for everything else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +9,17 @@ use super::{Config, Rule, Target};
 use crate::model::Limits;
 use crate::yaml::escape;
 
-/// The part of the journal that is left for state, objects and what rules have not been asked about yet.
+/// The divisor of the reserve: one quarter of the journal is left for state, objects and backlogs.
 const RESERVE: u64 = 4;
-/// A target's quota where none is set and there is room for it.
+/// The default quota of a target, if there is space for it, in bytes.
 const USUAL: u64 = 256 << 20;
-/// The smallest quota that a target gets where none is set.
+/// The smallest default quota of a target, in bytes.
 const LEAST: u64 = 64 << 10;
-/// The smallest journal: an empty one has some 150 KiB.
+/// The smallest size of a journal, in bytes. An empty journal has about 150 KiB.
 pub(super) const SMALLEST: u64 = 1 << 20;
 
-/// Gives each target for which no `max_queue` is set an equal part of what the others leave, and checks
-/// that all quotas together leave the reserve.
+/// Gives each target without `max_queue` an equal part of the space that the others leave, and checks that all quotas
+/// together leave the reserve.
 pub(super) fn share(
     check: &mut Check<'_>,
     targets: &mut BTreeMap<String, Target>,
@@ -67,8 +67,8 @@ pub(super) fn share(
     }
 }
 
-/// Returns a warning where the rules may together keep more than the reserve of the journal: when it is full of
-/// what they keep, intake waits, for nothing of that may be removed.
+/// Returns a warning if the rules together may store more than the reserve of the journal. When the journal is full
+/// of their data, intake waits, since none of that data may be removed.
 pub fn rules_beyond_reserve(config: &Config) -> Option<String> {
     let reserve = config.journal.max_size / RESERVE;
     let budget = |rule: &Rule| {
@@ -113,7 +113,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// Quotas of some targets with `max_queue` and of others without, or what is wrong with them.
+    /// Returns the quotas of targets with `max_queue` and of others without, or the errors.
     fn shared(set: &[u64], others: usize, max_size: u64) -> Result<Vec<u64>, Found> {
         let mut targets = BTreeMap::new();
         let mut names = BTreeSet::new();

@@ -9,15 +9,15 @@ const PREFIX: &str = "whsec_";
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// A symmetric key, written `whsec_<base64 of 24 to 64 bytes>` (standard-webhooks specification,
-/// "Signature scheme"). It is never printed.
+/// "Signature scheme"). `Debug` does not print the key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// Reads a secret.
+    /// Parses a secret.
     ///
     /// # Errors
-    /// What is wrong and how to correct it, without the secret.
+    /// Returns a message with a hint, without the secret.
     pub fn parse(text: &str) -> Result<Self, String> {
         const MEND: &str = "hint: make one with `echo whsec_$(openssl rand -base64 32)`";
         let encoded = text
@@ -33,7 +33,7 @@ impl Secret {
         Ok(Self(key))
     }
 
-    /// The key itself.
+    /// Returns the key.
     pub fn key(&self) -> &[u8] {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! `${env:NAME}` and `${file:PATH}` inside text values. A `$` anywhere else stays.
+//! Substitutes `${env:NAME}` and `${file:PATH}` in strings. Any other `$` stays unchanged.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::yaml::escape;
 
-/// Replaces in all texts below a value; what cannot be replaced is pushed as (pointer, message).
+/// Substitutes in all strings below a value. Pushes each failure as (pointer, message).
 pub(super) fn all(
     value: &mut Value,
     pointer: &str,

@@ -1,4 +1,4 @@
-//! From the file to a checked configuration.
+//! Validates the configuration file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(super) fn read(path: &Path) -> Result<Config, FileErrors> {
     let base = path.parent().unwrap_or(Path::new("."));
 
     let mut found = Vec::new();
-    // As it is written: what it refers to may change while the service runs.
+    // The targets as written: their references may resolve differently while the service runs.
     let written = document.value.get("targets").cloned().unwrap_or_default();
     substitute::all(&mut document.value, "", base, &mut found);
     found.extend(against_schema(&schema(), &document.value));
@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path) -> Result<Config, FileErrors> {
     document.errors(path, check.found).map_or(Ok(config), Err)
 }
 
-/// Takes the value at a JSON Pointer out of an object.
+/// Removes the value at a JSON Pointer.
 fn remove(value: &mut Value, pointer: &str) {
     let Some((above, key)) = pointer.rsplit_once('/') else { return };
     if let Some(members) = value.pointer_mut(above).and_then(Value::as_object_mut) {
@@ -46,11 +46,11 @@ fn remove(value: &mut Value, pointer: &str) {
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-/// A kind that is not served for so long is gone, unless the configuration says otherwise.
+/// The default time after which the objects of a kind that is not served count as deleted.
 const UNSERVED_GRACE: Duration = Duration::from_secs(900);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Whether a namespace may be called so (RFC 1123, a label).
+/// Returns `true` if `name` is a valid name of a namespace (RFC 1123, a label).
 fn is_namespace(name: &str) -> bool {
     let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !name.is_empty()
@@ -60,13 +60,13 @@ fn is_namespace(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
-/// Checks that the schema cannot make.
+/// The checks that the schema cannot express, and their errors.
 pub(super) struct Check<'a> {
     pub(super) base: &'a Path,
     pub(super) found: Found,
-    /// Where the schema or a substitution found something: these places are not read again.
+    /// The pointers at which the schema or a substitution reported an error. Their values are not parsed.
     form: Vec<String>,
-    /// The targets before their references were replaced.
+    /// The targets before their references were substituted.
     written: Value,
     sources: Vec<String>,
     targets: Vec<String>,
@@ -88,7 +88,7 @@ impl<'a> Check<'a> {
         self.found.push((pointer.into(), message.into()));
     }
 
-    /// Reads each part by itself, so that a fault in one hides none in another.
+    /// Parses each part separately, so that an error in one part does not hide errors in others.
     fn config(&mut self, path: &Path, value: &Value) -> Config {
         let part = |name: &str| value.get(name).unwrap_or(&Value::Null);
         let targets: Vec<(&String, &Value)> =
@@ -168,7 +168,7 @@ impl<'a> Check<'a> {
         Config { path, cluster, sources, rules, targets, journal, admin, stall_timeout }
     }
 
-    /// A part of the file by its type; none where its form is wrong, which the schema has said.
+    /// Parses a part of the file. `None` if its form is wrong, which the schema check has reported.
     fn read_part<T: DeserializeOwned>(&mut self, pointer: &str, value: &Value) -> Option<T> {
         let mut value = value.clone();
         for at in &self.form {
@@ -180,7 +180,7 @@ impl<'a> Check<'a> {
             Ok(part) => Some(part),
             Err(error) => {
                 if !self.found.iter().any(|(at, _)| at.starts_with(pointer)) {
-                    // serde's text repeats the value, which may hold a secret.
+                    // The error of serde is dropped: it repeats the value, which may hold a secret.
                     let kind = error.classify();
                     self.say(pointer, format!("this cannot be read ({kind:?} error)"));
                 }
@@ -189,7 +189,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// A part that may be missing.
+    /// Parses a part that may be missing.
     fn optional_part<T: DeserializeOwned + Default>(&mut self, pointer: &str, value: &Value) -> T {
         match value {
             Value::Null => T::default(),
@@ -302,7 +302,7 @@ impl<'a> Check<'a> {
         Replay { streams, speed, advance_ms }
     }
 
-    /// Checks that targets are there which a rule lists.
+    /// Checks that the targets exist that a rule lists.
     fn listed(&mut self, pointer: &str, names: &[String]) {
         for (at, target) in names.iter().enumerate() {
             if !self.targets.contains(target) {

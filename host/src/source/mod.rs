@@ -1,4 +1,4 @@
-//! Where events come from.
+//! The sources of events.
 
 pub mod kubernetes;
 mod replay;

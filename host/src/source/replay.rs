@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::model::{SourceEvent, Timestamp};
 use crate::recording::{Merged, StreamError, StreamFile};
 
-/// A record on its way to the pipeline.
+/// A record and its stream, sent to the pipeline.
 #[derive(Debug)]
 pub struct Record {
     /// The stream's file.
@@ -24,17 +24,17 @@ pub struct Record {
 pub struct ReplaySource {
     /// The streams.
     pub files: Vec<StreamFile>,
-    /// How many times faster than recorded; none: as fast as they are taken.
+    /// The speed relative to the recording. `None` sends records as fast as they are received.
     pub speed: Option<f64>,
 }
 
 impl ReplaySource {
-    /// Sends every record; waits while the channel is full. Ends early when one of the flags is
-    /// set, or when nobody takes records any longer. Returns the time of the last record that was sent, and how many lines of
-    /// other types were skipped.
+    /// Sends every record, and blocks while the channel is full. Ends early when a flag in `stop` is set or the
+    /// receiver is closed. Returns the time of the last record that was sent, and the number of skipped lines of
+    /// other types.
     ///
     /// # Errors
-    /// Where a stream cannot be read.
+    /// Returns a [`StreamError`] if a stream cannot be read.
     pub fn run(
         &self,
         to: &SyncSender<Record>,
@@ -61,7 +61,7 @@ fn is_set(flags: &[Arc<AtomicBool>]) -> bool {
     flags.iter().any(|flag| flag.load(Ordering::Relaxed))
 }
 
-/// Waits as long as the recording did, scaled, in steps short enough to be stopped.
+/// Waits for the recorded interval divided by `speed`, in steps of 100 ms so that `stop` is noticed.
 fn pause(millis: i64, speed: f64, stop: &[Arc<AtomicBool>]) {
     let seconds = millis.max(0) as f64 / 1000.0 / speed;
     let mut left = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);

@@ -1,25 +1,25 @@
-//! What is wrong with a configuration.
+//! The errors of a configuration file.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// One thing that is wrong.
+/// One error of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileError {
-    /// Counted from 1; 0 where the fault is about the file as a whole.
+    /// The line, counted from 1. 0 if the error concerns the whole file.
     pub line: usize,
-    /// The place, such as `rules[0].module`.
+    /// The path of the value, such as `rules[0].module`.
     pub path: String,
-    /// What is wrong and how to correct it.
+    /// The error and a hint.
     pub message: String,
 }
 
-/// All that is wrong with a file.
+/// All errors of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileErrors {
     /// The file.
     pub file: PathBuf,
-    /// In the order of the lines.
+    /// The errors, in the order of their lines.
     pub errors: Vec<FileError>,
 }
 

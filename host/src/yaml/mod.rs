@@ -1,5 +1,5 @@
-//! Files that people write: YAML (or JSON, which is YAML) with the line of every part, checked against
-//! a schema, so that a fault names the file, the line, the place and a hint.
+//! YAML files (or JSON, which is YAML) with the line of every value, validated against a schema, so that an error
+//! names the file, the line, the path and a hint.
 
 mod error;
 mod parse;

@@ -1,4 +1,4 @@
-//! YAML as a JSON value, with the line of each place.
+//! Parses YAML to a JSON value and records the line of each value.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,19 +9,19 @@ use serde_json::{Map, Number, Value};
 use super::error::{FileError, FileErrors};
 use super::schema::Found;
 
-/// A document and where its parts stand.
+/// A document and the lines of its values.
 #[derive(Debug)]
 pub struct Document {
-    /// What it says.
+    /// The contents of the document.
     pub value: Value,
     lines: BTreeMap<String, usize>,
 }
 
 impl Document {
-    /// Reads a file of one document.
+    /// Reads a file with one document.
     ///
     /// # Errors
-    /// Where the file cannot be read, or is no YAML.
+    /// Returns an error if the file cannot be read or is not valid YAML.
     pub fn read(path: &Path) -> Result<Self, FileErrors> {
         let whole = |line, message| FileErrors {
             file: path.to_owned(),
@@ -32,7 +32,7 @@ impl Document {
         Self::parse(&text).map_err(|(line, why)| whole(line, why))
     }
 
-    /// What was found at JSON Pointers, with lines and in their order; none where nothing was.
+    /// Converts errors at JSON Pointers to errors with lines, in their order. `None` if there are none.
     pub fn errors(&self, file: &Path, found: Found) -> Option<FileErrors> {
         let error = |(pointer, message): (String, String)| FileError {
             line: self.line(&pointer),
@@ -58,7 +58,7 @@ impl Document {
         Ok(Self { value, lines })
     }
 
-    /// The line of a JSON Pointer, or of the nearest place above it.
+    /// Returns the line of a JSON Pointer, or of the nearest value above it.
     pub fn line(&self, pointer: &str) -> usize {
         let mut pointer = pointer;
         loop {
@@ -116,8 +116,8 @@ fn convert(
     }
 }
 
-/// A number that JSON can hold as it was written: a whole number that is too long for 64 bits comes
-/// here too, and would lose digits.
+/// Converts a float to a JSON number if that is exact. Integers that exceed 64 bits arrive here too, and would lose
+/// digits.
 fn float(number: f64, line: usize) -> Result<Number, (usize, String)> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let found = Number::from_f64(number).filter(|_| number.fract() != 0.0 || number.abs() <= EXACT);
@@ -127,12 +127,12 @@ fn float(number: f64, line: usize) -> Result<Number, (usize, String)> {
     })
 }
 
-/// A part of a JSON Pointer (RFC 6901).
+/// Escapes a part of a JSON Pointer (RFC 6901).
 pub fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-/// `/rules/0/module` as people write it: `rules[0].module`.
+/// Converts a JSON Pointer such as `/rules/0/module` to `rules[0].module`.
 fn dotted(pointer: &str) -> String {
     let mut path = String::new();
     for part in pointer.split('/').skip(1) {

@@ -1,4 +1,4 @@
-//! Lengths of time and sizes as people write them.
+//! Durations and sizes as they are written in files.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
-/// A length of time: `20ms`, `15s`, `72h`.
+/// A duration: `20ms`, `15s`, `72h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
@@ -19,9 +19,9 @@ impl<'de> Deserialize<'de> for Span {
 
 const SPAN_MEND: &str = "is no length of time; write one such as 20ms, 15s, 30m, 72h";
 
-/// A length of time from text; none where it is no length of time, or one below zero.
+/// Parses a duration. `None` if the text is invalid or the duration is negative.
 pub fn span(text: &str) -> Option<Duration> {
-    // The parser takes days only where it knows a calendar; here a day is 24 hours.
+    // jiff accepts days only relative to a calendar; here a day has 24 hours.
     let is_days = |days: &str| !days.is_empty() && days.bytes().all(|byte| byte.is_ascii_digit());
     let (days, rest) = match text.split_once('d').filter(|(days, _)| is_days(days)) {
         Some((days, rest)) => (days.parse::<u64>().ok()?, rest.trim_start()),

@@ -1,4 +1,4 @@
-//! A schema's faults in words that say what to do.
+//! Converts errors of a JSON Schema to messages with hints.
 
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::escape;
 
-/// What is wrong, each at its JSON Pointer (RFC 6901).
+/// Errors, each with its JSON Pointer (RFC 6901) and message.
 pub type Found = Vec<(String, String)>;
 
-/// A schema in which what may be left out may not be null: a key without a value is a slip, and would
-/// otherwise be taken as if it were not there.
+/// Removes `null` from the types of optional values: a key without a value is a mistake, and would otherwise be
+/// treated like a missing key.
 pub fn without_null(mut schema: Value) -> Value {
     match &mut schema {
         Value::Object(members) => {
@@ -35,7 +35,7 @@ pub fn without_null(mut schema: Value) -> Value {
                     let only = only.clone();
                     members.remove("anyOf");
                     for (key, member) in only {
-                        // What is said of the place is nearer to it than what is said of its type.
+                        // The description of the property takes precedence over the description of its type.
                         members.entry(key).or_insert(member);
                     }
                 }
@@ -51,8 +51,7 @@ pub fn without_null(mut schema: Value) -> Value {
     schema
 }
 
-/// Checks a value against a schema without references: the place of a fault then names the place in
-/// the schema.
+/// Validates a value against a schema without references, in which the path of an error also locates the subschema.
 pub fn against_schema(schema: &Value, value: &Value) -> Found {
     match jsonschema::validator_for(schema) {
         Ok(validator) => {
@@ -62,7 +61,7 @@ pub fn against_schema(schema: &Value, value: &Value) -> Found {
     }
 }
 
-/// A schema's fault in words; an unknown key names the nearest known one.
+/// Converts one error to messages; the message for an unknown key suggests the nearest known key.
 fn explain(schema: &Value, error: &ValidationError<'_>) -> Found {
     let pointer = error.instance_path().to_string();
     match error.kind() {
@@ -99,7 +98,7 @@ fn explain(schema: &Value, error: &ValidationError<'_>) -> Found {
     }
 }
 
-/// What a value should be stands in the description beside the keyword that failed.
+/// Returns a message whose hint is the description beside the keyword that failed.
 fn by_description(schema: &Value, error: &ValidationError<'_>) -> (String, String) {
     let keyword = error.schema_path().to_string();
     let above = keyword.rsplit_once('/').map_or("", |(above, _)| above);
@@ -107,7 +106,7 @@ fn by_description(schema: &Value, error: &ValidationError<'_>) -> (String, Strin
     let hint = description
         .and_then(Value::as_str)
         .map_or(String::new(), |text| format!("; hint: write {}", text.trim_end_matches('.')));
-    // The value itself may hold a secret that was put in from a file.
+    // The value is masked: it may hold a secret that was substituted from a file.
     let what = match error.kind() {
         ValidationErrorKind::AnyOf { .. } => {
             "this has none of the forms that it may have".to_owned()
@@ -117,8 +116,8 @@ fn by_description(schema: &Value, error: &ValidationError<'_>) -> (String, Strin
     (error.instance_path().to_string(), format!("{what}{hint}"))
 }
 
-/// Of several forms that a value may have, the one that its author meant: the only one whose every
-/// fault lies deeper than the value itself, or is about its keys.
+/// Selects the alternative of an `anyOf` that the author meant: the only one of which every error is deeper than the
+/// value itself, or concerns the value's keys.
 fn meant<'a, 'e>(
     pointer: &str,
     forms: &'a [Vec<ValidationError<'e>>],
@@ -136,7 +135,7 @@ fn meant<'a, 'e>(
     meant.next().is_none().then_some(only)
 }
 
-/// Forms that may take several forms themselves, such as one that may also be left out, as those.
+/// Flattens alternatives that consist of alternatives themselves, such as an optional one.
 fn flat<'a, 'e>(
     pointer: &str,
     forms: &'a [Vec<ValidationError<'e>>],

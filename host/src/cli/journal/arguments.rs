@@ -1,4 +1,4 @@
-//! What several commands take: filters, and which deliveries a change is about.
+//! Arguments of several commands: filters, and the selection of deliveries.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use clap::Args;
 use crate::journal::inspect::{Filter, Selection, State};
 use crate::model::Timestamp;
 
-/// What rows must have.
+/// The filter for rows.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct FilterArguments {
     /// Of this rule
@@ -48,7 +48,7 @@ impl FilterArguments {
     }
 }
 
-/// Which deliveries a change is about: it names some, or says that it means all.
+/// The selection of deliveries to change: by ids, by a filter, or all.
 #[derive(Debug, Clone, Default, Args)]
 #[group(
     id = "selection",
@@ -68,7 +68,7 @@ pub(super) struct SelectionArguments {
 }
 
 impl SelectionArguments {
-    /// Whether it names properties.
+    /// Returns `true` if there is a filter.
     pub(super) fn has_filter(&self) -> bool {
         self.filter.filter(Timestamp::default()) != Filter::default()
     }
@@ -78,7 +78,7 @@ impl SelectionArguments {
     }
 }
 
-/// A time, or how long ago it is.
+/// A time, or a duration before now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moment {
     At(Timestamp),
@@ -109,7 +109,7 @@ impl FromStr for Moment {
     }
 }
 
-/// A state by its name.
+/// Parses the name of a state.
 pub(super) fn state(text: &str) -> Result<State, String> {
     text.parse()
 }

@@ -1,4 +1,4 @@
-//! Each kind of row as cells of a table.
+//! Converts each kind of row to the cells of a table.
 
 use serde::Deserialize;
 
@@ -9,17 +9,17 @@ use crate::journal::inspect::{
 };
 use crate::model::Timestamp;
 
-/// A value in a table is no longer than this.
+/// The maximum length of a value in a table, in characters.
 const VALUE: usize = 80;
 
-/// Rows that a table shows.
+/// A row that can be shown in a table.
 pub(super) trait Cells: Listed {
     const HEADS: &'static [&'static str];
 
     fn cells(&self) -> Vec<String>;
 }
 
-/// What a table shows of a verdict's JSON; what is not there is shown as nothing.
+/// The fields of a verdict's JSON that a table shows; missing fields are empty.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Told {

@@ -21,7 +21,7 @@ pub(super) struct ClockArguments {
 }
 
 pub(super) fn clock(place: &Place, arguments: &ClockArguments) -> Result<Exit, CommandError> {
-    // The service's own clock may be off; this is about the machine's.
+    // The machine's clock is read here, since the service's own clock may differ from it.
     let machine = clock::wall();
     let found = if arguments.reset {
         inspect::reset_clock(&place.folder, machine).map_err(|error| place.explain(error))?

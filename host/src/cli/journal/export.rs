@@ -31,7 +31,7 @@ pub(super) struct ExportArguments {
     out: Option<PathBuf>,
 }
 
-/// What can be written.
+/// The kinds of rows that can be exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
     /// What rules decided, as `klaxon replay` prints it.
@@ -55,7 +55,7 @@ pub(super) fn export(place: &Place, arguments: &ExportArguments) -> Result<Exit,
     }
     let mut out = BufWriter::new(std::io::stdout().lock());
     match write(&reader, arguments, &mut out) {
-        // Whoever reads may stop early, as `head` does.
+        // The reader of a pipe may stop early, as `head` does.
         Err(WriteError::Io(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             Ok(Exit::Success)
         }
@@ -63,7 +63,7 @@ pub(super) fn export(place: &Place, arguments: &ExportArguments) -> Result<Exit,
     }
 }
 
-/// The file has its name only when it is whole.
+/// Exports to a temporary file, which gets the name `path` only when it is complete.
 fn to_file(reader: &Reader, arguments: &ExportArguments, path: &Path) -> Result<u64, WriteError> {
     let beside = path.parent().filter(|beside| !beside.as_os_str().is_empty());
     let beside = beside.unwrap_or(Path::new("."));
@@ -132,8 +132,8 @@ fn lines<T: Numbered, W: Write>(
     Ok(count)
 }
 
-/// A line of a stream. A Kubernetes object is an ADDED, which can be replayed; anything else gets a
-/// type of ours and no object: readers of streams skip such lines, and count them.
+/// A line of a stream. A Kubernetes object becomes an ADDED line, which can be replayed. Other inputs get a type of
+/// Klaxon's own and no object: readers of streams skip and count such lines.
 #[derive(Debug, Serialize)]
 pub(super) struct Streamed<'a> {
     at: String,
@@ -159,8 +159,8 @@ pub(super) fn streamed(event: &Quarantined) -> Streamed<'_> {
     Streamed { at: row.time.to_string(), kind, object, rule, scope, reason: &row.reason, input }
 }
 
-/// The input is the object where it could not be read, or where a rule failed on it and asked for its
-/// fields: then it is the document of what was read.
+/// Extracts the Kubernetes object from a quarantined input. The input is the object itself if it could not be
+/// decoded, or if a rule that asked for its fields failed on it: then the object is in the field `document`.
 fn kubernetes_object(mut input: Value) -> Result<Value, Value> {
     let is_object = |value: &Value| {
         value.get("metadata").is_some_and(Value::is_object)

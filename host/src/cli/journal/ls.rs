@@ -32,7 +32,7 @@ pub(super) struct LsArguments {
     output: OutputFormat,
 }
 
-/// What can be listed.
+/// The kinds of rows that can be listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
     /// What rules decided.

@@ -1,5 +1,4 @@
-//! `klaxon journal`: what is stored, and what an operator may change of it. All of it works while the
-//! service runs.
+//! `klaxon journal`: shows, exports and changes the contents of the journal, also while the service runs.
 
 mod arguments;
 mod backup;
@@ -26,7 +25,7 @@ use super::{Exit, OutputFormat};
 use crate::journal::inspect::InspectError;
 use crate::model::clock::Stopwatch;
 
-/// How often it is told how far something is.
+/// The interval between two progress messages.
 const PROGRESS: Duration = Duration::from_secs(2);
 
 pub(super) const HELP: &str = "Examples:\n  klaxon journal ls\n  \
@@ -36,7 +35,7 @@ pub(super) const HELP: &str = "Examples:\n  klaxon journal ls\n  \
     klaxon journal backup /backup/klaxon.db\n\n\
     The service may run meanwhile, and finds what was changed at its next look.";
 
-/// Which journal, and what to do.
+/// The journal and the command.
 #[derive(Debug, Args)]
 pub(super) struct JournalArguments {
     #[command(flatten)]
@@ -120,7 +119,7 @@ enum JournalCommand {
     Clock(clock::ClockArguments),
 }
 
-/// Why a command ended early.
+/// The error that ended a command.
 struct CommandError {
     exit: Exit,
     why: String,
@@ -163,13 +162,13 @@ pub(super) fn journal(arguments: &JournalArguments) -> Exit {
     done.unwrap_or_else(|CommandError { exit, why }| fail(exit, &why))
 }
 
-/// Something beside the result, on stderr.
+/// Prints a message beside the result, to stderr.
 #[expect(clippy::print_stderr, reason = "the result alone goes to stdout")]
 fn say(what: &str) {
     eprintln!("{what}");
 }
 
-/// Tells on a terminal how far something is that takes long.
+/// Returns a function that reports the progress of a long operation on a terminal.
 fn progress(what: String) -> impl FnMut(u64) {
     let is_shown = std::io::stderr().is_terminal();
     let mut last = Stopwatch::start();
@@ -181,7 +180,7 @@ fn progress(what: String) -> impl FnMut(u64) {
     }
 }
 
-/// A line of JSON.
+/// Formats a value as a line of JSON.
 fn line(value: &impl serde::Serialize) -> Result<String, CommandError> {
     let mut line =
         serde_json::to_string(value).map_err(|error| CommandError::failure(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! `klaxon journal ls` without more: how much there is of everything.
+//! `klaxon journal ls` without arguments: counts of everything that is stored.
 
 use std::path::Path;
 
@@ -62,7 +62,7 @@ fn summary(overview: &Overview, path: &Path) -> String {
     lines.iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect()
 }
 
-/// `3: oom 2 since …, unreadable 1 since …`.
+/// Formats counts by rule: `3: oom 2 since …, unreadable 1 since …`.
 fn by_rule(counts: &[ByRule], first: &str) -> String {
     let all: u64 = counts.iter().map(|one| one.count).sum();
     let each = counts.iter().map(|one| {

@@ -1,4 +1,4 @@
-//! Which journal is meant.
+//! Locates the journal.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +8,12 @@ use super::CommandError;
 use crate::config::Config;
 use crate::journal::inspect::{Editor, InspectError, Reader};
 
-/// The configuration that is read unless one is named.
+/// The default configuration.
 const CONFIG: &str = "klaxon.yaml";
-/// Where the journal is unless the configuration says otherwise.
+/// The default folder of the journal.
 const USUAL: &str = "/var/lib/klaxon";
 
-/// Which journal.
+/// The arguments that locate the journal.
 #[derive(Debug, Args)]
 pub(super) struct PlaceArguments {
     /// The configuration that says where the journal is [default: klaxon.yaml, if there is one]
@@ -24,7 +24,7 @@ pub(super) struct PlaceArguments {
     path: Option<PathBuf>,
 }
 
-/// A journal's folder, and why this one.
+/// A journal's folder, and the reason for choosing it.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) folder: PathBuf,
@@ -69,7 +69,7 @@ impl Place {
         Editor::open(&self.folder).map_err(|error| self.explain(error))
     }
 
-    /// Where nothing is, the reason for looking there matters most.
+    /// Converts an error. If there is no journal, the message says why this folder was chosen.
     pub(super) fn explain(&self, error: InspectError) -> CommandError {
         match error {
             InspectError::Missing { path } => CommandError::usage(format!(

@@ -84,7 +84,7 @@ fn numbered(
         return Err(CommandError::usage(format!("{many} are named by their numbers alone")));
     }
     let told = some(numbers.len() as u64, one, many);
-    // Before anyone is asked.
+    // Opened before the confirmation, so that an error is reported first.
     let mut editor = place.editor()?;
     if !confirmed(arguments, &told)? {
         return Ok(Exit::Failure);
@@ -95,7 +95,7 @@ fn numbered(
     Ok(Exit::Success)
 }
 
-/// Asks, unless told not to; without anyone to ask it is an error.
+/// Asks for confirmation, unless `--yes` is given. Without a terminal this is an error.
 fn confirmed(arguments: &DropArguments, what: &str) -> Result<bool, CommandError> {
     if arguments.yes {
         return Ok(true);

@@ -135,7 +135,7 @@ fn quarantined_text(event: &Quarantined) -> String {
     )
 }
 
-/// JSON over several lines; anything else as it is.
+/// Formats JSON over several lines; other text stays unchanged.
 fn pretty(text: &str) -> String {
     let parsed = serde_json::from_str::<Value>(text).ok();
     parsed.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or(text.to_owned())

@@ -1,13 +1,13 @@
-//! Aligned text.
+//! Formats aligned tables and their cells.
 
 use bytesize::ByteSize;
 
 use crate::model::Timestamp;
 
-/// Longer cells in the middle of a table are cut.
+/// The maximum width of a cell that is not in the last column.
 const MOST: usize = 48;
 
-/// A table with its heads; numbers stand on the right. The last column may be long.
+/// Formats a table with headers; numbers are right-aligned. The last column may be of any width.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let last = heads.len().saturating_sub(1);
     let rows: Vec<Vec<String>> = rows
@@ -46,12 +46,12 @@ fn aligned(row: &[String], columns: &[Column]) -> String {
     format!("{}\n", cells.join("  ").trim_end())
 }
 
-/// Without what a terminal would obey: receivers and clusters write some of it.
+/// Replaces control characters, which a terminal would obey: some texts come from receivers and clusters.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(|one| if one.is_control() { ' ' } else { one }).collect()
 }
 
-/// The same, but for ends of lines.
+/// Replaces control characters except ends of lines.
 pub(super) fn plain_lines(text: &str) -> String {
     let is_bad = |one: char| one.is_control() && one != '\n';
     text.chars().map(|one| if is_bad(one) { ' ' } else { one }).collect()
@@ -64,7 +64,7 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// The beginning of an id: enough to name it by.
+/// Returns the beginning of an id, long enough to identify it.
 pub(super) fn short(id: &str) -> String {
     id.chars().take(12).collect()
 }
@@ -73,7 +73,7 @@ pub(super) fn size(bytes: u64) -> String {
     ByteSize::b(bytes).display().iec().to_string()
 }
 
-/// How long ago, in its two largest units.
+/// Formats the age of a time in its two largest units.
 pub(super) fn age(time: Timestamp, now: Timestamp) -> String {
     let seconds = now.millis_since(time).max(0) / 1000;
     let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
@@ -86,12 +86,12 @@ pub(super) fn age(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// One thing or several of it.
+/// Formats a count with the singular or plural.
 pub(super) fn some(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Counts by target: `notify 3, oncall 1`.
+/// Formats counts by target: `notify 3, oncall 1`.
 pub(super) fn counts(of: &[(String, u64)]) -> String {
     let told: Vec<String> =
         of.iter().map(|(name, count)| format!("{} {count}", plain(name))).collect();

@@ -1,4 +1,4 @@
-//! Command lines are read, and results look so.
+//! Tests of parsing command lines and formatting results.
 
 use std::path::Path;
 
@@ -163,7 +163,7 @@ fn a_verdict_is_shown_with_all_that_came_of_it() {
     let sample = furnished();
     let text = show::text(&inspect::show(&sample.reader(), "a00001").unwrap());
     let (_, deliveries) = text.split_once("\n\n").unwrap();
-    // What a receiver said cannot colour the terminal.
+    // A receiver's message cannot colour the terminal.
     assert_eq!(
         deliveries,
         "\

@@ -47,7 +47,7 @@ fn run(arguments: &BuildArguments) -> Result<String, String> {
     Ok(format!("built {rule} into {} ({kib} KiB)", built.display()))
 }
 
-/// A module that cannot say what it is is no rule, however well it built.
+/// Returns the rule's name and version. A module that does not answer `describe` is not a rule, even if it compiles.
 fn describe(module: &Path, cache: &CacheArguments) -> Result<String, String> {
     let sandboxes = Sandboxes::start(cache.directory()).map_err(|error| error.to_string())?;
     let manifest =

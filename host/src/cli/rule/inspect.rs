@@ -12,7 +12,7 @@ use crate::harness::strategies::{Shape, sample};
 use crate::harness::{Input, Measured, RuleUnderTest};
 use crate::model::{Changes, Interest, PartitionBy, Parts};
 
-/// Steps of the made history that a rule is measured on.
+/// The number of steps of the generated history on which a rule is measured.
 const STEPS: usize = 1000;
 
 #[derive(Debug, Args)]
@@ -155,7 +155,7 @@ fn partition(partition: &PartitionBy) -> String {
     }
 }
 
-/// Names and descriptions of a schema's properties.
+/// Formats the names and descriptions of a schema's properties.
 fn settings(schema: &str) -> Vec<String> {
     let schema: Value = serde_json::from_str(schema).unwrap_or(Value::Null);
     let properties = schema.get("properties").and_then(Value::as_object);

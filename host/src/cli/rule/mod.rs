@@ -1,4 +1,4 @@
-//! `klaxon rule`: what a rule's author does with one rule.
+//! `klaxon rule`: commands for the author of a rule.
 
 mod bench;
 mod build;
@@ -40,7 +40,7 @@ pub(super) fn rule(command: RuleCommand) -> Exit {
     }
 }
 
-/// Loads a rule with its default settings, or those of a file; a folder is built where it changed.
+/// Loads a rule with its default settings or those of a file. A folder is built first if it has changed.
 pub(super) fn load(
     rule: &Path,
     settings: Option<&PathBuf>,
@@ -57,7 +57,7 @@ fn say(what: &str) {
     eprintln!("{what}");
 }
 
-/// A number with blanks between thousands.
+/// Formats a number with blanks between thousands.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

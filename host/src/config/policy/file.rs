@@ -1,4 +1,4 @@
-//! A rule's policy as it is written, and the checks that the schema cannot make.
+//! A rule's policy as it is written in the file, and the checks that the schema cannot express.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::yaml::{Found, Span, nearest};
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Timers are no finer: the pipeline evaluates events of less than a second together.
+/// The shortest time in a policy: the pipeline evaluates the events of less than a second together.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// What is held back between a rule's verdicts and their delivery. Without it: nothing.
+/// Suppression and delay of a rule's verdicts before delivery. The default suppresses nothing.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct PolicyFile {
@@ -33,7 +33,7 @@ pub(in crate::config) struct PolicyFile {
     budget: Option<BudgetFile>,
 }
 
-/// How much a rule may write to one object of the cluster: Kubernetes Events, conditions, applied objects.
+/// The rate limit of a rule's writes to one object of the cluster: Kubernetes Events, conditions, applied objects.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct BudgetFile {
@@ -60,7 +60,7 @@ enum InhibitorFile {
     Full(FullInhibitorFile),
 }
 
-/// What holds a rule's firings, in full.
+/// An inhibitor of a rule's firings, in full.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FullInhibitorFile {
@@ -75,7 +75,7 @@ struct FullInhibitorFile {
     r#for: Option<Span>,
 }
 
-/// What an inhibiting incident has in common with what it holds.
+/// The property that an inhibiting incident shares with the incidents that it inhibits.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize, JsonSchema,
 )]
@@ -94,7 +94,7 @@ pub enum Equal {
     Cluster,
 }
 
-/// At most so many deliveries in a time.
+/// A maximum number of deliveries in a time.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ThrottleFile {
@@ -111,17 +111,17 @@ fn yes() -> bool {
     true
 }
 
-/// A policy that was read, with what is wrong with it; places are relative to it.
+/// A parsed policy and its errors, with pointers relative to the policy.
 #[derive(Debug, Default)]
 pub(in crate::config) struct Read {
-    /// What it means.
+    /// The policy.
     pub(in crate::config) policy: Policy,
-    /// What is wrong.
+    /// The errors.
     pub(in crate::config) found: Found,
 }
 
 impl PolicyFile {
-    /// Checks all that needs no manifest. `rules` are the names of all rules.
+    /// Performs all checks that need no manifest. `rules` are the names of all rules.
     pub(in crate::config) fn read(self, rules: &[&str]) -> Read {
         let mut read = Read::default();
         let repeat = self.repeat.map(|span| span.0);
@@ -211,7 +211,7 @@ impl Read {
     }
 }
 
-/// A rule may have a slash in its name, a code more likely not.
+/// Splits a short inhibitor at its last slash: rule names may contain a slash, codes hardly do.
 fn short(text: &str) -> Option<FullInhibitorFile> {
     let (rule, code) = text.rsplit_once('/')?;
     let (rule, code) = (rule.to_owned(), code.to_owned());
@@ -219,8 +219,8 @@ fn short(text: &str) -> Option<FullInhibitorFile> {
     (!file.rule.is_empty() && !file.code.is_empty()).then_some(file)
 }
 
-/// Rules that hold each other, each at its place in the list with a message: what both hold would
-/// wait for ever. (Codes of one rule may well hold its others.)
+/// Finds rules that inhibit each other, each with its index and a message: incidents that two rules inhibit mutually
+/// would stay pending forever. (Codes of one rule may inhibit other codes of the same rule.)
 pub(in crate::config) fn cycles(policies: &[(&str, &Policy)]) -> Vec<(usize, String)> {
     let mut by: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, policy) in policies {

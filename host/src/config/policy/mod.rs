@@ -1,4 +1,4 @@
-//! What is held back between a rule's verdicts and their delivery, checked.
+//! The validated policy: suppression and delay of a rule's verdicts before delivery.
 
 mod file;
 
@@ -7,34 +7,34 @@ use std::time::Duration;
 pub use file::Equal;
 pub(super) use file::{PolicyFile, cycles};
 
-/// What is held back between a rule's verdicts and their delivery. The default: nothing.
+/// Suppression and delay of a rule's verdicts before delivery. The default suppresses nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// A firing that was delivered is delivered again only after so long.
+    /// The time after a delivered firing before it is delivered again. `None` if repeats are not suppressed.
     pub repeat: Option<Duration>,
-    /// Each firing is delivered once, and a resolved only after a firing.
+    /// `true` if each firing is delivered once, and a resolved only after a firing.
     pub pair: bool,
-    /// While one of these fires, firings are held.
+    /// The inhibitors: while one of them fires, this rule's firings stay pending.
     pub inhibited_by: Vec<Inhibitor>,
-    /// At most so many deliveries.
+    /// The maximum number of deliveries in a time.
     pub throttle: Option<Throttle>,
-    /// An incident that no verdict touched for so long is over.
+    /// The time without a verdict after which an incident counts as over.
     pub forget: Duration,
-    /// Writes to one object of the cluster.
+    /// The rate limit of writes to one object of the cluster.
     pub budget: Budget,
 }
 
-/// So many at once, and one more in each time.
+/// A token bucket: `burst` writes at once, and one more after each `per`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// So many at once …
+    /// The number of writes at once.
     pub burst: u32,
-    /// … and one more after each of these.
+    /// The time after which one more write is permitted.
     pub per: Duration,
 }
 
 impl Default for Budget {
-    /// What Kubernetes' own components may write of Events about one object.
+    /// Returns the limit that Kubernetes' own components have for Events about one object.
     fn default() -> Self {
         Self { burst: 25, per: Duration::from_secs(300) }
     }
@@ -55,7 +55,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Whether it holds no verdict back.
+    /// Returns `true` if the policy neither suppresses nor delays verdicts.
     pub fn is_empty(&self) -> bool {
         self.repeat.is_none()
             && !self.pair
@@ -64,27 +64,27 @@ impl Policy {
     }
 }
 
-/// What holds a rule's firings.
+/// A code of another rule that inhibits a rule's firings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inhibitor {
     /// The other rule's configured name.
     pub rule: String,
-    /// Its code.
+    /// The other rule's code.
     pub code: String,
-    /// What the two have in common.
+    /// The property that both incidents share.
     pub equal: Equal,
-    /// Longest time that it holds one incident.
+    /// The longest time for which one incident stays pending.
     pub at_most: Duration,
 }
 
-/// At most so many deliveries in a time.
+/// A maximum number of deliveries in a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Throttle {
-    /// So many …
+    /// The number of deliveries.
     pub count: u32,
-    /// … in this time from the first.
+    /// The time, counted from the first delivery.
     pub per: Duration,
-    /// Whether receivers are told at its end what was held back.
+    /// `true` if a digest of the suppressed verdicts is sent at the end of the time.
     pub digest: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A rule's policy, as it is written.
+//! Tests of parsing a rule's policy.
 
 use serde_json::json;
 

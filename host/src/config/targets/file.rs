@@ -1,4 +1,4 @@
-//! Targets as they are written.
+//! Targets as they are written in the configuration file.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ pub(in crate::config) struct TargetFile {
     pub(in crate::config) coalesce: bool,
 }
 
-/// What comes in order.
+/// The order of a target's deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
@@ -51,7 +51,7 @@ pub enum Order {
     None,
 }
 
-/// What happens to a delivery for which a target's queue has no room.
+/// The reaction to a delivery that exceeds a target's queue quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
@@ -62,12 +62,12 @@ pub enum WhenFull {
     Block,
 }
 
-/// Verdicts as JSON Lines on stdout.
+/// The settings of a `stdout` target, of which there are none.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct StdoutFile {}
 
-/// An HTTP receiver.
+/// The settings of a `webhook` target.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct WebhookFile {
@@ -103,7 +103,7 @@ pub(in crate::config) struct WebhookFile {
     pub(in crate::config) allow: Vec<Allow>,
 }
 
-/// What a webhook sends.
+/// The body of a webhook's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -114,7 +114,7 @@ pub enum Format {
     CloudEvents,
 }
 
-/// Retries of a delivery.
+/// The retries of a delivery.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RetryFile {
@@ -132,7 +132,8 @@ pub(in crate::config) enum Allow {
     LinkLocal,
 }
 
-/// How to know a receiver, and how to be known to it. The files are read again when they change.
+/// The certificates for verifying a receiver, and for authenticating to it. The files are read again when they
+/// change.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct TlsFile {

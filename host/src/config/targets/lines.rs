@@ -1,4 +1,4 @@
-//! The target `file`: verdicts as JSON Lines in a file, with rotation.
+//! The settings of the target `file`: verdicts as JSON Lines in a file, with rotation.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const MAX_SIZE: u64 = 100 << 20;
 const KEEP: u16 = 5;
 const RETRY_FOR: Duration = Duration::from_secs(72 * 3600);
 
-/// Verdicts as JSON Lines in a file.
+/// The settings of a `file` target as they are written.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct LinesFile {
@@ -29,20 +29,20 @@ pub(in crate::config) struct LinesFile {
     retry: RetryFile,
 }
 
-/// A file that verdicts are appended to.
+/// A file to which verdicts are appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lines {
     /// The file.
     pub path: PathBuf,
-    /// Most bytes in it; a line that is longer has a file of its own.
+    /// The maximum size of the file, in bytes; a longer line gets a file of its own.
     pub max_size: u64,
-    /// How many older files are kept.
+    /// The number of older files that are retained.
     pub keep: u16,
-    /// How long a delivery is retried.
+    /// The time for which a delivery is retried.
     pub retry_for: Duration,
 }
 
-/// Checks a file target. Whether its folder exists is not asked here: it may be mounted later.
+/// Validates a file target. The existence of the folder is not checked here: it may be mounted later.
 pub(super) fn check(check: &mut Check<'_>, pointer: &str, file: LinesFile) -> Lines {
     if file.path.file_name().is_none() {
         check.say(

@@ -1,4 +1,4 @@
-//! Where verdicts go, checked.
+//! The validated targets of verdicts.
 
 pub(super) mod file;
 mod lines;
@@ -21,27 +21,27 @@ pub use statsd::Statsd;
 pub use template::Template;
 pub(super) use validate::target;
 
-/// Where verdicts go.
+/// A target of verdicts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
-    /// What it is.
+    /// The kind of the target, with its settings.
     pub kind: TargetKind,
-    /// What comes in order.
+    /// The order of the target's deliveries.
     pub order: Order,
-    /// Most bytes of the journal that its deliveries may take while they wait. Where the file sets none,
-    /// it is 0 until the configuration as a whole is checked.
+    /// The maximum number of bytes that the target's queued deliveries may take in the journal. If the file sets
+    /// none, this is 0 until the whole configuration is validated.
     pub max_queue: u64,
-    /// What happens beyond that.
+    /// The reaction to a delivery that exceeds `max_queue`.
     pub when_full: WhenFull,
-    /// Whether a newer delivery of one rule and key takes the place of those that still wait.
+    /// `true` if a newer delivery of one rule and key replaces older ones that are still queued.
     pub coalesce: bool,
-    /// Rules that list it, and so may send to it; `None`: it is of no configuration, and all may.
+    /// The rules that list the target, and so may send to it. `None` outside a configuration: all rules may.
     pub rules: Option<BTreeSet<String>>,
-    /// What it was made from.
+    /// The written form from which the target was made.
     pub origin: Origin,
 }
 
-/// What a target is.
+/// The kind of a target, with its settings.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TargetKind {
     /// Verdicts as JSON Lines.
@@ -59,41 +59,41 @@ pub enum TargetKind {
 /// An HTTP receiver.
 #[derive(Clone, PartialEq)]
 pub struct Webhook {
-    /// Where to send.
+    /// The URL of the receiver.
     pub url: String,
     /// Keys of Standard Webhooks signatures; the first is the newest.
     pub secrets: Vec<Secret>,
-    /// What is sent.
+    /// The body of the requests.
     pub format: Format,
-    /// Sent with each request.
+    /// The headers of each request.
     pub headers: BTreeMap<String, String>,
-    /// How long one attempt may take.
+    /// The time limit of one attempt.
     pub timeout: Duration,
-    /// Statuses that count as success; empty: every 2xx.
+    /// The statuses that count as success. Empty for every 2xx.
     pub success: Vec<u16>,
-    /// Most deliveries under way at once.
+    /// The maximum number of concurrent deliveries.
     pub concurrency: usize,
-    /// How long a delivery is retried.
+    /// The time for which a delivery is retried.
     pub retry_for: Duration,
-    /// How both sides are known.
+    /// The certificates of both sides.
     pub tls: Tls,
-    /// Whether addresses of this machine may be sent to.
+    /// `true` if loopback addresses are permitted.
     pub allow_loopback: bool,
-    /// Whether link-local addresses, such as a cloud's metadata service, may be sent to.
+    /// `true` if link-local addresses, such as a cloud's metadata service, are permitted.
     pub allow_link_local: bool,
 }
 
-/// How a receiver is known, and how it knows us.
+/// The certificates of both sides of a TLS connection.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// The only certificates that are trusted, as PEM; none: those of the system.
+    /// The only trusted certificates, as PEM. `None` trusts the system's.
     pub ca: Option<Vec<u8>>,
-    /// A certificate and its key, as PEM.
+    /// The client certificate and its key, as PEM.
     pub identity: Option<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Webhook {
-    /// Without what is secret: URLs and headers may carry tokens too.
+    /// Omits secrets: URLs and headers may carry tokens too.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Webhook").field("format", &self.format).finish_non_exhaustive()
     }
@@ -101,7 +101,7 @@ impl std::fmt::Debug for Webhook {
 
 #[cfg(test)]
 impl Webhook {
-    /// With the defaults.
+    /// Creates a webhook with defaults for tests.
     pub(crate) fn to(url: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -120,7 +120,7 @@ impl Webhook {
 }
 
 impl Target {
-    /// Where verdicts are printed, in an order that needs no waiting.
+    /// Returns a target that prints verdicts to stdout; its queue is unbounded.
     pub fn stdout() -> Self {
         Self {
             kind: TargetKind::Stdout,

@@ -1,4 +1,4 @@
-//! The target `nats`: verdicts in a stream of NATS JetStream.
+//! The settings of the target `nats`: verdicts in a stream of NATS JetStream.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,8 +18,8 @@ const SUBJECT: &str = "klaxon.{rule}.{code}";
 const TIMEOUT: Duration = Duration::from_secs(15);
 const RETRY_FOR: Duration = Duration::from_secs(72 * 3600);
 
-/// Verdicts in a stream of NATS JetStream: each is acknowledged, and stored once while the stream's
-/// window of duplicates lasts.
+/// The settings of a `nats` target as they are written. Each verdict is acknowledged, and stored once within the
+/// stream's duplicate window.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct NatsFile {
@@ -50,35 +50,35 @@ pub(in crate::config) struct NatsFile {
 }
 
 impl fmt::Debug for NatsFile {
-    /// Without what is secret.
+    /// Omits secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NatsFile").field("subject", &self.subject).finish_non_exhaustive()
     }
 }
 
-/// A stream of NATS JetStream.
+/// The validated settings of a `nats` target.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Nats {
-    /// The servers, each with scheme and host; nothing secret is in them.
+    /// The servers, each with scheme and host, without secrets.
     pub servers: Vec<String>,
-    /// Where a verdict is published.
+    /// The subject to which a verdict is published.
     pub subject: Template,
-    /// How long one attempt may take.
+    /// The time limit of one attempt.
     pub timeout: Duration,
-    /// Who we are.
+    /// The client's credentials.
     pub login: Login,
-    /// How both sides are known; none: TLS only where the servers ask for it.
+    /// The certificates of both sides. `None` uses TLS only if the servers require it.
     pub tls: Option<Tls>,
-    /// `true` to connect also to servers that the named ones announce.
+    /// `true` if servers that the named ones announce are used too.
     pub discover: bool,
-    /// How long a delivery is retried.
+    /// The time for which a delivery is retried.
     pub retry_for: Duration,
 }
 
-/// Who we are to a server.
+/// The client's credentials for a server.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Login {
-    /// Nobody, or whom the client certificate says.
+    /// No credentials besides a client certificate, if any.
     None,
     /// The content of a credentials file.
     Credentials(String),
@@ -89,7 +89,7 @@ pub enum Login {
 }
 
 impl fmt::Debug for Nats {
-    /// Without what is secret.
+    /// Omits secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Nats");
         shown.field("servers", &self.servers).field("subject", &self.subject);
@@ -98,20 +98,19 @@ impl fmt::Debug for Nats {
 }
 
 impl Nats {
-    /// The subject for a verdict.
+    /// Returns the subject for a verdict.
     pub fn address(&self, verdict: &Verdict) -> String {
         self.subject.render(verdict, is_unfit)
     }
 }
 
-/// What would make more than one token of a value, a wildcard, or a subject of the server's own.
+/// Returns `true` for characters that would split a token, form a wildcard, or begin a subject of the server's own.
 fn is_unfit(c: char) -> bool {
     matches!(c, '.' | '*' | '>' | '$') || c.is_whitespace() || c.is_control()
 }
 
-/// Checks a NATS target; none where its subject cannot be made, which is said. Which addresses it may
-/// send to is not checked: a server on the same machine is usual, and with `discover` a server tells its
-/// clients the addresses of the others in its cluster anyway.
+/// Validates a NATS target. `None` if its subject is invalid, which is reported. Addresses are not restricted: a
+/// server on the same machine is common, and with `discover` a server announces the addresses of its cluster anyway.
 pub(super) fn check(check: &mut Check<'_>, pointer: &str, file: NatsFile) -> Option<Nats> {
     let mut servers = Vec::new();
     for url in file.url.split(',').map(str::trim) {
@@ -141,7 +140,7 @@ pub(super) fn check(check: &mut Check<'_>, pointer: &str, file: NatsFile) -> Opt
     Some(Nats { servers, subject, timeout, login, tls, discover: file.discover, retry_for })
 }
 
-/// Checks the address of one server. Errors do not repeat it: a password may be in it.
+/// Validates the address of one server. Errors do not repeat the address, which may contain a password.
 fn server(url: &str) -> Result<(), String> {
     let Some((scheme @ ("nats" | "tls"), rest)) = url.split_once("://") else {
         return Err(
@@ -161,7 +160,7 @@ fn server(url: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// At most one way to sign in.
+/// Reads the credentials, of which at most one kind may be given.
 fn login(
     check: &mut Check<'_>,
     pointer: &str,
@@ -208,7 +207,7 @@ fn login(
     }
 }
 
-/// A template of subjects, in which every token is there and no wildcard.
+/// Parses the template of a subject, which must have neither empty tokens nor wildcards.
 fn subject(text: &str) -> Result<Template, String> {
     let template = Template::parse(text)?;
     let filled = template.filled_with("x");

@@ -1,4 +1,4 @@
-//! What a target was made from, so that it can be made again when a secret has been replaced.
+//! The written form of a target, from which the target can be made again after a secret was replaced.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::Target;
 use super::file::TargetFile;
 use crate::config::substitute;
 
-/// A target as it is written, before its references to files were replaced.
+/// A target as it is written, before references to files were substituted.
 #[derive(Clone, Default, PartialEq)]
 pub struct Origin {
     name: String,
@@ -19,34 +19,34 @@ pub struct Origin {
 }
 
 impl fmt::Debug for Origin {
-    /// Without what is written: a secret may be.
+    /// Omits the written form, which may contain a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Origin").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 impl Origin {
-    /// A target by its name; the paths in it are relative to `base`.
+    /// Creates the origin of the target `name`; paths in `written` are relative to `base`.
     pub fn new(name: &str, written: Value, base: &Path) -> Self {
         Self { name: name.to_owned(), written, base: base.to_owned() }
     }
 
-    /// Whether it refers to files at all, such as `${file:…}` or a certificate.
+    /// Returns `true` if the target refers to files, such as `${file:…}` or a certificate.
     pub fn has_files(&self) -> bool {
         let text = self.written.to_string();
         text.contains("${file:") || text.contains("\"tls\"") || text.contains("\"credentials\"")
     }
 
-    /// The target as its files are now. It reads the disk.
+    /// Makes the target from the present contents of its files. Reads the disk.
     ///
     /// # Errors
-    /// What is wrong with it now, without what is secret.
+    /// Returns the present errors of the target, without secrets.
     pub fn read_again(&self) -> Result<Target, String> {
         let mut value = self.written.clone();
         let mut found = Vec::new();
         substitute::all(&mut value, "", &self.base, &mut found);
         let mut check = Check::new(&self.base, found);
-        // serde's text repeats the value, which may hold a secret.
+        // The error of serde is dropped: it repeats the value, which may hold a secret.
         let file: Option<TargetFile> = serde_json::from_value(value).ok();
         let target =
             file.and_then(|file| super::target(&mut check, &self.name, file, self.clone()));

@@ -1,4 +1,4 @@
-//! The target `statsd`: a counter for each code, over UDP.
+//! The settings of the target `statsd`: a counter for each code, over UDP.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::yaml::Span;
 
 const PREFIX: &str = "klaxon.";
 const FIRING: &str = "{rule}.{code}";
-/// A counter that comes much later than what it counts misleads.
+/// The time for which a datagram is retried. It is short: a counter that arrives late misleads.
 const RETRY_FOR: Duration = Duration::from_secs(10);
 
-/// Counters of verdicts, over UDP: best effort, for a datagram that was sent may be lost unseen.
+/// The settings of a `statsd` target as they are written. Delivery is best effort: a datagram may be lost unnoticed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct StatsdFile {
@@ -34,23 +34,23 @@ pub(in crate::config) struct StatsdFile {
     retry: RetryFile,
 }
 
-/// A statsd server.
+/// The validated settings of a `statsd` target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statsd {
-    /// Host and port.
+    /// The host and port.
     pub address: String,
-    /// What each name begins with.
+    /// The prefix of each name.
     pub prefix: String,
-    /// The counter of a firing verdict.
+    /// The name of the counter of firing verdicts.
     pub firing: Template,
-    /// The counter of a resolved verdict; none: these are not counted.
+    /// The name of the counter of resolved verdicts. `None` if they are not counted.
     pub resolved: Option<Template>,
-    /// How long a delivery is retried.
+    /// The time for which a delivery is retried.
     pub retry_for: Duration,
 }
 
 impl Statsd {
-    /// The name of the counter that a verdict counts in, if any.
+    /// Returns the name of the counter for a verdict. `None` if the verdict is not counted.
     pub fn name(&self, verdict: &Verdict) -> Option<String> {
         let template = match verdict.status {
             Status::Firing => &self.firing,
@@ -60,13 +60,13 @@ impl Statsd {
     }
 }
 
-/// What would end a name, or the line.
+/// Returns `true` for characters that would end a name or the line.
 fn is_unfit(c: char) -> bool {
     matches!(c, ':' | '|' | '@') || c.is_whitespace() || c.is_control()
 }
 
-/// Checks a statsd target; none where its names cannot be made, which is said. Which addresses it may
-/// send to is not checked: an agent on the same machine is the usual one, and nothing comes back.
+/// Validates a statsd target. `None` if its names are invalid, which is reported. Addresses are not restricted: an
+/// agent on the same machine is the usual receiver, and it sends no answer.
 pub(super) fn check(check: &mut Check<'_>, pointer: &str, file: StatsdFile) -> Option<Statsd> {
     let host = file.address.rsplit_once(':').and_then(|(host, port)| {
         let is_port = port.parse::<u16>().is_ok_and(|port| port != 0);

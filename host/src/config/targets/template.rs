@@ -1,5 +1,5 @@
-//! Names with placeholders, such as `klaxon.{rule}.{code}`. They are rendered once, when a delivery is
-//! made, so that each attempt uses the same one.
+//! Names with placeholders, such as `klaxon.{rule}.{code}`. A name is rendered once, when its delivery is created, so
+//! that each attempt uses the same name.
 
 use crate::model::{Severity, Verdict};
 use crate::yaml::nearest;
@@ -14,7 +14,7 @@ enum Part {
     Fact(Fact),
 }
 
-/// What a placeholder stands for.
+/// The property of a verdict that a placeholder stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fact {
     Cluster,
@@ -56,10 +56,10 @@ impl Fact {
 }
 
 impl Template {
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// # Errors
-    /// What is wrong with it, and how to correct it.
+    /// Returns a message with a hint if the template is invalid.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -84,7 +84,7 @@ impl Template {
         Ok(Self(parts))
     }
 
-    /// The template with a text in place of each placeholder.
+    /// Returns the template with `value` in place of each placeholder.
     pub(super) fn filled_with(&self, value: &str) -> String {
         let parts = self.0.iter().map(|part| match part {
             Part::Text(text) => text,
@@ -93,8 +93,8 @@ impl Template {
         parts.collect()
     }
 
-    /// The name for a verdict. In what the verdict says, characters that do not fit become `_`, and so
-    /// does a value that is empty; what the operator wrote was checked before.
+    /// Renders the name for a verdict. In values of the verdict, unfit characters become `_`, and so does an empty
+    /// value; the fixed parts were validated before.
     pub(super) fn render(&self, verdict: &Verdict, is_unfit: fn(char) -> bool) -> String {
         let mut name = String::new();
         for part in &self.0 {

@@ -1,4 +1,4 @@
-//! What is said of targets that cannot be.
+//! Tests of the errors of invalid targets.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::{Login, Origin, Target, TargetKind};
 use crate::config::validate::Check;
 use crate::yaml::Found;
 
-/// A target as a file would give it, or what is wrong with it.
+/// Validates a target from its written form, or returns the errors.
 fn read(base: &Path, written: Value) -> Result<TargetKind, Found> {
     let file: TargetFile = serde_json::from_value(written).unwrap();
     let mut check = Check::new(base, Vec::new());
@@ -21,7 +21,7 @@ fn read(base: &Path, written: Value) -> Result<TargetKind, Found> {
     }
 }
 
-/// The only fault of a target: its place and its text.
+/// Returns the only error of a target: its pointer and its message.
 #[track_caller]
 fn fault(written: Value) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();

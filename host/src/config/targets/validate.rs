@@ -1,4 +1,4 @@
-//! From a target as it is written to one that can be used.
+//! Validates targets.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::config::Secret;
 use crate::config::validate::Check;
 use crate::yaml::escape;
 
-/// How many deliveries may be under way to one receiver.
+/// The default for the maximum number of concurrent deliveries to one receiver.
 const CONCURRENCY: u16 = 16;
 
-/// Checks a target; none where it is of no kind, which is said.
+/// Validates a target. `None` if it is of no valid kind, which is reported.
 pub(in crate::config) fn target(
     check: &mut Check<'_>,
     name: &str,

@@ -1,4 +1,4 @@
-//! Requests to the API server, on raw JSON: what it refuses is told apart by what is to be done.
+//! Sends requests to the API server and returns raw JSON. Errors are grouped by the reaction that they require.
 
 use std::time::Duration;
 
@@ -11,49 +11,49 @@ use serde::Deserialize;
 
 use super::error::describe;
 
-/// The longest answer that is read where a small one is asked for: an object, or what a group serves.
+/// The maximum size of a small answer, in bytes: one object, or the resources that an API group serves.
 pub(super) const MOST_SMALL: usize = 8 << 20;
-/// Of an answer that says no, only so much is read.
+/// The maximum number of bytes that are read of the body of an error response.
 const MOST_REFUSAL: usize = 64 << 10;
-/// The API server cannot put a request off for longer than this at once.
+/// The upper bound on a `Retry-After` header that is respected.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// Why a request did not bring what it asked for.
+/// The error of a request to the API server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
-    /// The version or the page asked for is too old: what came since must be found by comparing.
+    /// The requested version or page is too old: the changes since then must be found by comparing lists.
     #[error("{0}")]
     Expired(String),
-    /// Too many requests: later.
+    /// The API server received too many requests: retry later.
     #[error("the API server asks to wait: {why}")]
     Throttled {
-        /// At least so long.
+        /// The shortest wait before the next request. `None` if the server names none.
         after: Option<Duration>,
-        /// What it said.
+        /// The server's message.
         why: String,
     },
-    /// Nobody is signed in any longer.
+    /// The API server does not accept the credentials.
     #[error("the API server does not accept the credentials: {0}")]
     Unauthorized(String),
-    /// The account may not do this.
+    /// The account lacks the permission for this request.
     #[error("{0}")]
     Forbidden(String),
-    /// There is no such path: the kind is not served.
+    /// The path does not exist: the kind is not served.
     #[error("the API server does not serve this kind: {0}")]
     NotServed(String),
-    /// The request itself is not understood.
+    /// The API server rejects the request as invalid.
     #[error("the API server refuses the request: {0}")]
     Refused(String),
-    /// The answer is larger than what is read at once.
+    /// The answer is larger than the limit on its size.
     #[error("{0}")]
     TooLarge(String),
-    /// The connection, the server or what it sent is broken.
+    /// The connection, the server or its answer is broken.
     #[error("{0}")]
     Broken(String),
 }
 
 impl ApiError {
-    /// One word for metrics.
+    /// Returns the name of the error in metrics.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Expired(_) => "expired",
@@ -68,7 +68,7 @@ impl ApiError {
     }
 }
 
-/// What the API server says when it says no (`meta/v1` Status).
+/// The body of an error response (`meta/v1` Status).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Status {
@@ -78,7 +78,7 @@ pub(super) struct Status {
 }
 
 impl Status {
-    /// What it means; a Status in a stream carries its code in itself.
+    /// Converts the Status to an error. A Status within a stream has no HTTP status and carries its code itself.
     pub(super) fn error(self, http: Option<StatusCode>, after: Option<Duration>) -> ApiError {
         let code = http.map(|status| status.as_u16()).or(self.code).unwrap_or(500);
         let reason = self.reason.unwrap_or_default();
@@ -96,12 +96,12 @@ impl Status {
     }
 }
 
-/// How the answer is wanted.
+/// The form in which objects are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// The objects as they are.
+    /// Complete objects.
     Full,
-    /// Only their metadata.
+    /// Only the objects' metadata.
     Metadata,
 }
 
@@ -123,14 +123,14 @@ impl Form {
     }
 }
 
-/// An open watch, or any other body that is read bit by bit.
+/// An open watch, or any other response body that is read incrementally.
 pub(super) type Stream = Response<Body>;
 
-/// Asks for a list or an object, and reads the whole answer, of so many bytes at most. It must begin, and
-/// go on, within a time each.
+/// Requests a list or an object and reads the whole answer, of at most `most` bytes. The response headers must
+/// arrive within `span`, and so must each next part of the body.
 ///
 /// # Errors
-/// What stands in the way.
+/// Returns an [`ApiError`] if the request fails, times out, or the answer is too large.
 pub(super) async fn get(
     client: &kube::Client,
     path: &str,
@@ -142,10 +142,11 @@ pub(super) async fn get(
     whole(response, span, most).await
 }
 
-/// Opens a watch; its headers must come within a time, what follows is the reader's business.
+/// Opens a watch. The response headers must arrive within `span`; the reader of the stream sets its own time
+/// limits.
 ///
 /// # Errors
-/// What stands in the way.
+/// Returns an [`ApiError`] if the request fails or times out.
 pub(super) async fn watch(
     client: &kube::Client,
     path: &str,
@@ -158,7 +159,7 @@ pub(super) async fn watch(
 /// Sends a JSON body and reads the answer.
 ///
 /// # Errors
-/// What stands in the way.
+/// Returns an [`ApiError`] if the request fails or times out.
 pub(super) async fn send(
     client: &kube::Client,
     method: Method,
@@ -189,7 +190,7 @@ async fn within<T>(
     tokio::time::timeout(span, asking).await.unwrap_or_else(|_| Err(too_late()))
 }
 
-/// Reads a body. What counts is that it goes on, not how long all of it takes: it may be large, and the
+/// Reads a body. `span` limits the time between two parts, not the total time: the body may be large and the
 /// connection slow.
 async fn whole(response: Response<Body>, span: Duration, most: usize) -> Result<Bytes, ApiError> {
     let mut body = response.into_body();
@@ -221,7 +222,7 @@ async fn open(client: &kube::Client, path: &str, accept: &str) -> Result<Respons
     answered(client, request).await
 }
 
-/// Sends a request; an answer that says no is a fault.
+/// Sends a request and converts a response with an error status to an [`ApiError`].
 async fn answered(
     client: &kube::Client,
     request: Request<Body>,
@@ -245,14 +246,14 @@ async fn answered(
         }
     }
     let answer: Status = serde_json::from_slice(&text).unwrap_or_else(|_| Status {
-        // Some paths answer in plain text.
+        // Some paths answer with plain text instead of a Status.
         message: Some(String::from_utf8_lossy(&text).trim().chars().take(200).collect()),
         ..Status::default()
     });
     Err(answer.error(Some(status), after))
 }
 
-/// A connection, a server or an answer that is broken.
+/// Returns the error for a broken connection, server or answer.
 pub(super) fn broken(error: &kube::Error) -> ApiError {
     ApiError::Broken(describe(error))
 }

@@ -1,4 +1,4 @@
-//! Giving what exists to rules that are new, beside the watch.
+//! Backfills newly added rules with existing objects, beside the watch.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -10,7 +10,7 @@ use super::proof::Proof;
 use super::watch::{Stop, Watch};
 
 impl Watch {
-    /// Lists all that exists for rules that are new, beside the watch.
+    /// Starts a task that lists all existing objects for newly added rules, beside the watch.
     pub(super) fn backfill_all(&self, served: Served) -> AbortOnDropHandle<()> {
         let lister = Watch {
             cluster: self.cluster.clone(),
@@ -35,7 +35,7 @@ impl Watch {
         AbortOnDropHandle::new(tokio::spawn(lister.backfill_new_rules(served)))
     }
 
-    /// A panic of that list is one of the watch, which is looked after.
+    /// Resumes a panic of the backfill task in the watch's own task, which is supervised.
     pub(super) async fn look_after_backfill(&mut self) {
         if !self.backfilling.as_ref().is_some_and(AbortOnDropHandle::is_finished) {
             return;

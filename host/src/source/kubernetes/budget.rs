@@ -1,17 +1,17 @@
-//! Bounds the bytes of objects that wait for the pipeline.
+//! Bounds the bytes of objects that are queued for the pipeline.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes that all watches share. Clones are the same budget.
+/// A number of bytes that all watches share. Clones share the same budget.
 #[derive(Debug, Clone)]
 pub(super) struct Budget {
     free: Arc<Semaphore>,
     most: usize,
 }
 
-/// A share of the budget, given back when it is dropped.
+/// A share of the budget. Dropping it returns its bytes.
 #[derive(Debug)]
 pub struct Share {
     _bytes: Option<OwnedSemaphorePermit>,
@@ -23,11 +23,11 @@ impl Budget {
         Self { free: Arc::new(Semaphore::new(most)), most }
     }
 
-    /// Waits until so many bytes are free, in the order of asking. What is larger than the budget waits
-    /// for all of it, and then goes alone.
+    /// Waits until `bytes` are free; callers are served in order. A request larger than the budget waits for all of
+    /// it and then has it alone.
     pub(super) async fn take(&self, bytes: usize) -> Share {
         let bytes = u32::try_from(bytes.min(self.most)).unwrap_or(u32::MAX);
-        // It fails only where the semaphore was closed, which nobody does.
+        // Acquiring fails only if the semaphore is closed, which never happens.
         let taken = self.free.clone().acquire_many_owned(bytes).await.ok();
         Share { _bytes: taken }
     }

@@ -1,17 +1,17 @@
-//! What went wrong between here and the API server, in words that hold no credential.
+//! Describes errors of the connection to the API server without revealing credentials.
 //!
-//! The errors of kube cannot be shown as they are: that of a credential plugin holds the plugin's
-//! output and environment, that of a kubeconfig may quote the line with the token.
+//! kube's errors cannot be shown unchanged: an error of a credential plugin holds the plugin's output and
+//! environment, an error of a kubeconfig may quote the line with the token.
 
 use std::error::Error as StdError;
 
 use kube::client::AuthError;
 use kube::config::KubeconfigError;
 
-/// Of what a stranger said, only so much is repeated.
+/// The maximum number of characters of foreign text in an error.
 const MOST_TEXT: usize = 200;
 
-/// Says why a request or a client failed. The text is fit for logs.
+/// Describes the error of a request or a client. The text is safe for logs.
 pub fn describe(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => {
@@ -31,7 +31,7 @@ pub fn describe(error: &kube::Error) -> String {
     }
 }
 
-/// Says what is wrong with a kubeconfig.
+/// Describes the error of a kubeconfig.
 pub(super) fn kubeconfig(error: &KubeconfigError) -> String {
     match error {
         KubeconfigError::Parse(error) => {
@@ -48,7 +48,7 @@ pub(super) fn kubeconfig(error: &KubeconfigError) -> String {
     }
 }
 
-/// An error with its causes, as far as they add something. It stops at what may quote a credential.
+/// Joins an error and its causes, as far as they add something. Stops at causes that may quote a credential.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = String::new();
     let mut next = Some(error);
@@ -58,7 +58,7 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
             (_, Some(error)) => (kubeconfig(error), true),
             _ => (error.to_string(), false),
         };
-        // Many errors of this stack repeat their cause in their own text.
+        // Many errors of kube and its dependencies repeat their cause in their own text.
         if !text.contains(&said) {
             if !text.is_empty() {
                 text.push_str(": ");
@@ -70,7 +70,7 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
-/// Only variants whose text is known to hold nothing secret are repeated.
+/// Describes an authentication error. Only the texts of variants that hold no secret are repeated.
 fn auth(error: &AuthError) -> String {
     const BY_HAND: &str = "hint: run it by hand, as the kubeconfig writes it";
     match error {
@@ -103,7 +103,7 @@ fn auth(error: &AuthError) -> String {
     }
 }
 
-/// The beginning of a text, on one line.
+/// Returns the beginning of a text, on one line, of at most `MOST_TEXT` characters.
 pub(super) fn shorten(text: &str) -> String {
     let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((cut, _)) = line.char_indices().nth(MOST_TEXT) {
@@ -113,7 +113,7 @@ pub(super) fn shorten(text: &str) -> String {
     line
 }
 
-/// Whether it is the credential that failed, rather than the connection.
+/// Returns `true` if the credential failed, rather than the connection.
 pub(super) fn is_credential(error: &kube::Error) -> bool {
     if matches!(error, kube::Error::Auth(_)) {
         return true;

@@ -1,4 +1,4 @@
-//! Following a watch: line by line, until it ends.
+//! Follows an open watch line by line, until it ends.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::model::clock::{self, Stopwatch};
 use crate::model::{Seen, SourceEvent};
 
 impl Watch {
-    /// Follows changes until the watch ends: as it should after its time, or earlier.
+    /// Follows changes until the watch ends, at its regular time or earlier. `compared` is the version of a compared
+    /// list that the watch has not reached yet.
     pub(super) async fn follow(
         &mut self,
         served: &Served,
@@ -27,7 +28,7 @@ impl Watch {
                 let mut parameters = self.watch_parameters();
                 parameters.push(("resourceVersion", self.cursor.clone()));
                 let lines = self.open(served, &parameters).await?;
-                // Else only what has happened meanwhile makes it so.
+                // With a compared list, the watch is in order only once it has passed that list's version.
                 if compared.is_none() {
                     self.report(SourceEvent::Connected).await?;
                     self.in_order();
@@ -54,8 +55,7 @@ impl Watch {
                 self.in_order();
             }
         }
-        // A server that ends a watch before its time is going away, and what comes back may be
-        // another one.
+        // A server that ends a watch early is shutting down, and its successor may be another server.
         let time = self.cluster.timing.watch;
         if lines.age() + Duration::from_secs(2).min(time / 4) >= time {
             self.came_to(compared.is_none().then(|| lines.drained_at()));
@@ -65,7 +65,7 @@ impl Watch {
         Err(ApiError::Broken("the server ended the watch".to_owned()).into())
     }
 
-    /// The next line. Meanwhile the server is asked for its newest version now and then.
+    /// Returns the next line. While waiting, requests the server's newest version at intervals of `probe`.
     async fn next_line(
         &mut self,
         served: &Served,
@@ -79,7 +79,7 @@ impl Watch {
                 self.ask_for_proof(served).await?;
                 continue;
             }
-            // What was read of a line is kept where this is given up.
+            // `lines` buffers a partial line across this timeout.
             match tokio::time::timeout(due, lines.next(stall)).await {
                 Ok(line) => return Ok(line?),
                 Err(_) if silent.elapsed() >= stall => {
@@ -91,7 +91,7 @@ impl Watch {
         }
     }
 
-    /// Takes one line of a watch.
+    /// Processes one line of a watch.
     pub(super) async fn take(&mut self, served: &Served, bytes: &[u8]) -> Result<(), Stop> {
         let line = parse(bytes)?;
         match line.kind {
@@ -131,7 +131,8 @@ impl Watch {
         Ok(())
     }
 
-    /// An object that a selector no longer selects looks deleted: whether it is, only asking tells.
+    /// Classifies a DELETED event. An object that a selector no longer selects looks deleted too, so the API server
+    /// is asked for the object.
     pub(super) async fn ended(
         &self,
         served: &Served,
@@ -139,7 +140,7 @@ impl Watch {
         object: &serde_json::value::RawValue,
     ) -> Result<(Seen, String), Stop> {
         let name = head.metadata.name.as_deref();
-        // The end of a Kubernetes Event is no news, however it came.
+        // The end of a Kubernetes Event has no meaning for rules, so its cause is not looked up.
         if !self.plan.need.selects() || self.plan.is_of_events() || name.is_none() {
             return Ok((Seen::Deleted, self.with_kind(object)));
         }

@@ -1,4 +1,4 @@
-//! Identifies a cluster: its namespace `kube-system` is made with it, and lives as long as it does.
+//! Identifies a cluster by the uid of its namespace `kube-system`, which exists as long as the cluster does.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::api::{self, ApiError, Form, MOST_SMALL};
 use super::permissions::Right;
 
 const PATH: &str = "/api/v1/namespaces/kube-system";
-/// The time limit of the answer.
+/// The time limit of the request.
 const WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
@@ -21,7 +21,8 @@ struct FoundMeta {
     uid: String,
 }
 
-/// The right to read it: in the namespace itself, so that a Role there is enough.
+/// Returns the permission to read the namespace. It is requested within the namespace itself, so that a Role there
+/// suffices.
 pub fn right() -> Right {
     Right {
         group: String::new(),
@@ -32,10 +33,10 @@ pub fn right() -> Right {
     }
 }
 
-/// The uid of the cluster's namespace `kube-system`.
+/// Returns the uid of the cluster's namespace `kube-system`.
 ///
 /// # Errors
-/// Where the account may not read it, or the API server cannot be asked.
+/// Returns an [`ApiError`] if the account may not read the namespace, or the request fails.
 pub async fn cluster_uid(client: &kube::Client) -> Result<String, ApiError> {
     let bytes = api::get(client, PATH, Form::Full, WITHIN, MOST_SMALL).await?;
     let found: Found = serde_json::from_slice(&bytes)

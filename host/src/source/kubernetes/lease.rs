@@ -1,5 +1,5 @@
-//! A Lease of ours (`coordination.k8s.io/v1`): it says when a journal was last in use, so that a
-//! journal which is lost is a gap and not a first start; and whether another one is in use now.
+//! Klaxon's own Lease (`coordination.k8s.io/v1`). It records when a journal was last in use, so that a lost journal
+//! is recognized as a gap instead of a first start, and reveals another service that uses the same name.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,12 +15,12 @@ use super::api::{self, ApiError, Form, MOST_SMALL};
 use super::permissions::Right;
 use crate::model::{Timestamp, clock};
 
-/// After so many renewals without a trace of another holder there is none any longer.
+/// The number of renewals without a trace of another holder after which that holder counts as gone.
 const QUIET_LOOKS: u32 = 3;
-/// How long a request may take.
+/// The time limit of a request.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// Our Lease.
+/// The Lease of this service.
 #[derive(Debug, Clone)]
 pub struct Lease {
     namespace: String,
@@ -28,16 +28,16 @@ pub struct Lease {
     holder: String,
 }
 
-/// What the Lease says.
+/// The contents of the Lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// The journal that it was renewed for.
+    /// The journal for which the Lease was last renewed.
     pub holder: String,
-    /// When that was last.
+    /// The time of the last renewal.
     pub renewed_at: Option<Timestamp>,
 }
 
-/// A report for operators when another service renews the Lease too.
+/// A warning for operators while another service renews the same Lease.
 #[derive(Debug, Default)]
 pub struct LeaseStatus {
     other: Mutex<Option<Other>>,
@@ -48,7 +48,7 @@ pub struct LeaseStatus {
 struct Other {
     holder: String,
     lease: String,
-    /// Looks since that found no trace of it.
+    /// The number of consecutive renewals since then that found no trace of the other service.
     quiet: u32,
 }
 
@@ -64,7 +64,7 @@ impl LeaseStatus {
         })
     }
 
-    /// Notes the holder that a look has found; `None`: it is this service.
+    /// Records the holder that a read of the Lease found. `None` if the holder is this service.
     fn saw(&self, holder: Option<String>, lease: &str) {
         let mut other = self.other.lock().unwrap_or_else(PoisonError::into_inner);
         match (holder, other.as_mut()) {
@@ -106,12 +106,12 @@ struct Spec {
 }
 
 impl Lease {
-    /// For a cluster's name and a journal, in a namespace.
+    /// Creates the Lease of a cluster's name and a journal, in a namespace.
     pub fn new(namespace: &str, cluster: &str, journal: &str) -> Self {
         Self { namespace: namespace.to_owned(), name: name(cluster), holder: journal.to_owned() }
     }
 
-    /// What the cluster must allow, so that the Lease can be kept.
+    /// Returns the permissions that are needed to renew the Lease.
     pub fn rights(namespace: &str, cluster: &str) -> Vec<Right> {
         let right = |verb: &str, name: Option<String>| Right {
             group: "coordination.k8s.io".to_owned(),
@@ -132,10 +132,10 @@ impl Lease {
         format!("{}/{}", self.folder(), self.name)
     }
 
-    /// Whom it was renewed for last; none where there is none, or the account may not look.
+    /// Returns the last holder of the Lease. `None` if there is no Lease or the account may not read it.
     ///
     /// # Errors
-    /// Where it cannot be asked for.
+    /// Returns an [`ApiError`] if the request fails.
     pub async fn read(&self, client: &kube::Client) -> Result<Option<Held>, ApiError> {
         let bytes = match api::get(client, &self.path(), Form::Full, WITHIN, MOST_SMALL).await {
             Ok(bytes) => bytes,
@@ -155,8 +155,8 @@ impl Lease {
         Ok(holder.map(|holder| Held { holder, renewed_at: found.spec.renew_time }))
     }
 
-    /// Renews it until the task is ended. Another holder that it finds where it has renewed the Lease
-    /// itself is alive.
+    /// Renews the Lease until the task is ended. If the Lease has another holder after this service renewed it, that
+    /// holder is alive.
     pub async fn keep(self, cluster: Arc<Cluster>, status: Arc<LeaseStatus>) {
         let mut is_ours = false;
         loop {
@@ -167,18 +167,18 @@ impl Lease {
             }
             match self.renew(&client).await {
                 Ok(()) => is_ours = true,
-                // Said once, when it was read.
+                // Logged once as a warning, when the Lease was read.
                 Err(ApiError::Forbidden(why)) => debug!(why, "the Lease is not renewed"),
                 Err(error) => debug!(%error, "the Lease is not renewed"),
             }
-            // Two services that renew in step would not see each other.
+            // The interval is random: two services that renew in step would not see each other.
             let every = cluster.timing.lease.mul_f64(rand::rng().random_range(0.7..=1.0));
             tokio::time::sleep(every).await;
         }
     }
 
     async fn renew(&self, client: &kube::Client) -> Result<(), ApiError> {
-        // A MicroTime has six digits, no fewer.
+        // A MicroTime has exactly six fractional digits.
         let now = clock::wall().to_string().replace('Z', "000Z");
         let spec = json!({"holderIdentity": self.holder, "renewTime": now});
         let patch = json!({ "spec": spec });
@@ -196,7 +196,7 @@ impl Lease {
     }
 }
 
-/// A name that an object may have (RFC 1123), for any name of a cluster.
+/// Returns a valid object name (RFC 1123) for any cluster name.
 fn name(cluster: &str) -> String {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let clean: String = cluster

@@ -1,4 +1,4 @@
-//! The lines of a watch: each is one event, and may come in any number of pieces.
+//! Reads the lines of a watch. Each line is one event and may arrive in any number of pieces.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use crate::model::clock::{self, Stopwatch};
 
 use super::api::{ApiError, Stream, broken};
 
-/// The longest line that is read: etcd holds no object of a tenth of this.
+/// The maximum length of a line, in bytes. etcd stores no object of a tenth of this size.
 const MOST: usize = 32 << 20;
 
-/// What is in the socket may have to be handed on by another task: only what does not come within this
-/// is not there.
+/// The time after which the socket counts as empty. Data that is in the socket may have to be passed on by another
+/// task, and is delivered within this time.
 const HANDED_ON: Duration = Duration::from_millis(20);
 
 /// Reads a watch line by line.
 pub(super) struct Lines {
     body: Body,
     buffer: BytesMut,
-    /// Of the buffer, what was searched for an end of line already.
+    /// The number of bytes of the buffer that were already searched for an end of line.
     searched: usize,
-    /// When there was nothing left to read last.
+    /// The last time at which there was nothing left to read.
     drained_at: Timestamp,
     opened: Stopwatch,
 }
@@ -36,21 +36,22 @@ impl Lines {
         Self { body, buffer, searched: 0, drained_at, opened: Stopwatch::start() }
     }
 
-    /// How long it has been open.
+    /// Returns the time since the watch was opened.
     pub(super) fn age(&self) -> Duration {
         self.opened.elapsed()
     }
 
-    /// When there was nothing left to read last: all lines up to then were returned before. What has
-    /// come since may still wait in the socket.
+    /// Returns the last time at which there was nothing left to read. All lines up to that time were returned; later
+    /// ones may still be in the socket.
     pub(super) fn drained_at(&self) -> Timestamp {
         self.drained_at
     }
 
-    /// The next line; none where the server has ended the watch between two lines.
+    /// Returns the next line. `None` if the server has ended the watch between two lines.
     ///
     /// # Errors
-    /// Where the connection breaks, ends within a line, or nothing comes for so long.
+    /// Returns [`ApiError::Broken`] if the connection breaks, ends within a line, or nothing arrives for
+    /// `stalled_after`.
     pub(super) async fn next(
         &mut self,
         stalled_after: Duration,
@@ -72,7 +73,7 @@ impl Lines {
         }
     }
 
-    /// The next piece. Only waiting for it counts as silence, not what is done between two calls.
+    /// Returns the next piece. Only the wait for it counts as silence, not the time between two calls.
     async fn piece(&mut self, stalled_after: Duration) -> Result<Option<Bytes>, ApiError> {
         let next = self.body.frame();
         tokio::pin!(next);

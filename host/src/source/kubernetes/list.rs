@@ -1,4 +1,4 @@
-//! Lists of all that exists, page by page.
+//! Lists all existing objects, page by page.
 
 use std::sync::atomic::Ordering;
 
@@ -13,7 +13,7 @@ use super::wire::{Head, Page, PageMeta};
 use super::{Served, WatchMessage};
 use crate::model::{Seen, SourceEvent};
 
-/// A list under way.
+/// A list in progress.
 pub(super) struct Pages<'a> {
     watch: &'a Watch,
     path: String,
@@ -21,12 +21,13 @@ pub(super) struct Pages<'a> {
     form: Form,
     token: Option<String>,
     version: String,
-    /// Objects of the next page.
+    /// The maximum number of objects of the next page.
     limit: usize,
 }
 
 impl<'a> Pages<'a> {
-    /// Everything that the watch selects, or, unselected, everything of its kind.
+    /// Starts a list of the objects that the watch selects, or of all objects of the kind if `is_selected` is
+    /// `false`.
     pub(super) fn new(watch: &'a Watch, served: &Served, form: Form, is_selected: bool) -> Self {
         let selection = if is_selected { watch.plan.selection() } else { Vec::new() };
         let path = watch.plan.path(served, None, None);
@@ -38,7 +39,7 @@ impl<'a> Pages<'a> {
         Self { watch, path, selection, form, token, version, limit }
     }
 
-    /// The next page; `None` where there is none. One that is too large is asked for again with fewer
+    /// Returns the next page. `None` after the last page. A page that is too large is requested again with fewer
     /// objects.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         let timing = &self.watch.cluster.timing;
@@ -62,7 +63,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Of full objects the watch's next list begins with as many.
+    /// Sets the page size. For full objects, the watch's next list also begins with this size.
     fn set_limit(&mut self, limit: usize) {
         self.limit = limit.clamp(1, self.watch.cluster.timing.page.max(1));
         if self.form == Form::Full {
@@ -70,14 +71,14 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// The next page is to have a quarter of the bytes that it may have, by the objects of this one.
+    /// Adapts the page size to the objects of this page, so that the next page uses a quarter of its permitted bytes.
     fn adapt(&mut self, objects: usize, bytes: usize) {
         if let Some(each) = bytes.checked_div(objects) {
             self.set_limit((self.watch.cluster.timing.page_bytes / 4) / each.max(1));
         }
     }
 
-    /// The items of a page.
+    /// Parses a page and returns its items.
     pub(super) fn read<'p>(&mut self, page: &'p [u8]) -> Result<Vec<&'p RawValue>, ApiError> {
         let bytes = page.len();
         let page: Page<'p> = serde_json::from_slice(page)
@@ -89,15 +90,15 @@ impl<'a> Pages<'a> {
         Ok(page.items.unwrap_or_default())
     }
 
-    /// The version of the last page: that of an item, or of an earlier page, is no place to go on
-    /// from.
+    /// Returns the version of the last page. The version of an item or of an earlier page is not valid for resuming a
+    /// watch.
     pub(super) fn version(self) -> String {
         self.version
     }
 }
 
 impl Watch {
-    /// The version of the newest list: as new as anything that was written before it was asked for.
+    /// Returns the version of a new list, which is at least as new as every write confirmed before the request.
     pub(super) async fn newest_version(&self, served: &Served) -> Result<String, Stop> {
         let path = query(&self.plan.path(served, None, None), &[("limit", "1".to_owned())]);
         let (_, client) = self.cluster.client().await;
@@ -109,7 +110,7 @@ impl Watch {
         Ok(pages.version())
     }
 
-    /// Lists in pages, from beginning to end.
+    /// Lists all objects in pages and returns the list's version.
     pub(super) async fn paged_list(&mut self, served: &Served) -> Result<String, Stop> {
         let mut sent = 0;
         let event = |json| SourceEvent::Object { seen: Seen::Snapshot, json, is_change: false };
@@ -118,7 +119,7 @@ impl Watch {
         listed
     }
 
-    /// Gives all that exists to rules that are new, once.
+    /// Backfills newly added rules with all existing objects, once.
     pub(super) async fn backfill_pages(&self, served: &Served) -> Result<(), Stop> {
         let version = self.send_pages(served, SourceEvent::BackfillObject, &mut 0).await?;
         Ok(self.send(WatchMessage::BackfillListed(version)).await?)
@@ -140,8 +141,7 @@ impl Watch {
         Ok(pages.version())
     }
 
-    /// Tells of all objects that exist, whatever the selector: what was known and is among them has
-    /// not been deleted.
+    /// Sends the uids of all existing objects, regardless of the selector: a known object among them was not deleted.
     pub(super) async fn tell_outside(&self, served: &Served) -> Result<(), Stop> {
         let mut pages = Pages::new(self, served, Form::Metadata, false);
         while let Some(page) = pages.next().await? {
@@ -153,7 +153,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Uid and version of everything that the watch selects, and the version of the list.
+    /// Returns the uid and version of every object that the watch selects, and the version of the list.
     pub(super) async fn versions(
         &self,
         served: &Served,

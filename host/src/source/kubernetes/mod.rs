@@ -1,9 +1,9 @@
-//! A cluster as a source: an own loop over lists and watches, on raw JSON, for a ready-made one cannot
-//! go on from a saved version, nor say what was missed.
+//! A cluster as a source of events: its own loop over lists and watches, on raw JSON. Ready-made watchers cannot
+//! resume at a saved version, nor report the periods in which changes may have been missed.
 //!
-//! One task keeps one watch ([`watch`]); all send what they see to the pipeline through one channel,
-//! bounded by items and by bytes, so that a pipeline that is behind makes them stop reading, up to the
-//! socket.
+//! One task runs one watch ([`watch`]). All tasks send their items to the pipeline through one channel, which is
+//! bounded by items and by bytes: a slow pipeline makes them stop reading, which leads to backpressure on the
+//! sockets.
 
 mod api;
 pub mod auth;
@@ -42,17 +42,17 @@ pub use plan::{Served, WatchPlan, discover, find, plan};
 pub use status::{WatchState, WatchStatus};
 pub use watch::{Resume, start};
 
-/// Items that wait for the pipeline.
+/// The capacity of the channel to the pipeline, in items.
 pub const ITEMS: usize = 1024;
 
-/// What a watch tells the pipeline.
+/// A message from a watch to the pipeline.
 #[derive(Debug)]
 pub struct Item {
-    /// The watch's place among the plans.
+    /// The watch's index among the plans.
     pub watch: usize,
-    /// When it came.
+    /// The time at which the item was sent.
     pub at: Timestamp,
-    /// Up to when it is certain that nothing is missing, with what comes here.
+    /// The time up to which no change is missing, this item included.
     pub since: Timestamp,
     /// The message.
     pub message: WatchMessage,
@@ -102,29 +102,29 @@ pub enum Question {
     },
 }
 
-/// How patient a watch is.
+/// The time limits and sizes of a watch's requests.
 #[derive(Debug, Clone)]
 pub struct Timing {
-    /// How long the server keeps a watch open before it is renewed.
+    /// The time after which the server ends a watch, and the watch is renewed.
     pub watch: Duration,
-    /// A watch that says nothing for so long is broken.
+    /// The time without data after which a watch counts as broken.
     pub stall: Duration,
-    /// The pause between two requests for the newest version, which prove up to when a watch is
-    /// complete, and that a server whose watch is silent is there.
+    /// The interval between two requests for the newest version. They prove up to which time a watch is complete, and
+    /// that the server of a silent watch is alive.
     pub probe: Duration,
-    /// The time limit for an answer to begin, and to go on.
+    /// The time limit for an answer to begin, and for each of its next parts.
     pub answer: Duration,
     /// The first wait after a failure, and the longest.
     pub waits: (Duration, Duration),
-    /// How often it is looked whether a kind is served by now.
+    /// The interval at which a kind that is not served is looked up again.
     pub poll: Duration,
-    /// Objects of a page, at most.
+    /// The maximum number of objects of a page.
     pub page: usize,
-    /// Bytes of a page, at most: where objects are large a page has fewer.
+    /// The maximum size of a page, in bytes; pages of large objects have fewer objects.
     pub page_bytes: usize,
-    /// Bytes of objects that may wait for the pipeline.
+    /// The maximum number of bytes of objects that are queued for the pipeline.
     pub queue_bytes: usize,
-    /// The pause between two renewals of the Lease.
+    /// The interval between two renewals of the Lease.
     pub lease: Duration,
 }
 
@@ -145,30 +145,30 @@ impl Default for Timing {
     }
 }
 
-/// Makes a fresh client when the old one is not accepted any longer.
+/// Makes a new client after the credentials of the old one were rejected.
 pub type Renew = Box<
     dyn Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<kube::Client, String>> + Send>>
         + Send
         + Sync,
 >;
 
-/// The cluster, as all watches share it.
+/// The connection to the cluster that all watches share.
 pub struct Cluster {
     client: RwLock<(u64, kube::Client)>,
     renew: Renew,
     renewing: Mutex<()>,
-    /// How patient its watches are.
+    /// The time limits and sizes of the watches' requests.
     pub timing: Timing,
-    /// How long the server keeps Kubernetes Events.
+    /// The time for which the server stores Kubernetes Events.
     pub event_ttl: Duration,
-    /// The time for which a kind must not have been served before its objects are taken as deleted.
+    /// The time for which a kind must not be served before its objects count as deleted.
     pub unserved_grace: Duration,
-    /// Bytes that may wait for the pipeline.
+    /// The bytes that may be queued for the pipeline.
     budget: Budget,
 }
 
 impl Cluster {
-    /// A cluster that is signed in to.
+    /// Creates the shared connection from an authenticated client.
     pub fn new(
         client: kube::Client,
         renew: Renew,
@@ -186,15 +186,15 @@ impl Cluster {
         }
     }
 
-    /// The client, and its number: it grows when credentials are renewed.
+    /// Returns the client and its number, which grows when the credentials are renewed.
     pub async fn client(&self) -> (u64, kube::Client) {
         self.client.read().await.clone()
     }
 
-    /// The client of this number is not accepted: makes a new one, unless somebody did already.
+    /// Replaces the client with this number, whose credentials were rejected, unless another watch did so already.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Returns the reason for which no new client can be made.
     pub async fn renew(&self, number: u64) -> Result<(), String> {
         let _alone = self.renewing.lock().await;
         if self.client.read().await.0 != number {
@@ -206,7 +206,7 @@ impl Cluster {
     }
 }
 
-/// The pipeline does not listen any longer.
+/// The pipeline no longer receives items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Closed;
 

@@ -1,4 +1,4 @@
-//! Which watches there are: one for each kind, or one for each kind and namespace.
+//! Plans the watches: one for each kind, or one for each kind and namespace.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,30 +11,30 @@ use crate::config;
 use crate::model::{Coverage, Id, are_kubernetes_events};
 use crate::route::Need;
 
-/// A watch to keep.
+/// A planned watch.
 #[derive(Debug, Clone)]
 pub struct WatchPlan {
-    /// What it is called in logs, gaps and the journal: `Pod`, `Deployment.apps`, `Pod in shop`.
+    /// The watch's name in logs, gaps and the journal, such as `Pod`, `Deployment.apps` or `Pod in shop`.
     pub name: Arc<str>,
-    /// Why it is kept, and how narrow it may be.
+    /// The rules that need the watch, and its selectors.
     pub need: Need,
-    /// Only this namespace; none: all.
+    /// The only namespace that is watched. `None` means all namespaces.
     pub namespace: Option<String>,
-    /// Of what it selects: a cursor of another selection says nothing.
+    /// The digest of kind, selectors and form. A cursor is not valid for a watch with another digest.
     pub digest: String,
 }
 
-/// How the API server serves a kind.
+/// A kind as the API server serves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
-    /// The name in paths, such as `pods`.
+    /// The resource name in paths, such as `pods`.
     pub plural: String,
-    /// Whether its objects are in namespaces.
+    /// `true` if the kind's objects belong to namespaces.
     pub namespaced: bool,
 }
 
 impl Served {
-    /// How the API server most likely serves a kind, before it was asked.
+    /// Guesses the form in which the API server serves a kind, before it was asked.
     pub fn guess(need: &Need) -> Self {
         let (group, version) =
             need.api_version.split_once('/').unwrap_or(("", need.api_version.as_str()));
@@ -44,8 +44,8 @@ impl Served {
     }
 }
 
-/// Plans the watches for what the rules need. Where the account sees only some namespaces, each kind
-/// that has namespaces is watched in each.
+/// Plans the watches for the rules' needs. If the account sees only some namespaces, each namespaced kind is
+/// watched in each of them.
 pub fn plan(needs: &[Need], settings: &config::Kubernetes) -> Vec<WatchPlan> {
     let mut plans = Vec::new();
     for need in needs {
@@ -68,7 +68,7 @@ pub fn plan(needs: &[Need], settings: &config::Kubernetes) -> Vec<WatchPlan> {
     plans
 }
 
-/// Kinds without namespaces that are there in every cluster; of others the server is asked.
+/// Returns `true` for kinds without namespaces that exist in every cluster; for others the server is asked.
 fn is_of_cluster(need: &Need) -> bool {
     const OF_CLUSTER: [(&str, &[&str]); 3] = [
         ("", &["Namespace", "Node", "PersistentVolume"]),
@@ -106,7 +106,7 @@ impl WatchPlan {
         }
     }
 
-    /// What it is about.
+    /// Returns the kind and namespace that the watch covers.
     pub fn coverage(&self) -> Coverage {
         Coverage {
             group: self.need.group().to_owned(),
@@ -115,8 +115,8 @@ impl WatchPlan {
         }
     }
 
-    /// Whether it is of Kubernetes Events: the API server keeps no window of them in memory, so it
-    /// sends no bookmarks.
+    /// Returns `true` if the watch is of Kubernetes Events. The API server has no watch cache for them, so it sends
+    /// no bookmarks.
     pub fn is_of_events(&self) -> bool {
         are_kubernetes_events(self.need.group(), &self.need.kind)
     }
@@ -125,10 +125,10 @@ impl WatchPlan {
         if self.need.metadata_only { Form::Metadata } else { Form::Full }
     }
 
-    /// What the cluster must allow for it.
+    /// Returns the permissions that the watch needs.
     pub fn rights(&self, served: &Served) -> Vec<Right> {
         let mut verbs = vec!["list", "watch"];
-        // An object that leaves a selector looks deleted: it is asked for.
+        // An object that no longer matches a selector looks deleted, so it is requested by name.
         if self.need.selects() {
             verbs.push("get");
         }
@@ -142,7 +142,7 @@ impl WatchPlan {
         rights.collect()
     }
 
-    /// The path of its objects; a name adds one of them.
+    /// Returns the path of the kind's objects, or of the one object with the given name.
     pub(super) fn path(
         &self,
         served: &Served,
@@ -164,7 +164,7 @@ impl WatchPlan {
         path
     }
 
-    /// The query that selects its objects.
+    /// Returns the query parameters that select the objects.
     pub(super) fn selection(&self) -> Vec<(&'static str, String)> {
         let mut query = Vec::new();
         if !self.need.label_selector.is_empty() {
@@ -185,7 +185,7 @@ fn root(api_version: &str) -> String {
     }
 }
 
-/// A path with its query.
+/// Joins a path and its query.
 pub(super) fn query(path: &str, parameters: &[(&str, String)]) -> String {
     if parameters.is_empty() {
         return path.to_owned();
@@ -221,11 +221,11 @@ struct GroupVersion {
     group_version: String,
 }
 
-/// Finds a resource by the name that kubectl gives it, such as `pods` or `deployments.apps`: all of
-/// its kind.
+/// Finds a resource by its kubectl name, such as `pods` or `deployments.apps`, and returns the need for all of its
+/// objects.
 ///
 /// # Errors
-/// Where it is not served, or the API server cannot be asked: why, and how to correct it.
+/// Returns a message with a hint if the resource is not served or the API server cannot be asked.
 pub async fn find(client: &kube::Client, name: &str) -> Result<Need, String> {
     let within = Duration::from_secs(10);
     let (plural, group) = name.split_once('.').unwrap_or((name, ""));
@@ -260,10 +260,10 @@ pub async fn find(client: &kube::Client, name: &str) -> Result<Need, String> {
     })
 }
 
-/// Asks the API server how it serves a kind; none where it does not.
+/// Asks the API server for the form in which it serves a kind. `None` if the kind is not served.
 ///
 /// # Errors
-/// Where it cannot be asked.
+/// Returns an [`ApiError`] if the request fails.
 pub async fn discover(
     client: &kube::Client,
     need: &Need,
@@ -279,15 +279,15 @@ pub async fn discover(
         ApiError::Broken(format!("what {} serves cannot be read: {error}", need.api_version))
     })?;
     let found = found.resources.into_iter();
-    // Names with a slash are parts of other kinds, such as pods/status.
+    // Names with a slash are subresources of other kinds, such as pods/status.
     let mut found = found.filter(|one| one.kind == need.kind && !one.name.contains('/'));
     Ok(found.next().map(|one| Served { plural: one.name, namespaced: one.namespaced }))
 }
 
-/// Another version of the kind's group that serves the kind; `None` where there is none.
+/// Returns another version of the kind's group in which the kind is served. `None` if there is none.
 ///
 /// # Errors
-/// Where the API server cannot be asked.
+/// Returns an [`ApiError`] if a request fails.
 pub(super) async fn served_elsewhere(
     client: &kube::Client,
     need: &Need,

@@ -1,8 +1,8 @@
-//! Up to when a watch is complete, proved by asking the server.
+//! Proves up to which time a watch is complete, by asking the server.
 //!
-//! A quiet watch proves nothing: the server's cache, which watches are served from, may be behind what
-//! was confirmed to writers. A list without a version is served as of now; once the watch has come past
-//! its version, it has brought all that was confirmed before the list was asked for.
+//! A quiet watch proves nothing: watches are served from the server's cache, which may lag behind the writes that
+//! were confirmed. A list without a version is served from the present state; once the watch has passed the list's
+//! version, it has returned every write that was confirmed before the list was requested.
 
 use std::time::Duration;
 
@@ -13,32 +13,32 @@ use super::watch::{Stop, Watch};
 use crate::model::Timestamp;
 use crate::model::clock::{self, Stopwatch};
 
-/// The newest version of the server at some time, until the watch has come past it.
+/// The newest version of the server at some time, until the watch has passed it.
 #[derive(Debug, Default)]
 pub(super) struct Proof {
     open: Option<(Timestamp, u64)>,
     asked: Option<Stopwatch>,
-    /// `true` if the watch sends bookmarks. Without them it may never come past a version.
+    /// `true` if the watch sends bookmarks. Without them it may never pass a version.
     pub(super) has_bookmarks: bool,
 }
 
 impl Proof {
-    /// Returns the time until the server is to be asked again.
+    /// Returns the time until the server must be asked again.
     pub(super) fn due_in(&self, every: Duration) -> Duration {
         self.asked.map_or(every, |asked| every.saturating_sub(asked.elapsed()))
     }
 
-    /// The first time counts from when the watch begins.
+    /// Starts the first interval, unless it has started already.
     pub(super) fn begin(&mut self) {
         self.asked.get_or_insert_with(Stopwatch::start);
     }
 
-    /// The version of the cluster at a time. One that is open stays: the watch comes past it first.
+    /// Records the cluster's version at a time. An open version stays: the watch passes it first.
     fn note(&mut self, at: Timestamp, version: u64) {
         self.open.get_or_insert((at, version));
     }
 
-    /// Returns the moment that is proved by a watch that has come to a version.
+    /// Returns the time that is proved by a watch that has reached version `cursor`.
     fn reached(&mut self, cursor: u64) -> Option<Timestamp> {
         let (at, _) = self.open.take_if(|(_, version)| cursor >= *version)?;
         Some(at)
@@ -46,8 +46,8 @@ impl Proof {
 }
 
 impl Watch {
-    /// Asks for the newest version. Only for Kubernetes Events, whose watches may be silent for hours, is
-    /// it a sign of life too.
+    /// Asks for the newest version. For Kubernetes Events, whose watches may be silent for hours, the answer also
+    /// counts as progress, and an error ends the watch; for other kinds an error is ignored.
     pub(super) async fn ask_for_proof(&mut self, served: &Served) -> Result<(), Stop> {
         self.proof.asked = Some(Stopwatch::start());
         let at = clock::now();
@@ -69,8 +69,8 @@ impl Watch {
         }
     }
 
-    /// The watch has come to its cursor, and has brought what was there to read at a time, if that is
-    /// known.
+    /// Updates the time up to which the watch is complete, after it has reached its cursor. `drained_at` is the time
+    /// at which the watch had last returned all available lines. `None` if it is not known.
     pub(super) fn came_to(&mut self, drained_at: Option<Timestamp>) {
         if let Some(drained_at) = drained_at.filter(|_| !self.proof.has_bookmarks) {
             self.certain_until(drained_at);

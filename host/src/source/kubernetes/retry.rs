@@ -1,4 +1,4 @@
-//! What a watch does after something went wrong: where it goes on, when, and what it says of it.
+//! Error handling of a watch: chooses the next state, waits, and reports the interruption.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::watch::{State, Stop, Watch};
 use crate::model::{ListStart, SourceEvent, Telling, Timestamp, clock};
 
 impl Watch {
-    /// What to do after something went wrong; waits as long as is due.
+    /// Returns the next state after an error; waits for the backoff or the time that the server asked for.
     pub(super) async fn after(
         &mut self,
         stop: Stop,
@@ -44,21 +44,21 @@ impl Watch {
             return Ok(State::Absent);
         }
         let next = match (was_listing, error) {
-            // What was sent of the first list is known, and may have vanished before the next.
+            // The objects that were sent of the first list are known now, and may be deleted before the next list.
             (Some(ListStart::First), error) if self.listed > 0 => {
                 State::List(self.gap(format!("the first list broke off: {error}"), false))
             }
-            // The same comparison, from the beginning.
+            // The same comparison is repeated from its beginning.
             (
                 Some(ListStart::Compare { from, reason, telling, complete_at, is_other_history }),
                 _,
             ) => {
-                // What outlived the break so far may not have outlived this.
+                // Kubernetes Events that were still stored at the first attempt may have expired since.
                 let telling = match telling {
                     Telling::Gap => Telling::Gap,
                     Telling::Counted => self.telling(from, is_other_history),
                 };
-                // Another history is counted once.
+                // A new revision epoch is counted once.
                 let is_other_history = is_other_history && !self.list_began;
                 State::List(ListStart::Compare {
                     from,
@@ -80,7 +80,7 @@ impl Watch {
         };
         self.wait(asked).await;
         self.list_began = false;
-        // Without a version there is nothing to go on from.
+        // Without a version there is nothing to resume.
         if matches!(next, State::Resume) && self.cursor.is_empty() {
             return Ok(State::Absent);
         }
@@ -93,7 +93,7 @@ impl Watch {
         tokio::time::sleep(wait).await;
     }
 
-    /// A list that is compared with what was known when the watch was in order last.
+    /// Starts a comparison of a list with the objects that were known when the watch was last in sync.
     pub(super) fn gap(&self, reason: String, is_other_history: bool) -> ListStart {
         ListStart::Compare {
             from: self.since,
@@ -104,8 +104,8 @@ impl Watch {
         }
     }
 
-    /// Kubernetes Events outlive a short break, and count their repeats: in it only those are missed
-    /// that were deleted before their time.
+    /// Chooses the report for a period without a watch. Kubernetes Events outlive a short period and count their
+    /// repeats: only those that were deleted before they expired can be missed.
     pub(super) fn telling(&self, from: Timestamp, is_other_history: bool) -> Telling {
         let blind = clock::now().millis_since(from);
         let ttl = i64::try_from(self.cluster.event_ttl.as_millis()).unwrap_or(i64::MAX);

@@ -1,8 +1,8 @@
-//! Whether a saved version still belongs to the cluster's history.
+//! Checks that a saved version still belongs to the cluster's revision epoch.
 //!
-//! After etcd is restored from a snapshot versions are given a second time: a watch from the old one
-//! is answered without an error, and leaves out all that happened up to it. So before a watch goes on
-//! after an interruption, the versions of all that exists are compared with what is known.
+//! After etcd is restored from a snapshot, versions are assigned a second time: a watch that resumes at an old
+//! version gets no error, and misses all changes up to that version. Therefore the versions of all existing objects
+//! are compared with the known ones before a watch resumes after an interruption.
 
 use tokio::sync::oneshot;
 
@@ -11,8 +11,8 @@ use super::watch::{Stop, Watch};
 use super::{Closed, Question, Served, WatchMessage};
 
 impl Watch {
-    /// Returns why the version belongs to another history, if it does; and else the version at which
-    /// the watch has caught up, if there is anything to catch up with.
+    /// Returns the reason for which the version belongs to another revision epoch, if it does. Otherwise returns the
+    /// version at which the watch has caught up. `None` if there is nothing to catch up with.
     pub(super) async fn verify(
         &self,
         served: &Served,
@@ -20,7 +20,7 @@ impl Watch {
     ) -> Result<Result<Option<u64>, String>, Stop> {
         let (listed, version) = self.versions(served).await.map_err(not_expired)?;
         let (Ok(cursor), Ok(newest)) = (cursor.parse::<u64>(), version.parse::<u64>()) else {
-            // Versions that are no numbers cannot be compared (and no API server makes such).
+            // Versions that are not numbers cannot be compared (no API server assigns such versions).
             return Ok(Ok(None));
         };
         if newest < cursor {
@@ -34,15 +34,15 @@ impl Watch {
         self.send(WatchMessage::Question(question)).await?;
         match answer.await.map_err(|_| Closed)? {
             Err(why) => Ok(Err(format!("{why}: another history (etcd restored)"))),
-            // What was not listed is told to be gone by the time of the list.
+            // The watch must report the unlisted objects as deleted by the list's version.
             Ok(true) => Ok(Ok(Some(newest))),
-            // Without bookmarks only the changes themselves tell.
+            // Without bookmarks only the changes themselves show that the watch has passed them.
             Ok(false) => Ok(Ok(changed.filter(|changed| *changed > cursor))),
         }
     }
 
-    /// The watch has come past the list that was compared: what that did not have must have been
-    /// deleted by now.
+    /// Checks, after the watch has passed the compared list, that every known object missing from the list was
+    /// deleted.
     pub(super) async fn caught_up(&self) -> Result<(), Stop> {
         let (reply, answer) = oneshot::channel();
         self.send(WatchMessage::Question(Question::Undeleted { reply })).await?;
@@ -55,8 +55,8 @@ impl Watch {
     }
 }
 
-/// A page of the comparison that is too old says nothing about the watch's own version: it is made
-/// again.
+/// Converts an expired page of the comparison to an error that repeats it: the page says nothing about the watch's
+/// own version.
 fn not_expired(stop: Stop) -> Stop {
     match stop {
         Stop::ApiError(ApiError::Expired(why)) => Stop::ApiError(ApiError::Broken(why)),

@@ -1,31 +1,31 @@
-//! How each watch is doing, for those who operate the service.
+//! The state of each watch, for the operators of the service.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::model::Timestamp;
 
-/// A watch, as seen from outside.
+/// The state of one watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchState {
-    /// What it does: `starting`, `listing`, `following`, `waiting`, `not served`.
+    /// The current activity: `starting`, `listing`, `following`, `waiting`, `not served`.
     pub doing: &'static str,
-    /// Whether the rules know all that exists.
+    /// `true` if the rules know all existing objects.
     pub in_sync: bool,
-    /// When an object came last.
+    /// The time at which an object last arrived.
     pub last_event: Option<Timestamp>,
-    /// When it proved last that it is alive: an event, a bookmark, a whole list, its regular end.
+    /// The last time at which the watch showed progress: an event, a bookmark, a complete list, its regular end.
     pub last_progress: Option<Timestamp>,
-    /// The last moment at which nothing was missing.
+    /// The last time up to which no change is missing.
     pub certain_until: Option<Timestamp>,
-    /// The version to go on from.
+    /// The version at which the watch resumes.
     pub cursor: Option<String>,
-    /// What stands in its way.
+    /// The present error.
     pub error: Option<String>,
-    /// Objects that came.
+    /// The number of objects that arrived.
     pub events: u64,
-    /// Times that it had to begin again, by reason.
+    /// The number of restarts, by reason.
     pub restarts: std::collections::BTreeMap<&'static str, u64>,
-    /// Gaps.
+    /// The number of gaps.
     pub gaps: u64,
 }
 
@@ -46,7 +46,7 @@ impl Default for WatchState {
     }
 }
 
-/// A watch's state, written by the watch and read by whoever asks.
+/// The state of a watch, shared between the watch and its readers.
 #[derive(Debug)]
 pub struct WatchStatus {
     /// The watch's name.
@@ -59,7 +59,7 @@ impl WatchStatus {
         Self { name: name.to_owned(), state: Mutex::default() }
     }
 
-    /// As it is now.
+    /// Returns a copy of the present state.
     pub fn get(&self) -> WatchState {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,9 +1,9 @@
-//! A kind that the API server does not serve: for now, or for good.
+//! Handles kinds that the API server does not serve, temporarily or permanently.
 //!
-//! One look says little: of several API servers behind one address one may not serve the kind yet, or
-//! no longer, and an aggregated API is away while its server is. When a definition is deleted, the API
-//! server first deletes its objects, which the watch tells. So where objects are known, they are taken
-//! as deleted only after a long time.
+//! One lookup proves little: of several API servers behind one address, one may not serve the kind yet or no longer,
+//! and an aggregated API is unavailable while its server is. If a CustomResourceDefinition is deleted, the API server
+//! first deletes its objects, and the watch reports that. Therefore known objects count as deleted only after a long
+//! time.
 
 use std::time::Duration;
 
@@ -17,24 +17,24 @@ use super::{Closed, Question, WatchMessage};
 use crate::model::clock::{self, Stopwatch};
 use crate::model::{ListStart, SourceEvent};
 
-/// As often in a row a kind must be missing before anything is made of it.
+/// The number of consecutive lookups in which a kind must be missing before that is believed.
 const BELIEVED: u32 = 2;
 
-/// A time in which a kind is not served.
+/// A period in which a kind is not served.
 #[derive(Debug)]
 pub(super) struct Missing {
-    /// Since it was looked for in vain first.
+    /// The time since the first failed lookup.
     since: Stopwatch,
     looks: u32,
-    /// The group serves the kind in this version.
+    /// Another version of the group in which the kind is served.
     elsewhere: Option<String>,
-    /// The state that was logged last: that the kind is missing, and whether it is served elsewhere.
+    /// The state that was logged last: `true` if the kind is served in another version. `None` if nothing was logged.
     told: Option<bool>,
 }
 
 impl Watch {
-    /// The kind is not served: it is looked for again later. What was known of it is gone only after
-    /// the grace, and never while another version of its group is served.
+    /// Handles a kind that is not served, and looks it up again later. Known objects count as deleted only after the
+    /// grace period, and never while another version of the group serves the kind.
     pub(super) async fn absent(&mut self, state: State) -> Result<State, Stop> {
         let now = clock::now();
         let missing = self.missing.get_or_insert_with(|| Missing {
@@ -58,7 +58,7 @@ impl Watch {
                 State::Absent | State::List(ListStart::First) => None,
                 _ => Some(self.gap("the kind is not served any longer".to_owned(), false)),
             };
-            // What does not exist is known whole.
+            // Of a kind that does not exist, all objects are known.
             self.known_at = Some(self.complete_at().unwrap_or(0));
             self.cursor.clear();
             if before.is_some() {
@@ -78,9 +78,9 @@ impl Watch {
         }
         self.poll().await;
         match self.known_at {
-            // It was never there, and was not when it was looked for.
+            // The kind never existed, up to the time of this lookup.
             None | Some(0) => self.certain_until(now),
-            // Another server may serve it all the time: what happens there is not seen.
+            // Another API server may serve the kind meanwhile, with changes that are not seen.
             Some(_) => self.progressed(),
         }
         Ok(State::Absent)
@@ -91,14 +91,14 @@ impl Watch {
         tokio::time::sleep(poll).await;
     }
 
-    /// Asks the pipeline, which suspends timers if so.
+    /// Asks the pipeline if objects of the kind are known; if so, the pipeline suspends timers.
     async fn is_any_known(&self) -> Result<bool, Stop> {
         let (reply, answer) = oneshot::channel();
         self.send(WatchMessage::Question(Question::IsAnyKnown { reply })).await?;
         Ok(answer.await.map_err(|_| Closed)?)
     }
 
-    /// Returns `true` if it is too early to take the known objects as deleted; says so where it is.
+    /// Returns `true` if it is too early to count the known objects as deleted. If so, logs and reports the reason.
     async fn keeps_waiting(&mut self) -> Result<bool, Stop> {
         let grace = self.cluster.unserved_grace;
         let Some(missing) = &mut self.missing else { return Ok(true) };

@@ -1,4 +1,4 @@
-//! One watch, from its saved version through every fault: a task that ends with the pipeline.
+//! Runs one watch from its saved version, across all errors: a task that ends with the pipeline.
 //!
 //! ```text
 //!            ┌────────── absent ◄─── the kind is not served, for longer than the grace
@@ -31,29 +31,28 @@ use crate::backoff::Backoff;
 use crate::model::clock;
 use crate::model::{ListStart, Seen, SourceEvent, Telling, Timestamp};
 
-/// By how much an API server is taken to be behind what it has confirmed, where nothing proves how much
-/// it is.
+/// The assumed lag of an API server's watch cache behind confirmed writes, in milliseconds, if no proof bounds it.
 const BEHIND_MS: i64 = 2000;
 
-/// Where a watch begins.
+/// The starting point of a watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resume {
-    /// With a list.
+    /// Starts with a list.
     List(ListStart),
-    /// At a saved version, which was right at a time.
+    /// Resumes at a saved version.
     From {
         /// The version.
         version: String,
-        /// When it was right.
+        /// The time up to which no change was missing at that version.
         since: Timestamp,
-        /// New rules are to be given what exists.
+        /// `true` if newly added rules must be backfilled.
         backfill: bool,
     },
-    /// With a look whether the kind is served by now: it was not, until a time.
+    /// Starts with a lookup of the kind, which was not served before.
     Absent {
-        /// The time.
+        /// The last time at which the kind was not served.
         since: Timestamp,
-        /// The version up to which all that there was is known.
+        /// The version at which all existing objects were last known.
         complete_at: u64,
     },
 }
@@ -76,65 +75,65 @@ impl fmt::Display for Resume {
     }
 }
 
-/// Why a step ended early.
+/// The reason for which a state ended early.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// Something stands in the way.
+    /// A request failed.
     ApiError(ApiError),
-    /// What was known is of another history.
+    /// The known objects belong to another revision epoch.
     OtherHistory(String),
     /// The pipeline has ended.
     Closed,
 }
 
-/// Keeps one watch.
+/// The task of one watch.
 pub(super) struct Watch {
     pub(super) cluster: Arc<Cluster>,
     pub(super) plan: WatchPlan,
     pub(super) out: Out,
     pub(super) status: Arc<WatchStatus>,
-    /// When it was certain last that nothing is missing.
+    /// The last time up to which no change is missing.
     pub(super) since: Timestamp,
-    /// The version to go on from.
+    /// The version at which the watch resumes. Empty if there is none.
     pub(super) cursor: String,
-    /// The version at which all that existed was known last, where there is none to go on from.
+    /// The version at which all existing objects were last known, used while `cursor` is empty.
     pub(super) known_at: Option<u64>,
-    /// Up to when the watch is complete, as far as the server was asked.
+    /// The pending proof of the time up to which the watch is complete.
     pub(super) proof: Proof,
-    /// Objects of a page, so that it is not too large.
+    /// The page size, in objects, adapted to their size in bytes.
     pub(super) page: AtomicUsize,
-    /// Whether the server streams lists.
+    /// `true` unless the server is known not to stream lists.
     pub(super) streams: bool,
-    /// Objects of the present list that were sent.
+    /// The number of objects of the present list that were sent.
     pub(super) listed: u64,
-    /// The list for new rules, under way.
+    /// The running task that lists objects for newly added rules.
     pub(super) backfilling: Option<AbortOnDropHandle<()>>,
-    /// New rules are to be given what exists.
+    /// `true` if newly added rules must be backfilled.
     pub(super) backfill: bool,
-    /// How the kind is served, as far as is known.
+    /// The form in which the server serves the kind, if known.
     pub(super) served: Option<Served>,
-    /// The pipeline knows that the kind is not served.
+    /// `true` if the pipeline was told that the kind is not served.
     pub(super) is_absent: bool,
-    /// The kind is not served.
+    /// The present period in which the kind is not served.
     pub(super) missing: Option<Missing>,
-    /// The pipeline knows that the present list has begun.
+    /// `true` if the pipeline was told that the present list has begun.
     pub(super) list_began: bool,
     pub(super) backoff: Backoff,
 }
 
 pub(super) enum State {
-    /// The kind is not served, and nothing of it is known.
+    /// The kind is not served, and no objects of it are known.
     Absent,
-    /// Goes on from the version, once it is known to be of this history.
+    /// Resumes at the version, after a check that it belongs to the revision epoch.
     Resume,
     List(ListStart),
-    /// Follows: in a new request, or in one that has just streamed a list. What was compared before
-    /// it went on is over at a version.
+    /// Follows changes: in the given stream, which has just sent a list, or in a new request. The version is the one
+    /// at which the comparison before resuming is complete.
     Follow(Option<Box<Lines>>, Option<u64>),
 }
 
-/// A watch that is to be run as a task; `watch` is its index among the plans. It ends when nobody takes
-/// its items.
+/// Creates the task of a watch; `watch` is its index among the plans. The task ends when the receiver of its items
+/// is closed.
 pub fn start(
     cluster: Arc<Cluster>,
     plan: WatchPlan,
@@ -213,7 +212,7 @@ impl Watch {
         };
         self.missing = None;
         match state {
-            // It was not there when it was looked for last: what exists is newer, to the second.
+            // The kind was not served at the last lookup, so all existing objects are newer, to the second.
             State::Absent => Ok(State::List(ListStart::Compare {
                 from: self.since.whole_second(),
                 reason: "the kind is served now, and was not before".to_owned(),
@@ -227,8 +226,8 @@ impl Watch {
         }
     }
 
-    /// How the kind is served. It is asked again after anything went wrong, for a kind that goes ends
-    /// its watches.
+    /// Returns the form in which the kind is served. The server is asked again after every error, since removing a
+    /// kind ends its watches.
     async fn served(&mut self) -> Result<Option<Served>, Stop> {
         if self.served.is_none() {
             self.served = self.discovered().await?;
@@ -251,7 +250,7 @@ impl Watch {
         Ok(served)
     }
 
-    /// Lists all that exists: streamed where the server does that.
+    /// Lists all existing objects, streamed if the server supports that.
     async fn list(&mut self, served: &Served, start: ListStart) -> Result<State, Stop> {
         self.backfilling = None;
         self.backfill = false;
@@ -282,7 +281,7 @@ impl Watch {
         if is_compared && self.plan.need.selects() {
             self.tell_outside(served).await?;
         }
-        // It has all that was confirmed before it was asked for.
+        // The list includes every write that was confirmed before the list was requested.
         self.since = self.since.max(began);
         let event = SourceEvent::ListCompleted { coverage };
         self.send(WatchMessage::Event { event, version: Some(version.clone()) }).await?;
@@ -293,7 +292,7 @@ impl Watch {
         Ok(State::Follow(lines, None))
     }
 
-    /// A list by a watch that goes on afterwards; none where the server does not do that.
+    /// Lists through a watch that continues afterwards. `None` if the server does not stream lists.
     async fn streamed_list(&mut self, served: &Served) -> Result<Option<(String, Lines)>, Stop> {
         let mut parameters = self.watch_parameters();
         parameters.push(("sendInitialEvents", "true".to_owned()));
@@ -316,7 +315,7 @@ impl Watch {
                     let seen = Seen::Snapshot;
                     self.report(SourceEvent::Object { seen, json, is_change: false }).await?;
                 }
-                // It came and went while the list was made.
+                // The object was created and deleted while the list was sent.
                 "DELETED" => {
                     let head = Head::of(line.object);
                     let (seen, json) = self.ended(served, &head, line.object).await?;
@@ -334,12 +333,12 @@ impl Watch {
                 other => debug!(watch = %self.plan.name, kind = other, "a line within a list"),
             }
         }
-        // It takes longer than a watch lasts, or the server does not know of streamed lists.
+        // The list takes longer than a watch lasts, or the server does not know streamed lists.
         self.streams = false;
         Err(ApiError::Broken("the streamed list ended before it was whole".to_owned()).into())
     }
 
-    /// Goes on from the version, once it is known to belong to this history.
+    /// Resumes at the version, after a check that it belongs to the revision epoch.
     async fn resume(&mut self, served: &Served) -> Result<State, Stop> {
         let compared = match self.verify(served, &self.cursor).await? {
             Ok(compared) => compared,
@@ -377,22 +376,22 @@ impl Watch {
         wire::with_kind(object, &self.plan.need.api_version, &self.plan.need.kind)
     }
 
-    /// The version at which all that existed was known. `None` where it never was.
+    /// Returns the version at which all existing objects were last known. `None` if there is none.
     pub(super) fn complete_at(&self) -> Option<u64> {
         if self.cursor.is_empty() {
             return self.known_at;
         }
-        // Versions that are no numbers do not compare: then all that is unknown is new.
+        // Versions that are not numbers cannot be compared: then every unknown object counts as new.
         Some(self.cursor.parse().unwrap_or(0))
     }
 
-    /// Nothing is missing up to a time, if the server itself is only a little behind.
+    /// Records that no change is missing up to a time, minus the assumed lag of the server.
     pub(super) fn certain_until(&mut self, time: Timestamp) {
         self.since = self.since.max(time.plus_millis(-BEHIND_MS));
         self.progressed();
     }
 
-    /// The watch has shown that it is alive.
+    /// Records that the watch is alive.
     pub(super) fn progressed(&self) {
         let since = self.since;
         self.status.set(|state| {

@@ -1,4 +1,4 @@
-//! What watches and lists carry, read no deeper than is needed to pass it on.
+//! Parses the JSON of watches and lists, no deeper than is needed to pass the objects on.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -14,7 +14,7 @@ pub(super) struct Line<'a> {
     pub(super) object: &'a RawValue,
 }
 
-/// A page of a list. Each item is read by itself, so that one that cannot be read harms no other.
+/// A page of a list. Each item is parsed separately, so that an invalid one does not affect the others.
 #[derive(Deserialize)]
 pub(super) struct Page<'a> {
     #[serde(default)]
@@ -30,7 +30,7 @@ pub(super) struct PageMeta {
     pub(super) r#continue: String,
 }
 
-/// Identity and version of an object.
+/// The identity and version of an object.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Head {
@@ -51,7 +51,7 @@ pub(super) struct HeadMeta {
     annotations: serde_json::Value,
 }
 
-/// A text; `None` where it is something else: one odd field must not hide the others.
+/// Deserializes a string. `None` for any other type: one invalid field must not hide the others.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     match serde_json::Value::deserialize(deserializer)? {
         serde_json::Value::String(text) => Ok(Some(text)),
@@ -60,7 +60,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
 }
 
 impl Head {
-    /// The readable part of it: an object with odd metadata must not stop a watch.
+    /// Parses the head as far as possible: an object with invalid metadata must not stop a watch.
     pub(super) fn of(json: &RawValue) -> Self {
         serde_json::from_str(json.get()).unwrap_or_default()
     }
@@ -73,19 +73,19 @@ impl Head {
         self.metadata.uid.as_deref().unwrap_or_default()
     }
 
-    /// Whether it is the bookmark that ends a streaming list.
+    /// Returns `true` for the bookmark that ends a streamed list.
     pub(super) fn ends_list(&self) -> bool {
         self.metadata.annotations["k8s.io/initial-events-end"] == "true"
     }
 }
 
-/// What an ERROR in a stream means.
+/// Returns the error that an ERROR line of a stream stands for.
 pub(super) fn error(object: &RawValue) -> ApiError {
     let status: Status = serde_json::from_str(object.get()).unwrap_or_default();
     status.error(None, None)
 }
 
-/// The object with its kind: items of lists leave it out, and metadata alone says another.
+/// Returns the object's JSON with its kind. Items of lists have none, and objects in metadata form have another.
 pub(super) fn with_kind(json: &RawValue, api_version: &str, kind: &str) -> String {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -104,7 +104,7 @@ pub(super) fn with_kind(json: &RawValue, api_version: &str, kind: &str) -> Strin
             format!(r#"{{"apiVersion":{api_version},"kind":{kind},"metadata":{metadata}}}"#)
         }
         Ok(Kinded { api_version: Some(_), kind: Some(_), .. }) => text.to_owned(),
-        // What cannot be read is set aside further on, with its reason.
+        // Invalid JSON is quarantined by a later stage, with the reason.
         _ => match text.trim_start().strip_prefix('{') {
             Some(rest) if rest.trim_start().starts_with('}') => {
                 format!(r#"{{"apiVersion":{api_version},"kind":{kind}{rest}"#)
@@ -163,7 +163,7 @@ mod tests {
             drop(error(raw).to_string());
             drop(serde_json::from_str::<Line<'_>>(&text).map(|line| line.kind.len()));
             drop(serde_json::from_str::<Page<'_>>(&text).map(|page| page.items.is_some()));
-            // What is passed on is JSON again, and an object stays one.
+            // The result is JSON again, and an object stays an object.
             let kinded = with_kind(raw, "v1", "Pod");
             let again: serde_json::Value = serde_json::from_str(&kinded).unwrap();
             prop_assert_eq!(again.is_object(), json.is_object());

@@ -1,9 +1,9 @@
-//! Addresses of servers as people write them.
+//! Parses and displays server addresses that users configure.
 
 use url::Url;
 
-/// Reads the address in a variable; without a scheme it is https. The variable's text is not part
-/// of the error: it may hold a password.
+/// Parses the address in a variable; without a scheme, `https` is assumed. The error does not contain the
+/// variable's text, which may hold a password.
 pub(super) fn read(variable: &str, text: &str) -> Result<Url, String> {
     let text = text.trim();
     let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
@@ -15,7 +15,7 @@ pub(super) fn read(variable: &str, text: &str) -> Result<Url, String> {
         })
 }
 
-/// An address as it may be shown: without user and password.
+/// Returns an address that is safe to display: without user, password and query.
 pub(super) fn shown(address: &str) -> String {
     let Ok(mut url) = Url::parse(address) else { return "an address that is no URL".to_owned() };
     if url.set_username("").is_err() || url.set_password(None).is_err() {

@@ -1,4 +1,4 @@
-//! The client that every method ends in.
+//! Builds the client for every authentication method.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use kube::{Client, Config};
 use super::{Failure, How, address};
 use crate::source::kubernetes::error::{describe, is_credential};
 
-/// How long a TCP and TLS connection may take.
+/// The time limit for establishing a TCP and TLS connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// A client, not yet known to be let in.
+/// A client whose credential was not yet accepted by the API server.
 pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) how: How,
@@ -20,8 +20,8 @@ pub(super) struct Connection {
     pub(super) default_namespace: String,
 }
 
-/// Reads a configuration and makes a client of it. Both read files and may run a credential plugin,
-/// so they have a thread of their own; one that hangs is left behind.
+/// Loads a configuration and builds a client from it. Both read files and may run a credential plugin, so they run
+/// on a blocking thread; a thread that hangs is abandoned.
 pub(super) async fn connect(
     load: impl FnOnce() -> Result<(Config, How), String> + Send + 'static,
 ) -> Result<Connection, Failure> {
@@ -44,9 +44,9 @@ pub(super) async fn connect(
 
 fn tune(config: &mut Config) {
     config.connect_timeout = Some(CONNECT);
-    // A watch may be silent for minutes: whether it is stalled is judged by its progress.
+    // A watch may be silent for minutes; stalls are detected from its progress instead.
     config.read_timeout = None;
-    // A request that is repeated unseen hides that the API server is busy, for up to hours.
+    // Automatic retries would hide for up to hours that the API server is busy.
     config.default_retry = false;
     let agent = HeaderValue::from_static(concat!("klaxon/", env!("CARGO_PKG_VERSION")));
     config.headers.push((USER_AGENT, agent));

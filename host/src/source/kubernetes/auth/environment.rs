@@ -1,4 +1,4 @@
-//! What the environment says about the cluster, taken once.
+//! The environment variables that describe the cluster, read once.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// How long a method may take, reviews included.
+/// The time limit for trying one authentication method, access reviews included.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A text that is never printed.
+/// A secret text that `Debug` does not print.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Hidden(pub(super) String);
 
@@ -19,7 +19,7 @@ impl fmt::Debug for Hidden {
     }
 }
 
-/// What the environment says. An empty variable is like one that is not set.
+/// The authentication settings of the environment. An empty variable counts as not set.
 #[derive(Debug, Clone)]
 pub struct Environment {
     pub(super) service_host: Option<String>,
@@ -37,12 +37,12 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Takes the variables of this process.
+    /// Reads the variables of this process.
     pub fn of_process() -> Self {
         Self::of(|name| std::env::var_os(name))
     }
 
-    /// Takes variables from elsewhere, such as a test.
+    /// Reads variables through a function, such as a test's.
     pub fn of(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let raw = |name| variable(name).filter(|value| !value.is_empty());
         let text = |name| {
@@ -68,8 +68,8 @@ impl Environment {
         }
     }
 
-    /// Uses this kubeconfig and no other method. Without a context it is that of
-    /// `KUBERNETES_CONTEXT`, else the file's current one.
+    /// Uses this kubeconfig and no other method. If `context` is `None`, the context of `KUBERNETES_CONTEXT` is used,
+    /// else the file's current one.
     #[must_use]
     pub fn with_kubeconfig(self, path: impl Into<PathBuf>, context: Option<String>) -> Self {
         Self {
@@ -80,20 +80,20 @@ impl Environment {
         }
     }
 
-    /// Looks for the service account's files in another folder.
+    /// Sets the folder of the service account's files.
     #[must_use]
     pub fn with_service_account(self, folder: impl Into<PathBuf>) -> Self {
         Self { service_account: folder.into(), ..self }
     }
 
-    /// Gives each method so much time instead of 10 s.
+    /// Sets the time limit of each method, instead of 10 s.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 }
 
-/// Says which variables are not set: `A is not set`, `A, B and C are not set`.
+/// Formats the names of unset variables: `A is not set`, `A, B and C are not set`.
 pub(super) fn not_set(names: &[&str]) -> String {
     match names {
         [] => String::new(),

@@ -1,4 +1,4 @@
-//! Why a way into the cluster was not taken.
+//! Errors of the authentication methods.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,34 +6,34 @@ use std::time::Duration;
 use super::{How, Method, SignedIn};
 use crate::source::kubernetes::permissions::{Answer, ReviewError};
 
-/// So many missing rights are named; a table of all is another matter.
+/// The maximum number of missing permissions that an error names.
 const MOST_NAMED: usize = 4;
 
-/// A method that was tried.
+/// A failed attempt to authenticate with one method.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// Which.
+    /// The method.
     pub method: Method,
-    /// Why it was not taken.
+    /// The reason for which the method was not used.
     pub failure: Failure,
 }
 
-/// Why a method was not taken.
+/// The reason for which a method was not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The environment says nothing of it.
+    /// The environment does not configure the method.
     #[error("not configured: {0}")]
     NotConfigured(String),
-    /// What the environment says of it cannot be used.
+    /// The method's settings cannot be used.
     #[error("{0}")]
     Unusable(String),
-    /// It took too long.
+    /// The method exceeded its time limit.
     #[error("no outcome within {0:?}; hint: check the address and the network")]
     Slow(Duration),
-    /// The rights could not be reviewed.
+    /// The permissions could not be reviewed.
     #[error(transparent)]
     Review(#[from] ReviewError),
-    /// Rights are missing.
+    /// Permissions are missing.
     #[error(
         "signed in to {server}, where {granted} of {needed} needed rights are granted; not \
          granted: {missing}; hint: bind a role that allows it"
@@ -41,16 +41,16 @@ pub enum Failure {
     Lacking {
         /// The API server's address.
         server: String,
-        /// How many rights are granted.
+        /// The number of granted permissions.
         granted: usize,
-        /// How many are needed.
+        /// The number of needed permissions.
         needed: usize,
-        /// Those that are not granted, and why.
+        /// The permissions that are not granted, with reasons.
         missing: String,
     },
 }
 
-/// Why there is no way into the cluster.
+/// The error of authenticating with the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignInError {
     /// No method works.
@@ -61,7 +61,7 @@ pub enum SignInError {
     Renew {
         /// The method.
         how: How,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
 }

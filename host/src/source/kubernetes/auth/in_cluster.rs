@@ -1,4 +1,4 @@
-//! In a pod: the service account's files and the variables of the service `kubernetes`.
+//! Authentication in a pod: with the service account's files and the variables of the service `kubernetes`.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ impl InCluster {
         let port: u16 = self.port.parse().map_err(|_| {
             format!("KUBERNETES_SERVICE_PORT is {:?}, and that is no port", self.port)
         })?;
-        // Addresses of IPv6 stand in brackets before a port.
+        // An IPv6 address stands in brackets before a port.
         let host = match self.host.parse::<IpAddr>() {
             Ok(IpAddr::V6(address)) => format!("[{address}]"),
             _ => self.host.clone(),
@@ -57,7 +57,7 @@ impl InCluster {
         if read(&token)?.iter().all(u8::is_ascii_whitespace) {
             return Err(format!("{} is empty", token.display()));
         }
-        // Not the token but its file: it is read again every minute, as it rotates.
+        // The file is configured instead of its token: kube reads the file again every minute, since tokens rotate.
         config.auth_info.token_file = Some(token.to_string_lossy().into_owned());
         let authority = self.folder.join("ca.crt");
         config.root_cert = Some(certificates(&authority)?);

@@ -1,4 +1,4 @@
-//! A kubeconfig, as kubectl reads it: `KUBECONFIG` may name several files, which are merged.
+//! Authentication with a kubeconfig, read as kubectl reads it: `KUBECONFIG` may name several files, which are merged.
 
 use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -47,10 +47,10 @@ impl KubeconfigFile {
         let proxy = proxy(&kubeconfig, &context);
         let options =
             KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
-        // It is async only in name: it waits for nothing.
+        // `block_on` returns at once: with a given kubeconfig this async function awaits nothing.
         let config = runtime.block_on(Config::from_custom_kubeconfig(kubeconfig, &options));
         let mut config = config.map_err(|error| self.about(&error::kubeconfig(&error)))?;
-        // The variables of proxies are not used: only what the kubeconfig itself says.
+        // The environment variables for proxies are ignored: only the kubeconfig's own setting applies.
         config.proxy_url = match proxy {
             Some(proxy) => Some(proxy.parse().map_err(|_| {
                 self.about("has a proxy-url that is no URL; hint: write it as http://HOST:PORT")
@@ -65,7 +65,7 @@ impl KubeconfigFile {
         let mut merged: Option<Kubeconfig> = None;
         for path in &self.paths {
             let next = match Kubeconfig::read_from(path) {
-                // As kubectl: of several files some may be missing.
+                // Like kubectl: if several files are named, some may be missing.
                 Err(error) if self.paths.len() > 1 && is_missing(&error) => continue,
                 outcome => outcome.map_err(|error| unreadable(path, &error))?,
             };
@@ -116,7 +116,7 @@ fn unreadable(path: &Path, error: &KubeconfigError) -> String {
     }
 }
 
-/// The proxy that the context's cluster names.
+/// Returns the proxy of the context's cluster.
 fn proxy(kubeconfig: &Kubeconfig, context: &str) -> Option<String> {
     let named = kubeconfig.contexts.iter().find(|named| named.name == context)?;
     let cluster = &named.context.as_ref()?.cluster;
@@ -124,7 +124,7 @@ fn proxy(kubeconfig: &Kubeconfig, context: &str) -> Option<String> {
     named.cluster.as_ref()?.proxy_url.clone().filter(|url| !url.is_empty())
 }
 
-/// A credential plugin must not wait for somebody at a terminal where there is none.
+/// Stops a credential plugin from waiting for input if there is no terminal.
 fn without_terminal(config: &mut Config) -> Result<(), String> {
     let Some(exec) = &mut config.auth_info.exec else { return Ok(()) };
     if std::io::stdin().is_terminal() {

@@ -1,7 +1,7 @@
-//! The way into the cluster: in the pod's own, by a kubeconfig, or with a token from Vault.
+//! Authentication with the cluster: with the pod's service account, a kubeconfig, or a token from Vault.
 //!
-//! Each method counts only after access reviews: a credential that works but allows nothing is no
-//! way in. No credential is ever part of an error, of a log or of `Debug`.
+//! Each method counts only after access reviews: a credential that works but has no permissions is useless. No
+//! credential is ever part of an error, of a log or of `Debug`.
 
 mod address;
 mod client;
@@ -25,51 +25,50 @@ use vault::Vault;
 pub use environment::Environment;
 pub use failure::{Attempt, Failure, SignInError};
 
-/// A kind of way into a cluster, in the order in which they are tried.
+/// An authentication method. The variants are in the order in which they are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// With the pod's service account.
+    /// The pod's service account.
     InCluster,
-    /// With a kubeconfig.
+    /// A kubeconfig.
     Kubeconfig,
-    /// With a token that Vault keeps.
+    /// A token that is stored in Vault.
     Vault,
 }
 
-/// How the cluster was signed in to.
+/// The method that authenticated with the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
-    /// With the pod's service account.
+    /// The pod's service account.
     InCluster,
-    /// With a kubeconfig.
+    /// A kubeconfig.
     Kubeconfig {
         /// The context that was used.
         context: String,
     },
-    /// With a token that Vault keeps.
+    /// A token that is stored in Vault.
     Vault,
 }
 
-/// A way into the cluster.
+/// An authenticated connection to the cluster.
 pub struct SignedIn {
-    /// Sends requests. A silent response is never ended by it, and no request is repeated by it:
-    /// both are left to who asks.
+    /// Sends requests. It has no read timeout and retries nothing: both are left to the caller.
     pub client: Client,
-    /// How.
+    /// The method that was used.
     pub how: How,
     /// The API server's address.
     pub server: String,
     /// The namespace that the credential belongs to.
     pub default_namespace: String,
-    /// What was asked for, and what is granted of it.
+    /// The reviewed permissions, each with the cluster's answer.
     pub reviewed: Vec<(Right, Answer)>,
-    /// The other methods that were tried, and why they were not taken.
+    /// The other methods that were tried, and the reasons for not using them.
     pub passed_over: Vec<Attempt>,
     source: Source,
     patience: Duration,
 }
 
-/// Where a connection can be made anew from.
+/// The settings from which a new connection can be made.
 #[derive(Debug, Clone)]
 enum Source {
     InCluster(InCluster),
@@ -77,16 +76,16 @@ enum Source {
     Vault(Vault),
 }
 
-/// How good a way in is; a later one is better.
+/// The rank of a method by its permissions; later variants are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
-    /// Nothing is granted.
+    /// No permission is granted.
     Useless,
-    /// Nothing is known to be granted, and something not known to be missing.
+    /// No permission is known to be granted, and at least one could not be reviewed.
     Unsure,
-    /// Something is granted.
+    /// Some permissions are granted.
     Partial,
-    /// All is granted.
+    /// All permissions are granted.
     Whole,
 }
 
@@ -123,16 +122,16 @@ impl fmt::Debug for SignedIn {
 }
 
 impl SignedIn {
-    /// What was asked for and is not known to be granted.
+    /// Returns the reviewed permissions that are not known to be granted.
     pub fn missing(&self) -> impl Iterator<Item = &(Right, Answer)> {
         self.reviewed.iter().filter(|(_, answer)| *answer != Answer::Granted)
     }
 
-    /// Makes a new client from what the method finds now: a rotated token, a rewritten kubeconfig,
-    /// Vault's present secret. For when the API server answers 401; the rights are not reviewed.
+    /// Makes a new client from the method's present settings: a rotated token, a rewritten kubeconfig, Vault's
+    /// present secret. Used after the API server answered 401; the permissions are not reviewed again.
     ///
     /// # Errors
-    /// Where the method does not work any more.
+    /// Returns [`SignInError::Renew`] if the method no longer works.
     pub async fn renew(&self) -> Result<Client, SignInError> {
         let renewed = self.source.connect();
         let outcome = tokio::time::timeout(self.patience, renewed).await;
@@ -176,13 +175,13 @@ impl Standing {
     }
 }
 
-/// Finds a way into the cluster: the first method with all the rights that are needed, else the
-/// first with some of them, else the first whose rights the cluster does not tell.
+/// Authenticates with the cluster: with the first method that has all needed permissions, else the first with some
+/// of them, else the first whose permissions the cluster does not report.
 ///
 /// # Errors
-/// Where there is none: why each method failed.
+/// Returns [`SignInError::NoMethod`], with each method's failure, if no method works.
 pub async fn sign_in(environment: &Environment, needs: &[Right]) -> Result<SignedIn, SignInError> {
-    // Another part of the process may have installed it already; both are the same.
+    // Another part of the process may have installed the provider already; both are the same.
     drop(rustls::crypto::ring::default_provider().install_default());
     let methods: &[Method] = if environment.only_kubeconfig {
         &[Method::Kubeconfig]

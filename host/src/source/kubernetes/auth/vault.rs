@@ -1,4 +1,4 @@
-//! A service account's token that Vault keeps, in the field `token` of a secret.
+//! Authentication with a service account's token that Vault stores in the field `token` of a secret.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{Environment, Failure, How, address};
 use crate::source::kubernetes::error::shorten;
 use crate::telemetry::with_causes;
 
-/// A secret is small; of anything larger no more is read.
+/// The maximum number of bytes that are read of a response; secrets are small.
 const MOST_BODY: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -67,7 +67,7 @@ impl Vault {
         .await
     }
 
-    /// Reads the secret's token.
+    /// Reads the token from the secret.
     async fn read(&self) -> Result<Hidden, String> {
         let base = address::read("VAULT_ADDR", &self.address)?;
         let shown = address::shown(base.as_str());
@@ -79,7 +79,7 @@ impl Vault {
             .map_err(|_| "VAULT_TOKEN has characters that no token has".to_owned())?;
         token.set_sensitive(true);
         let request = client()?.get(url).header("X-Vault-Token", token);
-        // The address may hold a password: the error is told without it.
+        // The address may hold a password, so the error is formatted without it.
         let response = request.send().await.map_err(|error| {
             let why = with_causes(&error.without_url());
             format!("Vault at {shown} cannot be reached: {why}; hint: check VAULT_ADDR")
@@ -100,7 +100,7 @@ impl Vault {
 
     fn refusal(&self, shown: &str, status: StatusCode, body: Option<&Value>) -> String {
         let said = body.and_then(|body| body["errors"][0].as_str()).unwrap_or_default();
-        // Nobody should repeat the token, and if somebody does, it ends here.
+        // Vault should never repeat the token; if it does, the token is removed from the error.
         let said = shorten(said).replace(&self.token.0, "…");
         let said = if said.is_empty() { said } else { format!(": {said}") };
         let hint = match status {
@@ -117,7 +117,7 @@ impl Vault {
     }
 }
 
-/// The field `token` as version 1 of the key-value engine answers it, or version 2.
+/// Returns the field `token` of an answer of the key-value engine, version 1 or 2.
 fn token_of(body: Option<&Value>) -> Option<String> {
     let data = body?.get("data")?;
     let token = data["token"].as_str().or_else(|| data["data"]["token"].as_str())?;
@@ -129,8 +129,8 @@ fn client() -> Result<Client, String> {
         .no_proxy()
         .connect_timeout(PATIENCE)
         .timeout(PATIENCE)
-        // A standby of Vault may send on to its leader; once, and never from https to http, as the
-        // token goes along.
+        // A Vault standby may redirect to its leader. One redirect is followed, and never from https to http, since
+        // the request carries the token.
         .redirect(Policy::custom(|attempt| {
             let is_first = attempt.previous().len() == 1;
             let was_https = attempt.previous().iter().any(|url| url.scheme() == "https");

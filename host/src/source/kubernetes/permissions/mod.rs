@@ -1,4 +1,4 @@
-//! What the cluster must allow, and whether it does: one SelfSubjectAccessReview a right.
+//! Reviews the permissions that Klaxon needs: one SelfSubjectAccessReview for each.
 
 mod table;
 
@@ -18,84 +18,84 @@ use super::error::{describe, is_credential, shorten};
 pub use table::{document, table};
 
 const PATH: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-/// Reviews under way at once.
+/// The number of concurrent reviews.
 const AT_ONCE: usize = 8;
-/// A review is small: an API server that needs longer for it is as good as gone.
+/// The time limit of a review. A review is small: an API server that takes longer counts as unreachable.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a review is tried that a busy API server turned away.
+/// The number of attempts for a review that a busy API server rejects.
 const TRIES: u32 = 3;
-/// What a busy API server may ask for between tries.
+/// The upper bound on the pause that a busy API server requests between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// One thing that the cluster must allow.
+/// One permission that the cluster must grant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Right {
     /// The API group; empty for the core.
     pub group: String,
     /// The resource in the plural, such as `pods`; may have a subresource, as in `pods/log`.
     pub resource: String,
-    /// Such as `watch`.
+    /// The verb, such as `watch`.
     pub verb: String,
-    /// Where; none: in the whole cluster.
+    /// The namespace. `None` means the whole cluster.
     pub namespace: Option<String>,
-    /// Of which object; none: of all.
+    /// The object's name. `None` means all objects.
     pub name: Option<String>,
 }
 
-/// What the cluster says of a right.
+/// The cluster's answer to a review.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// It is allowed.
+    /// The permission is granted.
     Granted,
-    /// It is not allowed.
+    /// The permission is not granted.
     Missing {
         /// The authorizer's reason.
         why: String,
     },
-    /// The cluster would not say. The right may be there all the same.
+    /// The review gave no answer. The permission may be granted all the same.
     Unknown {
-        /// Why it would not.
+        /// The reason for which there is no answer.
         why: String,
     },
 }
 
-/// Why rights cannot be reviewed at all.
+/// The reason for which permissions cannot be reviewed at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReviewError {
-    /// Nobody answered.
+    /// The API server did not answer.
     #[error("the API server cannot be reached: {why}; hint: check the address and the network")]
     Unreachable {
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// The credential is refused.
+    /// The API server rejected the credential.
     #[error(
         "the API server answered 401: {why}; hint: the credential is wrong or has expired, \
          make a new one"
     )]
     Unauthorized {
-        /// What the API server said.
+        /// The API server's message.
         why: String,
     },
-    /// There is no credential to send.
+    /// There is no usable credential.
     #[error("{why}")]
     Credential {
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// It, or what stands before it, is too busy or broken to answer.
+    /// The API server, or a proxy in front of it, is too busy or broken to answer.
     #[error("the API server gives no answer: {why}; hint: try again when it is well")]
     Unavailable {
-        /// What came instead.
+        /// The answer that was received instead.
         why: String,
     },
-    /// Who answered is no API server.
+    /// The endpoint is not a Kubernetes API server.
     #[error(
         "what answers is no Kubernetes API server: {why}; hint: check the address, its path and \
          proxies"
     )]
     Stranger {
-        /// What it answered.
+        /// The endpoint's answer.
         why: String,
     },
 }
@@ -114,7 +114,7 @@ impl fmt::Display for Right {
 }
 
 impl Right {
-    /// The resource with its group, as kubectl writes it: `deployments.apps/scale`.
+    /// Returns the resource with its group in kubectl's notation, such as `deployments.apps/scale`.
     pub fn qualified(&self) -> String {
         match (self.group.as_str(), self.resource.split_once('/')) {
             ("", _) => self.resource.clone(),
@@ -123,7 +123,7 @@ impl Right {
         }
     }
 
-    /// The body of the review (authorization.k8s.io/v1, ResourceAttributes).
+    /// Returns the spec of the review (authorization.k8s.io/v1, ResourceAttributes).
     fn attributes(&self) -> Value {
         let mut attributes = json!({"verb": self.verb});
         let (resource, below) = match self.resource.split_once('/') {
@@ -146,10 +146,10 @@ impl Right {
     }
 }
 
-/// Asks for each right whether it is granted; the answers come in the order of the rights.
+/// Reviews each permission; the answers are in the order of `rights`.
 ///
 /// # Errors
-/// Where the API server cannot be reached, or refuses the credential.
+/// Returns a [`ReviewError`] if the API server cannot be reached or rejects the credential.
 pub async fn review(
     client: &Client,
     rights: &[Right],
@@ -163,10 +163,10 @@ pub async fn review(
         .await
 }
 
-/// Asks for nothing in particular, only to see whether the credential is taken.
+/// Checks that the API server accepts the credential, with a review of no particular permission.
 ///
 /// # Errors
-/// As [`review`].
+/// Returns the same errors as [`review`].
 pub async fn probe(client: &Client) -> Result<(), ReviewError> {
     let spec = json!({"nonResourceAttributes": {"path": "/version", "verb": "get"}});
     ask(client, &spec).await.map(drop)
@@ -247,7 +247,7 @@ fn judge(status: StatusCode, said: &[u8]) -> Result<Answer, ReviewError> {
         let why = if message.is_empty() { "no reason given".to_owned() } else { message };
         return Err(ReviewError::Unauthorized { why });
     }
-    // An account may lack the right to ask (the role system:basic-user gives it).
+    // An account may lack the permission to create reviews (the role system:basic-user grants it).
     if is_kubernetes && (status == StatusCode::FORBIDDEN || is_busy(status)) {
         return Ok(Answer::Unknown { why: format!("not reviewed: {}", answered()) });
     }
@@ -271,7 +271,7 @@ fn judge(status: StatusCode, said: &[u8]) -> Result<Answer, ReviewError> {
     Ok(Answer::Missing { why })
 }
 
-/// Whether an answer is a Kubernetes Status, and what it says in words: else its beginning.
+/// Returns `true` if an answer is a Kubernetes Status, and the Status's message or else the answer's beginning.
 fn message(said: &[u8]) -> (bool, String) {
     let status = serde_json::from_slice::<Value>(said).ok();
     let status = status.as_ref().filter(|status| status["kind"] == "Status");

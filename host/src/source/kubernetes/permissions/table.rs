@@ -1,14 +1,14 @@
-//! Reviewed rights as people and programs read them.
+//! Formats reviewed permissions for people and for programs.
 
 use serde_json::{Value, json};
 
 use super::{Answer, Right};
 
 const HEAD: [&str; 4] = ["RESOURCE", "VERB", "NAMESPACE", "ANSWER"];
-/// Stands for the whole cluster: no namespace can have this name.
+/// The namespace column of a permission in the whole cluster; no namespace can have this name.
 const EVERYWHERE: &str = "*";
 
-/// A table for people: a head and a line for each right.
+/// Formats a table for people, with a header and one line for each permission.
 pub fn table(reviewed: &[(Right, Answer)]) -> String {
     let mut lines = vec![HEAD.map(str::to_owned)];
     lines.extend(reviewed.iter().map(|(right, answer)| {
@@ -31,7 +31,7 @@ pub fn table(reviewed: &[(Right, Answer)]) -> String {
     text
 }
 
-/// For programs: a list of objects, in the order of the rights.
+/// Returns a JSON list for programs, with one object for each permission, in their order.
 pub fn document(reviewed: &[(Right, Answer)]) -> Value {
     reviewed
         .iter()

@@ -1,4 +1,4 @@
-//! Reviews against an API server that answers as the real one does.
+//! Tests of reviews against a simulated API server.
 
 use kube::Config;
 use wiremock::matchers::{body_partial_json, method, path};
@@ -46,7 +46,7 @@ async fn one(answer: ResponseTemplate) -> Result<Answer, ReviewError> {
 
 #[tokio::test]
 async fn the_answers_come_in_the_order_of_the_rights() {
-    // The first is answered last.
+    // The server delays earlier reviews longer, so that the answers arrive in reverse order.
     let server = answering(|request: &Received| {
         let asked: Value = request.body_json().unwrap();
         let namespace = asked["spec"]["resourceAttributes"]["namespace"].as_str().unwrap();

@@ -1,12 +1,12 @@
-//! The least roles that grant given rights, as YAML for `kubectl apply`.
+//! Generates the smallest roles that grant given permissions, as YAML for `kubectl apply`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::permissions::Right;
 
-/// Verbs that act on no object with a known name: a rule with `resourceNames` never allows them.
+/// Verbs that act on objects without a known name: a rule with `resourceNames` never allows them.
 const NAMELESS: [&str; 2] = ["create", "deletecollection"];
-/// Words that YAML 1.1, which kubectl reads, takes for something other than text.
+/// Words that YAML 1.1, which kubectl reads, does not parse as strings.
 const WORDS: [&str; 10] = ["true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan"];
 
 /// One rule of a role.
@@ -18,13 +18,13 @@ struct Rule {
     verbs: BTreeSet<String>,
 }
 
-/// Writes roles and bindings for a ServiceAccount: a ClusterRole for what is needed in the whole
-/// cluster, a Role in each namespace for the rest. Without rights there is only a comment.
+/// Writes roles and bindings for a ServiceAccount: a ClusterRole for permissions in the whole cluster, and a Role in
+/// each namespace for the others. Without permissions the manifest has only a comment.
 pub fn manifest(rights: &[Right], account: &str, namespace: &str) -> String {
     let name = format!("klaxon:{namespace}:{account}");
     let mut scopes: BTreeMap<Option<&str>, Vec<&Right>> = BTreeMap::new();
     for right in rights {
-        // What is granted everywhere need not be granted again in one place.
+        // A permission in the whole cluster makes the same permission in one namespace redundant.
         let is_covered = right.namespace.is_some() && rights.iter().any(|wide| covers(wide, right));
         if !is_covered {
             scopes.entry(right.namespace.as_deref()).or_default().push(right);
@@ -38,7 +38,7 @@ pub fn manifest(rights: &[Right], account: &str, namespace: &str) -> String {
     text
 }
 
-/// Whether one right, given in the whole cluster, makes another needless.
+/// Returns `true` if `wide`, granted in the whole cluster, makes `right` redundant.
 fn covers(wide: &Right, right: &Right) -> bool {
     wide.namespace.is_none()
         && wide.group == right.group
@@ -47,7 +47,7 @@ fn covers(wide: &Right, right: &Right) -> bool {
         && (wide.name.is_none() || wide.name == right.name)
 }
 
-/// Merges rights of one scope: first the verbs of a resource, then resources with the same verbs.
+/// Merges permissions of one scope: first the verbs of a resource, then resources with the same verbs.
 fn rules(rights: &[&Right]) -> Vec<Rule> {
     let mut names: BTreeMap<(&str, &str, &str), BTreeSet<String>> = BTreeMap::new();
     let mut unnamed = BTreeSet::new();
@@ -62,7 +62,7 @@ fn rules(rights: &[&Right]) -> Vec<Rule> {
             }
         }
     }
-    // A right to all objects covers that to one.
+    // A permission for all objects covers the same permission for one object.
     names.retain(|key, _| !unnamed.contains(key));
     names.extend(unnamed.into_iter().map(|key| (key, BTreeSet::new())));
 
@@ -133,7 +133,7 @@ fn list(items: &BTreeSet<String>) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// A text that YAML reads back as this text: as it is where that is plainly safe, else in quotes.
+/// Writes a string that YAML parses back unchanged: plain if that is safe, else quoted.
 fn scalar(text: &str) -> String {
     let is_plain = text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-./".contains(c))

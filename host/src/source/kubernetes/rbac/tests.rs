@@ -1,4 +1,4 @@
-//! Roles as they are written, and as a reader of YAML takes them.
+//! Tests of the generated roles, as text and as parsed YAML.
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
@@ -18,7 +18,7 @@ fn right(group: &str, resource: &str, verb: &str, namespace: &str, name: &str) -
     }
 }
 
-/// Reads the documents of a manifest as JSON.
+/// Parses the documents of a manifest to JSON.
 fn documents(text: &str) -> Vec<Value> {
     Yaml::load_from_str(text).unwrap().iter().map(json).collect()
 }

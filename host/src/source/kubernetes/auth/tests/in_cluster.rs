@@ -1,4 +1,4 @@
-//! In a pod, over TLS.
+//! Tests of the authentication in a pod, over TLS.
 
 use std::fs;
 use std::path::Path;

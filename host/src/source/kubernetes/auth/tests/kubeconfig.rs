@@ -1,4 +1,4 @@
-//! By a kubeconfig.
+//! Tests of the authentication with a kubeconfig.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::support::{api_server, environment, granted, kubeconfig, right, with_u
 use crate::source::kubernetes::auth::{How, SignInError, sign_in};
 use crate::source::kubernetes::permissions::review;
 
-/// Signs in with one kubeconfig only; the error with the folder's name taken out.
+/// Authenticates with one kubeconfig only, and returns the error without the folder's name.
 async fn failure(path: &Path, context: Option<&str>) -> String {
     let environment = environment(&[]).with_kubeconfig(path, context.map(str::to_owned));
     let fault = sign_in(&environment, &[right("watch", "a")]).await.unwrap_err();
@@ -19,8 +19,8 @@ async fn failure(path: &Path, context: Option<&str>) -> String {
     fault.to_string().replace(&folder, "FOLDER")
 }
 
-/// Writes a plugin's script. A shell is told to read it: a file that was just written cannot always
-/// be executed while other threads start processes.
+/// Writes a plugin's script. The script is run through a shell: a file that was just written cannot always be
+/// executed while other threads start processes.
 fn write(folder: &Path, text: &str) -> String {
     let path = folder.join("plugin");
     fs::write(&path, text).unwrap();

@@ -1,4 +1,4 @@
-//! Signing in, against an API server and a Vault that answer as the real ones do.
+//! Tests of the authentication against simulations of the API server and Vault.
 
 mod in_cluster;
 mod kubeconfig;

@@ -1,4 +1,4 @@
-//! Which method is taken.
+//! Tests of the choice between the authentication methods.
 
 use serde_json::json;
 use tempfile::tempdir;
@@ -10,7 +10,7 @@ use super::support::{
 use crate::source::kubernetes::auth::{Failure, How, Method, SignInError, SignedIn, sign_in};
 use crate::source::kubernetes::permissions::Answer;
 
-/// Signs in where all three methods are configured, each with a token of its own.
+/// Authenticates with all three methods configured, each with its own token.
 async fn among_three(granted: &Granted) -> Result<SignedIn, SignInError> {
     let server = api_server(granted).await;
     let (folder, port) = service_account(&server, "pod").await;

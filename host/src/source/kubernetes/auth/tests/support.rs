@@ -1,4 +1,4 @@
-//! An API server that knows its tokens, a Vault, and files as a pod or a person has them.
+//! A simulated API server that knows its tokens, a simulated Vault, and the files of a pod and of a user.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,7 +19,7 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 use crate::source::kubernetes::auth::Environment;
 use crate::source::kubernetes::permissions::Right;
 
-/// The right to a verb on pods in a namespace.
+/// Returns the permission for a verb on pods in a namespace.
 pub(super) fn right(verb: &str, namespace: &str) -> Right {
     Right {
         group: String::new(),
@@ -30,13 +30,13 @@ pub(super) fn right(verb: &str, namespace: &str) -> Right {
     }
 }
 
-/// An environment of just these variables.
+/// Returns an environment with only these variables.
 pub(super) fn environment(variables: &[(&str, &str)]) -> Environment {
     let variables: HashMap<&str, &str> = variables.iter().copied().collect();
     Environment::of(|name| variables.get(name).map(Into::into))
 }
 
-/// What an API server allows: by token, the verbs.
+/// The verbs that an API server grants, by token.
 pub(super) type Granted = Arc<Mutex<HashMap<String, Vec<&'static str>>>>;
 
 pub(super) fn granted(tokens: &[(&str, &[&'static str])]) -> Granted {
@@ -44,7 +44,7 @@ pub(super) fn granted(tokens: &[(&str, &[&'static str])]) -> Granted {
     Arc::new(Mutex::new(tokens.collect()))
 }
 
-/// An API server that reviews access: 401 for tokens that it does not know.
+/// Starts an API server that reviews access, and answers 401 to tokens that it does not know.
 pub(super) async fn api_server(granted: &Granted) -> MockServer {
     let server = MockServer::start().await;
     let granted = granted.clone();
@@ -67,19 +67,19 @@ pub(super) async fn api_server(granted: &Granted) -> MockServer {
     server
 }
 
-/// A Vault with one answer.
+/// Starts a Vault with one answer.
 pub(super) async fn vault(answer: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(answer).mount(&server).await;
     server
 }
 
-/// Writes a kubeconfig of one user with a token; the context is called `c`.
+/// Writes a kubeconfig with one user and a token; the context is named `c`.
 pub(super) fn kubeconfig(folder: &Path, server: &str, token: &str) -> PathBuf {
     with_user(folder, server, &format!("{{token: {token:?}}}"))
 }
 
-/// Writes a kubeconfig of one user, given as YAML.
+/// Writes a kubeconfig with one user, given as YAML.
 pub(super) fn with_user(folder: &Path, server: &str, user: &str) -> PathBuf {
     let path = folder.join("config");
     let text = format!(
@@ -92,8 +92,8 @@ pub(super) fn with_user(folder: &Path, server: &str, user: &str) -> PathBuf {
     path
 }
 
-/// A pod's folder of a service account, and the port of a TLS server that its `ca.crt` proves and
-/// that passes everything on to a plain one.
+/// Starts a TLS proxy in front of a plain server. Returns the folder of a service account, whose `ca.crt` verifies
+/// the proxy, and the proxy's port.
 pub(super) async fn service_account(behind: &MockServer, token: &str) -> (TempDir, u16) {
     let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -116,7 +116,7 @@ pub(super) async fn service_account(behind: &MockServer, token: &str) -> (TempDi
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // A client that does not trust the certificate ends here.
+                // The handshake fails for a client that does not trust the certificate.
                 let Ok(mut near) = acceptor.accept(stream).await else { return };
                 let mut far = TcpStream::connect(behind).await.unwrap();
                 drop(copy_bidirectional(&mut near, &mut far).await);

@@ -1,4 +1,4 @@
-//! With a token from Vault.
+//! Tests of the authentication with a token from Vault.
 
 use serde_json::json;
 use wiremock::matchers::{header, method, path};
@@ -19,7 +19,7 @@ fn of(vault: &str, server: &str) -> Environment {
     ])
 }
 
-/// The line about Vault, with its address taken out.
+/// Returns the line of the error about Vault, without Vault's address.
 async fn failure(answer: ResponseTemplate) -> String {
     let vault = vault(answer).await;
     let fault = sign_in(&of(&vault.uri(), "kubernetes:6443"), &[]).await.unwrap_err();
