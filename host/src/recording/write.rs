@@ -1,14 +1,14 @@
-//! Records as lines of a stream: what is read back is the same records.
+//! Writes records as lines of a stream; reading the lines returns the same records.
 
 use serde_json::{Value, json};
 
 use super::record::{INITIAL_EVENTS_END, Kind, Record};
 use crate::model::Seen;
 
-/// One line, without its end: a watch event with its time.
+/// Formats a record as one line without a line ending: a watch event with its time.
 ///
 /// # Errors
-/// Where an object is no JSON, which none is that was read from a stream.
+/// If an object is not JSON; objects read from a stream always are.
 pub fn line(record: &Record) -> Result<String, serde_json::Error> {
     let at = record.at.to_string();
     let mut change = false;
@@ -28,7 +28,7 @@ pub fn line(record: &Record) -> Result<String, serde_json::Error> {
             json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "Expired",
                    "code": 410, "message": reason}),
         ),
-        // The end of a plain list is news of no watch: an empty list says no more than that.
+        // The end of a plain list is no watch event, so it is written as an empty list.
         Kind::ListEnd { object: None } => {
             let list = json!({"apiVersion": "v1", "kind": "List", "items": [], "at": at});
             return Ok(list.to_string());
@@ -40,7 +40,7 @@ pub fn line(record: &Record) -> Result<String, serde_json::Error> {
             ("BOOKMARK", json!({"apiVersion": api_version, "kind": kind, "metadata": metadata}))
         }
     };
-    // Written by hand, so that a person finds time and type where recorders put them.
+    // Formatted by hand, so that time and type come first, as in other recorders' lines.
     let change = if change { r#","change":true"# } else { "" };
     Ok(format!(r#"{{"at":{},"type":"{kind}"{change},"object":{object}}}"#, Value::from(at)))
 }
