@@ -40,7 +40,7 @@ pub struct RuleIndex(pub usize);
 pub struct RuleSpec {
     /// Configured name of the rule.
     pub name: String,
-    /// File or origin of the bytes, for errors.
+    /// Origin of the bytes, for errors.
     pub origin: PathBuf,
     /// A component, or a core module with embedded bindings.
     pub bytes: Vec<u8>,

@@ -8,8 +8,8 @@ use super::limits::GrowthRefused;
 use super::store_data::Host;
 use crate::model::{Failure, FailureKind};
 
-/// Marks before and after the text of a panic in the rule's memory. A trap carries no text, so the SDK's
-/// panic hook leaves the text there.
+/// Mark before the text of a panic in the rule's memory; [`PANIC_ENDS`] follows the text. A trap carries no
+/// text, so the SDK's panic hook leaves it there.
 const PANIC_BEGINS: &[u8] = b"\x01klaxon-panic\x02";
 /// Start of the standard library's panic text. The mark alone is not sufficient, as the program contains it
 /// too.

@@ -187,7 +187,7 @@ fn payload_mismatch(path: &str, expected: &Value, said: &Value) -> Option<Mismat
                 payload_mismatch(&format!("{path}[{place}]"), item, found)
             })
         }
-        // 2 and 2.0 are the same number in JSON; integers are compared digit by digit.
+        // 2 and 2.0 are the same number in JSON; integers are compared exactly.
         (Value::Number(a), Value::Number(b))
             if (a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64() =>
         {

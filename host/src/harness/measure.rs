@@ -12,7 +12,7 @@ use crate::pipeline::MemoryState;
 
 /// Minimum time of measuring calls; at least one pass through all events is measured.
 const MEASURE_FOR: std::time::Duration = std::time::Duration::from_secs(1);
-/// Number of events per call when measuring whole batches: the default of the service.
+/// Number of events per call when measuring whole batches: the same as in the service.
 const BATCH: usize = 64;
 
 /// Distribution of values.

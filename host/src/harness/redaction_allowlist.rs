@@ -6,8 +6,8 @@ use super::rule::RuleUnderTest;
 use crate::recording::redact::{Keep, Values};
 use crate::route::selected_labels;
 
-/// Adds the data that a rule reads: labels in its selectors and partitions, annotations, fields, and the text
-/// of its module, because a rule can compare only with strings that it contains.
+/// Adds the data that a rule reads: labels in its selectors, annotations, fields, values in its field selectors,
+/// and the text of its module and settings, because a rule can compare only with strings that these contain.
 pub fn keep_for(rule: &RuleUnderTest, keep: &mut Keep) {
     for interest in &rule.manifest().interests {
         for label in selected_labels(&interest.label_selector) {

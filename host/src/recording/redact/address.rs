@@ -7,8 +7,9 @@ use super::pseudonym::{Pseudonyms, Purpose};
 /// Maximum length of an IPv6 address as text.
 const LONGEST_V6: usize = 45;
 
-/// Recognizes an IPv4 address at the start of a text. Returns its length and the separator of its octets:
-/// names of nodes and DNS names of pods contain addresses such as `10-0-0-12`. Leading zeros are accepted.
+/// Recognizes an IPv4 address at the start of a text. Returns it with its length and the separator of its
+/// octets: names of nodes and DNS names of pods contain addresses such as `10-0-0-12`. Leading zeros are
+/// accepted.
 pub(super) fn v4(text: &str) -> Option<(usize, Ipv4Addr, char)> {
     let mut octets = [0_u8; 4];
     let mut separator = None;

@@ -21,7 +21,7 @@ pub(super) fn is_component(name: &str) -> bool {
 /// Returns `true` for a key of a label, taint or finalizer that is the same in every cluster.
 pub(super) fn is_label_key(key: &str) -> bool {
     match key.split_once('/') {
-        // Operators define the roles of their nodes, and the names after this prefix.
+        // Operators define the roles of their nodes, and the names after `node-restriction.kubernetes.io`.
         Some(("node-role.kubernetes.io", role)) => is_listed(NODE_ROLES, role),
         Some((prefix, _)) => {
             is_domain(prefix) && !prefix.ends_with("node-restriction.kubernetes.io")
