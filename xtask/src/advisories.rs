@@ -8,23 +8,22 @@ use anyhow::{Context, Result};
 use crate::tools;
 use crate::workspace::root;
 
-/// Longest time for the database to be fetched and searched: a network that swallows packets must
-/// not hold up whoever runs the checks.
+/// Maximum time to fetch and search the database: a network that drops packets must not block the checks.
 const LIMIT: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The end of a look at the advisories.
+/// Result of checking the advisories.
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     Clean,
-    /// There are findings, or the database could not be fetched: what was printed says which.
+    /// There are findings, or the database could not be fetched; the printed output has the details.
     Reported,
-    /// It took too long and was stopped.
+    /// The check took too long and was stopped.
     Stopped,
 }
 
-/// Looks the dependencies up in the advisory database. Findings, and a database that cannot be
-/// fetched, are printed as a warning; neither is an error.
+/// Checks the dependencies against the advisory database. Findings, and a database that cannot be fetched,
+/// are printed as a warning; neither is an error.
 pub(crate) fn report() {
     let outcome = tools::cargo_deny().and_then(|program| {
         eprintln!("\n$ cargo deny check advisories");
@@ -46,7 +45,7 @@ pub(crate) fn report() {
     }
 }
 
-/// Runs a command, for no longer than a limit.
+/// Runs a command with a time limit.
 #[expect(clippy::disallowed_methods, reason = "a real network is waited for, in real time")]
 fn bounded(command: &mut Command, limit: Duration) -> Result<Ended> {
     let mut child = command.spawn().context("cannot be run")?;

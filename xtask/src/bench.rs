@@ -1,16 +1,16 @@
-//! `cargo xtask bench`: measures, and prints ratios of one run.
+//! `cargo xtask bench`: runs the benches and prints ratios of one run.
 
 use anyhow::{Result, bail};
 
 use crate::rules;
 use crate::workspace::{cargo, run_command};
 
-/// All benches, each by name: asked for all benches, cargo would run the unit tests too.
+/// All benches by name: if cargo ran all benches without names, it would run the unit tests too.
 const BENCHES: [&str; 5] = ["ratios", "harness", "scale", "journal", "latency"];
-/// The one that has candidates to choose from.
+/// The bench that has candidates to select.
 const HAS_CANDIDATES: &str = "ratios";
 
-/// Builds and runs the benches that have the filter in their names, or all of them.
+/// Builds and runs the benches with the filter in their names, or all of them.
 pub(crate) fn run(filter: Option<&str>, only: Option<&str>) -> Result<()> {
     let chosen = choose(filter, only)?;
     rules::build_all()?;
@@ -65,7 +65,7 @@ mod tests {
         }
     }
 
-    /// Every bench of the host's manifest can be chosen.
+    /// Checks that every bench of the host's manifest can be selected.
     #[test]
     fn every_bench_of_the_manifest_is_listed() {
         let manifest = std::fs::read_to_string(crate::workspace::root().join("host/Cargo.toml"));

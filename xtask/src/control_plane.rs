@@ -1,4 +1,4 @@
-//! The real control plane of the end-to-end tests: its programs, built once from Go modules.
+//! The control plane of the end-to-end tests: its programs, built once from Go modules.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hasher};
@@ -11,13 +11,13 @@ use anyhow::{Context, Result, bail};
 use crate::tools;
 use crate::workspace::{root, run_command};
 
-/// Where the modules are that pin what is built.
+/// Folder of the Go modules that pin the programs.
 const MODULE: &str = "tests/control-plane";
-/// What most programs are built from; a change of any of them is another build of all.
+/// Files that pin most programs; a change of any of them rebuilds all.
 const PINS: [&str; 6] =
     ["go.mod", "go.sum", "tools.go", "kwok/go.mod", "kwok/go.sum", "kwok/tools.go"];
-/// Each program with its package. The largest is first, for it compiles most of what the others
-/// share.
+/// Each program with its package. The largest comes first, because it compiles most of the code that the
+/// others share.
 const PROGRAMS: [(&str, &str); 9] = [
     ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
     ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
@@ -29,13 +29,13 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
     (NATS, "github.com/nats-io/nats-server/v2"),
 ];
-/// No part of a control plane: it is built anew by itself, when its own pins change.
+/// Not part of a control plane: rebuilt separately, if its own pins change.
 const NATS: &str = "nats-server";
 const NATS_PINS: [&str; 3] = ["nats/go.mod", "nats/go.sum", "nats/tools.go"];
-/// Both say which version a program is; without a stamp it is one that clients cannot parse.
+/// Packages that contain a program's version; without a stamp, clients cannot parse it.
 const STAMPED: [&str; 2] = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"];
 
-/// The folder of the programs; those that are missing are built first, which takes minutes once.
+/// Returns the folder of the programs. Missing ones are built first, which takes some minutes once.
 pub(crate) fn build() -> Result<PathBuf> {
     let home = std::env::var_os("HOME")
         .context("HOME is not set, so there is no place for what is built; hint: set it")?;
@@ -63,7 +63,7 @@ pub(crate) fn build() -> Result<PathBuf> {
     Ok(bin)
 }
 
-/// 16 hex digits that stand for everything that is pinned.
+/// Returns 16 hexadecimal digits that identify all pins.
 fn fingerprint(pins: &[&str]) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     for name in pins {
@@ -75,9 +75,9 @@ fn fingerprint(pins: &[&str]) -> Result<String> {
     Ok(format!("{:016x}", hasher.finish()))
 }
 
-/// KWOK's module asks for the newest Go of all, so that one counts.
+/// Checks that Go is installed. KWOK's module requires the newest Go version, so that one counts.
 fn need_go() -> Result<()> {
-    // Debian's may be older; from 1.21 on it fetches the one that go.mod asks for.
+    // Debian's version may be older; from 1.21 on, Go fetches the version that go.mod requires.
     if tools::install("go", "version", &["golang-go"]) {
         return Ok(());
     }
@@ -89,7 +89,7 @@ fn need_go() -> Result<()> {
     );
 }
 
-/// Strips symbols, and stamps the version that go.mod pins.
+/// Returns linker flags that strip symbols and stamp the version that go.mod pins.
 fn link_flags() -> Result<String> {
     let version = word_after(&root().join(MODULE).join("go.mod"), "k8s.io/kubernetes")?;
     let numbers: Vec<&str> = version.trim_start_matches('v').split('.').collect();
@@ -113,7 +113,7 @@ fn link_flags() -> Result<String> {
     Ok(flags)
 }
 
-/// The second word of the line of a go.mod whose first word is this.
+/// Returns the second word of the line of a go.mod that begins with a word.
 fn word_after(path: &Path, first: &str) -> Result<String> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let mut lines = text.lines().map(|line| line.split_whitespace());
@@ -124,11 +124,11 @@ fn word_after(path: &Path, first: &str) -> Result<String> {
     })
 }
 
-/// Builds beside the final name and renames: a build that was interrupted leaves no program.
+/// Builds to a temporary name and renames, so that an interrupted build leaves no program.
 #[expect(clippy::disallowed_methods, reason = "a person is told how long it took")]
 fn build_one(bin: &Path, name: &str, package: &str, flags: &str) -> Result<()> {
     let mut module = root().join(MODULE);
-    // In modules of their own: together they would choose other dependencies than alone.
+    // These have their own modules: in a common one they would get other versions of dependencies.
     match name {
         "kwok" => module.push("kwok"),
         NATS => module.push("nats"),
@@ -148,7 +148,8 @@ fn build_one(bin: &Path, name: &str, package: &str, flags: &str) -> Result<()> {
     Ok(())
 }
 
-/// Half a gigabyte each, and nothing asks for them again. Whoever still runs one keeps its file.
+/// Removes other builds, half a gigabyte each, which are not used again. A running program keeps its open
+/// file.
 fn remove_others(all: &Path, ours: &Path) {
     let Ok(entries) = fs::read_dir(all) else { return };
     for path in entries.flatten().map(|entry| entry.path()).filter(|path| path != ours) {

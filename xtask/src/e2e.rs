@@ -7,12 +7,12 @@ use anyhow::{Context, Result};
 use crate::workspace::{cargo, run_command};
 use crate::{control_plane, rules};
 
-/// Runs them; with a kubeconfig only those that need nothing but a cluster.
+/// Runs the tests; with a kubeconfig, only those that need nothing but a cluster.
 pub(crate) fn run(filter: Option<&str>, kubeconfig: Option<&Path>) -> Result<()> {
     rules::build_all()?;
     let mut test = cargo();
     test.args(["test", "--package", "klaxon", "--test", "e2e", "--"]);
-    // Each has a control plane of its own; more than one at a time is too much for two cores.
+    // Each test has its own control plane; more than one at a time is too much for two cores.
     test.args(["--test-threads", "1", "--show-output"]);
     test.args(filter);
     match kubeconfig {

@@ -1,4 +1,4 @@
-//! `cargo xtask gen`: what is derived from other files, written or compared.
+//! `cargo xtask gen`: writes or checks files that are derived from others.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,12 +13,12 @@ fn document() -> PathBuf {
     root().join("docs/contract.md")
 }
 
-/// Writes the fingerprint of the contract into the page that explains it.
+/// Writes the fingerprint of the contract to the page that documents it.
 pub(crate) fn run() -> Result<()> {
     fs::write(document(), expected()?).with_context(|| document().display().to_string())
 }
 
-/// Whether what is generated is up to date.
+/// Fails if a generated file is not up to date.
 pub(crate) fn check() -> Result<()> {
     let page = fs::read_to_string(document()).with_context(|| document().display().to_string())?;
     if page != expected()? {
@@ -39,7 +39,7 @@ fn expected() -> Result<String> {
     Ok(lines.map(|line| line + "\n").collect())
 }
 
-/// FNV-1a, 64 bits, of the contract's files in order: enough to notice a change.
+/// Returns the 64-bit FNV-1a hash of the contract's files in order: sufficient to notice a change.
 fn fingerprint() -> Result<String> {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for path in wit_files()? {

@@ -28,37 +28,38 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build all and run the service on recorded streams, with a receiver that checks signatures
+    /// Build everything and run the service on recorded streams, with a receiver that checks signatures
     Demo,
     /// Build the rules and run every test
     Test,
     /// Build a real control plane, once, and run the tests that need one
     E2e {
-        /// Only tests that have this in their names
+        /// Only tests with this text in their names
         filter: Option<String>,
-        /// Run what needs no control plane of its own on this cluster; it makes a namespace of its own
+        /// Run the tests that need no control plane of their own on this cluster, in a namespace that they
+        /// create
         #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
         kubeconfig: Option<std::path::PathBuf>,
     },
-    /// Kill the service again and again in a changing cluster, and judge what was promised
+    /// Kill the service repeatedly in a changing cluster, and check its guarantees
     Torture(torture::Torture),
     /// Build every rule to <target dir>/rules/<name>.wasm
     Rules,
-    /// Measure, as ratios in one run
+    /// Run the benches, and print ratios of one run
     Bench {
-        /// Only benches that have this in their names
+        /// Only benches with this text in their names
         filter: Option<String>,
-        /// Only candidates of the bench `ratios` that have this in their names, such as under a profiler
+        /// Only candidates of the bench `ratios` with this text in their names, for example under a profiler
         #[arg(long, value_name = "TEXT")]
         only: Option<String>,
     },
-    /// Look for known vulnerabilities and yanked versions in the dependencies; reports, and never fails
+    /// Check the dependencies for known vulnerabilities and yanked versions; reports, and never fails
     Advisories,
-    /// Check what no compiler checks: import edges, module docs, file lengths, decisions, the contract
+    /// Check rules outside the compiler: import edges, module docs, file lengths, decisions, the contract
     Tidy,
-    /// Write what is generated
+    /// Write the generated files
     Gen,
-    /// Everything that a change must pass: fmt, clippy, tidy, gen, licences, tests; reports advisories
+    /// Run all checks for a change: fmt, clippy, tidy, gen, licences, tests; reports advisories
     Ci,
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask rules`: every rule of the workspace as one component.
+//! `cargo xtask rules`: builds every rule of the workspace as a component.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,10 +8,10 @@ use klaxon_build::{RuleFolder, Toolchain};
 
 use crate::workspace::root;
 
-/// Folders whose crates are rules: those we ship, and those that only the tests use.
+/// Folders of rule crates: those that are shipped, and those that only tests use.
 const FOLDERS: [&str; 2] = ["rules", "tests/rules"];
 
-/// Builds all rules; returns where they are.
+/// Builds all rules and returns the paths of their components.
 pub(crate) fn build_all() -> Result<Vec<PathBuf>> {
     let toolchain = Toolchain::find(&mut |what| eprintln!("{what}"))?;
     let mut built = Vec::new();
@@ -24,7 +24,7 @@ pub(crate) fn build_all() -> Result<Vec<PathBuf>> {
     Ok(built)
 }
 
-/// Every rule, by name.
+/// Returns every rule, sorted by name.
 fn rules() -> Result<Vec<RuleFolder>> {
     let mut found = Vec::new();
     for folder in FOLDERS {

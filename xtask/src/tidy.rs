@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: what no compiler checks.
+//! `cargo xtask tidy`: rules that the compiler does not check.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,8 +11,8 @@ use crate::workspace::{files, root};
 const LONGEST_FILE: usize = 600;
 const SOURCES: [&str; 5] = ["host", "guest-sdk", "rules", "tests", "xtask"];
 
-/// Which of the host's modules may name which others. A module knows those to its left in the
-/// pipeline only as far as it takes their data.
+/// Permitted imports between the host's modules. A module knows the modules before it in the pipeline only as
+/// far as it takes their data.
 const EDGES: [(&str, &[&str]); 22] = [
     ("backoff", &[]),
     ("admin", &[]),
@@ -88,7 +88,7 @@ const EDGES: [(&str, &[&str]); 22] = [
     ("lib", &[]),
 ];
 
-/// Checks all; every fault is listed.
+/// Checks everything and reports every error.
 pub(crate) fn run() -> Result<()> {
     let mut errors = Vec::new();
     for folder in SOURCES {
@@ -119,7 +119,7 @@ fn check_file(name: &str, text: &str, errors: &mut Vec<String>) {
     }
 }
 
-/// The module of the host that a file belongs to.
+/// Returns the host's module that contains a file.
 fn host_module(name: &str) -> Option<&str> {
     let inside = name.strip_prefix("host/src/")?;
     let first = inside.split('/').next()?;
@@ -146,7 +146,7 @@ fn check_edges(name: &str, module: &str, text: &str, errors: &mut Vec<String>) -
     Ok(())
 }
 
-/// Every `x` of `crate::x` in code.
+/// Returns every `x` of `crate::x` in code.
 fn used_modules(text: &str) -> BTreeSet<String> {
     text.lines()
         .filter(|line| !line.trim_start().starts_with("//"))

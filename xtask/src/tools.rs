@@ -1,4 +1,4 @@
-//! Programs from elsewhere that the tests and checks use.
+//! External programs that the tests and checks use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub(crate) fn webhook_verifier() -> Result<()> {
     let source = root().join("tests/tools/standardwebhooks");
     let tool = target_dir().join("tools/standardwebhooks");
     let lock = "package-lock.json";
-    // Written last: an installation that was interrupted does not count.
+    // Written last, so that an interrupted installation does not count.
     let stamp = tool.join("installed-lock.json");
     let same = |a: &Path, b: &Path| matches!((fs::read(a), fs::read(b)), (Ok(a), Ok(b)) if a == b);
     let current = same(&source.join(lock), &stamp);
@@ -32,12 +32,12 @@ pub(crate) fn webhook_verifier() -> Result<()> {
     Ok(())
 }
 
-/// strace: the tests of what is on disk, and when, watch system calls and make them fail.
+/// Checks for strace, with which the tests of durability trace system calls and make them fail.
 pub(crate) fn system_call_tracer() -> Result<()> {
     need("strace", "-V", &["strace"])
 }
 
-/// Makes sure that a program can be run; on Debian, as root, it is installed.
+/// Checks that a program can be run; on Debian, it is installed if the user is root.
 fn need(program: &str, version: &str, packages: &[&str]) -> Result<()> {
     if !install(program, version, packages) {
         bail!("{program} is needed; hint: install {}", packages.join(" and "));
@@ -45,7 +45,7 @@ fn need(program: &str, version: &str, packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a program can be run, after an attempt to install it where it cannot.
+/// Returns `true` if a program can be run, after an attempt to install it if it is missing.
 pub(crate) fn install(program: &str, version: &str, packages: &[&str]) -> bool {
     let runs = || {
         let mut look = Command::new(program);
@@ -57,7 +57,7 @@ pub(crate) fn install(program: &str, version: &str, packages: &[&str]) -> bool {
     }
     if Path::new("/usr/bin/apt-get").exists() {
         eprintln!("{program} is missing: installing {}", packages.join(", "));
-        // Without the right to install, what follows says what to do.
+        // If the user may not install packages, the error below has a hint.
         drop(run_command(Command::new("apt-get").arg("update")));
         drop(run_command(
             Command::new("apt-get")
@@ -69,7 +69,7 @@ pub(crate) fn install(program: &str, version: &str, packages: &[&str]) -> bool {
     runs()
 }
 
-/// `cargo-deny`: the one on the path, else one built into the cache folder.
+/// Returns `cargo-deny`: the one on the path, else one that is built in the cache folder.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let on_path = Command::new("cargo-deny").arg("--version").stdout(Stdio::null()).status();
     if on_path.is_ok_and(|status| status.success()) {
@@ -87,11 +87,11 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
             .arg("--target-dir")
             .arg(tools.join("build"));
         run_command(&mut install)?;
-        // Half a gigabyte that nothing needs again.
+        // Half a gigabyte that is not needed again.
         drop(fs::remove_dir_all(tools.join("build")));
     }
     Ok(program)
 }
 
-/// The newest release that the pinned compiler builds.
+/// The newest release that the pinned compiler can build.
 const CARGO_DENY: &str = "^0.19";

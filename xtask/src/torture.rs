@@ -1,4 +1,4 @@
-//! `cargo xtask torture`: the service killed again and again on a real control plane, as often as asked.
+//! `cargo xtask torture`: kills the service on a real control plane, a given number of times.
 
 use anyhow::Result;
 use clap::Args;
@@ -6,19 +6,19 @@ use clap::Args;
 use crate::workspace::{cargo, run_command};
 use crate::{control_plane, rules};
 
-/// How often, and how much; without any it is the form that `cargo xtask e2e` runs too.
+/// Parameters of the torture test; the defaults are those of `cargo xtask e2e`.
 #[derive(Args)]
 pub(crate) struct Torture {
-    /// How often the service is killed (25)
+    /// Number of times that the service is killed (25)
     #[arg(long)]
     cycles: Option<u64>,
-    /// How many changes are made in the cluster (6000)
+    /// Number of changes in the cluster (6000)
     #[arg(long)]
     events: Option<u64>,
-    /// What decides the random moments and changes (2); the one in use is always printed
+    /// Seed of the random moments and changes (2); the seed in use is always printed
     #[arg(long)]
     seed: Option<u64>,
-    /// Leave the journal and the log, also of a run that passes
+    /// Keep the journal and the log, even of a run that passes
     #[arg(long)]
     keep: bool,
     /// Build with optimizations
@@ -26,7 +26,7 @@ pub(crate) struct Torture {
     release: bool,
 }
 
-/// Builds all that it needs and runs it, showing how it goes.
+/// Builds all requirements and runs the test with its output.
 pub(crate) fn run(torture: &Torture) -> Result<()> {
     rules::build_all()?;
     let mut test = cargo();

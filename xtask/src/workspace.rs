@@ -1,4 +1,4 @@
-//! Where things are, and how commands are run.
+//! Paths of the workspace, and running of commands.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,15 +6,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// The checkout, as cargo tells it: asked when it runs, for the program may have been compiled in
-/// another checkout that shares the target directory.
+/// Returns the checkout, as cargo reports it at run time: the program may have been compiled in another
+/// checkout that shares the target directory.
 pub(crate) fn root() -> PathBuf {
     let compiled_in = || env!("CARGO_MANIFEST_DIR").into();
     let here: PathBuf = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(compiled_in).into();
     here.parent().unwrap_or(&here).to_owned()
 }
 
-/// Cargo's target directory: `CARGO_TARGET_DIR`, else `target` in the checkout.
+/// Returns cargo's target directory: `CARGO_TARGET_DIR`, else `target` in the checkout.
 pub(crate) fn target_dir() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => root().join(dir),
@@ -22,12 +22,12 @@ pub(crate) fn target_dir() -> PathBuf {
     }
 }
 
-/// A cargo command; it uses the target directory that this one was started with.
+/// Returns a cargo command; it uses the target directory that this process was started with.
 pub(crate) fn cargo() -> Command {
     Command::new("cargo")
 }
 
-/// Runs a prepared command in the checkout, showing what it prints.
+/// Runs a prepared command in the checkout and shows its output.
 pub(crate) fn run_command(command: &mut Command) -> Result<()> {
     let arguments = command.get_args().map(|argument| argument.to_string_lossy());
     let program = command.get_program().to_string_lossy();
@@ -41,7 +41,7 @@ pub(crate) fn run_command(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// All files below a folder of the checkout with one of these endings, sorted.
+/// Returns all files below a folder of the checkout with one of these suffixes, sorted.
 pub(crate) fn files(folder: &str, endings: &[&str]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -61,7 +61,7 @@ pub(crate) fn files(folder: &str, endings: &[&str]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The contract's files.
+/// Returns the files of the contract.
 pub(crate) fn wit_files() -> Result<Vec<PathBuf>> {
     files("guest-sdk/wit", &["wit"])
 }

@@ -1,4 +1,4 @@
-//! From a crate to a core module.
+//! Compilation of a crate to a core module.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use crate::toolchain::TARGET;
 use crate::{Error, Toolchain};
 
-/// Fast first, then small. Passed on the command line, so that a rule outside this workspace is
-/// built the same.
+/// Optimized first for speed, then for size. Passed on the command line, so that a rule outside this
+/// workspace is built in the same way.
 const PROFILE: [&str; 7] = [
     "profile.rule.inherits='release'",
     "profile.rule.opt-level=3",
@@ -18,24 +18,24 @@ const PROFILE: [&str; 7] = [
     "profile.rule.debug=false",
 ];
 
-/// Cargo names the module in JSON on stdout, and prints the compiler's own errors on stderr.
+/// Makes cargo name the module in JSON on stdout, and print compiler errors on stderr.
 const MESSAGES: &str = "json-render-diagnostics";
 
 /// The crate to build.
 #[derive(Debug, Clone)]
 pub struct Crate<'a> {
-    /// Its `Cargo.toml`.
+    /// Path of its `Cargo.toml`.
     pub manifest: &'a Path,
-    /// What it is called in errors.
+    /// Name of the crate in errors.
     pub name: &'a str,
-    /// A target directory of its own: another compiler than the host's may fill it.
+    /// A separate target directory: it may be filled by another compiler than the host's.
     pub target_dir: &'a Path,
 }
 
-/// Compiles a crate and returns where its core module is. Cargo's progress goes to stderr.
+/// Compiles a crate and returns the path of its core module. Cargo's progress goes to stderr.
 ///
 /// # Errors
-/// Where cargo cannot be run or fails, or the package makes no module.
+/// If cargo cannot be run or fails, or the package builds no module.
 pub fn compile(toolchain: &Toolchain, wanted: &Crate<'_>) -> Result<PathBuf, Error> {
     let mut cargo = Command::new("cargo");
     cargo
@@ -44,7 +44,7 @@ pub fn compile(toolchain: &Toolchain, wanted: &Crate<'_>) -> Result<PathBuf, Err
         .arg(wanted.manifest)
         .arg("--target-dir")
         .arg(wanted.target_dir)
-        // Flags that someone set for native code would be passed to the sandbox's linker.
+        // Flags that are set for native code would be passed to the sandbox's linker.
         .env_remove("RUSTFLAGS")
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
@@ -65,7 +65,7 @@ pub fn compile(toolchain: &Toolchain, wanted: &Crate<'_>) -> Result<PathBuf, Err
         .ok_or_else(|| Error::NoModule { package: wanted.name.to_owned() })
 }
 
-/// The `.wasm` that one of cargo's messages names, where it names one.
+/// Returns the path of the `.wasm` file in one of cargo's messages, if there is one.
 fn module_of(message: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     if message.get("reason")? != "compiler-artifact" {

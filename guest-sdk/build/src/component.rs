@@ -1,19 +1,19 @@
-//! From a core module with embedded bindings to a component.
+//! Conversion of a core module with embedded bindings to a component.
 
 use crate::Error;
 
-/// Whether the bytes start as a component does; a core module has another layer number.
+/// Returns `true` if the bytes start like a component; a core module has another layer number.
 ///
 /// Component Model, Binary.md: the preamble is `\0asm`, a version of 16 bits and a layer of 16 bits.
 pub fn is_component(bytes: &[u8]) -> bool {
     wasmparser::Parser::is_component(bytes)
 }
 
-/// Makes a component of a core module that carries its bindings in a `component-type` section, as
-/// `wit-bindgen` writes it. A component is returned as it is.
+/// Makes a component of a core module that has its bindings in a `component-type` section, as written by
+/// `wit-bindgen`. A component is returned unchanged.
 ///
 /// # Errors
-/// [`Error::Component`] where the module has no bindings, or its imports and exports do not fit them.
+/// [`Error::Component`] if the module has no bindings, or its imports and exports do not match them.
 pub fn componentize(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     if is_component(bytes) {
         return Ok(bytes.to_vec());

@@ -1,8 +1,8 @@
-//! Builds a rule written in Rust: finds a compiler for `wasm32-unknown-unknown`, compiles the
-//! crate, and makes the module a component.
+//! Builds a rule written in Rust: finds a compiler for `wasm32-unknown-unknown`, compiles the crate, and
+//! converts the module to a component.
 //!
-//! It knows nothing of the engine, so the developer's commands and `klaxon rule build` share it at
-//! little cost.
+//! This crate does not depend on the engine, so `cargo xtask` and `klaxon rule build` can share it without a
+//! large dependency.
 
 mod compile;
 mod component;
@@ -14,7 +14,7 @@ pub use component::{componentize, is_component};
 pub use rule::RuleFolder;
 pub use toolchain::Toolchain;
 
-/// Why a rule could not be built, with what to do about it.
+/// Error of building a rule, with a hint.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No compiler for the target was found or could be installed.
@@ -24,18 +24,18 @@ pub enum Error {
         target = toolchain::TARGET
     )]
     NoTarget {
-        /// What was tried and how it failed; empty or starting with `: `.
+        /// The attempts and their errors; empty or starting with `: `.
         why: String,
     },
     /// A program could not be run.
     #[error("cannot run `{program}`: {source}")]
     Run {
-        /// Its name.
+        /// Name of the program.
         program: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A folder without a crate.
+    /// The folder contains no crate.
     #[error(
         "{folder} has no Cargo.toml; hint: name the folder of a rule, or make one with `klaxon rule \
          new`"
@@ -44,30 +44,30 @@ pub enum Error {
         /// The folder.
         folder: std::path::PathBuf,
     },
-    /// Cargo said no; its own words went to stderr.
+    /// Cargo failed; its errors were printed on stderr.
     #[error("cargo could not build {package} for {target} (see above)", target = toolchain::TARGET)]
     Compile {
         /// The package.
         package: String,
     },
-    /// The package built, but made no module.
+    /// The package was built, but has no module.
     #[error("{package} made no .wasm; hint: give its [lib] `crate-type = [\"cdylib\", \"rlib\"]`")]
     NoModule {
         /// The package.
         package: String,
     },
-    /// The bytes are not a module that can be made a component.
+    /// The bytes are not a module that can be converted to a component.
     #[error("cannot make a component of the module: {why}")]
     Component {
-        /// What `wit-component` says.
+        /// The error of `wit-component`.
         why: String,
     },
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     File {
-        /// Where.
+        /// Path of the file.
         path: std::path::PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
 }

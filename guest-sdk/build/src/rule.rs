@@ -1,4 +1,4 @@
-//! A rule's folder: where its module is built to, and whether that is up to date.
+//! A rule's folder: the path of its built module, and the check that the module is up to date.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ pub struct RuleFolder {
 }
 
 impl RuleFolder {
-    /// A folder that has a `Cargo.toml`. The rule is called like the folder.
+    /// Opens a folder that has a `Cargo.toml`. The rule has the name of the folder.
     ///
     /// # Errors
-    /// Where there is no such folder, or no crate in it.
+    /// If the folder does not exist, or contains no crate.
     pub fn at(folder: &Path) -> Result<Self, Error> {
         let found = fs::canonicalize(folder)
             .map_err(|source| Error::File { path: folder.to_owned(), source })?;
@@ -30,23 +30,23 @@ impl RuleFolder {
         Ok(Self { name: name.unwrap_or_default(), folder: found, target_dir })
     }
 
-    /// The rule's name.
+    /// Returns the rule's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The file of the built module, whether or not it is there: `rules/<name>.wasm` in cargo's
-    /// target directory (`CARGO_TARGET_DIR`, else `target` in the workspace or the folder).
+    /// Returns the path of the built module, which may not exist yet: `rules/<name>.wasm` in cargo's target
+    /// directory (`CARGO_TARGET_DIR`, else `target` in the workspace or the folder).
     pub fn module(&self) -> PathBuf {
         self.target_dir.join("rules").join(format!("{}.wasm", self.name))
     }
 
-    /// Whether the module is there and newer than all that it was made of.
+    /// Returns `true` if the module exists and is newer than all its inputs.
     pub fn is_fresh(&self) -> bool {
         let Some(built) = modified(&self.module()) else { return false };
         let Ok(inputs) = fs::read_to_string(self.inputs()) else { return false };
         let mut inputs = inputs.lines();
-        // Another checkout with a folder of this name may have built it.
+        // The module may have been built from a folder of this name in another checkout.
         inputs.next() == self.folder.to_str()
             && inputs.all(|input| modified(Path::new(input)).is_some_and(|at| at <= built))
     }
@@ -54,13 +54,14 @@ impl RuleFolder {
     /// Builds the module, as a component. Cargo's progress goes to stderr.
     ///
     /// # Errors
-    /// Where cargo fails, or what it makes is no component.
+    /// If cargo fails, or its result cannot be converted to a component.
     pub fn build(&self, toolchain: &Toolchain) -> Result<PathBuf, Error> {
         let file = |path: &Path, source| Error::File { path: path.to_owned(), source };
         let built = self.module();
         let folder = built.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(|source| file(folder, source))?;
-        // What is saved while the compiler runs is newer than the module, whenever that is done.
+        // The module gets the time at which the build began, so that a file saved during compilation is
+        // newer.
         let inputs = self.inputs();
         write(&inputs, b"")?;
         let mut began = modified(&inputs);
@@ -74,9 +75,9 @@ impl RuleFolder {
         )?;
         let component = componentize(&read(&module)?)?;
         write(&inputs, self.made_of(&module)?.as_bytes())?;
-        // Cargo itself may have written the lock file when it began.
+        // Cargo itself may have written the lock file at its start.
         began = began.max(modified(&workspace(&self.folder).join("Cargo.lock")));
-        // In one step: whoever runs the rule meanwhile sees the old file or the new one.
+        // Replaced atomically: a program that reads the module meanwhile gets the old file or the new one.
         let unfinished = built.with_extension("wasm.part");
         write(&unfinished, &component)?;
         if let Some(began) = began {
@@ -93,8 +94,8 @@ impl RuleFolder {
         self.module().with_extension("inputs")
     }
 
-    /// The folder, then every file that the compiler read, as cargo's dep-info beside the module
-    /// lists them (`module: file file …`, blanks in names escaped).
+    /// Returns the folder, then every file that the compiler read. They are listed in cargo's dep-info beside
+    /// the module (`module: file file …`, spaces in names escaped).
     fn made_of(&self, module: &Path) -> Result<String, Error> {
         let dep_info = read(&module.with_extension("d"))?;
         let dep_info = String::from_utf8_lossy(&dep_info);
@@ -104,7 +105,7 @@ impl RuleFolder {
         let sources = files.split(' ').filter(|file| !file.is_empty());
         let mut lines = vec![self.folder.display().to_string()];
         lines.extend(sources.map(|file| file.replace('\0', " ")));
-        // Up to the workspace: a lock file there decides about what is not in this folder.
+        // Up to the workspace, because its lock file determines the dependencies outside this folder.
         let up_to = workspace(&self.folder);
         for folder in self.folder.ancestors().take_while(|folder| folder.starts_with(up_to)) {
             let manifests = ["Cargo.toml", "Cargo.lock"].map(|file| folder.join(file));
@@ -127,7 +128,8 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     fs::write(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
-/// Cargo's target directory for a crate, without asking cargo, which takes longer than all else.
+/// Returns cargo's target directory for a crate without running cargo, which would take longer
+/// than everything else.
 fn target_dir(folder: &Path) -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) if Path::new(&dir).is_absolute() => dir.into(),
@@ -136,7 +138,7 @@ fn target_dir(folder: &Path) -> PathBuf {
     }
 }
 
-/// The folder of the workspace that a crate belongs to: its own where it belongs to none.
+/// Returns the workspace folder of a crate; the crate's own folder if it belongs to no workspace.
 fn workspace(folder: &Path) -> &Path {
     let is_workspace = |at: &&Path| {
         let manifest = fs::read_to_string(at.join("Cargo.toml")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Which compiler builds for the sandbox's target on this machine.
+//! Selection of a compiler for the sandbox's target on this machine.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,24 +14,24 @@ const DEBIAN_PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
 /// A compiler that can build for `wasm32-unknown-unknown`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Toolchain {
-    /// The current toolchain has the target.
+    /// The current toolchain supports the target.
     Installed,
-    /// Debian's `rustc-web` with the library's source: the standard library is built along, and
-    /// linked with this program.
+    /// Debian's `rustc-web` with the source of the standard library, which is built along with the crate and
+    /// linked with `linker`.
     Debian {
-        /// A `rust-lld`.
+        /// Path of a `rust-lld`.
         linker: PathBuf,
     },
 }
 
 impl Toolchain {
-    /// Finds a compiler, in this order: the current toolchain's own target; Debian's packages; the
-    /// target after `rustup target add`; Debian's packages after `apt-get install`, where we may do
-    /// that. What is there comes before what would have to be fetched, so that a machine without a
-    /// network waits for nothing. `say` is told before anything is installed.
+    /// Finds a compiler, in this order: the current toolchain; Debian's packages; the current toolchain after
+    /// `rustup target add`; Debian's packages after `apt-get install`, if this is permitted. Installed
+    /// compilers come first, so that a machine without a network does not wait. `say` gets a message before
+    /// anything is installed.
     ///
     /// # Errors
-    /// [`Error::NoTarget`] with what was tried and the commands that mend it.
+    /// [`Error::NoTarget`] with the attempts, and with a hint that has the commands to run.
     pub fn find(say: &mut dyn FnMut(&str)) -> Result<Self, Error> {
         if has_target() {
             return Ok(Self::Installed);
@@ -72,8 +72,8 @@ impl Toolchain {
         match self {
             Self::Installed => {}
             Self::Debian { linker } => {
-                // Debian ships no compiled library for this target; building it needs a flag
-                // that a stable compiler takes only so.
+                // Debian ships no compiled library for this target. Building it needs `-Z build-std`, which a
+                // stable compiler accepts only with RUSTC_BOOTSTRAP.
                 cargo
                     .env("RUSTC", DEBIAN_RUSTC)
                     .env("RUSTC_BOOTSTRAP", "1")
@@ -90,7 +90,7 @@ fn has_target() -> bool {
         .is_some_and(|libdir| Path::new(&libdir).is_dir())
 }
 
-/// A `rust-lld`: the current toolchain ships one.
+/// Returns the path of a `rust-lld`, preferably that of the current toolchain.
 fn linker() -> Option<PathBuf> {
     let sysroot = stdout(Command::new("rustc").args(["--print", "sysroot"]))?;
     let version = stdout(Command::new("rustc").arg("-vV"))?;

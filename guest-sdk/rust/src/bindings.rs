@@ -1,5 +1,5 @@
-//! What `wit-bindgen` makes of the contract. Authors meet these types under better names in the
-//! crate's root; only the export macro needs this module by its path.
+//! Bindings that `wit-bindgen` generates from the contract. The crate's root re-exports these types under
+//! better names; only the export macro needs this module by its path.
 #![expect(missing_docs, reason = "generated from guest-sdk/wit")]
 
 wit_bindgen::generate!({

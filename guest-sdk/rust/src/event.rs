@@ -1,4 +1,4 @@
-//! Short ways to what rules look at most.
+//! Shortcuts to the parts of an event that rules read most.
 
 use crate::{
     Cause, Condition, ContainerKind, ContainerState, Event, Job, KubernetesEvent, Label, Node, Pod,
@@ -6,7 +6,7 @@ use crate::{
 };
 
 impl Event {
-    /// The pod, where the event is about one.
+    /// Returns the pod, if the event is about one.
     pub fn pod(&self) -> Option<&Pod> {
         match &self.subject {
             Subject::Pod(pod) => Some(pod),
@@ -14,7 +14,7 @@ impl Event {
         }
     }
 
-    /// The Kubernetes Event, where the event is one.
+    /// Returns the Kubernetes Event, if the event is about one.
     pub fn kubernetes_event(&self) -> Option<&KubernetesEvent> {
         match &self.subject {
             Subject::KubernetesEvent(kubernetes_event) => Some(kubernetes_event),
@@ -22,7 +22,7 @@ impl Event {
         }
     }
 
-    /// The Deployment, ReplicaSet, StatefulSet or DaemonSet, where the event is about one.
+    /// Returns the Deployment, ReplicaSet, StatefulSet or DaemonSet, if the event is about one.
     pub fn workload(&self) -> Option<&Workload> {
         match &self.subject {
             Subject::Workload(workload) => Some(workload),
@@ -30,7 +30,7 @@ impl Event {
         }
     }
 
-    /// The node, where the event is about one.
+    /// Returns the node, if the event is about one.
     pub fn node(&self) -> Option<&Node> {
         match &self.subject {
             Subject::Node(node) => Some(node),
@@ -38,7 +38,7 @@ impl Event {
         }
     }
 
-    /// The Job, where the event is about one.
+    /// Returns the Job, if the event is about one.
     pub fn job(&self) -> Option<&Job> {
         match &self.subject {
             Subject::Job(job) => Some(job),
@@ -46,12 +46,12 @@ impl Event {
         }
     }
 
-    /// A label of the object; the interest must have the part `labels`.
+    /// Returns a label of the object. The interest must have the part `labels`.
     pub fn label(&self, key: &str) -> Option<&str> {
         find(&self.object.labels, key)
     }
 
-    /// An annotation of the object; the interest must name it.
+    /// Returns an annotation of the object. The interest must name it.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         find(&self.object.annotations, key)
     }
@@ -61,58 +61,58 @@ fn find<'a>(labels: &'a [Label], key: &str) -> Option<&'a str> {
     labels.iter().find(|label| label.key == key).map(|label| label.value.as_str())
 }
 
-/// The condition of a name; the interest must have the part `conditions`.
+/// Returns the condition with a name. The interest must have the part `conditions`.
 pub(crate) fn condition<'a>(conditions: &'a [Condition], name: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.name == name)
 }
 
 impl Pod {
-    /// The condition of a name, such as `Ready`.
+    /// Returns the condition with a name, such as `Ready`.
     pub fn condition(&self, name: &str) -> Option<&Condition> {
         condition(&self.conditions, name)
     }
 
-    /// The containers of one kind.
+    /// Returns the containers of one kind.
     pub fn containers_of(&self, kind: ContainerKind) -> impl Iterator<Item = &crate::Container> {
         self.containers.iter().filter(move |container| container.kind == kind)
     }
 }
 
 impl Workload {
-    /// The condition of a name, such as `Progressing`.
+    /// Returns the condition with a name, such as `Progressing`.
     pub fn condition(&self, name: &str) -> Option<&Condition> {
         condition(&self.conditions, name)
     }
 }
 
 impl Node {
-    /// The condition of a name, such as `Ready`.
+    /// Returns the condition with a name, such as `Ready`.
     pub fn condition(&self, name: &str) -> Option<&Condition> {
         condition(&self.conditions, name)
     }
 }
 
 impl Job {
-    /// The condition of a name, such as `Failed`.
+    /// Returns the condition with a name, such as `Failed`.
     pub fn condition(&self, name: &str) -> Option<&Condition> {
         condition(&self.conditions, name)
     }
 }
 
 impl Condition {
-    /// The reason; empty where there is none.
+    /// Returns the reason; empty if there is none.
     pub fn reason(&self) -> &str {
         self.cause.as_ref().map_or("", |cause| cause.reason.as_str())
     }
 
-    /// The message; empty where there is none.
+    /// Returns the message; empty if there is none.
     pub fn message(&self) -> &str {
         self.cause.as_ref().map_or("", |cause| cause.message.as_str())
     }
 }
 
 impl ContainerState {
-    /// How it ended, where it did.
+    /// Returns the result of a terminated container.
     pub fn terminated(&self) -> Option<&Terminated> {
         match self {
             ContainerState::Terminated(end) => Some(end),
@@ -120,7 +120,7 @@ impl ContainerState {
         }
     }
 
-    /// Why it waits, where it does.
+    /// Returns the cause of a waiting container.
     pub fn waiting(&self) -> Option<&Cause> {
         match self {
             ContainerState::Waiting(cause) => Some(cause),
@@ -128,14 +128,14 @@ impl ContainerState {
         }
     }
 
-    /// Whether it waits for this reason.
+    /// Returns `true` if the container is waiting with this reason.
     pub fn waits_for(&self, reason: &str) -> bool {
         self.waiting().is_some_and(|cause| cause.reason == reason)
     }
 }
 
 impl Value {
-    /// The text, where the value is one.
+    /// Returns the text, if the value is one.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),

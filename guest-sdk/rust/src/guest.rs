@@ -1,15 +1,15 @@
-//! What the export macro calls: one function per export of the contract.
+//! Functions that the export macro calls: one per export of the contract.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
 use crate::{Cx, Event, Manifest, Outcome, Problem, Rule, settings};
 
-/// Where the macro keeps the configured rule.
+/// Storage of the configured rule in the macro's code.
 pub type Instance<R> = LocalKey<RefCell<Option<R>>>;
 
-/// A trap carries no text: what a panic says is left in memory between marks that the host knows, and
-/// stays there, for nothing runs after it.
+/// Installs a panic hook that leaves the text of a panic in memory between marks that the host knows, as a
+/// trap carries no text. The text is never freed, and no code runs after the hook.
 fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let mut text = String::with_capacity(4096);
@@ -20,7 +20,7 @@ fn tell_panics() {
     }));
 }
 
-/// `describe` of the contract: the rule's manifest with the schema of its settings.
+/// Implements `describe` of the contract: returns the manifest with the schema of the settings.
 pub fn describe<R: Rule>() -> Manifest {
     tell_panics();
     let mut manifest = R::manifest();
@@ -28,10 +28,10 @@ pub fn describe<R: Rule>() -> Manifest {
     manifest
 }
 
-/// `configure` of the contract.
+/// Implements `configure` of the contract.
 ///
 /// # Errors
-/// A problem where the settings do not fit the rule's type or the rule refuses them.
+/// If the settings do not match the rule's type or the rule rejects them.
 pub fn configure<R: Rule>(instance: &'static Instance<R>, text: &str) -> Result<(), Problem> {
     tell_panics();
     let rule = R::configure(settings::parse(text)?)?;
@@ -39,7 +39,7 @@ pub fn configure<R: Rule>(instance: &'static Instance<R>, text: &str) -> Result<
     Ok(())
 }
 
-/// `evaluate` of the contract: one answer per event, in order.
+/// Implements `evaluate` of the contract: returns one answer per event, in order.
 pub fn evaluate<R: Rule>(
     instance: &'static Instance<R>,
     events: &[Event],

@@ -1,4 +1,4 @@
-//! Write a Klaxon rule in Rust.
+//! SDK for writing Klaxon rules in Rust.
 //!
 //! A rule is a type that implements [`Rule`] and one line that exports it:
 //!
@@ -35,11 +35,11 @@
 //! klaxon_sdk::export!(Oom);
 //! ```
 //!
-//! The export exists under `cfg(target_family = "wasm")` only, so a rule is also an ordinary crate:
-//! it is tested natively (see [`testing`]) and several can be linked side by side.
+//! The export exists under `cfg(target_family = "wasm")` only, so a rule is also an ordinary crate: it is
+//! tested natively (see [`testing`]), and several rules can be linked into one program.
 //!
-//! Nothing in a rule's memory lasts: the host may throw an instance away between any two batches.
-//! What must last goes into [`Cx::state`].
+//! A rule's memory does not persist: the host may discard an instance between any two batches. Data that must
+//! persist belongs in [`Cx::state`].
 
 pub mod bindings;
 mod cx;
@@ -59,7 +59,7 @@ pub use cx::{Cx, State};
 pub use settings::{Duration, NoSettings};
 pub use time::{rfc3339, rfc3339_seconds};
 
-/// All that a rule usually needs.
+/// Items that most rules need.
 pub mod prelude {
     pub use crate::{
         Change, Changes, ConditionStatus, ContainerKind, ContainerState, Cx, Duration, Event,
@@ -68,26 +68,26 @@ pub mod prelude {
     };
 }
 
-/// A rule: what it is, how it is set up, and what it says to an event.
+/// A rule: its manifest, its configuration and its answer to an event.
 pub trait Rule: Sized {
-    /// The rule's settings. Its JSON Schema is derived and shown to the operator, and the host
-    /// refuses settings that do not pass it before the rule sees them.
+    /// Settings of the rule. Their JSON Schema is derived and shown to the operator. The host rejects
+    /// settings that do not match the schema before the rule gets them.
     type Settings: serde::de::DeserializeOwned + schemars::JsonSchema;
 
-    /// What the rule is. Must always answer the same.
+    /// Returns the manifest. The result must always be the same.
     fn manifest() -> Manifest;
 
-    /// Makes a rule from its settings; called once per instance.
+    /// Creates a rule from its settings; called once per instance.
     ///
     /// # Errors
-    /// A [`Problem`] that names the wrong value and says why.
+    /// A [`Problem`] with the path of the wrong value and the reason.
     fn configure(settings: Self::Settings) -> Result<Self, Problem>;
 
     /// Answers one event.
     ///
     /// # Errors
-    /// A text that the host records as a rule error for this event. What the event wrote to the
-    /// state is then lost; its neighbours in the batch are not touched.
+    /// A text that the host records as a rule error for this event. State written for the event is then
+    /// discarded; the other events of the batch are not affected.
     fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String>;
 }
 

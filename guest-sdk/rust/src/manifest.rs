@@ -1,9 +1,9 @@
-//! A manifest, written the way it reads.
+//! Builder methods of a manifest and its interests.
 
 use crate::{Changes, Code, Interest, Manifest, Partition, Parts, Schedule, Severity};
 
 impl Manifest {
-    /// A manifest without codes and interests.
+    /// Creates a manifest without codes and interests.
     pub fn new(name: &str, version: &str, description: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -18,7 +18,7 @@ impl Manifest {
         }
     }
 
-    /// Declares a code that the rule may say.
+    /// Declares a code of the rule's verdicts.
     pub fn code(mut self, name: &str, title: &str, severity: Severity, description: &str) -> Self {
         self.codes.push(Code {
             name: name.to_owned(),
@@ -29,19 +29,19 @@ impl Manifest {
         self
     }
 
-    /// Declares a kind of object that the rule wants to see.
+    /// Declares a kind of object that the rule wants to receive.
     pub fn interest(mut self, interest: Interest) -> Self {
         self.interests.push(interest);
         self
     }
 
-    /// Declares a tick every so many milliseconds.
+    /// Declares a tick every `every_ms` milliseconds.
     pub fn schedule(mut self, name: &str, every_ms: u32) -> Self {
         self.schedules.push(Schedule { name: name.to_owned(), every_ms });
         self
     }
 
-    /// Declares that the rule keeps state of this form; raise the number when the form changes.
+    /// Declares that the rule stores state in this format; increase the number when the format changes.
     pub fn state(mut self, version: u32) -> Self {
         self.capabilities.push("state".to_owned());
         self.state_version = version;
@@ -56,7 +56,7 @@ impl Manifest {
 }
 
 impl Interest {
-    /// Every object of a kind, all changes, no parts, partitioned by object.
+    /// Creates an interest in every object of a kind, with all changes, no parts, partitioned by object.
     pub fn new(name: &str, api_version: &str, kind: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -73,43 +73,43 @@ impl Interest {
         }
     }
 
-    /// Only objects that this label selector matches, as in kubectl's `-l`.
+    /// Selects only objects that match this label selector, as in kubectl's `-l`.
     pub fn label_selector(mut self, selector: &str) -> Self {
         selector.clone_into(&mut self.label_selector);
         self
     }
 
-    /// Only objects that this field selector matches, as in kubectl's `--field-selector`.
+    /// Selects only objects that match this field selector, as in kubectl's `--field-selector`.
     pub fn field_selector(mut self, selector: &str) -> Self {
         selector.clone_into(&mut self.field_selector);
         self
     }
 
-    /// Only these changes.
+    /// Selects only these changes.
     pub fn changes(mut self, changes: Changes) -> Self {
         self.changes = changes;
         self
     }
 
-    /// What to carry; each part makes an event dearer.
+    /// Adds parts to each event; each part makes an event more expensive.
     pub fn parts(mut self, parts: Parts) -> Self {
         self.parts = parts;
         self
     }
 
-    /// Which events share state and are kept in order.
+    /// Sets the partitioning, which determines the events that share state and are evaluated in order.
     pub fn partition(mut self, partition: Partition) -> Self {
         self.partition = partition;
         self
     }
 
-    /// Carries this annotation.
+    /// Adds this annotation to each event.
     pub fn annotation(mut self, name: &str) -> Self {
         self.annotations.push(name.to_owned());
         self
     }
 
-    /// Carries what this JSONPath (RFC 9535) finds; its value has the same place in `event.fields`.
+    /// Adds the result of this JSONPath (RFC 9535); its value has the same index in `event.fields`.
     pub fn field(mut self, path: &str) -> Self {
         self.fields.push(path.to_owned());
         self

@@ -1,4 +1,4 @@
-//! What a rule answers: verdicts, timers and cancels.
+//! A rule's answer: verdicts, timers and cancelled timers.
 
 use serde::Serialize;
 
@@ -20,24 +20,24 @@ impl Outcome {
         self.verdicts.push(verdict);
     }
 
-    /// Sets a timer for a time of the event clock. The same key again moves the timer.
+    /// Sets a timer for a time of the event clock. Setting a timer with the same key again moves it.
     pub fn set_timer(&mut self, key: &str, at: Timestamp) {
         self.timers.push(TimerRequest { key: key.to_owned(), at, payload: String::new() });
     }
 
-    /// Removes a timer; nothing happens where there is none.
+    /// Removes a timer; does nothing if it does not exist.
     pub fn cancel_timer(&mut self, key: &str) {
         self.cancels.push(key.to_owned());
     }
 }
 
 impl Verdict {
-    /// It is so: `key` says what the verdict is about, such as a pod's uid and a container.
+    /// Creates a firing verdict. `key` identifies its subject, for example a pod's uid and a container.
     pub fn firing(code: &str, key: impl Into<String>) -> Self {
         Self::new(code, key.into(), Status::Firing)
     }
 
-    /// It is no longer so.
+    /// Creates a resolved verdict, which ends the firing one with the same code and key.
     pub fn resolved(code: &str, key: impl Into<String>) -> Self {
         Self::new(code, key.into(), Status::Resolved)
     }
@@ -54,28 +54,28 @@ impl Verdict {
         }
     }
 
-    /// The body that receivers get, as JSON.
+    /// Sets the payload, the body that receivers get, as JSON.
     ///
     /// # Errors
-    /// Where the value cannot be written as JSON, such as a map whose keys are no strings.
+    /// If the value cannot be serialized as JSON, for example a map whose keys are not strings.
     pub fn payload<T: Serialize>(mut self, body: &T) -> Result<Self, String> {
         self.payload = serde_json::to_string(body).map_err(|error| format!("payload: {error}"))?;
         Ok(self)
     }
 
-    /// A title other than the manifest's for the code.
+    /// Overrides the title that the manifest declares for the code.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
 
-    /// A severity other than the manifest's for the code.
+    /// Overrides the severity that the manifest declares for the code.
     pub fn severity(mut self, severity: Severity) -> Self {
         self.severity = Some(severity);
         self
     }
 
-    /// Where it goes, beside what was said before; without any: where the operator routed the rule.
+    /// Adds a target. A verdict without targets goes to the targets to which the operator routed the rule.
     pub fn to(mut self, target: Target) -> Self {
         self.targets.push(target);
         self

@@ -1,4 +1,4 @@
-//! A rule's settings: the author's own type, its JSON Schema, and errors that point into the JSON.
+//! Settings of a rule: the author's type, its JSON Schema, and errors with a path in the JSON.
 
 use std::fmt;
 
@@ -8,29 +8,29 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Problem;
 
-/// For a rule without settings.
+/// Settings of a rule that has none.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}
 
-/// A length of time in settings, written as a number and a unit: `90s`, `30m`, `2h`, `1d`.
+/// A duration in settings, written as a number and a unit: `90s`, `30m`, `2h`, `1d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration {
     seconds: u32,
 }
 
 impl Duration {
-    /// So many minutes.
+    /// Creates a duration from minutes.
     pub const fn minutes(minutes: u32) -> Self {
         Self { seconds: minutes * 60 }
     }
 
-    /// Whole seconds.
+    /// Returns whole seconds.
     pub const fn seconds(self) -> u32 {
         self.seconds
     }
 
-    /// Milliseconds, the unit of a timestamp.
+    /// Returns milliseconds, the unit of a timestamp.
     pub const fn millis(self) -> i64 {
         self.seconds as i64 * 1000
     }
@@ -50,7 +50,7 @@ impl Duration {
 }
 
 impl fmt::Display for Duration {
-    /// In the largest unit that says it without a rest.
+    /// Formats the duration in the largest unit that has an integer value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(86_400, 'd'), (3600, 'h'), (60, 'm')];
         let whole = |(seconds, _): &&(u32, char)| self.seconds.is_multiple_of(*seconds);
@@ -91,12 +91,12 @@ impl JsonSchema for Duration {
     }
 }
 
-/// The JSON Schema of a settings type, as text.
+/// Returns the JSON Schema of a settings type, as text.
 pub(crate) fn schema<S: JsonSchema>() -> String {
     schemars::schema_for!(S).as_value().to_string()
 }
 
-/// Reads settings; an empty text stands for `{}`.
+/// Parses settings; an empty text stands for `{}`.
 pub(crate) fn parse<S: DeserializeOwned>(text: &str) -> Result<S, Problem> {
     let text = if text.is_empty() { "{}" } else { text };
     let mut json = serde_json::Deserializer::from_str(text);
@@ -106,7 +106,7 @@ pub(crate) fn parse<S: DeserializeOwned>(text: &str) -> Result<S, Problem> {
     })
 }
 
-/// A JSON Pointer (RFC 6901) from serde's path.
+/// Converts serde's path to a JSON Pointer (RFC 6901).
 fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     path.iter()

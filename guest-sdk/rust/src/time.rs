@@ -1,14 +1,14 @@
-//! Timestamps as text.
+//! Formatting of timestamps.
 
 use crate::Timestamp;
 
-/// A time as RFC 3339 in UTC with milliseconds, such as `2026-11-20T10:00:00.123Z`; what lies
-/// outside the years that this can say becomes the nearest time that it can.
+/// Formats a time as RFC 3339 in UTC with milliseconds, such as `2026-11-20T10:00:00.123Z`. A time outside
+/// the supported years becomes the nearest supported time.
 pub fn rfc3339(time: Timestamp) -> String {
     said(time).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// A time as [`rfc3339`] without the part of a second, such as `2026-11-20T10:00:00Z`: the form of
+/// Formats a time like [`rfc3339`] without milliseconds, such as `2026-11-20T10:00:00Z`: the format of
 /// Kubernetes' own times.
 pub fn rfc3339_seconds(time: Timestamp) -> String {
     said(time).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

@@ -1,4 +1,4 @@
-//! Checks an outcome against what the rule declared and what the host allows.
+//! Checks of an outcome against the rule's manifest and the host's limits.
 
 use serde::de::IgnoredAny;
 
@@ -8,13 +8,15 @@ use crate::model::{
     Label, Manifest, Metric, ObjectRef, Outcome, RuleTarget, RuleVerdict, TimerRequest,
 };
 
-/// Most timers of one partition, and so of one answer.
+/// Maximum number of timers of one partition, and so of one answer.
 pub const MAX_TIMERS: usize = 100;
-/// Most verdicts of one answer, targets of all of them, labels of their metrics, and cancelled timers.
+/// Maximum number of verdicts of one answer, of their targets, of the labels of metrics, and of cancelled
+/// timers.
 const MAX_ITEMS: usize = 1000;
-/// Most bytes of a verdict's code and key: the policy remembers both of every open incident.
+/// Maximum size of a verdict's code and key together, in bytes: the policy stores both for every open
+/// incident.
 const MAX_INCIDENT: usize = 1 << 10;
-/// So many characters of each are told where they are too long.
+/// Number of characters of a code or key in the error about their size.
 const TOLD: usize = 40;
 
 impl Answer {
@@ -22,7 +24,7 @@ impl Answer {
         Failure::new(kind, message).into()
     }
 
-    /// For an event whose rule is out of service.
+    /// Returns the answer to an event of a rule that is out of service.
     pub fn out_of_service() -> Self {
         Self::failed(
             FailureKind::OutOfService,
@@ -37,12 +39,12 @@ impl From<Failure> for Answer {
     }
 }
 
-/// What is said of an answer over its limit, whoever notices.
+/// Message for an answer over its size limit, used by every check that finds one.
 pub(super) const TOO_LARGE: &str =
     "the answer to the event is larger than the host takes; hint: answer less";
 
-/// Bytes of all texts of an outcome: each is kept, sent or logged. Whoever adds a text to an outcome is
-/// asked here what it counts.
+/// Returns the size of all strings of an outcome in bytes: each is stored, sent or logged. The exhaustive
+/// patterns make the compiler ask for the size of every new field.
 fn bytes(outcome: &Outcome) -> usize {
     let Outcome { verdicts, timers, cancels } = outcome;
     let of_verdict = |verdict: &RuleVerdict| {
@@ -94,7 +96,7 @@ fn bytes_of_object(object: &ObjectRef) -> usize {
     api_version.len() + kind.len() + namespace.len() + name.len() + uid.len() + part
 }
 
-/// Checks how many of each an outcome has: each costs more than its texts.
+/// Checks the numbers of items of an outcome: each item costs more than its strings.
 fn check_counts(outcome: &Outcome) -> Result<(), Failure> {
     let targets = outcome.verdicts.iter().flat_map(|verdict| &verdict.targets);
     let labels = targets.clone().map(|target| match target {
@@ -118,7 +120,7 @@ fn check_counts(outcome: &Outcome) -> Result<(), Failure> {
     }
 }
 
-/// What is wrong with an outcome, if anything is.
+/// Returns an error if an outcome is invalid.
 pub(super) fn check(
     manifest: &Manifest,
     most_bytes: usize,
@@ -218,7 +220,7 @@ mod tests {
             let error = check(&manifest(code), most, &says(code, "k".repeat(room + 1)));
             assert_eq!(error.unwrap_err().kind, FailureKind::InvalidAnswer);
         }
-        // What is told of it is cut between characters.
+        // The text in the message is cut between characters.
         let error = check(&manifest("A"), most, &says("A", "ü".repeat(600))).unwrap_err();
         assert!(error.message.contains(&format!("{:?}", "ü".repeat(40))), "{}", error.message);
     }

@@ -1,9 +1,9 @@
-//! Answers for a run of events, with the damage of a failing one kept to itself.
+//! Evaluates a batch of events and isolates an event that fails.
 //!
-//! A trap undoes the whole call, because nobody can say which event caused it. The instance is
-//! thrown away and the batch runs again one event at a time: the event that fails alone is the
-//! poison, and the others get their answers. The same is done where an event answered with an error
-//! after it had written state, for later events of the batch may have read what must now be lost.
+//! A trap undoes the whole call, because the event that caused it is unknown. The instance is discarded and
+//! the batch runs again, one event at a time: only the event that fails alone gets a failure, the others get
+//! their answers. The same happens if an event answered with an error after it had written state, because
+//! later events of the batch may have read a write that must be discarded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,11 @@ use super::{Answer, LoadedRule};
 use crate::model::clock::Stopwatch;
 use crate::model::{Event, Failure, FailureKind, Outcome, StateView};
 
-/// A time-out may be the machine's fault: an event is tried so often before it is set aside.
+/// Number of attempts for an event that runs out of time before it is quarantined: the machine may be the
+/// cause.
 const TRIES: u32 = 3;
 
-/// Events of the first call where time matters: nobody knows yet how long they take.
+/// Number of events of the first call if time is limited: the time that an event takes is not known yet.
 const FIRST_BATCH: usize = 8;
 
 /// One rule on one worker.
@@ -28,16 +29,16 @@ pub(super) struct Runner {
     instance: Option<Instance>,
     fresh_instances: bool,
     measure: bool,
-    /// Whether the instance of the last call had served another one before.
+    /// `true` if the instance of the last call had served an earlier call.
     was_used: bool,
-    /// Events of the next call where time matters.
+    /// Number of events of the next call if time is limited.
     next_batch: usize,
 }
 
-/// What came of one call.
+/// Result of one call.
 enum Attempt {
     Answered(Vec<Answer>),
-    /// The call is undone: its writes are gone. With a batch of one, this is its failure.
+    /// The call is undone and its writes are discarded. In a batch of one, this is the failure of its event.
     Undone(Failure),
 }
 
@@ -53,12 +54,11 @@ impl Runner {
         }
     }
 
-    /// Answers events, in order, in batches of at most so many. Once they took longer than `patience`, or
-    /// the answers more bytes than `limits.answers`, no further call is made: then the last events have no
-    /// answer, but the first always has. As a call cannot be left before its end, those of a rule that takes
-    /// its time have few events.
+    /// Answers events, in order, in batches of at most `batch`. Once they took longer than `patience`, or the
+    /// answers have more bytes than `limits.answers`, no further call is made: then the last events have no
+    /// answer, but the first always has one.
     ///
-    /// The rule is not asked about an event whose fields cannot be had: that is the answer.
+    /// The rule is not asked about an event whose fields could not be read: that failure is the answer.
     pub(super) fn run(
         &mut self,
         events: &[Arc<Event>],
@@ -79,7 +79,7 @@ impl Runner {
         events.iter().map_while(answer).collect()
     }
 
-    /// As a call cannot be left before its end, those of a rule that takes its time have few events.
+    /// Asks the rule. A call cannot be interrupted by `patience`, so a slow rule gets small batches.
     fn ask(
         &mut self,
         events: &[Arc<Event>],
@@ -143,8 +143,8 @@ impl Runner {
         }
     }
 
-    /// An event has failed alone. That is final on an instance that served nothing before, or what
-    /// earlier events left in its memory would decide; a time-out is tried again besides.
+    /// Settles the failure of an event that failed alone. The failure is final only on a new instance, as
+    /// otherwise the memory left by earlier events would decide; a timeout is retried besides.
     fn settle(
         &mut self,
         event: &[Arc<Event>],
@@ -186,7 +186,7 @@ impl Runner {
         let Called { answers, mut call, cost } = instance.evaluate(&self.rule, events, call);
         let attempt = match answers {
             Ok(answers) => match judge(&self.rule, events, answers, &mut call) {
-                // Of several events nobody can say which cost what.
+                // In a batch of several events, the cost of each is unknown.
                 Attempt::Answered(mut answers) if self.measure && answers.len() == 1 => {
                     answers.iter_mut().for_each(|answer| answer.cost = Some(cost));
                     Attempt::Answered(answers)
@@ -195,11 +195,11 @@ impl Runner {
             },
             Err(failure) => Attempt::Undone(failure),
         };
-        // What is undone is tried again without what the instance remembers of it.
+        // Events of an undone call are retried without the instance's memory of them.
         if matches!(attempt, Attempt::Answered(_)) && !self.fresh_instances {
             self.instance = Some(instance);
         }
-        // In a batch, an event that failed wrote nothing, or the call would have been undone.
+        // In a batch, an event that failed wrote nothing: otherwise the call would have been undone.
         let keep = match &attempt {
             Attempt::Answered(answers) => {
                 answers.len() > 1 || answers.iter().all(|answer| answer.outcome.is_ok())
@@ -211,7 +211,7 @@ impl Runner {
     }
 }
 
-/// Turns raw answers into checked ones, or asks for the call to be undone.
+/// Checks raw answers, or returns `Attempt::Undone` if the call must be undone.
 fn judge(
     rule: &LoadedRule,
     events: &[Arc<Event>],

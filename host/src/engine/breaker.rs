@@ -1,52 +1,53 @@
-//! Takes a rule that keeps failing out of service. It counts answers in event order, so what it
-//! decides does not depend on the number of workers or the size of batches. While it is open nobody
-//! asks the rule: its events wait, and the first of them is the trial.
+//! Takes a rule that keeps failing out of service. The breaker counts answers in event order, so its rulings
+//! do not depend on the number of workers or the batch size. While the breaker is open, the rule is not
+//! called: its events are queued, and the first of them is the trial.
 
 use crate::model::Timestamp;
 
-/// Of so many answers in a row …
+/// Number of consecutive answers in a window.
 const WINDOW: u32 = 50;
-/// … so many failures take the rule out of service.
+/// Number of failures within a window that takes the rule out of service.
 const FAILURES: u32 = 10;
 const FIRST_PAUSE_MS: i64 = 60_000;
 const LONGEST_PAUSE_MS: i64 = 3_600_000;
 
-/// What is to be done with an answer.
+/// Ruling on an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ruling {
-    /// It counts.
+    /// The answer counts.
     Accept,
-    /// It counts, and with it the rule goes out of service until then.
+    /// The answer counts, and the rule is out of service from now on.
     AcceptAndOpen {
-        /// When the rule is tried again.
+        /// Time of the next trial.
         until: Timestamp,
     },
 }
 
-/// The breaker of one rule.
+/// Circuit breaker of one rule.
 #[derive(Debug, Clone, Default)]
 pub struct Breaker {
     answers: u32,
     failures: u32,
     open_until: Option<Timestamp>,
     pause: i64,
-    /// In milliseconds; none: a minute.
+    /// First pause in milliseconds; `None` stands for one minute.
     first_pause: Option<i64>,
 }
 
 impl Breaker {
-    /// A breaker whose first pause has so many milliseconds.
+    /// Returns a breaker whose first pause is `first` milliseconds.
     pub fn with_pause(first: i64) -> Self {
         Self { first_pause: Some(first), ..Self::default() }
     }
 
-    /// When the rule is tried again; none: it is in service.
+    /// Returns the time of the next trial; `None` while the rule is in service.
     pub fn open_until(&self) -> Option<Timestamp> {
         self.open_until
     }
 
-    /// Rules on the next answer in event order. After a pause that is the trial, whose event may have
-    /// waited: it is held against the end of the pause.
+    /// Rules on the next answer in event order. The first answer after a pause is the trial. Its event may
+    /// have been queued and so be older than the end of the pause: a new pause begins at the later of the
+    /// two.
     pub fn rule(&mut self, time: Timestamp, failed: bool) -> Ruling {
         if let Some(until) = self.open_until.take() {
             // The first event after a pause decides: back in service, or out for twice as long.
@@ -90,7 +91,7 @@ mod tests {
         let until = at(FIRST_PAUSE_MS);
         assert_eq!(breaker.rule(at(0), true), Ruling::AcceptAndOpen { until });
         assert_eq!(breaker.open_until(), Some(until));
-        // The trial may be an event that waited.
+        // The trial may be an event that was queued.
         assert_eq!(breaker.rule(at(1), false), Ruling::Accept);
         assert_eq!(breaker.open_until(), None);
         assert_eq!(breaker.rule(at(2), true), Ruling::Accept);
@@ -102,7 +103,7 @@ mod tests {
         let mut opened = at(0);
         let mut pauses = Vec::new();
         for _ in 0..40 {
-            // All of them came in the first moment.
+            // All events arrived in the first moment.
             if let Ruling::AcceptAndOpen { until } = breaker.rule(at(0), true) {
                 pauses.push(until.millis_since(opened) / 60_000);
                 opened = until;

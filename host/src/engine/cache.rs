@@ -1,5 +1,5 @@
-//! Where compiled code is stored between runs. It is code that we will run, so nobody else may write to
-//! the folder, or put another one in its place.
+//! The cache folder for compiled code. The host runs this code, so no other user may write to the folder or
+//! replace it.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -11,15 +11,15 @@ use super::EngineError;
 
 const HINT: &str = "name a folder with `--cache DIR` that only its owner may change, in folders of which that is true too, or none with `--no-cache`";
 
-/// The folder for the user who runs this: `$XDG_CACHE_HOME/klaxon`, else `$HOME/.cache/klaxon`
-/// (XDG Base Directory Specification); `None` where neither is set.
+/// Returns the current user's cache folder: `$XDG_CACHE_HOME/klaxon/compiled`, else
+/// `$HOME/.cache/klaxon/compiled` (XDG Base Directory Specification); `None` if neither variable is set.
 pub fn default_directory() -> Option<PathBuf> {
     let of = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
     let cache = of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")))?;
     Some(cache.join("klaxon").join("compiled"))
 }
 
-/// Opens the cache in a folder, which is made with access for its owner only.
+/// Opens the cache in a folder, creating it with access for its owner only.
 pub(super) fn open(directory: &Path) -> Result<Cache, EngineError> {
     let refuse = |why: String| EngineError::Cache { path: directory.to_owned(), why, hint: HINT };
     fs::DirBuilder::new()
@@ -27,7 +27,7 @@ pub(super) fn open(directory: &Path) -> Result<Cache, EngineError> {
         .mode(0o700)
         .create(directory)
         .map_err(|error| refuse(error.to_string()))?;
-    // Without symbolic links, which may be changed after the check.
+    // Resolved, as symbolic links may be changed after the check.
     let folder = directory.canonicalize().map_err(|error| refuse(error.to_string()))?;
     for parent in folder.ancestors().skip(1) {
         check(parent, true).map_err(|why| refuse(format!("{}: {why}", parent.display())))?;
@@ -38,9 +38,9 @@ pub(super) fn open(directory: &Path) -> Result<Cache, EngineError> {
     Cache::new(config).map_err(|error| refuse(format!("{error:#}")))
 }
 
-/// Checks that only we, or root, decide what is in a folder. In a parent with the sticky bit, such as
-/// `/tmp`, others may add to it but move nothing of ours; and the group of a parent may write to it where
-/// it is the owner's private group, which has the owner's number.
+/// Checks that only the current user or root controls the contents of a folder. In a parent with the sticky
+/// bit, such as `/tmp`, other users may add files but not move ours. The group of a parent may write to it if
+/// it is the owner's private group, which has the same number as the owner.
 fn check(folder: &Path, is_parent: bool) -> Result<(), String> {
     const STICKY: u32 = 0o1000;
     const GROUP_WRITES: u32 = 0o020;
@@ -89,7 +89,7 @@ mod tests {
                 assert!(error.contains("hint: "), "{error}");
             }
         }
-        // A link is followed first: the folder that is used is the one that was checked.
+        // A link is resolved first: the folder in use is the one that was checked.
         let link = outer.path().join("link");
         std::os::unix::fs::symlink(&parent, &link).unwrap();
         fs::set_permissions(&parent, fs::Permissions::from_mode(0o777)).unwrap();

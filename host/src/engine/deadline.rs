@@ -1,5 +1,5 @@
-//! How long a call may run: CPU time of its thread, with the wall clock as a net, so that a
-//! throttled machine sets no event aside.
+//! The time limit of a call: CPU time of its thread, with a limit by the wall clock as a safety net, so that
+//! a throttled machine quarantines no event.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use crate::model::clock::{Stopwatch, thread_cpu_time};
 
 const TICK: Duration = Duration::from_millis(1);
-/// A call may take so many times its CPU time by the wall clock.
+/// Maximum wall-clock time of a call, as a multiple of its CPU time.
 const WALL_FACTOR: u32 = 10;
 
-/// A thread that moves the engine's epoch each millisecond, from start to drop.
+/// A thread that increments the engine's epoch each millisecond, from start to drop.
 pub(super) struct Ticker {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -37,23 +37,23 @@ impl Drop for Ticker {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It cannot panic, and there is nobody to tell.
+            // The ticker cannot panic, and an error could not be reported here.
             drop(thread.join());
         }
     }
 }
 
-/// A call used up its time.
+/// Error of a call that used up its time.
 #[derive(Debug, thiserror::Error)]
 #[error("the call used up its time ({cpu:?} of CPU, or {WALL_FACTOR} times that by the clock)")]
 pub(super) struct OutOfTime {
     cpu: Duration,
 }
 
-/// The time of the call at hand.
+/// Time used by the current call.
 pub(super) struct Deadline {
     cpu: Duration,
-    /// Taken at the first tick: most calls are over before it and ask no clock at all.
+    /// Set at the first tick: most calls end before it and read no clock.
     started: Option<(Duration, Stopwatch)>,
 }
 
@@ -62,13 +62,13 @@ impl Deadline {
         Self { cpu: Duration::ZERO, started: None }
     }
 
-    /// A call begins that may use so much CPU time.
+    /// Begins a call that may use `cpu` of CPU time.
     pub(super) fn arm(&mut self, cpu: Duration) {
         self.cpu = cpu;
         self.started = None;
     }
 
-    /// Called at each tick while the call runs.
+    /// Checks the limits; called at each tick during the call.
     pub(super) fn tick(&mut self) -> Result<(), OutOfTime> {
         let Some((cpu, wall)) = self.started else {
             self.started = Some((thread_cpu_time(), Stopwatch::start()));

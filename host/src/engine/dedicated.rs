@@ -1,4 +1,4 @@
-//! A thread for one rule that is behind: what it does holds up nobody.
+//! A thread for one lagging rule, so that it delays no other rule.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
@@ -8,14 +8,14 @@ use super::worker::{Job, Reply, WORKER_ENDED, Waker, Worker};
 use super::{Answer, LoadedRule, Options, Sandbox};
 use crate::model::{Event, StateView};
 
-/// A rule on a thread of its own. Dropping it ends the thread after the call that it is in.
+/// A rule on its own thread. Dropping it stops the thread after the call in progress.
 pub struct Dedicated {
     rule: Arc<LoadedRule>,
     patience: Option<Duration>,
     waker: Option<Waker>,
     worker: Worker,
     asked: Option<Receiver<Reply>>,
-    // Dropped last: the call under way needs its clock to end, for which the worker waits.
+    // Dropped last: the worker waits for the call in progress, which the sandbox's ticker interrupts.
     _sandbox: Arc<Sandbox>,
 }
 
@@ -31,12 +31,12 @@ impl Dedicated {
         Ok(Self { rule: rule.clone(), patience, waker, worker, asked: None, _sandbox: sandbox })
     }
 
-    /// Whether it was asked something and has not answered.
+    /// Returns `true` while an answer is outstanding.
     pub fn is_asked(&self) -> bool {
         self.asked.is_some()
     }
 
-    /// Asks about events, in order; to be done when it is not asked anything else.
+    /// Asks the rule about events, in order. Must not be called while an answer is outstanding.
     pub fn ask(&mut self, state: &Arc<dyn StateView>, events: Vec<Arc<Event>>) {
         let (reply, replies) = sync_channel(1);
         self.asked = Some(replies);
@@ -47,10 +47,11 @@ impl Dedicated {
         self.worker.send(vec![job], reply);
     }
 
-    /// The answers, in order, once they are there; the last events may have none, the first has one.
+    /// Returns the answers, in order, once they are available. The first event always has an answer; the last
+    /// events may have none.
     ///
     /// # Panics
-    /// Where the thread panicked twice on the events, as [`Engine::evaluate`](super::Engine::evaluate).
+    /// If the thread panicked twice on the events; see [`Engine::evaluate`](super::Engine::evaluate).
     pub fn answers(&mut self) -> Option<Vec<Option<Answer>>> {
         let replies = self.asked.take()?;
         match replies.try_recv() {

@@ -2,27 +2,28 @@
 
 use wasmparser::{Parser, Payload, TypeRef};
 
-/// Imports and exports by name, and how much there is to compile, read from a core module or a component without compiling it.
+/// Imports and exports by name, and the amount of code to compile, read from a core module or a component
+/// without compiling it.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
     pub(super) imports: Vec<String>,
     pub(super) exports: Vec<String>,
-    /// Functions of all core modules.
+    /// Number of functions of all core modules.
     pub(super) functions: usize,
-    /// Memories of the core module that has most.
+    /// Number of memories of the core module with the most memories.
     pub(super) memories: usize,
 }
 
 /// Reads the outermost imports and exports.
 ///
 /// # Errors
-/// Where the bytes are no WebAssembly, or end early.
+/// If the bytes are not WebAssembly, or are truncated.
 pub(super) fn outline(bytes: &[u8]) -> Result<Outline, String> {
     let mut outline = Outline::default();
     let mut depth = 0u32;
-    // Of each module and component that is open.
+    // One counter for each module and component that is still open.
     let mut memories = vec![0usize];
-    // Some of these faults go on for lines; the first says it all.
+    // Some of these errors have many lines; the first one is sufficient.
     let text = |error: wasmparser::BinaryReaderError| {
         error.to_string().lines().next().unwrap_or_default().trim_end_matches('[').to_owned()
     };
@@ -76,7 +77,7 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, String> {
     Ok(outline)
 }
 
-/// The first import that the sandbox does not have, with how to be rid of it.
+/// Returns an error for the first import that the sandbox does not provide, with a hint.
 pub(super) fn foreign_import(outline: &Outline) -> Option<String> {
     let import = outline.imports.iter().find(|import| !is_ours(import))?;
     let hint = if import.starts_with("wasi:") || import.starts_with("wasi_snapshot_preview1") {
@@ -98,7 +99,7 @@ fn is_ours(import: &str) -> bool {
         .any(|ours| import.starts_with(ours))
 }
 
-/// Whether the rule's interface is exported in a version that this host speaks.
+/// Returns `true` if the `rule` interface is exported in a version that this host supports.
 pub(super) fn exports_rule(outline: &Outline) -> bool {
     outline.exports.iter().any(|export| export.starts_with("klaxon:rule/rule@0.1."))
 }

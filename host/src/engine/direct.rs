@@ -1,5 +1,5 @@
-//! One instance of a rule, called on the thread at hand: what a measurement times is the call and
-//! nothing else.
+//! One instance of a rule, called on the current thread, so that a measurement times the call and nothing
+//! else.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use super::batch::Runner;
 use super::{Answer, LoadedRule};
 use crate::model::{Event, StateView};
 
-/// Calls a rule without a worker.
+/// Calls a rule without a worker thread.
 pub struct Caller {
     runner: Runner,
 }
 
 impl Caller {
-    /// The instance is made with the first call, and kept.
+    /// Creates a caller. The instance is created by the first call and reused.
     pub fn new(rule: Arc<LoadedRule>) -> Self {
         Self { runner: Runner::new(rule, false, false) }
     }

@@ -1,4 +1,4 @@
-//! The engine's settings, and one instance of a rule in a store of its own.
+//! The configuration of wasmtime, and one instance of a rule in its own store.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,15 +14,16 @@ use super::store_data::{Call, Host};
 use super::trap::failure_in;
 use crate::model::{Event, Failure, Limits, Outcome};
 
-/// The one configuration that rules are compiled for: deterministic, interruptible, no threads.
+/// Returns an engine with the one configuration for rules: deterministic, interruptible, no threads.
 pub(super) fn wasm_engine(cache: Option<&Path>, counts_fuel: bool) -> Result<Engine, EngineError> {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
         .concurrency_support(false)
-        // What no SDK emits: nobody tests it with us, and some of it gets around a limit. Several memories
-        // in a module are refused before (`diagnose`): wasmtime's own adapters between the parts of a
-        // component have two, and its compiler panics without the feature.
+        // No SDK emits these features, so nothing tests them with the host, and some of them bypass a limit.
+        // `diagnose` rejects several memories in a module, but multi-memory stays enabled: wasmtime's own
+        // adapters between the parts of a component have two memories, and its compiler panics without the
+        // feature.
         .wasm_memory64(false)
         .wasm_tail_call(false)
         .wasm_relaxed_simd(false)
@@ -42,7 +43,7 @@ pub(super) fn wasm_engine(cache: Option<&Path>, counts_fuel: bool) -> Result<Eng
     Engine::new(&config).map_err(|error| EngineError::Wasm(format!("{error:#}")))
 }
 
-/// A store that ends calls which run over time and refuses growth over the limits.
+/// Creates a store that interrupts calls over their time limit and refuses growth over the memory limits.
 pub(super) fn store(code: &Code, limits: &Limits) -> Store<Host> {
     let mut store = Store::new(&code.wasm, Host::new(limits, code.counts_fuel));
     store.limiter(|host| &mut host.limiter);
@@ -53,18 +54,18 @@ pub(super) fn store(code: &Code, limits: &Limits) -> Store<Host> {
     store
 }
 
-/// Makes a store ready for a call with so many events.
+/// Prepares a store for a call with `events` events.
 pub(super) fn arm(store: &mut Store<Host>, limits: &Limits, events: usize) {
     store.data_mut().deadline.arm(limits.cpu_for(events));
     store.set_epoch_deadline(1);
     store.set_hostcall_fuel(limits.transfer());
     if store.data().counts_fuel {
-        // Time is what ends a call: the fuel is only counted.
+        // Time limits a call: fuel is only counted.
         drop(store.set_fuel(u64::MAX));
     }
 }
 
-/// Where code is compiled, and whether it counts fuel.
+/// The engine that compiles the code, and the fuel setting.
 #[derive(Clone)]
 pub(super) struct Code {
     pub(super) wasm: Engine,
@@ -77,7 +78,7 @@ pub(super) struct Instance {
     guest: Box<dyn Guest>,
 }
 
-/// What came of a call: the raw answers, and what the rule did through its imports.
+/// Result of a call: the raw answers, and the rule's use of its imports.
 pub(super) struct Called {
     pub(super) answers: Result<Vec<Result<Outcome, String>>, Failure>,
     pub(super) call: Call,
@@ -88,7 +89,7 @@ impl Instance {
     /// Instantiates and configures a rule.
     ///
     /// # Errors
-    /// What the sandbox or the rule says; at load both were tried once with success.
+    /// If the sandbox or the rule fails; at load, both succeeded once.
     pub(super) fn new(rule: &LoadedRule) -> Result<Self, Failure> {
         let mut store = store(&rule.compiled.code, &rule.limits);
         arm(&mut store, &rule.limits, 1);
@@ -102,8 +103,8 @@ impl Instance {
         Ok(Self { store, guest })
     }
 
-    /// Calls the rule with a batch. After an error the instance must be dropped: a trap poisons its
-    /// whole store.
+    /// Calls the rule with a batch. After an error the instance must be dropped: a trap poisons its whole
+    /// store.
     pub(super) fn evaluate(
         &mut self,
         rule: &LoadedRule,
@@ -118,7 +119,7 @@ impl Instance {
         Called { answers, call, cost: self.cost() }
     }
 
-    /// What the call that was just made cost.
+    /// Returns the cost of the last call.
     fn cost(&self) -> Cost {
         let fuel = self.store.data().counts_fuel.then(|| self.store.get_fuel().ok()).flatten();
         Cost { fuel: fuel.map(|left| u64::MAX - left), memory: self.store.data().limiter.memory() }
@@ -129,8 +130,8 @@ impl Instance {
 mod tests {
     use super::*;
 
-    /// Two components in one, of which one calls the other with a text: as those of jco are, which
-    /// wraps an interpreter.
+    /// A component that contains two components, one of which calls the other with a string, as in components
+    /// of jco, which wraps an interpreter.
     const NESTED: &str = r#"(component
         (component $callee
             (core module $m

@@ -1,20 +1,20 @@
-//! Keeps an instance within its limits.
+//! Memory and table limits of an instance.
 
 use wasmtime::ResourceLimiter;
 
-/// Elements of all tables of an instance: a rule's function table has some hundreds, that of an
-/// interpreter some ten thousand.
+/// Maximum number of elements of all tables of an instance. A rule's function table has some hundreds, that
+/// of an interpreter some 10,000.
 const TABLE_ELEMENTS: usize = 50_000;
-/// Host memory of a table's element.
+/// Host memory of a table element, in bytes.
 const BYTES_OF_ELEMENT: usize = size_of::<usize>();
-/// Core instances of a component: componentize-py makes 24, each of a few bytes.
+/// Maximum number of core instances of a component: componentize-py makes 24, each of a few bytes.
 const INSTANCES: usize = 64;
-/// Tables of a component, one for each of the core modules that have functions of each other.
+/// Maximum number of tables of a component: one for each core module that calls functions of another.
 const TABLES: usize = INSTANCES;
-/// Linear memories of a component, one for each core module: a rule has one or two.
+/// Maximum number of linear memories of a component, one for each core module: a rule has one or two.
 const MEMORIES: usize = 16;
 
-/// Why an instance may not grow.
+/// Reason for refusing an instance's growth.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GrowthRefused {
     #[error(
@@ -25,15 +25,15 @@ pub(super) enum GrowthRefused {
     Table { wanted: usize },
 }
 
-/// Refuses growth with a reason, where the guest would otherwise only see that memory did not grow. The
-/// limit is for all memories and tables of the instance together.
+/// Refuses growth with a reason: otherwise the guest would see only that the memory did not grow. The limit
+/// applies to all memories and tables of the instance together.
 pub(super) struct Limiter {
     limit: usize,
-    /// Bytes of all memories.
+    /// Size of all memories, in bytes.
     memory: usize,
-    /// Elements of all tables.
+    /// Number of elements of all tables.
     elements: usize,
-    /// Bytes that a memory was allowed to grow by, in case that it then fails to.
+    /// Bytes of the last permitted growth of a memory, to be subtracted if the growth fails.
     last: usize,
 }
 
@@ -42,7 +42,7 @@ impl Limiter {
         Self { limit, memory: 0, elements: 0, last: 0 }
     }
 
-    /// Bytes of linear memory of the instance: memories do not shrink.
+    /// Returns the size of the instance's linear memories, in bytes: memories do not shrink.
     pub(super) fn memory(&self) -> usize {
         self.memory
     }
@@ -119,7 +119,7 @@ mod tests {
         assert!(limiter.table_growing(0, 10, None).is_ok());
         assert!(limiter.table_growing(0, 10, None).is_err());
         assert!(limiter.memory_growing(500, 521, None).is_err());
-        // What could not grow does not count.
+        // Memory that could not grow does not count.
         assert!(limiter.memory_growing(500, 520, None).is_ok());
         limiter.memory_grow_failed(wasmtime::Error::msg("no memory")).unwrap();
         assert_eq!(limiter.memory(), 900);

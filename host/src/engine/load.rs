@@ -1,4 +1,4 @@
-//! From a file's bytes to a rule that can run.
+//! Loading: from the bytes of a file to a rule that can run.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,61 +16,61 @@ use super::trap::failure_in;
 use super::{diagnose, instance, settings};
 use crate::model::{Capability, Failure, FailureKind, Limits, Manifest, cut};
 
-/// Most functions of a module: an interpreter has some thirty thousand, and each is compiled at load.
+/// Maximum number of functions of a module. An interpreter has some 30,000, and each is compiled at load.
 const MOST_FUNCTIONS: usize = 200_000;
-/// Most bytes of a manifest.
+/// Maximum size of a manifest, in bytes.
 const MOST_MANIFEST: usize = 1 << 20;
-/// Most codes of a manifest.
+/// Maximum number of codes of a manifest.
 const MOST_CODES: usize = 1000;
-/// Most interests of a manifest, and most schedules.
+/// Maximum number of interests of a manifest, and of schedules.
 const MOST_INTERESTS: usize = 64;
-/// Most fields and most annotations of an interest.
+/// Maximum number of fields of an interest, and of annotations.
 const MOST_FIELDS: usize = 64;
-/// Most namespaces of an interest.
+/// Maximum number of namespaces of an interest.
 const MOST_NAMESPACES: usize = 1000;
-/// Most bytes of a name in a manifest: it is in every verdict, metric and log line.
+/// Maximum size of a name in a manifest, in bytes: the name is in every verdict, metric and log line.
 const MOST_NAME: usize = 200;
 
-/// A rule's place among the rules of a host.
+/// Index of a rule among the rules of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleIndex(pub usize);
 
 /// A rule to load.
 #[derive(Debug, Clone)]
 pub struct RuleSpec {
-    /// Its configured name.
+    /// Configured name of the rule.
     pub name: String,
-    /// Where the bytes come from, for errors.
+    /// Origin of the bytes, for errors.
     pub origin: PathBuf,
     /// A component, or a core module with embedded bindings.
     pub bytes: Vec<u8>,
-    /// JSON that the rule is configured with.
+    /// Settings of the rule, as JSON.
     pub settings: Value,
-    /// What it may use.
+    /// Limits of the rule.
     pub limits: Limits,
-    /// What the operator lets it import.
+    /// Capabilities that the operator grants.
     pub grants: BTreeSet<Capability>,
 }
 
-/// A rule that was compiled and asked for its manifest, and whose settings it took.
+/// A rule that was compiled, described itself and accepted its settings.
 pub struct LoadedRule {
-    /// Its place among the rules of the host.
+    /// Index among the rules of the host.
     pub index: RuleIndex,
-    /// Its configured name.
+    /// Configured name of the rule.
     pub name: Arc<str>,
-    /// BLAKE3 of the file, in hexadecimal.
+    /// BLAKE3 hash of the file, in hexadecimal.
     pub digest: String,
-    /// What it says of itself.
+    /// Manifest that the rule's `describe` returned.
     pub manifest: Manifest,
-    /// What it imports.
+    /// Capabilities that the rule imports.
     pub capabilities: BTreeSet<Capability>,
     pub(super) compiled: Arc<Compiled>,
-    /// What it is configured with, as JSON.
+    /// Settings of the rule, as JSON.
     pub settings: String,
     pub(super) limits: Limits,
 }
 
-/// What a file becomes, whatever the settings and grants.
+/// The result of compiling a file; independent of settings and grants.
 pub(super) struct Compiled {
     pub(super) component: Loaded,
     pub(super) code: Code,
@@ -79,7 +79,7 @@ pub(super) struct Compiled {
 }
 
 impl LoadedRule {
-    /// What it may use.
+    /// Returns the limits of the rule.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -91,7 +91,7 @@ impl std::fmt::Debug for LoadedRule {
     }
 }
 
-/// Why a rule cannot be loaded.
+/// Error of loading a rule.
 #[derive(Debug, thiserror::Error)]
 #[error("rule {rule}: {origin}: {what}")]
 pub struct LoadError {
@@ -99,11 +99,11 @@ pub struct LoadError {
     pub rule: String,
     /// The file.
     pub origin: PathBuf,
-    /// What is wrong, and how to correct it.
+    /// The problem, with a hint.
     pub what: LoadErrorKind,
 }
 
-/// What is wrong with a rule.
+/// Kind of problem with a rule.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadErrorKind {
     /// The module is larger than its limit.
@@ -117,19 +117,19 @@ pub enum LoadErrorKind {
     /// The module has more functions than are compiled.
     #[error("the module has {0} functions, and may have {MOST_FUNCTIONS}; hint: link less into it")]
     TooManyFunctions(usize),
-    /// The bytes are no WebAssembly, or end early.
+    /// The bytes are not WebAssembly, or are truncated.
     #[error("this is no complete WebAssembly module: {0}; hint: build the rule again")]
     NotWasm(String),
-    /// A core module whose bindings are missing or do not fit.
+    /// A core module without bindings, or with bindings that do not fit it.
     #[error("the module cannot be made a component: {0}")]
     NotAComponent(String),
-    /// The rule's interface is not exported.
+    /// The `rule` interface is not exported.
     #[error(
         "the module does not export klaxon:rule/rule@0.1.0 (it exports: {0}); hint: export a rule \
          with the SDK, for one of the worlds pure-rule and stateful-rule"
     )]
     NotARule(String),
-    /// An import that the sandbox does not have.
+    /// An import that the sandbox does not provide.
     #[error("{0}")]
     ForeignImport(String),
     /// An import that the operator did not grant.
@@ -141,29 +141,29 @@ pub enum LoadErrorKind {
          in `describe`"
     )]
     Undeclared(&'static str),
-    /// Compiling failed.
+    /// Compilation failed.
     #[error("the module cannot be compiled: {0}")]
     Compile(String),
-    /// The rule failed while it described itself.
+    /// The rule failed in `describe`.
     #[error("the rule failed in `describe`: {0}")]
     Describe(String),
     /// The manifest contradicts itself.
     #[error("the manifest is wrong: {0}")]
     Manifest(String),
-    /// The settings do not pass the rule's schema, or the rule refuses them: where (JSON Pointer,
-    /// RFC 6901; empty: the whole) and why.
+    /// The settings do not match the rule's schema, or the rule rejects them: a JSON Pointer (RFC 6901;
+    /// empty: the whole document) and the reason.
     #[error("the settings are wrong at {0:?}: {1}")]
     Settings(String, String),
-    /// The rule failed while it took its settings.
+    /// The rule failed in `configure`.
     #[error("the rule failed in `configure`: {0}")]
     Configure(String),
 }
 
-/// Reads a module's file, and no more of it than one byte over its limit: [`Sandbox::load`] then says
-/// that it is too large.
+/// Reads a module's file, up to one byte more than `limits.module`, so that [`Sandbox::load`] reports a
+/// larger file as too large.
 ///
 /// # Errors
-/// Where the file cannot be read.
+/// If the file cannot be read.
 pub fn read_module(path: &Path, limits: &Limits) -> std::io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let most = u64::try_from(limits.module).unwrap_or(u64::MAX).saturating_add(1);
@@ -220,7 +220,7 @@ fn compile(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Compiled, LoadErrorKind
     if spec.bytes.len() > limit {
         return Err(LoadErrorKind::TooLarge { limit });
     }
-    // Read whole before anything else: a truncated file is told apart from a wrong one.
+    // Parsed completely before anything else, to tell a truncated file from a wrong one.
     let outline = diagnose::outline(&spec.bytes).map_err(LoadErrorKind::NotWasm)?;
     if outline.functions > MOST_FUNCTIONS {
         return Err(LoadErrorKind::TooManyFunctions(outline.functions));
@@ -256,7 +256,8 @@ fn compile(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Compiled, LoadErrorKind
     Ok(Compiled { component, code, capabilities, manifest })
 }
 
-/// A core module that is no component because it imports WASI gets the error that mends that.
+/// Returns the error for a core module that cannot be made a component. If the module imports WASI, that is
+/// the error, because its hint solves the problem.
 fn explain(bytes: &[u8], error: &str) -> String {
     diagnose::outline(bytes)
         .ok()
@@ -304,7 +305,7 @@ fn configure(compiled: &Compiled, spec: &RuleSpec) -> Result<(), LoadErrorKind> 
     }
 }
 
-/// What a manifest must not say.
+/// Checks a manifest for contradictions and exceeded limits.
 fn check_manifest(manifest: &Manifest) -> Result<(), String> {
     check_counts(manifest)?;
     let unique = |what: &str, names: Vec<&str>| {
@@ -327,7 +328,8 @@ fn check_manifest(manifest: &Manifest) -> Result<(), String> {
     Ok(())
 }
 
-/// Refuses more of anything than the host takes: each costs something for every event or every object.
+/// Rejects a manifest that exceeds the host's limits: each item costs something for every event or every
+/// object.
 fn check_counts(manifest: &Manifest) -> Result<(), String> {
     let within = |what: &str, count: usize, most: usize| match count > most {
         true => Err(format!("it has {count} {what}, and may have {most}; hint: declare fewer")),

@@ -1,8 +1,8 @@
 //! Runs rules: WebAssembly components behind limits, on plain threads.
 //!
-//! A rule's events go to worker `hash(rule, partition) mod N`, in batches, each worker with an
-//! instance of its own per rule. Answers come back in the order of the events. What a rule does
-//! wrong costs only itself: see [`batch`] for how the one event behind a trap is found.
+//! An event goes to worker `hash(rule, partition) mod N`, in batches. Each worker has its own instance of
+//! each rule. Answers are returned in the order of the events. A rule's error affects only that rule: see
+//! [`batch`] for how the one event that causes a trap is found.
 
 mod abi;
 mod answer;
@@ -45,29 +45,29 @@ pub use sandbox::Sandbox;
 pub use worker::Waker;
 use worker::{Job, WORKER_ENDED, Worker};
 
-/// How an engine runs.
+/// Options of an [`Engine`].
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Threads that run rules.
+    /// Number of threads that run rules.
     pub workers: NonZeroUsize,
-    /// Most events of one call.
+    /// Maximum number of events per call.
     pub batch: NonZeroUsize,
-    /// Throw an instance away after each call, to find rules that rely on their memory.
+    /// Discards an instance after each call, to find rules that rely on their memory.
     pub fresh_instances: bool,
-    /// Where compiled code is kept; none: nowhere.
+    /// Folder for compiled code; `None` disables the cache.
     pub cache: Option<PathBuf>,
-    /// Tell what each event cost that had a call to itself.
+    /// Reports the cost of each event that had a call to itself.
     pub measure: bool,
-    /// Panics to make, for tests.
+    /// Panics to raise, for tests.
     pub panics: PanicsForTests,
 }
 
-/// So many panics are made where workers begin with a job, before any other job is done.
+/// Number of panics still to be raised: a worker panics at the start of a job, before any other work.
 #[derive(Debug, Clone, Default)]
 pub struct PanicsForTests(Arc<AtomicU32>);
 
 impl PanicsForTests {
-    /// Makes so many.
+    /// Raises `times` panics.
     pub fn times(times: u32) -> Self {
         Self(Arc::new(times.into()))
     }
@@ -92,10 +92,10 @@ impl Default for Options {
     }
 }
 
-/// Why an engine cannot start.
+/// Reason why an engine cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// wasmtime refuses its configuration.
+    /// wasmtime rejects its configuration.
     #[error("the WebAssembly engine cannot start: {0}")]
     Wasm(String),
     /// The cache folder is not safe or not usable.
@@ -103,9 +103,9 @@ pub enum EngineError {
     Cache {
         /// The folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
-        /// What to do.
+        /// The remedy, as a hint to the operator.
         hint: &'static str,
     },
     /// A thread could not be started.
@@ -122,51 +122,51 @@ pub struct Task {
     pub event: Arc<Event>,
 }
 
-/// What a rule answered to one event.
+/// A rule's answer to one event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The outcome, checked against the manifest; or why there is none.
+    /// The outcome, checked against the manifest, or the reason why there is none.
     pub outcome: Result<Outcome, Failure>,
-    /// What the event wrote to its partition's state, in order; empty where there is no outcome.
+    /// Writes of the event to its partition's state, in order; empty if there is no outcome.
     pub writes: Vec<Write>,
-    /// What the rule wrote to the log.
+    /// Lines that the rule wrote to the log.
     pub log: Vec<Line>,
-    /// What the event cost, where it had a call to itself.
+    /// Cost of the event; `None` unless it is measured and the event had a call to itself.
     pub cost: Option<Cost>,
 }
 
-/// What one call cost.
+/// Cost of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// Fuel, where the sandbox counts it.
+    /// Fuel used; `None` unless the sandbox counts fuel.
     pub fuel: Option<u64>,
-    /// Bytes of linear memory that the instance has grown to.
+    /// Size of the instance's linear memory, in bytes.
     pub memory: usize,
 }
 
-/// The engine and its threads. Dropping it ends them.
+/// The engine and its threads. Dropping it stops the threads.
 pub struct Engine {
     options: Options,
     workers: Vec<Worker>,
     patience: Option<Duration>,
-    // Dropped last: calls under way need its clock to end.
+    // Dropped last: a call in progress is interrupted by the sandbox's ticker.
     sandbox: Arc<Sandbox>,
 }
 
 impl Engine {
-    /// Starts the engine's threads, on a sandbox of its own.
+    /// Starts the engine's threads with its own [`Sandbox`].
     ///
     /// # Errors
-    /// Where the cache folder is not safe, or a thread cannot be started.
+    /// If the cache folder is not safe, or a thread cannot be started.
     pub fn start(options: Options) -> Result<Self, EngineError> {
         let sandbox = Sandbox::start(options.cache.as_deref())?;
         Self::on(sandbox, options)
     }
 
-    /// Starts the engine's threads, on a sandbox that others may share.
+    /// Starts the engine's threads with a [`Sandbox`] that other engines may share.
     ///
     /// # Errors
-    /// Where a thread cannot be started.
+    /// If a thread cannot be started.
     pub fn on(sandbox: Arc<Sandbox>, options: Options) -> Result<Self, EngineError> {
         let workers = (0..options.workers.get())
             .map(|number| Worker::start(&format!("klaxon-rules-{number}"), &options))
@@ -178,20 +178,20 @@ impl Engine {
     /// Loads a rule into the sandbox; see [`Sandbox::load`].
     ///
     /// # Errors
-    /// What is wrong with the module, its manifest or its settings, and how to correct it.
+    /// A [`LoadError`] if the module, its manifest or its settings are wrong, with a hint.
     pub fn load(&self, index: RuleIndex, spec: RuleSpec) -> Result<Arc<LoadedRule>, LoadError> {
         self.sandbox.load(index, spec)
     }
 
-    /// From now on a rule that keeps a worker longer than this gets no further call in the round.
+    /// Limits the time that one rule may occupy a worker in a round: after it, the rule gets no further call.
     pub fn be_patient_for(&mut self, patience: Duration) {
         self.patience = Some(patience);
     }
 
-    /// A thread for one rule, beside the workers: what it does holds up nobody.
+    /// Starts a thread for one rule, beside the workers, so that the rule delays no other rule.
     ///
     /// # Errors
-    /// Where the thread cannot be started.
+    /// If the thread cannot be started.
     pub fn dedicated(
         &self,
         rule: &Arc<LoadedRule>,
@@ -202,16 +202,15 @@ impl Engine {
             .map_err(EngineError::Thread)
     }
 
-    /// Evaluates events and returns their answers in the same order. Each rule reads the committed
-    /// state and what earlier events of the call wrote.
+    /// Evaluates events and returns their answers in the same order. Each rule reads the committed state and
+    /// the writes of earlier events of the same call.
     ///
-    /// Events of one (rule, partition) are evaluated in the order given; how many workers there are
-    /// and how events fall into batches changes no answer. There is none where the engine lost its patience
-    /// with the rule ([`Engine::be_patient_for`]); then there may be answers to later events of other
-    /// partitions of the rule.
+    /// Events of one (rule, partition) are evaluated in the given order; neither the number of workers nor
+    /// the batch size changes an answer. An answer is `None` if the rule exceeded the time limit
+    /// ([`Engine::be_patient_for`]); later events of other partitions of the rule may still have answers.
     ///
     /// # Panics
-    /// Where a worker panicked twice on the same events: no answer would be the rule's.
+    /// If a worker panicked twice on the same events: then no answer would come from the rule.
     pub fn evaluate(&self, state: &Arc<dyn StateView>, tasks: &[Task]) -> Vec<Option<Answer>> {
         let mut jobs: Vec<Vec<Job>> = self.workers.iter().map(|_| Vec::new()).collect();
         for (position, task) in tasks.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! What all rules of a process share: the compiler's configuration, the clock that interrupts calls,
-//! and the code that was compiled. Engines with workers of their own run on it.
+//! State shared by all rules of a process: the compiler's configuration, the ticker that interrupts calls,
+//! and compiled code. Several engines, each with its own workers, may use one sandbox.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,33 +10,33 @@ use super::load::{self, Compiled};
 use super::{EngineError, LoadError, LoadedRule, RuleIndex, RuleSpec, deadline, instance};
 use crate::model::Manifest;
 
-/// The code of one digest; whoever needs it first compiles it, while others wait for just this one.
+/// The code of one digest. The first user compiles it, while other users of the same digest wait.
 type Slot = Arc<Mutex<Option<Arc<Compiled>>>>;
 
-/// Loads rules.
+/// Compiles and loads rules.
 pub struct Sandbox {
     pub(super) code: Code,
-    /// By the digest of the file: a rule that is loaded again, with other settings, is not compiled
-    /// again.
+    /// Compiled code by the digest of the file: a rule that is loaded again with other settings is not
+    /// compiled again.
     compiled: Mutex<HashMap<String, Slot>>,
-    // Calls under way need its ticks to end.
+    // Calls in progress need its ticks to end.
     _ticker: deadline::Ticker,
 }
 
 impl Sandbox {
-    /// Compiled code is kept in a folder, or nowhere.
+    /// Starts a sandbox that caches compiled code in the folder `cache`; `None` disables the cache.
     ///
     /// # Errors
-    /// Where the folder is not safe, or a thread cannot be started.
+    /// If the folder is not safe, or a thread cannot be started.
     pub fn start(cache: Option<&Path>) -> Result<Arc<Self>, EngineError> {
         Self::new(cache, false)
     }
 
-    /// A sandbox that counts the fuel of each call: instructions, by and large. Its code is
-    /// slower, and compiled separately.
+    /// Starts a sandbox that counts the fuel of each call, roughly its instructions. Its code is slower, and
+    /// compiled separately.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// See [`Self::start`].
     pub fn counting_fuel(cache: Option<&Path>) -> Result<Arc<Self>, EngineError> {
         Self::new(cache, true)
     }
@@ -49,30 +49,30 @@ impl Sandbox {
         Ok(Arc::new(Self { code, compiled, _ticker: ticker }))
     }
 
-    /// Loads a rule: componentizes it where it is a core module, checks what it imports, compiles
-    /// it, asks for its manifest and tries its settings.
+    /// Loads a rule: makes a component of a core module, checks its imports, compiles it, calls `describe`
+    /// and `configure`.
     ///
     /// # Errors
-    /// What is wrong with the module, its manifest or its settings, and how to correct it.
+    /// A [`LoadError`] if the module, its manifest or its settings are wrong, with a hint.
     pub fn load(&self, index: RuleIndex, spec: RuleSpec) -> Result<Arc<LoadedRule>, LoadError> {
         load::load(self, index, spec).map(Arc::new)
     }
 
-    /// What a module says of itself, without its settings being tried.
+    /// Returns a module's manifest without checking its settings.
     ///
     /// # Errors
-    /// What is wrong with the module or its manifest, and how to correct it.
+    /// A [`LoadError`] if the module or its manifest is wrong, with a hint.
     pub fn describe(&self, spec: &RuleSpec) -> Result<Manifest, LoadError> {
         load::describe(self, spec)
     }
 
-    /// The code of a digest, compiled now if it was not before.
+    /// Returns the code of a digest, and compiles it if it was not compiled before.
     pub(super) fn compiled<E>(
         &self,
         digest: &str,
         compile: impl FnOnce() -> Result<Compiled, E>,
     ) -> Result<Arc<Compiled>, E> {
-        // Whoever panicked while holding a lock had added a whole entry, or none.
+        // A thread that panicked while holding a lock had added a complete entry or none.
         let mut slots = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = slots.entry(digest.to_owned()).or_default().clone();
         drop(slots);

@@ -1,14 +1,14 @@
-//! Settings against the JSON Schema that a rule's manifest carries.
+//! Validation of settings against the JSON Schema of a rule's manifest.
 
 use serde_json::Value;
 
-/// What is wrong with settings: the place as a JSON Pointer, and the message.
+/// An error in settings: the location as a JSON Pointer (RFC 6901), and the message.
 pub(super) type SettingsError = (String, String);
 
-/// Checks settings; every fault is listed.
+/// Checks settings and returns every error.
 ///
 /// # Errors
-/// The schema's own fault, where it is no JSON Schema.
+/// If the schema is not a JSON Schema.
 pub(super) fn check(schema: &str, settings: &Value) -> Result<Vec<SettingsError>, String> {
     if schema.is_empty() {
         let given = settings.as_object().is_some_and(|members| !members.is_empty());

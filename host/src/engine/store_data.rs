@@ -1,4 +1,4 @@
-//! What an instance's store holds: limits, the deadline, and the call at hand.
+//! Data of an instance's store: limits, the deadline, and the current call.
 
 use std::sync::Arc;
 
@@ -27,18 +27,18 @@ impl Host {
     }
 }
 
-/// What the rule did, through its imports, during the call at hand.
+/// The rule's use of its imports during the current call.
 #[derive(Default)]
 pub(super) struct Call {
-    /// The batch; empty while the rule describes or configures itself.
+    /// The batch; empty during `describe` and `configure`.
     events: Vec<Arc<Event>>,
     pub(super) state: StateCall,
     pub(super) log: Log,
     host_calls: u32,
     max_host_calls: u32,
-    /// The event that spoke last: the index may not go down.
+    /// Index of the last event that used an import: the index must not decrease.
     current: usize,
-    /// Events that went over a budget, whatever the rule then answers.
+    /// Events that exceeded a budget, with the message. They fail regardless of the rule's answer.
     pub(super) over_budget: Vec<(usize, String)>,
 }
 
@@ -47,10 +47,10 @@ impl Call {
         Self { events, state, max_host_calls, ..Self::default() }
     }
 
-    /// The event that an import is called for.
+    /// Returns the event of an import call, and counts the call.
     ///
     /// # Errors
-    /// A trap, where the index is out of range or goes down, or the event has made too many calls.
+    /// A trap if the index is out of range or decreases, or the event has made too many calls.
     pub(super) fn event(&mut self, index: u32) -> wasmtime::Result<(usize, Arc<Event>)> {
         let place = index as usize;
         let Some(event) = self.events.get(place) else {
@@ -76,7 +76,7 @@ impl Call {
         Ok((place, event.clone()))
     }
 
-    /// The failure of an event that went over a budget.
+    /// Returns the failure of an event that exceeded a budget.
     pub(super) fn failure_of(&self, place: usize) -> Option<Failure> {
         let (_, message) = self.over_budget.iter().find(|(at, _)| *at == place)?;
         Some(Failure { kind: FailureKind::OverBudget, message: message.clone() })

@@ -1,4 +1,4 @@
-//! The reason why a call ended early, in terms that a rule's author can act on.
+//! Causes of calls that ended early, in terms that a rule's author can act on.
 
 use wasmtime::{Store, Trap, WasmCoreDump};
 
@@ -8,16 +8,17 @@ use super::limits::GrowthRefused;
 use super::store_data::Host;
 use crate::model::{Failure, FailureKind};
 
-/// What a rule of the SDK writes before the text of a panic, and after it: a trap carries no text, so
-/// the panic hook leaves it in the rule's memory.
+/// Mark before the text of a panic in the rule's memory; [`PANIC_ENDS`] follows the text. A trap carries no
+/// text, so the SDK's panic hook leaves it there.
 const PANIC_BEGINS: &[u8] = b"\x01klaxon-panic\x02";
-/// How the standard library's text of a panic begins: the mark itself is in the program too.
+/// Start of the standard library's panic text. The mark alone is not sufficient, as the program contains it
+/// too.
 const PANIC_TEXT: &str = "panicked at ";
 const PANIC_ENDS: u8 = 3;
-/// More of a panic's text is not looked at.
+/// Maximum length of a panic's text, in bytes.
 const LONGEST_PANIC: usize = 2048;
 
-/// The failure behind an error of a call into a store.
+/// Returns the failure for an error of a call into a store.
 pub(super) fn failure_in(store: &Store<Host>, error: &wasmtime::Error) -> Failure {
     let (kind, message) = if let Some(out) = error.downcast_ref::<OutOfTime>() {
         (FailureKind::OutOfTime, format!("{out}; hint: do less per event, or raise `limits.cpu`"))
@@ -30,19 +31,19 @@ pub(super) fn failure_in(store: &Store<Host>, error: &wasmtime::Error) -> Failur
     } else if let Some(text) = panic_text(store, error) {
         (FailureKind::Trap, text)
     } else {
-        // The root cause names the trap; what stands before it is a list of code addresses.
+        // The root cause names the trap; the text before it is a list of code addresses.
         (FailureKind::Trap, error.root_cause().to_string())
     };
     Failure::new(kind, message)
 }
 
 fn is_answer_too_large(error: &wasmtime::Error) -> bool {
-    // wasmtime keeps this error's type to itself.
+    // wasmtime does not export this error's type.
     error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
 }
 
-/// What a panic of the rule said, such as `panicked at src/lib.rs:10:5: no container`. The rule could
-/// write anything there, so it is taken as text about itself and no more.
+/// Returns the text of a panic of the rule, such as `panicked at src/lib.rs:10:5: no container`. The rule
+/// could write any text there, so the text is only shown as the rule's own message.
 fn panic_text(store: &Store<Host>, error: &wasmtime::Error) -> Option<String> {
     if error.downcast_ref::<Trap>() != Some(&Trap::UnreachableCodeReached) {
         return None;
@@ -52,7 +53,7 @@ fn panic_text(store: &Store<Host>, error: &wasmtime::Error) -> Option<String> {
 }
 
 fn in_memory(memory: &[u8]) -> Option<String> {
-    // The last one: what a program contains lies before what it writes.
+    // The last match counts: the program's constants lie before the data that it writes.
     let mut windows = memory.windows(PANIC_BEGINS.len());
     let start = windows.rposition(|window| window == PANIC_BEGINS)? + PANIC_BEGINS.len();
     let text = memory.get(start..memory.len().min(start + LONGEST_PANIC))?;

@@ -3,13 +3,13 @@
 use super::Answer;
 use crate::model::{Outcome, RuleTarget, RuleVerdict, Write};
 
-/// Bytes of a verdict besides its texts.
+/// Bytes of a verdict besides its strings.
 const VERDICT: usize = 256;
-/// Bytes of a target, a timer, a write or a log line besides its texts.
+/// Bytes of a target, a timer, a write or a log line besides its strings.
 const PART: usize = 64;
 
 impl Answer {
-    /// Bytes of all that came of the event: verdicts, timers, writes to the state and log lines.
+    /// Returns the size of everything in the answer, in bytes: verdicts, timers, state writes and log lines.
     pub fn bytes(&self) -> usize {
         let outcome = match &self.outcome {
             Ok(outcome) => of_outcome(outcome),

@@ -1,8 +1,8 @@
 //! A thread that runs rules.
 //!
-//! A panic on it is a fault of the host, not of the rule. So no event fails: the worker makes its
-//! instances anew and asks again. Where that panics too, so does whoever waits for the answers, and the
-//! process ends with the reason; what was not committed is read again after the restart.
+//! A panic on a worker is an error of the host, not of the rule, so no event fails: the worker discards its
+//! instances and evaluates the events again. If that panics too, the thread that waits for the answers panics
+//! with the reason, and the process ends. Events that were not committed are read again after the restart.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -22,13 +22,13 @@ pub(super) struct Job {
     state: Arc<dyn StateView>,
     positions: Vec<usize>,
     events: Vec<Arc<Event>>,
-    /// After so long the rest is given back unanswered.
+    /// Time limit; after it, the remaining events are returned unanswered.
     patience: Option<Duration>,
-    /// Told when the answers are there.
+    /// Called when the answers are available.
     waker: Option<Waker>,
 }
 
-/// Tells whoever waits for answers that there are some.
+/// Notifies the thread that waits for answers.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
 impl Job {
@@ -47,7 +47,7 @@ impl Job {
     }
 }
 
-/// Answers with their positions in the round; `None` where the job ran out of patience before.
+/// Answers with their positions in the round; `None` if the job reached its time limit first.
 pub(super) type Reply = Result<Vec<(usize, Option<Answer>)>, Panicked>;
 
 /// The host panicked twice on the same events.
@@ -61,14 +61,14 @@ pub(super) struct Panicked {
     message: String,
 }
 
-/// The panic message where no worker answers: a worker ends with the engine only.
+/// Panic message if a worker is gone: a worker ends only with the engine.
 pub(super) const WORKER_ENDED: &str = "a thread that runs rules ended before the engine; this is a defect of the host; hint: report it with the log";
 
-/// All jobs of a round for this worker: one message, so that a worker which is slow does not keep the
-/// engine from handing the other workers theirs.
+/// All jobs of a round for this worker in one message, so that a slow worker does not delay sending jobs to
+/// the other workers.
 type Message = (Vec<Job>, SyncSender<Reply>);
 
-/// The engine's end of a worker. Dropping it ends the thread after its last job.
+/// The engine's handle of a worker. Dropping it stops the thread after its last job.
 pub(super) struct Worker {
     jobs: Option<SyncSender<Message>>,
     thread: Option<JoinHandle<()>>,
@@ -80,16 +80,16 @@ impl Worker {
         let options = options.clone();
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
-            // Room for the sandbox's stack and the host's own frames around it.
+            // Space for the sandbox's stack and the host's own frames around it.
             .stack_size(4 << 20)
             .spawn(move || work(&inbox, &options))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Hands jobs over. Each is replied to by itself, in their order.
+    /// Sends jobs to the worker. Each job gets its own reply, in order.
     pub(super) fn send(&self, new: Vec<Job>, reply: SyncSender<Reply>) {
         if let Some(jobs) = &self.jobs {
-            // A worker that is gone drops the reply's sender, which whoever waits for it finds.
+            // If the worker is gone, the reply's sender is dropped, and the receiver notices that.
             drop(jobs.send((new, reply)));
         }
     }
@@ -115,7 +115,7 @@ fn work(inbox: &Receiver<Message>, options: &Options) {
                 let answers = answers.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
                 job.positions.into_iter().zip(answers).collect()
             });
-            // Nobody waits any longer where the engine is being dropped.
+            // Sending fails if the engine is being dropped: then the answers are not needed.
             drop(reply.send(answers));
             if let Some(waker) = job.waker {
                 waker();
@@ -124,10 +124,10 @@ fn work(inbox: &Receiver<Message>, options: &Options) {
     }
 }
 
-/// Answers a job; after a panic with new instances, once.
+/// Answers a job. After a panic, retries once with new instances.
 fn answer(runners: &mut Runners, job: &Job, options: &Options) -> Result<Vec<Answer>, Panicked> {
     let mut attempt = || {
-        // What a panic leaves of the instances is not used again.
+        // Instances are not used again after a panic.
         let answers = catch_unwind(AssertUnwindSafe(|| {
             options.panics.strike();
             let runner = runners.entry(job.rule.index).or_insert_with(|| {

@@ -1,4 +1,4 @@
-//! One case: run in every way, and compared with what was expected.
+//! One case: run in every mode and compared with its expectation.
 
 use std::path::Path;
 
@@ -14,76 +14,76 @@ use super::suite::{All, Case, Expectation};
 use crate::model::Verdict;
 use crate::yaml::nearest;
 
-/// What came of a case.
+/// Result of a case.
 #[derive(Debug, Serialize)]
 pub struct CaseReport {
-    /// What it shows.
+    /// Name of the case.
     pub name: String,
-    /// Its line in the file.
+    /// Line in the file.
     pub line: usize,
-    /// Why it failed; empty: it passed.
+    /// Reasons for failing; empty if the case passed.
     pub failures: Vec<Failure>,
-    /// Codes that were said, each once.
+    /// Emitted codes, each once.
     pub codes: Vec<String>,
-    /// Of those: codes that the case expects, so that a change of them would fail it.
+    /// The emitted codes that the case expects, so that a change of them would fail it.
     pub covered: Vec<String>,
-    /// How many verdicts were said.
+    /// Number of emitted verdicts.
     pub verdicts: usize,
-    /// Partitions whose state the rule looked at.
+    /// Partitions whose state the rule read.
     #[serde(skip)]
     pub partitions: Vec<String>,
-    /// Whether its snapshot was written.
+    /// `true` if the snapshot was written.
     pub updated: bool,
-    /// What the dearest event cost, where the case has limits.
+    /// Cost of the most expensive event; `None` unless the case has limits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<DearestEvent>,
 }
 
-/// What events cost at most.
+/// Maximum cost of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct DearestEvent {
     /// Fuel of one event.
     pub fuel: u64,
-    /// Bytes of linear memory of one instance.
+    /// Linear memory of one instance, in bytes.
     pub memory: usize,
 }
 
-/// One reason why a case failed.
+/// One reason for a case's failure.
 #[derive(Debug, Clone, Serialize)]
 pub struct Failure {
-    /// What sort of failure it is.
+    /// Kind of failure.
     pub kind: FailureKind,
-    /// What is wrong, in one line.
+    /// The problem, in one line.
     pub message: String,
-    /// What helps to see why, in lines.
+    /// Lines that help to find the cause.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub details: String,
 }
 
-/// What sort of failure it is.
+/// Kind of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
-    /// It could not be run at all.
+    /// The case could not be run at all.
     CouldNotRun,
-    /// Other verdicts were said than expected.
+    /// Other verdicts were emitted than expected.
     Verdicts,
-    /// Another number of verdicts was said than expected.
+    /// Another number of verdicts was emitted than expected.
     Count,
-    /// Other verdicts were said than were reviewed.
+    /// Other verdicts were emitted than were reviewed.
     Snapshot,
-    /// The rule did not answer an event.
+    /// The rule failed to answer an event.
     Rule,
-    /// How the rule was run changed what it said.
+    /// The mode of running the rule changed its verdicts.
     Invariant,
-    /// An event cost more than allowed.
+    /// An event cost more than the limit.
     Limit,
-    /// The test itself makes no sense, such as a code that the rule does not declare.
+    /// The test itself is wrong, for example it expects a code that the rule does not declare.
     Test,
 }
 
 impl CaseReport {
-    /// Whether all was as expected.
+    /// Returns `true` if the case has no failure.
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
     }
@@ -123,7 +123,7 @@ pub(super) fn run(file: &Path, rule: &RuleUnderTest, case: &Case, update: Update
     CaseReport { failures: judge.failures, updated: judge.updated, cost: judge.cost, ..report }
 }
 
-/// The codes of those said that an expectation fixes.
+/// Returns the emitted codes that an expectation fixes.
 fn covered(expectation: &Expectation, said: &[String]) -> Vec<String> {
     let is_fixed = |code: &&String| {
         let listed = expectation.all.is_some();
@@ -158,7 +158,7 @@ impl Judge<'_> {
         self.state(&ran);
         self.verdicts(&ran);
         self.limits(rule, &ran)?;
-        // Last: what fails otherwise is not written as if it were right.
+        // Checked last, so that a snapshot of a failed case is not written.
         if let Some(All::Snapshot(path)) = &self.case.expectation.all {
             let update = if self.failures.is_empty() { update } else { Update::No };
             self.reviewed(file, path, &ran, update);
@@ -166,7 +166,7 @@ impl Judge<'_> {
         Ok(ran)
     }
 
-    /// A code that the rule does not declare can never be said.
+    /// Fails on expected codes that the rule does not declare, as they can never be emitted.
     fn declared(&mut self, rule: &RuleUnderTest) {
         let expectation = &self.case.expectation;
         let listed = match &expectation.all {
@@ -186,7 +186,7 @@ impl Judge<'_> {
         }
     }
 
-    /// A case in which the rule is asked nothing would hold whatever the rule says.
+    /// Fails if no event reaches the rule: such a case would pass with any rule.
     fn asked(&mut self, rule: &RuleUnderTest, ran: &Ran) {
         let counts = &ran.summary.counts;
         if counts.observed == 0 {
@@ -219,7 +219,7 @@ impl Judge<'_> {
         }
     }
 
-    /// What the rule did not answer, and what could not be read.
+    /// Fails on events without an answer and on objects that could not be decoded.
     fn answers(&mut self, ran: &Ran) {
         let output = &ran.output;
         let places = || Places::of(&self.case.input.streams);
@@ -238,7 +238,7 @@ impl Judge<'_> {
         }
     }
 
-    /// State that was given and never looked at was given to the wrong partition.
+    /// Fails on given state that the rule never read: it was given to the wrong partition.
     fn state(&mut self, ran: &Ran) {
         if !self.case.has_own_state {
             return;
@@ -309,7 +309,7 @@ impl Judge<'_> {
         self.fail(FailureKind::Verdicts, message, details);
     }
 
-    /// The verdicts that were said; where a code is given, only those.
+    /// Lists the emitted verdicts; with a code, only those of that code.
     fn list(&self, said: &[Verdict], code: Option<&str>) -> String {
         let said = said.iter().filter(|one| code.is_none_or(|code| one.code == code));
         let places = Places::of(&self.case.input.streams);
@@ -393,7 +393,7 @@ impl Judge<'_> {
     }
 }
 
-/// Lines around those that differ (`-` and `+`), and not more than a person reads.
+/// Returns the lines near a difference (`-` and `+`), up to a number that a person can read.
 fn shorten(lines: Vec<String>) -> String {
     const AROUND: usize = 3;
     const MOST: usize = 40;
@@ -421,7 +421,7 @@ fn verdicts(number: usize) -> String {
     if number == 1 { "1 verdict".to_owned() } else { format!("{number} verdicts") }
 }
 
-/// A verdict that was said: all of it, and the event behind it.
+/// Describes an emitted verdict completely, with its event.
 fn in_full(verdict: &Verdict, places: &Places) -> String {
     let object = &verdict.object;
     let namespace =

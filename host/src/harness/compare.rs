@@ -1,4 +1,4 @@
-//! Expected verdicts beside those that were said.
+//! Comparison of expected and emitted verdicts.
 
 use super::expect::{Expected, Mismatch};
 use crate::model::Verdict;
@@ -6,24 +6,24 @@ use crate::model::Verdict;
 /// One line of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pair {
-    /// An expected verdict was said; their places.
+    /// An expected verdict was emitted; the indexes of both.
     Same(usize, usize),
-    /// An expected verdict was not said.
+    /// An expected verdict was not emitted.
     Missing(usize),
-    /// A verdict was said that was not expected.
+    /// An emitted verdict was not expected.
     Extra(usize),
 }
 
-/// Where two lists differ first.
+/// The first difference of two lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum First {
-    /// Verdicts of the same place differ in a field.
+    /// Verdicts at the same index differ in a field.
     Field(usize, Mismatch),
-    /// One list goes on where the other ends.
+    /// One list is longer than the other.
     Number,
 }
 
-/// The first difference of two lists that must be equal; none: they are.
+/// Returns the first difference of two lists that must be equal; `None` if they are.
 pub(super) fn first_difference(expected: &[Expected], said: &[Verdict]) -> Option<First> {
     let pairs = expected.iter().zip(said).enumerate();
     let field = pairs
@@ -32,11 +32,11 @@ pub(super) fn first_difference(expected: &[Expected], said: &[Verdict]) -> Optio
     field.or((expected.len() != said.len()).then_some(First::Number))
 }
 
-/// Pairs that are compared one with each other; above, lists are shown place by place.
+/// Maximum number of pairs that are compared with each other; larger lists are shown index by index.
 const MOST_PAIRS: usize = 250_000;
 
-/// Lays two lists side by side so that as many as possible are the same: the longest common
-/// subsequence of what lies between their equal beginnings and ends.
+/// Aligns two lists so that as many pairs as possible are the same: the longest common subsequence of the
+/// parts between their equal beginnings and ends.
 pub(super) fn align(expected: &[Expected], said: &[Verdict]) -> Vec<Pair> {
     let fits = |i: usize, j: usize| match (expected.get(i), said.get(j)) {
         (Some(expected), Some(said)) => expected.mismatch(said).is_none(),
@@ -63,7 +63,7 @@ pub(super) fn align(expected: &[Expected], said: &[Verdict]) -> Vec<Pair> {
     pairs
 }
 
-/// All missing and all extra, in turn.
+/// Pairs that alternate between missing and extra.
 fn by_place(rows: usize, columns: usize) -> Vec<Pair> {
     let both = |at| {
         let missing = (at < rows).then_some(Pair::Missing(at));
@@ -74,7 +74,7 @@ fn by_place(rows: usize, columns: usize) -> Vec<Pair> {
 
 fn longest_common(rows: usize, columns: usize, fits: impl Fn(usize, usize) -> bool) -> Vec<Pair> {
     let width = columns + 1;
-    // longest[i, j]: of what remains from i and j on.
+    // longest[i, j]: the length of the longest common subsequence from i and j on.
     let mut longest = vec![0usize; (rows + 1) * width];
     let mut same = vec![false; (rows + 1) * width];
     let at = |table: &[usize], i: usize, j: usize| table.get(i * width + j).copied().unwrap_or(0);
@@ -101,7 +101,7 @@ fn longest_common(rows: usize, columns: usize, fits: impl Fn(usize, usize) -> bo
             pairs.push(Pair::Same(i, j));
             (i, j) = (i + 1, j + 1);
         } else if i < rows && j < columns && at(&longest, i + 1, j + 1) == here {
-            // One in the place of the other: shown together.
+            // An expected and an emitted verdict at the same index are shown together.
             pairs.extend([Pair::Missing(i), Pair::Extra(j)]);
             (i, j) = (i + 1, j + 1);
         } else if i < rows && (j >= columns || at(&longest, i + 1, j) == here) {
@@ -115,7 +115,8 @@ fn longest_common(rows: usize, columns: usize, fits: impl Fn(usize, usize) -> bo
     pairs
 }
 
-/// The first of the expected verdicts that is not said after the ones before it; none: all are.
+/// Returns the index of the first expected verdict that is not emitted after the ones before it; `None` if
+/// all are.
 pub(super) fn first_missing(expected: &[Expected], said: &[Verdict]) -> Option<usize> {
     let mut said = said.iter();
     expected.iter().position(|expected| !said.any(|said| expected.mismatch(said).is_none()))

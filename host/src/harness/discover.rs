@@ -1,4 +1,4 @@
-//! Which test files there are, and which module each is about.
+//! Discovery of test files and of the module of each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,21 +7,21 @@ use klaxon_build::{RuleFolder, Toolchain};
 
 use super::suite::ENDINGS;
 
-/// Why tests cannot be run at all.
+/// Error that prevents running tests.
 #[derive(Debug, thiserror::Error)]
 pub enum TestError {
-    /// A path that was named cannot be read.
+    /// A given path cannot be read.
     #[error("{path}: {why}; hint: check the path")]
     Path {
-        /// As it was named.
+        /// The path as given.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         why: String,
     },
-    /// There is no test file below a path that was named.
+    /// There is no test file below a given path.
     #[error("no test was found below {path}; hint: test files end in .test.yaml")]
     NoTest {
-        /// As it was named.
+        /// The path as given.
         path: PathBuf,
     },
     /// The engine cannot start.
@@ -29,16 +29,15 @@ pub enum TestError {
     Engine(#[from] crate::engine::EngineError),
 }
 
-/// Test files below paths, in the order of the paths, then by name. A file that is named is taken
-/// whatever its name; below folders, hidden ones and those of builds (`target`, `node_modules`) are
-/// not looked into.
+/// Returns the test files below paths, in the order of the paths, then by name. A file given as a path is
+/// taken with any name. Hidden folders and those of builds (`target`, `node_modules`) are skipped.
 ///
 /// # Errors
-/// Where a path is not there, cannot be read, or has no test file.
+/// If a path does not exist, cannot be read, or has no test file.
 pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, TestError> {
     let mut found = Vec::new();
     for path in paths {
-        // Links are followed: mounted ConfigMaps are made of them.
+        // Links are followed, as mounted ConfigMaps consist of them.
         let walk = walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter();
         let walk = walk.filter_entry(|entry| {
             let name = entry.file_name().to_string_lossy();
@@ -68,10 +67,10 @@ pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, TestError> {
     Ok(found)
 }
 
-/// The module that a test file's `rule` means. A folder with a crate is built where it changed.
+/// Returns the module that a test file's `rule` refers to. A folder with a crate is built if it changed.
 ///
 /// # Errors
-/// Where there is none, or it cannot be built, with a hint.
+/// If there is no module, or it cannot be built, with a hint.
 pub fn module(rule: &Path, say: &mut dyn FnMut(&str)) -> Result<PathBuf, String> {
     if rule.is_file() {
         return Ok(rule.to_owned());

@@ -1,4 +1,4 @@
-//! One expected verdict, and whether one that was said is it.
+//! An expected verdict and its comparison with emitted ones.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::suite::{Entry, ObjectEntry, ObjectParts, SeverityEntry, StatusEntry};
 use crate::model::{ObjectName, Severity, Status, Timestamp, Verdict};
 
-/// An expected verdict: what it names is compared, the rest may be anything.
+/// An expected verdict: the fields that it names are compared, others may have any value.
 #[derive(Debug, Clone)]
 pub(super) struct Expected {
     code: String,
     fields: Vec<Field>,
 }
 
-/// One thing that an expected verdict fixes.
+/// A field that an expected verdict fixes.
 #[derive(Debug, Clone)]
 enum Field {
     Object(ObjectParts),
@@ -29,14 +29,14 @@ enum Field {
     Delta(u32),
 }
 
-/// The first field in which a verdict differs from what was expected.
+/// The first field in which a verdict differs from the expected one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mismatch {
     /// The field, such as `payload.action`.
     pub(super) field: String,
-    /// What was expected, as JSON.
+    /// The expected value, as JSON.
     pub(super) expected: String,
-    /// What was said, as JSON; empty where there is nothing.
+    /// The emitted value, as JSON; empty if there is none.
     pub(super) said: String,
 }
 
@@ -48,10 +48,10 @@ impl fmt::Display for Mismatch {
 }
 
 impl Expected {
-    /// From an entry of a test file.
+    /// Reads an entry of a test file.
     ///
     /// # Errors
-    /// The field that cannot be understood, and why.
+    /// The field that cannot be parsed, and the reason.
     pub(super) fn from_file(entry: &Entry) -> Result<Self, (&'static str, String)> {
         let mut fields = Vec::new();
         let mut add = |field: Option<Field>| fields.extend(field);
@@ -81,12 +81,12 @@ impl Expected {
         Ok(Self { code: entry.code.clone(), fields })
     }
 
-    /// The code that it is about.
+    /// Returns the expected code.
     pub(super) fn code(&self) -> &str {
         &self.code
     }
 
-    /// The first field in which a verdict differs; none: it is the expected one.
+    /// Returns the first field in which a verdict differs; `None` if it is the expected one.
     pub(super) fn mismatch(&self, said: &Verdict) -> Option<Mismatch> {
         if self.code != said.code {
             return Some(differ(
@@ -116,7 +116,7 @@ impl fmt::Display for Expected {
 }
 
 impl Field {
-    /// Its name and value as in a verdict's JSON.
+    /// Returns the name and the value as in a verdict's JSON.
     fn named(&self) -> (&'static str, Value) {
         match self {
             Self::Object(parts) => ("object", parts.to_string().into()),
@@ -165,7 +165,8 @@ fn differ(field: &str, expected: &Value, said: Option<&Value>) -> Mismatch {
     }
 }
 
-/// Members that are named must be there and match; lists have as many items, each of which matches.
+/// Compares payloads: expected members must exist and match; lists must have the same length and matching
+/// items.
 fn payload_mismatch(path: &str, expected: &Value, said: &Value) -> Option<Mismatch> {
     match (expected, said) {
         (Value::Object(members), Value::Object(found)) => {
@@ -186,7 +187,7 @@ fn payload_mismatch(path: &str, expected: &Value, said: &Value) -> Option<Mismat
                 payload_mismatch(&format!("{path}[{place}]"), item, found)
             })
         }
-        // 2 and 2.0 are the same number in JSON; whole ones are compared in every digit.
+        // 2 and 2.0 are the same number in JSON; integers are compared exactly.
         (Value::Number(a), Value::Number(b))
             if (a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64() =>
         {

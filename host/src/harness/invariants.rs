@@ -1,4 +1,4 @@
-//! What must hold for every rule on every stream: how it is run changes nothing of what it says.
+//! Invariants of every rule on every stream: the mode of a run does not change the rule's answers.
 
 use std::fmt;
 
@@ -8,24 +8,24 @@ use serde::Serialize;
 use super::rule::{Input, Mode, Ran, RuleError, RuleUnderTest};
 use super::strategies::{self, Shape};
 
-/// What to do about a difference, whichever it is.
+/// Hint for every kind of difference.
 const MEND: &str = "an instance may be thrown away between any two calls, and any events may share \
     one; hint: keep what must last in `cx.state()`, and let no answer depend on the order of a \
     HashMap or HashSet (use BTreeMap, BTreeSet)";
 
-/// How long made histories go on after their last event, so that timers fire.
+/// Time after the last event of a generated history, so that timers fire.
 const ADVANCE_MS: i64 = 120_000;
 
-/// Two ways of running that gave different answers.
+/// Different answers of two modes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// How it was run the second time; the first was [`Mode::Reused`].
+    /// Mode of the second run; the first run had [`Mode::Reused`].
     pub mode: Mode,
-    /// The line of the output that differs first, counted from 1.
+    /// The first line of the output that differs, counted from 1.
     pub line: usize,
-    /// That line in the reference; empty where it has none.
+    /// That line in the reference; empty if the reference is shorter.
     pub reference: String,
-    /// That line in the other run; empty where it has none.
+    /// That line in the other run; empty if the other output is shorter.
     pub other: String,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What stands around a character.
+/// Returns the text around a character.
 fn excerpt(line: &str, around: usize) -> String {
     const BEFORE: usize = 60;
     const AFTER: usize = 100;
@@ -54,10 +54,10 @@ fn excerpt(line: &str, around: usize) -> String {
     format!("{left}{part}{right}")
 }
 
-/// Why the invariants do not hold, or could not be checked.
+/// Reason why the invariants do not hold or could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
-    /// Two ways of running gave different answers.
+    /// Two modes gave different answers.
     #[error("{0}")]
     Differs(Difference),
     /// The rule could not be run.
@@ -65,12 +65,12 @@ pub enum Broken {
     Rule(#[from] RuleError),
 }
 
-/// Runs a rule over streams in every way (twice in the first) and returns what it said, if it always
-/// said the same. What it says may well hold failures: look at `output.failures`. `output.costs` says what
-/// each event cost and what the one instance for all had grown to by then.
+/// Runs a rule over streams in every mode (twice in the first) and returns the result, if it is the same in
+/// all. The result may contain failures: see `output.failures`. `output.costs` has the cost of each event and
+/// the memory to which the one instance for all events had grown by then.
 ///
 /// # Errors
-/// The first difference, or why the rule could not be run.
+/// The first difference, or the reason why the rule could not be run.
 pub fn check(rule: &RuleUnderTest, input: &Input) -> Result<Ran, Broken> {
     let mut reference = rule.run(input, Mode::Reused)?;
     let lines = lines(&reference);
@@ -86,12 +86,13 @@ pub fn check(rule: &RuleUnderTest, input: &Input) -> Result<Ran, Broken> {
     Ok(reference)
 }
 
-/// Makes histories of the objects that a rule is interested in, and checks on each that the rule
-/// always says the same ([`check`]) and answers every event. What fails is made as small as possible.
+/// Generates histories of the objects that a rule is interested in, and checks on each that the rule's
+/// answers do not depend on the mode ([`check`]) and that it answers every event. A failing history is
+/// shrunk.
 ///
 /// # Errors
-/// The smallest history that fails, as a stream that can be kept, and why it does; or that the rule
-/// is interested in no kind that can be made.
+/// The smallest history that fails, as a stream that can be saved, with the reason; or that the rule is
+/// interested only in kinds that cannot be generated.
 pub fn hold(rule: &RuleUnderTest, histories: u32) -> Result<(), String> {
     let Some(shape) = Shape::of(rule.manifest()) else {
         return Err("the rule is interested in no kind of object that can be made; hint: check \
@@ -119,7 +120,7 @@ pub fn hold(rule: &RuleUnderTest, histories: u32) -> Result<(), String> {
     })
 }
 
-/// Everything that may not depend on how the rule was run.
+/// Returns the parts of a result that must not depend on the mode.
 fn lines(ran: &Ran) -> Vec<String> {
     let output = &ran.output;
     let json =

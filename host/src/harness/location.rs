@@ -1,4 +1,4 @@
-//! Where in its streams the event behind a verdict stands.
+//! Location, in its stream, of the event behind a verdict.
 
 use std::collections::HashMap;
 
@@ -29,7 +29,7 @@ struct HeaderMeta {
 }
 
 impl Places {
-    /// Reads streams once more; what cannot be read has been told before.
+    /// Reads the streams again; reading errors were reported before.
     pub(super) fn of(streams: &[StreamFile]) -> Self {
         let mut lines = HashMap::new();
         let Ok(mut merged) = Merged::open(streams) else { return Self { lines } };
@@ -48,7 +48,7 @@ impl Places {
         Self { lines }
     }
 
-    /// The event in words: what happened to which object, when, and where that stands.
+    /// Describes an event: the change, the object, the time and the location.
     pub(super) fn describe(&self, event: &Event) -> String {
         let Meta { identity, resource_version, .. } = &event.object.meta;
         let mut text = match (&event.change, &event.timer) {

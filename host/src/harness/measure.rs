@@ -1,4 +1,4 @@
-//! What a rule costs: fuel and memory of each event, and how long calls take on this machine.
+//! Measurement of a rule: fuel and memory of each event, and the duration of calls on this machine.
 
 use std::sync::Arc;
 
@@ -10,48 +10,48 @@ use crate::model::clock::Stopwatch;
 use crate::model::{Event, Slot, StateKeeper, StateView};
 use crate::pipeline::MemoryState;
 
-/// Calls are timed for so long, and once through all events at least.
+/// Minimum time of measuring calls; at least one pass through all events is measured.
 const MEASURE_FOR: std::time::Duration = std::time::Duration::from_secs(1);
-/// Events of a call where the speed of whole batches is measured: as many as the service takes.
+/// Number of events per call when measuring whole batches: the same as in the service.
 const BATCH: usize = 64;
 
-/// How values spread.
+/// Distribution of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Spread {
-    /// Half of them are not above this.
+    /// 50 % of the values are not above this.
     pub p50: u64,
-    /// 99 of 100 are not above this.
+    /// 99 % of the values are not above this.
     pub p99: u64,
-    /// None is above this.
+    /// The highest value.
     pub max: u64,
 }
 
-/// What events cost, the same on every machine.
+/// Costs of events, the same on every machine.
 #[derive(Debug, Clone, Serialize)]
 pub struct Costs {
-    /// How many events were measured, each with an instance of its own.
+    /// Number of measured events, each with a new instance.
     pub events: usize,
     /// Fuel of an event: about one for each instruction.
     pub fuel: Spread,
-    /// Bytes of linear memory that an instance has after an event.
+    /// Linear memory of an instance after an event, in bytes.
     pub memory: Spread,
 }
 
-/// How fast calls are on this machine.
+/// Speed of calls on this machine.
 #[derive(Debug, Clone, Serialize)]
 pub struct Speed {
-    /// Events a second in batches of 64, on one core.
+    /// Events per second in batches of 64, on one core.
     pub events_per_second: u64,
-    /// Nanoseconds of a call with one event.
+    /// Duration of a call with one event, in nanoseconds.
     pub nanoseconds: Spread,
 }
 
-/// What a rule costs on some streams.
+/// Costs and speed of a rule on some streams.
 #[derive(Debug, Clone, Serialize)]
 pub struct Measured {
     /// Fuel and memory.
     pub costs: Costs,
-    /// Time.
+    /// Durations.
     pub speed: Speed,
 }
 
@@ -67,11 +67,11 @@ impl Spread {
 }
 
 impl RuleUnderTest {
-    /// Runs streams through the rule and measures each call; none where the streams have no event for
-    /// it. Events that the rule does not answer are left out.
+    /// Runs streams through the rule and measures each call; `None` if the streams have no event for the
+    /// rule. Events that the rule fails to answer are left out.
     ///
     /// # Errors
-    /// Where a stream cannot be read, or a thread cannot be started.
+    /// If a stream cannot be read, or a thread cannot be started.
     pub fn cost_on(&self, input: &Input) -> Result<Option<Measured>, RuleError> {
         let costs = self.measure(input)?.output.costs;
         if costs.is_empty() {
@@ -104,7 +104,8 @@ impl RuleUnderTest {
         }
     }
 
-    /// Calls the rule with batches of events, over and over, and tells how long each call took.
+    /// Calls the rule repeatedly with batches of events, and passes the duration and size of each call to
+    /// `told`.
     fn time(&self, events: &[Arc<Event>], batch: usize, mut told: impl FnMut(u64, u64)) {
         let mut caller = Caller::new(self.shared());
         let overall = Stopwatch::start();

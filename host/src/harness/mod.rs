@@ -1,8 +1,7 @@
-//! Rules on recorded streams, offline: the middle of the house with a virtual clock and no network.
+//! Offline runs of rules on recorded streams: the service's pipeline with a virtual clock and no network.
 //!
-//! [`Replay`] feeds streams to a pipeline. [`RuleUnderTest`] is one rule, loaded once and run in
-//! every way that a host may run it; [`invariants::check`] compares those ways. [`run_tests`] runs
-//! the test files of `klaxon test`.
+//! [`Replay`] feeds streams to a pipeline. [`RuleUnderTest`] is one rule, loaded once and run in every
+//! [`Mode`]; [`invariants::check`] compares the modes. [`run_tests`] runs the test files of `klaxon test`.
 
 mod case;
 mod compare;
@@ -33,7 +32,7 @@ pub use rule::{Input, Mode, Ran, RuleError, RuleUnderTest, Sandboxes};
 pub use runner::{CaseError, FileReport, TestOptions, TestReport, run_tests};
 pub use snapshot::Update;
 
-/// The JSON Schema of a test file, for editors.
+/// Returns the JSON Schema of a test file, for editors.
 pub fn schema() -> serde_json::Value {
     suite::schema()
 }

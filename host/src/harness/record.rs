@@ -1,5 +1,5 @@
-//! Recordings from recordings: the same streams with what is private replaced, so that they may lie
-//! in a repository; and the proof that rules still say the same codes.
+//! Redacted copies of recordings that may be published in a repository, and the check that rules emit the
+//! same codes on them.
 
 use std::io::Write;
 
@@ -8,23 +8,23 @@ use crate::model::SourceEvent;
 use crate::recording::redact::{RedactError, Redactor};
 use crate::recording::{self, Merged, Record, StreamError, StreamFile};
 
-/// Why a stream cannot be written anew.
+/// Error of copying a stream.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// It cannot be read.
+    /// The stream cannot be read.
     #[error(transparent)]
     Stream(#[from] StreamError),
-    /// An object in it cannot be redacted.
+    /// An object in the stream cannot be redacted.
     #[error("stream {path}, line {line}: {source}")]
     Object {
         /// The stream.
         path: String,
         /// The line.
         line: u64,
-        /// Why.
+        /// The cause.
         source: RedactError,
     },
-    /// It cannot be written.
+    /// The copy cannot be written.
     #[error("the recording cannot be written: {0}")]
     Write(#[from] std::io::Error),
     /// A line cannot be written as JSON.
@@ -32,20 +32,20 @@ pub enum RecordError {
     Json(#[from] serde_json::Error),
 }
 
-/// What was written.
+/// Counts of a copied stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recorded {
-    /// Lines.
+    /// Number of lines written.
     pub lines: u64,
-    /// Lines of the source that are no watch events, such as a recorder's own marks, and were left
-    /// out.
+    /// Number of lines of the source that were left out because they are not watch events, such as a
+    /// recorder's own marks.
     pub left_out: u64,
 }
 
-/// Tells a redactor of every name in a stream; to be done for all streams before the first is written.
+/// Collects every name of a stream in a redactor. Must be called for all streams before the first is written.
 ///
 /// # Errors
-/// Where the stream cannot be read.
+/// If the stream cannot be read.
 pub fn learn(from: &StreamFile, redactor: &mut Redactor) -> Result<(), RecordError> {
     each(from, |record| match &record.event {
         SourceEvent::Object { json, .. } => {
@@ -56,10 +56,10 @@ pub fn learn(from: &StreamFile, redactor: &mut Redactor) -> Result<(), RecordErr
     .map(drop)
 }
 
-/// Writes a stream anew, with its times; redacted where a redactor is given.
+/// Copies a stream with its times; redacts it if a redactor is given.
 ///
 /// # Errors
-/// Where the stream cannot be read or the copy cannot be written.
+/// If the stream cannot be read or the copy cannot be written.
 pub fn copy(
     from: &StreamFile,
     redactor: Option<&Redactor>,
@@ -108,11 +108,11 @@ fn in_line(from: &StreamFile, record: &Record, source: RedactError) -> RecordErr
     RecordError::Object { path: from.path.display().to_string(), line: record.line, source }
 }
 
-/// Runs a rule over both recordings and returns how many codes it says, if it says the same of both
-/// at the same times.
+/// Runs a rule over both recordings and returns the number of codes, if the rule emits the same codes at the
+/// same times on both.
 ///
 /// # Errors
-/// The first code that differs, or why the rule cannot be run.
+/// The first code that differs, or the reason why the rule cannot be run.
 pub fn says_the_same(
     rule: &RuleUnderTest,
     before: Vec<StreamFile>,

@@ -1,4 +1,4 @@
-//! What of a recording its rules need: the keep-list that their interests and modules make.
+//! The redaction allowlist of a recording's rules, derived from their interests and modules.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,16 @@ use super::rule::RuleUnderTest;
 use crate::recording::redact::{Keep, Values};
 use crate::route::selected_labels;
 
-/// Adds what a rule asks for: labels that its selectors and partitions name, annotations, fields, and
-/// the text of its module, for a rule can only compare with text that it contains.
+/// Adds the data that a rule reads: labels in its selectors, annotations, fields, values in its field selectors,
+/// and the text of its module and settings, because a rule can compare only with strings that these contain.
 pub fn keep_for(rule: &RuleUnderTest, keep: &mut Keep) {
     for interest in &rule.manifest().interests {
         for label in selected_labels(&interest.label_selector) {
-            // Values that the selector compares with stay; a label that only has to be there is
-            // asked about like any other.
+            // Values that the selector compares with stay; a label that is only required to exist is redacted
+            // like any other.
             if !label.values.is_empty() {
                 let values = keep.labels.entry(label.key);
-                // Another interest may compare the same label with something else.
+                // Another interest may compare the same label with another value.
                 match values.or_insert_with(|| Values::Only(BTreeSet::new())) {
                     Values::All => {}
                     Values::Only(values) => values.extend(label.values),
@@ -31,13 +31,14 @@ pub fn keep_for(rule: &RuleUnderTest, keep: &mut Keep) {
     }
     keep.literals.extend_from_slice(rule.bytes());
     keep.literals.push(0);
-    // What a rule is told by its settings it does not contain.
+    // The module does not contain strings that come from the rule's settings.
     keep.literals.extend_from_slice(rule.settings().to_string().as_bytes());
     keep.literals.push(0);
 }
 
-/// A JSONPath (RFC 9535) as keys from the root; a filter and a slice stand for any element. What
-/// follows a descent stays whole. None where nothing comes before that.
+/// Converts a JSONPath (RFC 9535) to keys from the root; a filter or a slice becomes `*`, any element. The
+/// result ends before a descendant segment (`..`), so everything below stays as it is. `None` if no key
+/// remains.
 pub fn field(path: &str) -> Option<Vec<String>> {
     let mut keys = Vec::new();
     let mut rest = path.trim().strip_prefix('$')?;
@@ -52,7 +53,7 @@ pub fn field(path: &str) -> Option<Vec<String>> {
     (!keys.is_empty()).then_some(keys)
 }
 
-/// `.name`, `['name']`, `["name"]`, `[0]`, `[*]` or `.*`, and what comes after it.
+/// Splits off the first segment: `.name`, `['name']`, `["name"]`, `[0]`, `[*]` or `.*`.
 fn segment(path: &str) -> Option<(String, &str)> {
     if let Some(inside) = path.strip_prefix('[') {
         let (inside, after) = bracketed(inside)?;
@@ -68,7 +69,7 @@ fn segment(path: &str) -> Option<(String, &str)> {
     (!name.is_empty()).then(|| (name.to_owned(), after))
 }
 
-/// Splits behind the bracket that closes; brackets may nest in a filter, and stand in its texts.
+/// Splits after the closing bracket. A filter may contain brackets, also in its strings.
 fn bracketed(path: &str) -> Option<(&str, &str)> {
     let (mut depth, mut quote) = (1u32, None);
     let close = path.char_indices().find_map(|(at, c)| {
@@ -86,8 +87,8 @@ fn bracketed(path: &str) -> Option<(&str, &str)> {
     Some((inside, rest.strip_prefix(']')?))
 }
 
-/// The values that a field selector (`spec.nodeName=a,status.phase!=Running`) compares with: they stay
-/// as names wherever they occur, so that relations hold, and others of the same field do not.
+/// Returns the values that a field selector (`spec.nodeName=a,status.phase!=Running`) compares with. They
+/// stay as names wherever they occur, so that relations hold; other values of the same field are replaced.
 fn selected_values(selector: &str) -> impl Iterator<Item = String> {
     let values = selector.split(',').filter_map(|part| part.rsplit_once('='));
     values.map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())

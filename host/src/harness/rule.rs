@@ -1,4 +1,4 @@
-//! A rule under test: loaded once, run over streams in every way that a host may run it.
+//! A rule under test: loaded once, run over streams in every mode.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -23,28 +23,28 @@ use crate::route::{InterestError, Need, Router};
 
 use super::state::WatchedState;
 
-/// Events of one batch: as many as a round of the pipeline has at most, and more.
+/// Batch size of whole batches: not less than the maximum size of a pipeline round.
 const WHOLE: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
-/// How much more time code may take that counts fuel.
+/// Factor on CPU limits for code that counts fuel.
 const SLOWER: u32 = 10;
 
-/// How instances and batches are used. A rule must answer the same in every way.
+/// Use of instances and batches in a run. A rule must give the same answers in every mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// One instance for all, many events in a call.
+    /// One instance for all events, many events per call.
     Reused,
-    /// One instance for all, one event in a call.
+    /// One instance for all events, one event per call.
     ReusedSingles,
-    /// An instance for each call, many events in a call.
+    /// A new instance for each call, many events per call.
     Fresh,
-    /// An instance for each event.
+    /// A new instance for each event.
     FreshSingles,
 }
 
 impl Mode {
-    /// Each of them; the first is the reference.
+    /// All modes; the first one is the reference.
     pub const ALL: [Self; 4] = [Self::Reused, Self::ReusedSingles, Self::Fresh, Self::FreshSingles];
 
     fn options(self) -> Options {
@@ -59,7 +59,7 @@ impl Mode {
         }
     }
 
-    /// In words, after "with".
+    /// Returns a description that follows the word "with".
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reused => "one instance and whole batches",
@@ -70,8 +70,7 @@ impl Mode {
     }
 }
 
-/// Where the rules of a process are compiled: once for running, and once more, when it is asked for,
-/// for counting fuel.
+/// The sandboxes of a process: one for running rules and, created on first use, one for counting fuel.
 pub struct Sandboxes {
     cache: Option<PathBuf>,
     running: Arc<Sandbox>,
@@ -79,10 +78,10 @@ pub struct Sandboxes {
 }
 
 impl Sandboxes {
-    /// Compiled code is kept in a folder, or nowhere.
+    /// Starts the sandboxes; compiled code is cached in the folder `cache`, and not at all with `None`.
     ///
     /// # Errors
-    /// Where the folder is not safe, or a thread cannot be started.
+    /// If the folder is not safe, or a thread cannot be started.
     pub fn start(cache: Option<PathBuf>) -> Result<Arc<Self>, EngineError> {
         let running = Sandbox::start(cache.as_deref())?;
         Ok(Arc::new(Self { cache, running, counting: OnceLock::new() }))
@@ -93,31 +92,31 @@ impl Sandboxes {
             return Ok(sandbox.clone());
         }
         let sandbox = Sandbox::counting_fuel(self.cache.as_deref())?;
-        // Another thread may have been first; then its sandbox is the one that is kept.
+        // Another thread may have been first; then its sandbox is used.
         Ok(self.counting.get_or_init(|| sandbox).clone())
     }
 }
 
-/// Why a rule cannot be tested.
+/// Error of loading or running a rule under test.
 #[derive(Debug, thiserror::Error)]
 pub enum RuleError {
-    /// Its module cannot be read.
+    /// The module cannot be read.
     #[error("{path}: {source}; hint: build the rule with `klaxon rule build`, or check the path")]
     File {
         /// The module's file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// It cannot be loaded.
+    /// The rule cannot be loaded.
     #[error("{origin}: {what}")]
     Load {
         /// The module's file.
         origin: PathBuf,
-        /// Why.
+        /// The cause.
         what: LoadErrorKind,
     },
-    /// One of its interests cannot be used.
+    /// An interest of the rule cannot be used.
     #[error(transparent)]
     Interest(#[from] InterestError),
     /// The engine cannot start.
@@ -134,27 +133,27 @@ impl From<LoadError> for RuleError {
     }
 }
 
-/// What a run is fed.
+/// Input of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Input {
     /// Recorded streams, merged by time.
     pub streams: Vec<StreamFile>,
-    /// How long after the last event timers may still fire, in milliseconds.
+    /// Time after the last event during which timers may still fire, in milliseconds.
     pub advance_ms: i64,
-    /// State to begin with: partition, key, value.
+    /// Initial state: partition, key, value.
     pub state: Vec<(String, String, String)>,
 }
 
-/// All that came of a run.
+/// Result of a run.
 #[derive(Debug)]
 pub struct Ran {
-    /// What was decided.
+    /// Verdicts, failures and refusals.
     pub output: Output,
-    /// In numbers.
+    /// Counts of the run.
     pub summary: Summary,
-    /// Partitions whose state the rule looked at.
+    /// Partitions whose state the rule read.
     pub partitions: BTreeSet<Arc<str>>,
-    /// The state that is left: partition, key, value.
+    /// Final state: partition, key, value.
     pub state: Vec<(Arc<str>, String, String)>,
 }
 
@@ -167,10 +166,10 @@ pub struct RuleUnderTest {
 }
 
 impl RuleUnderTest {
-    /// Loads a module with settings. It may keep state and write to the log.
+    /// Loads a module with settings. The rule is granted every capability.
     ///
     /// # Errors
-    /// Where the module or its settings are not in order.
+    /// If the module or its settings are wrong.
     pub fn load(
         sandboxes: &Arc<Sandboxes>,
         module: &Path,
@@ -179,10 +178,10 @@ impl RuleUnderTest {
         Self::load_spec(sandboxes, Self::spec(module, settings)?)
     }
 
-    /// What a module says of itself, whatever settings it wants.
+    /// Returns a module's manifest without checking settings.
     ///
     /// # Errors
-    /// Where the module is not in order.
+    /// If the module is wrong.
     pub fn describe(sandboxes: &Arc<Sandboxes>, module: &Path) -> Result<Manifest, RuleError> {
         Ok(sandboxes.running.describe(&Self::spec(module, Value::Null)?)?)
     }
@@ -202,18 +201,18 @@ impl RuleUnderTest {
         Ok(Self { sandboxes: sandboxes.clone(), spec, loaded })
     }
 
-    /// The same rule with other settings.
+    /// Returns the same rule with other settings.
     ///
     /// # Errors
-    /// Where the rule refuses them.
+    /// If the rule rejects them.
     pub fn with_settings(&self, settings: Value) -> Result<Self, RuleError> {
         Self::load_spec(&self.sandboxes, RuleSpec { settings, ..self.spec.clone() })
     }
 
-    /// What must be watched for it.
+    /// Returns the watches that the rule requires.
     ///
     /// # Errors
-    /// Where one of its interests cannot be used.
+    /// If one of its interests cannot be used.
     pub fn needs(&self) -> Result<Vec<Need>, InterestError> {
         let origin = Origin { cluster: String::new(), source: String::new() };
         let mut router = Router::new(origin);
@@ -225,12 +224,12 @@ impl RuleUnderTest {
         Ok(router.needs())
     }
 
-    /// What it says of itself.
+    /// Returns the rule's manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.loaded.manifest
     }
 
-    /// The loaded rule.
+    /// Returns the loaded rule.
     pub fn loaded(&self) -> &LoadedRule {
         &self.loaded
     }
@@ -239,37 +238,37 @@ impl RuleUnderTest {
         self.loaded.clone()
     }
 
-    /// Its module's file.
+    /// Returns the path of the module.
     pub fn module(&self) -> &Path {
         &self.spec.origin
     }
 
-    /// What it is configured with.
+    /// Returns the settings.
     pub fn settings(&self) -> &Value {
         &self.spec.settings
     }
 
-    /// Its module.
+    /// Returns the bytes of the module.
     pub fn bytes(&self) -> &[u8] {
         &self.spec.bytes
     }
 
-    /// Runs streams through the rule, from the beginning, in one way.
+    /// Runs streams through the rule, from the beginning, in one mode.
     ///
     /// # Errors
-    /// Where a stream cannot be read, or a thread cannot be started.
+    /// If a stream cannot be read, or a thread cannot be started.
     pub fn run(&self, input: &Input, mode: Mode) -> Result<Ran, RuleError> {
         self.run_on(&self.sandboxes.running, self.loaded.clone(), input, mode)
     }
 
-    /// Runs streams through the rule in code that counts fuel: `output.costs` of what comes back says
-    /// what each event cost, with an instance of its own.
+    /// Runs streams through the rule in code that counts fuel. `output.costs` of the result has the cost of
+    /// each event, with a new instance for each.
     ///
     /// # Errors
-    /// As [`Self::run`].
+    /// See [`Self::run`].
     pub fn measure(&self, input: &Input) -> Result<Ran, RuleError> {
         let sandbox = self.sandboxes.counting()?;
-        // Counting makes code slower, and the dearest event must not be the one that runs out of time.
+        // Counting makes code slower, and the most expensive event must not run out of time.
         let cpu = self.spec.limits.cpu.saturating_mul(SLOWER);
         let cpu_per_event = self.spec.limits.cpu_per_event.saturating_mul(SLOWER);
         let limits = Limits { cpu, cpu_per_event, ..self.spec.limits.clone() };

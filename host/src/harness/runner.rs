@@ -1,4 +1,4 @@
-//! Runs test files side by side and reports them in their order.
+//! Runs test files in parallel and reports them in their order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -15,63 +15,63 @@ use super::rule::{RuleUnderTest, Sandboxes};
 use super::snapshot::{self, Update};
 use super::suite::Suite;
 
-/// What to run, and how.
+/// Options of a test run.
 #[derive(Debug, Clone)]
 pub struct TestOptions {
     /// Test files, and folders with test files.
     pub paths: Vec<PathBuf>,
-    /// Only cases with this in `path: name`.
+    /// Text that `path: name` of a case must contain.
     pub filter: Option<String>,
-    /// The share of declared codes that must be said in each file, whatever it says itself.
+    /// Required coverage of the declared codes in each file, in percent; overrides the file's own.
     pub coverage: Option<u8>,
-    /// What to do with snapshots that differ.
+    /// Handling of snapshots that differ.
     pub update: Update,
-    /// How many files are run at once.
+    /// Number of files that run in parallel.
     pub jobs: NonZeroUsize,
-    /// Where compiled code is kept.
+    /// Folder for compiled code; `None` disables the cache.
     pub cache: Option<PathBuf>,
 }
 
-/// What came of one file.
+/// Result of one file.
 #[derive(Debug, Serialize)]
 pub struct FileReport {
     /// The file.
     pub path: PathBuf,
-    /// The rule's name and version; empty where it was not loaded.
+    /// Name and version of the rule; empty if it was not loaded.
     pub rule: String,
-    /// What is wrong with the file as a whole; mostly none of it was run then.
+    /// An error of the file as a whole; in most cases none of its tests was run then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<CaseError>,
-    /// In the order of the file.
+    /// Results of the cases, in the order of the file.
     pub cases: Vec<CaseReport>,
-    /// Cases that the filter left out.
+    /// Number of cases that the filter excluded.
     pub left_out: usize,
-    /// Codes that are said; none where the filter left something out or nothing was run.
+    /// Coverage of codes; `None` if the filter excluded a case or nothing was run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,
-    /// Snapshots of this file that no case has.
+    /// Snapshots of this file that no case uses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unused: Vec<PathBuf>,
 }
 
-/// Why none of a file was run.
+/// An error of a file as a whole.
 #[derive(Debug, Clone, Serialize)]
 pub struct CaseError {
     /// The message, with a hint.
     pub message: String,
-    /// Whether it is the file's own fault rather than that of its rule.
+    /// `true` if the error is in the file rather than in its rule.
     pub is_in_file: bool,
 }
 
-/// What came of all files.
+/// Result of all files.
 #[derive(Debug, Default, Serialize)]
 pub struct TestReport {
-    /// In the order of the paths.
+    /// Results of the files, in the order of the paths.
     pub files: Vec<FileReport>,
 }
 
 impl FileReport {
-    /// Whether all was as expected.
+    /// Returns `true` if the file has no error, its cases passed and its coverage suffices.
     pub fn passed(&self) -> bool {
         let covered = self.coverage.as_ref().is_none_or(Coverage::suffices);
         self.error.is_none() && covered && self.cases.iter().all(CaseReport::passed)
@@ -79,22 +79,22 @@ impl FileReport {
 }
 
 impl TestReport {
-    /// All cases that were run.
+    /// Returns all cases that were run.
     pub fn cases(&self) -> impl Iterator<Item = &CaseReport> {
         self.files.iter().flat_map(|file| &file.cases)
     }
 
-    /// How many cases were as expected.
+    /// Returns the number of cases that passed.
     pub fn passed(&self) -> usize {
         self.cases().filter(|case| case.passed()).count()
     }
 
-    /// How many cases were not.
+    /// Returns the number of cases that failed.
     pub fn failed(&self) -> usize {
         self.cases().filter(|case| !case.passed()).count()
     }
 
-    /// Whether a rule, a stream or a file could not be used.
+    /// Returns `true` if a rule, a stream or a file could not be used.
     pub fn could_not_run(&self) -> bool {
         let of_file = |file: &FileReport| file.error.as_ref().is_some_and(|one| !one.is_in_file);
         let mut failures = self.cases().flat_map(|case| &case.failures);
@@ -103,12 +103,11 @@ impl TestReport {
     }
 }
 
-/// Runs tests. `say` is told of builds; `done` gets each file in order, as soon as all before it are
-/// done.
+/// Runs tests. `say` receives messages about builds; `done` receives each file in order, as soon as all files
+/// before it are done.
 ///
 /// # Errors
-/// Where a path cannot be read or the engine cannot start. A file or rule that is not in order is
-/// part of the report.
+/// If a path cannot be read or the engine cannot start. An error in a file or rule is part of the report.
 pub fn run_tests(
     options: &TestOptions,
     say: &mut dyn FnMut(&str),
@@ -129,7 +128,7 @@ pub fn run_tests(
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     work.get(place).map(|work| (place, work))
                 } {
-                    // Nobody waits any longer only where the process ends.
+                    // Sending fails only if the process is ending.
                     drop(to.send((place, work.run(sandboxes, options))));
                 }
             });
@@ -147,7 +146,7 @@ pub fn run_tests(
     Ok(report)
 }
 
-/// State of the file that no case looked at was given to a partition that there is not.
+/// Returns an error if no case read some state of the file: it was given to a partition that does not exist.
 fn unread(suite: &Suite, cases: &[CaseReport]) -> Option<CaseError> {
     let is_read = |name: &&String| cases.iter().any(|case| case.partitions.contains(name));
     let unread = suite.partitions.iter().find(|name| !is_read(name))?;
@@ -158,7 +157,7 @@ fn unread(suite: &Suite, cases: &[CaseReport]) -> Option<CaseError> {
     Some(CaseError { message, is_in_file: true })
 }
 
-/// A file with its rule built, or why it cannot be run.
+/// A file with its rule built, or the reason why it cannot be run.
 struct Work {
     path: PathBuf,
     ready: Result<(Suite, PathBuf), CaseError>,

@@ -1,5 +1,5 @@
-//! Reviewed verdicts in files of insta's form, so that `cargo insta review` works on them: a header
-//! between lines of three dashes, then the contents.
+//! Reviewed verdicts in files of insta's format, for `cargo insta review`: a header between lines of three
+//! dashes, then the contents.
 
 use std::fs;
 use std::io;
@@ -8,30 +8,30 @@ use std::path::{Path, PathBuf};
 use crate::model::Verdict;
 use crate::policy::Refusal;
 
-/// What to do with a snapshot that is missing or differs.
+/// Handling of a snapshot that is missing or differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Update {
-    /// Nothing: the case fails.
+    /// Write nothing; the case fails.
     #[default]
     No,
-    /// Write it: the verdicts are right as they are.
+    /// Write the snapshot: the verdicts are correct.
     Accept,
-    /// Write it beside, with `.new` behind its name, for `cargo insta review`; the case fails.
+    /// Write a file beside the snapshot, with the suffix `.new`, for `cargo insta review`; the case fails.
     Review,
 }
 
-/// What became of a snapshot.
+/// Result of comparing a snapshot.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Compared {
-    /// It says what the rule says.
+    /// The snapshot equals the verdicts.
     Same,
-    /// There was none, or it differed, and now it says so.
+    /// The snapshot was missing or differed, and was written.
     Written,
-    /// It differs; what it says, where there is one.
+    /// The snapshot differs; contains its text, or `None` if it is missing.
     Differs(Option<String>),
 }
 
-/// The verdicts as a reviewer reads them: two lines each, without what differs from host to host.
+/// Formats verdicts for a reviewer: two lines each, without parts that differ between hosts.
 pub(super) fn contents(verdicts: &[Verdict], refusals: &[Refusal]) -> String {
     if verdicts.is_empty() {
         return "nothing is said".to_owned();
@@ -69,15 +69,15 @@ pub(super) fn contents(verdicts: &[Verdict], refusals: &[Refusal]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// As it is written in a verdict.
+/// Returns the severity as in a verdict's JSON.
 pub(super) fn severity(verdict: &Verdict) -> String {
     serde_json::to_string(&verdict.severity).unwrap_or_default().trim_matches('"').to_owned()
 }
 
-/// Compares contents with the file, and writes what is to be written.
+/// Compares contents with the file, and writes it as `update` requires.
 ///
 /// # Errors
-/// Where a file cannot be read or written.
+/// If a file cannot be read or written.
 pub(super) fn compare(
     file: &Path,
     source: &str,
@@ -86,7 +86,7 @@ pub(super) fn compare(
     update: Update,
 ) -> io::Result<Compared> {
     let reviewed = match fs::read_to_string(file) {
-        // A checkout may have given its lines other ends.
+        // A checkout may have converted the line endings.
         Ok(text) => Some(body(&text.replace("\r\n", "\n")).to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
@@ -114,7 +114,7 @@ pub(super) fn compare(
     Ok(Compared::Written)
 }
 
-/// Snapshots of a test file, by the stem of its name, that are none of those that it has.
+/// Returns the snapshot files of a test file, given by the stem of its name, that no case uses.
 pub(super) fn unused(file: &Path, stem: &str, used: Vec<&Path>) -> Vec<PathBuf> {
     let folder = file.parent().unwrap_or(Path::new("")).join("snapshots");
     let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -138,7 +138,7 @@ fn remove(file: &Path) -> io::Result<()> {
     }
 }
 
-/// What stands below the header.
+/// Returns the text below the header.
 fn body(text: &str) -> &str {
     let rest = text.strip_prefix("---\n").unwrap_or(text);
     rest.split_once("\n---\n").map_or(text, |(_, body)| body)

@@ -1,4 +1,4 @@
-//! State in memory that remembers which partitions a rule looked at.
+//! State in memory that records which partitions a rule reads.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::model::{Slot, StateKeeper, StateView, Timestamp, Write};
 use crate::pipeline::MemoryState;
 
-/// A test that gives state to a partition which no event has tests nothing: this finds it out.
+/// In-memory state that reveals a test whose state is given to a partition without events.
 #[derive(Debug, Default)]
 pub(super) struct WatchedState {
     inner: MemoryState,
@@ -18,7 +18,7 @@ impl WatchedState {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What is left: partition, key and value, sorted.
+    /// Returns the remaining state: partition, key and value, sorted.
     pub(super) fn left(&self) -> Vec<(Arc<str>, String, String)> {
         let entries = self.inner.entries().into_iter();
         entries.map(|(slot, key, value)| (slot.partition, key, value)).collect()

@@ -1,5 +1,5 @@
-//! The time of a record that has none of its own: the newest time inside the object that tells of
-//! the past. Other times may lie in the future, and are not looked at.
+//! The time of a record without its own time: the newest time inside the object that refers to the past.
+//! Other times may lie in the future, and are ignored.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -73,7 +73,8 @@ struct Span {
     finished_at: Option<String>,
 }
 
-/// None where the object has no such time, or is of a shape that the decoder will refuse anyway.
+/// Returns the newest time; `None` if the object has none, or has a shape that the decoder will reject
+/// anyway.
 pub(super) fn newest_time(json: &str) -> Option<Timestamp> {
     let object: Object = serde_json::from_str(json).ok()?;
     let mut times = vec![

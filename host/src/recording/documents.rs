@@ -1,4 +1,4 @@
-//! JSON documents of a file, each with the line on which it begins.
+//! The JSON documents of a file, each with the line on which it begins.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 
 use super::{StreamError, StreamFile};
 
-/// Reads a file document by document. A document may span lines, but begins on one of its own.
+/// Reads a file document by document. A document may span lines, but begins on a new line.
 pub(super) struct Documents {
     path: PathBuf,
     reader: Box<dyn BufRead + Send>,
@@ -16,7 +16,7 @@ pub(super) struct Documents {
     buffer: Vec<u8>,
 }
 
-/// A document that spans more lines than this is held to be broken on its first one.
+/// Maximum number of lines of a document; a longer one is reported as broken on its first line.
 const MOST_LINES: u64 = 200_000;
 
 impl Documents {
@@ -45,10 +45,10 @@ impl Documents {
         StreamError::Line { path: self.path.clone(), line, why }
     }
 
-    /// The next document and its line; none at the end of the file.
+    /// Returns the next document and its line; `None` at the end of the file.
     ///
     /// # Errors
-    /// Where the file cannot be read, or what stands on a line is not the beginning of JSON.
+    /// If the file cannot be read, or a line is not the beginning of a JSON document.
     pub(super) fn next(&mut self) -> Result<Option<(u64, Vec<u8>)>, StreamError> {
         self.buffer.clear();
         if !self.read_line()? {
@@ -76,7 +76,7 @@ impl Documents {
         }
     }
 
-    /// Adds the next line that is not blank to the buffer; false at the end of the file.
+    /// Adds the next line that is not blank to the buffer; returns `false` at the end of the file.
     fn read_line(&mut self) -> Result<bool, StreamError> {
         loop {
             let before = self.buffer.len();
@@ -97,7 +97,7 @@ impl Documents {
     }
 }
 
-/// How deep in brackets a scan is; text in quotes does not count.
+/// Depth of brackets during a scan; text in quotes is ignored.
 #[derive(Default)]
 struct Depth {
     depth: i64,
@@ -123,8 +123,8 @@ impl Depth {
         }
     }
 
-    /// Text that opens no bracket at all is no document, and complete in its own way: reading it
-    /// then says what is wrong.
+    /// Returns `true` if the document is complete. Text without any bracket counts as complete, so that
+    /// parsing it returns the error.
     fn is_complete(&self) -> bool {
         self.depth <= 0 && (self.opened || !self.in_text)
     }

@@ -1,4 +1,4 @@
-//! Several streams as one, by time.
+//! Merges several streams into one, ordered by time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,7 +12,7 @@ pub struct Merged {
     streams: Vec<Records>,
     heads: Vec<Option<Record>>,
     order: BinaryHeap<Reverse<(jiff::Timestamp, usize)>>,
-    /// A fault behind a good record, told after that.
+    /// An error that follows a good record, returned after that record.
     error: Option<StreamError>,
 }
 
@@ -20,7 +20,7 @@ impl Merged {
     /// Opens the streams.
     ///
     /// # Errors
-    /// Where one cannot be read.
+    /// If a stream cannot be read.
     pub fn open(files: &[StreamFile]) -> Result<Self, StreamError> {
         let streams = files.iter().map(Records::open).collect::<Result<Vec<_>, _>>()?;
         let heads = streams.iter().map(|_| None).collect();
@@ -31,10 +31,10 @@ impl Merged {
         Ok(merged)
     }
 
-    /// The next record and the place of its stream.
+    /// Returns the next record and the index of its stream.
     ///
     /// # Errors
-    /// Where a stream cannot be read on.
+    /// If reading a stream fails.
     pub fn next_record(&mut self) -> Result<Option<(usize, Record)>, StreamError> {
         if let Some(error) = self.error.take() {
             return Err(error);
@@ -45,12 +45,12 @@ impl Merged {
         Ok(record.map(|record| (stream, record)))
     }
 
-    /// The file of a stream.
+    /// Returns the file of a stream.
     pub fn path(&self, stream: usize) -> &Path {
         self.streams.get(stream).map_or(Path::new(""), |stream| &stream.path)
     }
 
-    /// Lines of other types that were skipped so far.
+    /// Returns the number of lines of other types that were skipped so far.
     pub fn skipped(&self) -> u64 {
         self.streams.iter().map(|stream| stream.skipped.lines).sum()
     }

@@ -1,9 +1,9 @@
-//! Recorded streams: JSON Lines with one watch event each, or what kubectl prints.
+//! Recorded streams: JSON Lines with one watch event each, or the output of kubectl.
 //!
-//! A line is `{"at": …, "type": …, "object": {…}}`; `at` may be missing, and then times inside the
-//! object stand in for it. A plain object is an ADDED, a plain list is a SNAPSHOT of its items, and
-//! so is what comes before a bookmark that ends the initial events. Documents may also follow each
-//! other over several lines, as `kubectl get -w -o json --output-watch-events` prints them.
+//! A line is `{"at": …, "type": …, "object": {…}}`. If `at` is missing, times inside the object replace it. A
+//! plain object is an ADDED, and a plain list is a SNAPSHOT of its items; objects before a bookmark that ends
+//! the initial events are a SNAPSHOT too. A document may also span several lines, as in the output of
+//! `kubectl get -w -o json --output-watch-events`.
 
 mod clock;
 mod documents;
@@ -21,7 +21,7 @@ pub use write::line;
 
 use crate::model::Timestamp;
 
-/// Why a stream cannot be read.
+/// Error of reading a stream.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// A file cannot be read.
@@ -29,23 +29,23 @@ pub enum StreamError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A line is no watch event.
+    /// A line is not a watch event.
     #[error("stream {path}, line {line}: {why}")]
     Line {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Line number, counted from 1.
         line: u64,
-        /// What is wrong, and how to correct it.
+        /// The problem, with a hint.
         why: String,
     },
     /// A pattern matches no file.
     #[error("no stream matches {pattern}; hint: check the path, or quote the pattern")]
     NoMatch {
-        /// As it was written.
+        /// The pattern as given.
         pattern: String,
     },
 }
@@ -53,26 +53,26 @@ pub enum StreamError {
 /// A stream to read.
 #[derive(Debug, Clone)]
 pub struct StreamFile {
-    /// Where it is; `.gz` and `.zst` are read too.
+    /// Path of the file, which may be compressed (`.gz`, `.zst`).
     pub path: PathBuf,
-    /// What comes before this time is state, not news.
+    /// Time before which objects are a snapshot, not changes.
     pub snapshot_until: Option<Timestamp>,
-    /// The stream itself, where it is no file: `path` then names it in errors.
+    /// The stream itself, if it is not in a file: `path` then names it in errors.
     pub text: Option<Arc<[u8]>>,
 }
 
 impl StreamFile {
-    /// A file, all of whose records are news but for those that say otherwise.
+    /// A file whose records are changes, except those that are marked otherwise.
     pub fn at(path: PathBuf) -> Self {
         Self { path, snapshot_until: None, text: None }
     }
 }
 
-/// Files for paths that may end in `*.jsonl`-like patterns: a `*` in the last part stands for any
-/// text. The files of a pattern are sorted by name.
+/// Expands paths to files. A `*` in the last part of a path, as in `*.jsonl`, stands for any text; the files
+/// of a pattern are sorted by name.
 ///
 /// # Errors
-/// Where a pattern matches nothing or its folder cannot be read.
+/// If a pattern matches no file or its folder cannot be read.
 pub fn expand(patterns: &[PathBuf], base: &Path) -> Result<Vec<PathBuf>, StreamError> {
     let mut files = Vec::new();
     for pattern in patterns {
@@ -82,7 +82,7 @@ pub fn expand(patterns: &[PathBuf], base: &Path) -> Result<Vec<PathBuf>, StreamE
             files.push(path);
             continue;
         };
-        // A name alone has an empty parent.
+        // A bare name has an empty parent.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         let entries = std::fs::read_dir(folder)
@@ -104,7 +104,7 @@ pub fn expand(patterns: &[PathBuf], base: &Path) -> Result<Vec<PathBuf>, StreamE
     Ok(files)
 }
 
-/// Whether a name fits a pattern in which `*` stands for any text.
+/// Returns `true` if a name matches a pattern in which `*` stands for any text.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,

@@ -1,4 +1,4 @@
-//! One stream, record by record: which object was seen how, at what time.
+//! The records of one stream: objects with the kind of observation and the time.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -14,25 +14,25 @@ use crate::model::{Coverage, Seen, SourceEvent, api_group};
 /// One record of a stream.
 #[derive(Debug)]
 pub struct Record {
-    /// When it was recorded, or what stands in for that; it never goes back within a stream.
+    /// Time of recording, or its replacement; it never decreases within a stream.
     pub at: jiff::Timestamp,
-    /// The line on which it begins.
+    /// Line on which the record begins.
     pub line: u64,
     /// The event that it records.
     pub event: SourceEvent,
 }
 
-/// Lines that are none of ours, such as a recorder's own marks.
+/// Skipped lines of other types, such as a recorder's own marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Skipped {
-    /// How many.
+    /// Number of lines.
     pub lines: u64,
 }
 
 #[derive(Deserialize)]
 struct Line<'a> {
     at: Option<&'a str>,
-    /// Ours, on a SNAPSHOT: the watch had said that it changed.
+    /// Klaxon's own field of a SNAPSHOT: `true` if the watch had reported a change.
     #[serde(default)]
     change: bool,
     #[serde(rename = "type")]
@@ -79,7 +79,7 @@ pub(super) struct Records {
     /// The time of the last record.
     last_at: Option<jiff::Timestamp>,
     snapshot_until: Option<jiff::Timestamp>,
-    /// Lines before this one are the initial list of a watch.
+    /// Line before which records are the initial list of a watch.
     initial_until: u64,
     pub(super) skipped: Skipped,
 }
@@ -227,11 +227,11 @@ fn ends_initial_events(bookmark: &BookmarkObject) -> bool {
     annotations.and_then(|all| all.get(INITIAL_EVENTS_END)).is_some_and(|value| value == "true")
 }
 
-/// The first time that any document of the stream tells: what stands before it has none, and is taken
-/// to be of that time.
+/// Returns the first time in any document of the stream. It also applies to the documents before it, which
+/// have no time.
 fn first_time(file: &StreamFile) -> Result<Option<jiff::Timestamp>, StreamError> {
     let mut documents = Documents::open(file)?;
-    // A broken document is told with its line when its turn comes.
+    // An error in a document is reported with its line when that document is read.
     while let Ok(Some((_, bytes))) = documents.next() {
         let Ok(found) = serde_json::from_slice::<Line<'_>>(&bytes) else { return Ok(None) };
         let of_object = found.object.and_then(|object| newest_time(object.get()));
@@ -244,8 +244,9 @@ fn first_time(file: &StreamFile) -> Result<Option<jiff::Timestamp>, StreamError>
     Ok(None)
 }
 
-/// The line of the bookmark that ends the first list of the stream; 0 where there is none, or where
-/// the watch had broken before (what follows a gap is compared, not taken as state).
+/// Returns the line of the bookmark that ends the first list of the stream; 0 if there is none, or if the
+/// watch was interrupted before it (a list after a gap is compared with the known objects and is not a
+/// snapshot).
 fn initial_until(file: &StreamFile) -> Result<u64, StreamError> {
     let mut documents = Documents::open(file)?;
     while let Some((line, bytes)) = documents.next()? {

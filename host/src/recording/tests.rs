@@ -1,4 +1,4 @@
-//! Streams as they come: times, ties, lists, bookmarks, and nonsense.
+//! Streams in every form: times, ties, lists, bookmarks, and invalid input.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ fn line(at: &str, kind: &str, name: &str) -> String {
     .to_string()
 }
 
-/// `seconds name` or what the record is otherwise.
+/// Formats each record as `seconds name`, or by its kind.
 fn read(files: &[StreamFile]) -> Result<Vec<String>, String> {
     let mut merged = Merged::open(files).map_err(|fault| fault.to_string())?;
     let mut found = Vec::new();

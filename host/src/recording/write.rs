@@ -1,4 +1,4 @@
-//! Records as lines of a stream: what is read back is the same records.
+//! Writes records as lines of a stream; reading the lines returns the same records.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! New rules: a folder with a rule, a stream, a test that passes, and the SDK that this binary came
-//! with, so that nothing else is needed.
+//! Creates new rules: a folder with a rule, a stream, a passing test, and the SDK that this binary contains,
+//! so that nothing else is needed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use include_dir::{Dir, include_dir};
 static SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../guest-sdk/rust/src");
 static CONTRACT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../guest-sdk/wit");
 
-/// Files of a new rule in Rust, and their texts.
+/// Files of a new rule in Rust, with their contents.
 const RUST: [(&str, &str); 7] = [
     ("Cargo.toml", include_str!("rust/Cargo.toml.in")),
     ("README.md", include_str!("rust/README.md.in")),
@@ -20,16 +20,16 @@ const RUST: [(&str, &str); 7] = [
     (".gitignore", "/target\n"),
 ];
 
-/// Why a rule cannot be made.
+/// Error of creating a rule.
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
-    /// The name is none that a package can have.
+    /// The name is not a valid package name.
     #[error(
         "{0:?} is no name for a rule; hint: use lower-case letters, digits and hyphens, with a \
          letter first"
     )]
     Name(String),
-    /// There is something already.
+    /// The folder exists already.
     #[error("{0} exists already; hint: choose another name")]
     Exists(PathBuf),
     /// A file cannot be written.
@@ -37,16 +37,16 @@ pub enum ScaffoldError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
 }
 
-/// Makes a folder with a rule in Rust. Its name is the last part of the path. `schemas` are files for
+/// Creates a folder with a rule in Rust, named after the last part of the path. `schemas` are files for
 /// editors, by name.
 ///
 /// # Errors
-/// Where the name is wrong, the folder exists, or a file cannot be written.
+/// If the name is invalid, the folder exists, or a file cannot be written.
 pub fn rust(folder: &Path, schemas: &[(&str, String)]) -> Result<(), ScaffoldError> {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
@@ -67,9 +67,9 @@ pub fn rust(folder: &Path, schemas: &[(&str, String)]) -> Result<(), ScaffoldErr
     copy(&CONTRACT, &folder.join("klaxon-sdk/wit"))
 }
 
-/// What cargo takes as a package's name, and no more.
+/// Returns `true` for a valid name: a subset of the names that cargo accepts for a package.
 fn is_name(name: &str) -> bool {
-    // The SDK beside it is a package of this name.
+    // The SDK in the rule's folder is a package of this name.
     name != "klaxon-sdk"
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
@@ -94,7 +94,8 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), ScaffoldError> {
 mod tests {
     use super::*;
 
-    /// `name = …` of the dependencies in a manifest; what a workspace decides is looked up there.
+    /// Returns the lines `name = …` of a manifest's dependencies; inherited ones are looked up in the
+    /// workspace.
     fn dependencies(manifest: &str, workspace: &str) -> Vec<String> {
         let section = |text: &str, name: &str| {
             let lines = text.lines().skip_while(|line| *line != name).skip(1);

@@ -1,24 +1,24 @@
-//! Which app an object belongs to, and the parts of a payload that both kinds of report share.
+//! The Akkeris app of an object, and the parts of a payload that crash and release reports share.
 
 use klaxon_sdk::Event;
 use serde::Serialize;
 
-/// The label that makes an object Akkeris's.
+/// Label of all objects of Akkeris.
 pub(crate) const APP_NAME: &str = "akkeris.io/app-name";
 const DYNO_TYPE: &str = "akkeris.io/dyno-type";
 
-/// The app behind an event.
+/// The app of an event's object.
 pub(crate) struct App<'a> {
     pub(crate) name: &'a str,
     pub(crate) space: &'a str,
-    /// The dyno type that the object's label names; a release passes on this one only.
+    /// Dyno type in the object's label; the only one in a release's payload.
     pub(crate) labelled_type: Option<&'a str>,
-    /// The dyno type of a pod, which has a default.
+    /// Dyno type of a pod; has a default.
     pub(crate) dyno_type: &'a str,
 }
 
 impl<'a> App<'a> {
-    /// Returns `None` where the object has no app label or no name. An empty label counts as absent.
+    /// Returns `None` if the object has no app label or no name. An empty label counts as absent.
     pub(crate) fn of(event: &'a Event) -> Option<Self> {
         let name = label(event, APP_NAME)?;
         if event.object.name.is_empty() {
@@ -31,7 +31,7 @@ impl<'a> App<'a> {
         Some(Self { name, space: &event.object.namespace, labelled_type, dyno_type })
     }
 
-    /// Returns the text by which receivers know the app.
+    /// Returns the text that identifies the app to receivers.
     pub(crate) fn key(&self) -> String {
         format!("{}-{}", self.name, self.space)
     }
@@ -42,7 +42,7 @@ pub(crate) fn label<'a>(event: &'a Event, key: &str) -> Option<&'a str> {
     event.label(key).filter(|value| !value.is_empty())
 }
 
-/// `{"name": …}`, as apps and spaces are written.
+/// `{"name": …}`, the form of apps and spaces in payloads.
 #[derive(Serialize)]
 pub(crate) struct Named<'a> {
     pub(crate) name: &'a str,

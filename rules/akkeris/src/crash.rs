@@ -1,4 +1,4 @@
-//! The table of crash codes: what a pod's state says, first match wins.
+//! The table of crash codes: conditions on a pod's state, of which the first match counts.
 
 use klaxon_sdk::prelude::*;
 use klaxon_sdk::{Container, Pod, Terminated, Timestamp, rfc3339};
@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use crate::app::{App, Named};
 
-/// Key of the timer that decides H20.
+/// Key of the timer for H20.
 pub(crate) const BOOT_TIMER: &str = "boot";
 const BOOT_LIMIT_MS: i64 = 60_000;
 
-/// A code and the text that goes with it.
+/// A code and its description.
 #[derive(Clone, Copy)]
 pub(crate) struct Code {
     pub(crate) name: &'static str,
@@ -26,14 +26,14 @@ const H99: Code = Code { name: "H99", description: "Platform error" };
 const H98: Code = Code { name: "H98", description: "Platform limit error" };
 const H0: Code = Code { name: "H0", description: "Unknown error" };
 
-/// Ends that an operator, a shell or a missing command explains.
+/// Exit codes that do not indicate a crash: they are caused by an operator, a shell or a missing command.
 const NO_CRASH: [i32; 6] = [0, 126, 127, 130, 143, 15];
 
 fn is_crash(exit_code: i32) -> bool {
     !NO_CRASH.contains(&exit_code)
 }
 
-/// What was said of a pod so far, kept as `said/<code>` -> milliseconds since the epoch.
+/// Codes that were reported for a pod, stored as `said/<code>` -> milliseconds since the epoch.
 pub(crate) struct Said<'a> {
     cx: &'a mut Cx,
 }
@@ -47,7 +47,7 @@ impl<'a> Said<'a> {
         self.cx.state().get_json(&key(code))
     }
 
-    /// Whether a code may be said at a time: never said before, or long enough ago.
+    /// Returns `true` if a code may be reported now: it was never reported, or long enough ago.
     pub(crate) fn may_say(
         &mut self,
         code: Code,
@@ -57,7 +57,7 @@ impl<'a> Said<'a> {
         Ok(self.last(code)?.is_none_or(|last| now.saturating_sub(last) >= repeat.millis()))
     }
 
-    /// Remembers that a code was said.
+    /// Remembers that a code was reported.
     pub(crate) fn remember(&mut self, code: Code, now: Timestamp) -> Result<(), String> {
         self.cx.state().put_json(&key(code), &now)
     }
@@ -67,18 +67,18 @@ fn key(code: Code) -> String {
     format!("said/{}", code.name)
 }
 
-/// How far a web pod's start is.
+/// Progress of a web pod's start.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Boot {
-    /// Nothing to wait for.
+    /// No running container lacks readiness, or H20 does not apply to the pod.
     Settled,
-    /// A container runs and is not ready yet; it has until then.
+    /// A container is running and not ready yet; it may become ready until this time.
     Waiting { until: Timestamp },
-    /// A container has run for a minute without getting ready.
+    /// A container has been running for a minute without becoming ready.
     TimedOut,
 }
 
-/// The start of a pod, as H20 judges it.
+/// Returns the progress of a pod's start, for H20.
 pub(crate) fn boot(event: &Event, app: &App<'_>, pod: &Pod) -> Boot {
     if pod.phase != PodPhase::Running || app.dyno_type != "web" {
         return Boot::Settled;
@@ -98,10 +98,10 @@ pub(crate) fn boot(event: &Event, app: &App<'_>, pod: &Pod) -> Boot {
     }
 }
 
-/// The code of a pod's state, if it has one.
+/// Returns the code of a pod's state, if it has one.
 ///
 /// # Errors
-/// Where the state that says what was reported before cannot be read.
+/// If the state with earlier reports cannot be read.
 pub(crate) fn classify(
     event: &Event,
     app: &App<'_>,
@@ -130,7 +130,7 @@ pub(crate) fn classify(
     if boot(event, app, pod) == Boot::TimedOut {
         return Ok(Some(H20));
     }
-    // Init containers are meant to complete.
+    // Init containers are expected to complete.
     look.extended = false;
     if look.any_end(H8, |end| end.reason == "Completed")? {
         return Ok(Some(H8));
@@ -158,7 +158,7 @@ fn is_unschedulable(pod: &Pod) -> bool {
         })
 }
 
-/// The questions that the table asks of a pod's containers.
+/// Checks of a pod's containers for the table.
 struct Look<'a, 'cx> {
     pod: &'a Pod,
     extended: bool,
@@ -175,8 +175,8 @@ impl Look<'_, '_> {
         }
     }
 
-    /// Whether a container has ended in a way that the code stands for. What ended unseen during a
-    /// gap is found in `lastState`, which never clears: it counts unless the code was said since.
+    /// Returns `true` if a container was terminated in a way that matches the code. A termination during a
+    /// gap is found in `lastState`, which is never cleared: it counts unless the code was reported since.
     fn any_end(
         &mut self,
         code: Code,
@@ -203,7 +203,7 @@ impl Look<'_, '_> {
         Ok(false)
     }
 
-    /// Whether a container is held back from its next start after such an end.
+    /// Returns `true` if a container is in CrashLoopBackOff after such a termination.
     fn backs_off(&self, stands_for: impl Fn(&Terminated) -> bool) -> bool {
         self.pod.containers.iter().any(|container| {
             self.counts(container)
@@ -245,9 +245,9 @@ fn restarts(pod: &Pod) -> u32 {
         .fold(0, |sum, container| sum.saturating_add(container.restart_count))
 }
 
-/// What receivers are told of a crash.
+/// Returns the payload of a crash.
 pub(crate) fn payload<'a>(event: &'a Event, app: &App<'a>, pod: &Pod, code: Code) -> Crashed<'a> {
-    // A pod that no node has room for has restarted nothing, whatever its containers say.
+    // A pod that fits on no node has not restarted, even if its containers report restarts.
     let restarts = if code.name == H98.name { 0 } else { restarts(pod) };
     Crashed {
         app: Named { name: app.name },

@@ -1,6 +1,6 @@
-//! Crashes and releases of Akkeris apps: which pods and deployments say which code.
+//! Crashes and releases of Akkeris apps: the codes of pods and deployments.
 //!
-//! The table of codes and the choices behind them are in the README beside this crate.
+//! The table of codes and the reasons for it are in the README beside this crate.
 
 mod app;
 mod crash;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use app::App;
 use crash::{BOOT_TIMER, Boot};
 
-/// The operator's choices.
+/// Settings of the rule.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -71,7 +71,7 @@ impl Rule for Akkeris {
     }
 
     fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
-        // What is on its way out was stopped on purpose: its last states are no crashes.
+        // A terminating object was stopped on purpose: its last states are not crashes.
         if event.object.deleted_at.is_some() {
             out.cancel_timer(BOOT_TIMER);
             return Ok(());

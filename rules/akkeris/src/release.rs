@@ -1,4 +1,4 @@
-//! Releases: a deployment that is fully rolled out under a release that was not reported yet.
+//! Releases: a deployment that is fully rolled out with a release that was not reported before.
 
 use klaxon_sdk::prelude::*;
 use klaxon_sdk::{Workload, rfc3339};
@@ -9,16 +9,16 @@ use crate::app::{self, App, Named};
 /// The label that names a release.
 pub(crate) const RELEASE_UUID: &str = "akkeris.io/release-uuid";
 const STATE: &str = "releases";
-/// Most deployments of one app that are remembered; the ones whose release changed last stay.
+/// Maximum number of remembered deployments of one app; those with the latest changes of release stay.
 const MOST_DEPLOYMENTS: usize = 200;
 const NEWS_FOR_MS: i64 = 3_600_000;
 
-/// The releases of one app so far.
+/// Releases of one app so far.
 #[derive(Default, Serialize, Deserialize)]
 struct Releases {
     /// The release that was reported last.
     reported: Option<String>,
-    /// The release that each deployment had last, by the deployment's name, oldest change first.
+    /// The last release of each deployment, by its name, oldest change first.
     deployments: Vec<(String, String)>,
 }
 
@@ -35,8 +35,8 @@ impl Releases {
         self.deployments.drain(..forgotten);
     }
 
-    /// Reports whether a release is news from a deployment that did not have it last. As long as
-    /// nothing was reported, the releases that were learnt at the start count as the last one.
+    /// Returns `true` if a release is new from a deployment that did not have it last. Until a release was
+    /// reported, the releases that were learnt at the start count as reported.
     fn is_news(&self, deployment: &str, uuid: &str) -> bool {
         match &self.reported {
             Some(reported) => reported != uuid,
@@ -46,8 +46,8 @@ impl Releases {
     }
 }
 
-/// Answers a deployment's event; the partition is the app, so that several deployments of one
-/// release make one report.
+/// Answers an event of a deployment. The partition is the app, so that several deployments of one release are
+/// reported once.
 pub(crate) fn evaluate(
     cx: &mut Cx,
     event: &Event,
@@ -59,7 +59,8 @@ pub(crate) fn evaluate(
         return Ok(());
     };
     let rolled_out = rolled_out(event, workload);
-    // Of what is deployed at the start every release is learnt, finished or not.
+    // At the start, the releases of all existing deployments are learnt, even if their rollout is not
+    // complete.
     let is_learnt = event.change == Change::Snapshot;
     if rolled_out.is_none() && !is_learnt {
         return Ok(());
@@ -80,11 +81,11 @@ pub(crate) fn evaluate(
     cx.state().put_json(STATE, &releases)
 }
 
-/// Returns when the rollout was complete, as far as the condition says; `None` where it is not
-/// complete.
+/// Returns the time at which the rollout was complete, as far as the condition contains it; `None` if it is
+/// not complete.
 ///
-/// The status describes the spec only when the generations are equal: the first update of a new
-/// release still carries the old one's finished status.
+/// The status describes the spec only if the generations are equal: the first update of a new release still
+/// has the complete status of the previous one.
 fn rolled_out(event: &Event, workload: &Workload) -> Option<Option<i64>> {
     let progressing = workload.condition("Progressing")?;
     let complete = progressing.status == ConditionStatus::IsTrue

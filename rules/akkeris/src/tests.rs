@@ -1,4 +1,4 @@
-//! The table of codes, row by row, on made pods and deployments.
+//! The table of codes, row by row, on constructed pods and deployments.
 
 use klaxon_sdk::prelude::*;
 use klaxon_sdk::testing::{
@@ -215,7 +215,7 @@ fn release(uuid: &str) -> WorkloadBuilder {
     release_of("testapp", uuid)
 }
 
-/// One of the app's deployments, rolled out.
+/// Returns a fully rolled out deployment of the app.
 fn release_of(deployment_name: &str, uuid: &str) -> WorkloadBuilder {
     deployment("thespace", deployment_name, 2)
         .label("akkeris.io/app-name", "testapp")
@@ -229,12 +229,12 @@ fn release_of(deployment_name: &str, uuid: &str) -> WorkloadBuilder {
         ))
 }
 
-/// The same, found when the rule is new.
+/// Returns the same deployment, as found when the rule is new.
 fn existing(deployment_name: &str, uuid: &str) -> WorkloadBuilder {
     release_of(deployment_name, uuid).with(|event, _| event.change = Change::Snapshot)
 }
 
-/// Reports whether each of the deployments in turn reports its release.
+/// Checks for each deployment in turn that it reports its release, or does not.
 #[track_caller]
 fn reports(scene: &mut Scene<Akkeris>, steps: &[(&str, &str, bool)]) {
     for (n, (deployment_name, uuid, is_reported)) in steps.iter().enumerate() {
@@ -329,10 +329,10 @@ fn releases_that_existed_are_learnt_whatever_their_rollout() {
         &[
             ("web", "b", false),
             ("cron", "a", false),
-            // Deployments that are new have a release that is not.
+            // These deployments are new, but their release is not.
             ("worker", "b", false),
             ("clock", "a", false),
-            // A roll back of what was learnt is a release.
+            // A rollback to a learnt release is a release.
             ("web", "a", true),
             ("web", "c", true),
         ],
@@ -346,7 +346,7 @@ fn two_hundred_deployments_of_an_app_are_remembered() {
         assert!(scene.codes(&existing(&format!("web-{n}"), "a").event()).is_empty());
     }
     reports(&mut scene, &[("new", "b", true), ("web-200", "a", false), ("web-2", "a", false)]);
-    // The oldest were forgotten, so that their release looks new.
+    // The oldest deployments were forgotten, so their release looks new.
     reports(&mut scene, &[("web-0", "a", true)]);
 }
 

@@ -1,8 +1,8 @@
-//! The table of alarms: which Kubernetes Event is which alarm.
+//! The table of alarms and the Kubernetes Events that raise them.
 
 use klaxon_sdk::KubernetesEvent;
 
-/// What an alarm is about.
+/// Kind of an alarm's object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum About {
     Node,
@@ -15,9 +15,9 @@ pub(crate) struct Alarm {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
     pub(crate) about: About,
-    /// The Event's reason, exactly.
+    /// Reason of the Kubernetes Event, matched exactly.
     reason: &'static str,
-    /// Text that its message must contain besides, in small letters; empty where any will do.
+    /// Text that the message must contain too, in lower case; empty if any message matches.
     message: &'static str,
 }
 
@@ -33,16 +33,16 @@ const fn lacks(name: &'static str, message: &'static str, title: &'static str) -
     Alarm { name, title, about: About::Pod, reason: FAILED_SCHEDULING, message }
 }
 
-/// The reason whose message says which alarm it is.
+/// The reason for which the message determines the alarm.
 pub(crate) const FAILED_SCHEDULING: &str = "FailedScheduling";
-/// For messages that name neither resource; leaving this one out leaves out the other two as well.
+/// Alarm for messages that name neither resource; excluding it also excludes the other two.
 pub(crate) const FAILED_SCHEDULING_ALARM: &str = "pod_failedscheduling";
 
 const INSUFFICIENT_CPU: &str = "pod_insufficientcpu";
-/// The name that eventarbiter 1.2.0 gave that alarm.
+/// Name of that alarm in eventarbiter 1.2.0.
 pub(crate) const MISSPELLED_CPU: &str = "pod_insufficentcpu";
 
-/// Every alarm. What it takes from one message comes in this order.
+/// Every alarm. Several alarms of one message are raised in this order.
 pub(crate) const ALARMS: [Alarm; 13] = [
     node("node_notready", "NodeNotReady", "Node not ready"),
     node("node_notschedulable", "NodeNotSchedulable", "Node not schedulable"),
@@ -60,7 +60,7 @@ pub(crate) const ALARMS: [Alarm; 13] = [
 ];
 
 impl About {
-    /// The kind of object, as Kubernetes Events name it.
+    /// Returns the kind of object in Kubernetes Events.
     fn kind(self) -> &'static str {
         match self {
             Self::Node => "Node",
@@ -75,12 +75,12 @@ impl Alarm {
         if self.name == INSUFFICIENT_CPU { MISSPELLED_CPU } else { self.name }
     }
 
-    /// Reports whether a name is this alarm's, as it is spelled today or was in eventarbiter 1.2.0.
+    /// Returns `true` for a name of this alarm, in its current spelling or that of eventarbiter 1.2.0.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         name == self.name || name == self.original_name()
     }
 
-    /// Whether leaving out the alarm of this name leaves this one out.
+    /// Returns `true` if excluding the alarm of this name excludes this one.
     pub(crate) fn is_left_out_by(&self, name: &str) -> bool {
         self.is_called(name) || name == FAILED_SCHEDULING_ALARM && self.reason == FAILED_SCHEDULING
     }
@@ -93,10 +93,10 @@ impl Alarm {
     }
 }
 
-/// The alarms of a Kubernetes Event, in the order of the table.
+/// Returns the alarms of a Kubernetes Event, in the order of the table.
 pub(crate) fn of(kubernetes_event: &KubernetesEvent) -> Vec<&'static Alarm> {
     let fitting: Vec<&Alarm> = ALARMS.iter().filter(|alarm| alarm.fits(kubernetes_event)).collect();
-    // The general alarm fits beside a special one, and is then not meant.
+    // The general alarm matches beside a specific one, and is then not raised.
     let special = |alarm: &&&Alarm| !alarm.message.is_empty();
     if fitting.iter().any(|alarm| special(&alarm)) {
         fitting.into_iter().filter(|alarm| special(&alarm)).collect()

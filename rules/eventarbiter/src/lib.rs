@@ -1,6 +1,6 @@
-//! Alarms of Kubernetes Events: nodes and pods in trouble, as the cluster itself reports it.
+//! Alarms of Kubernetes Events: problems of nodes and pods that the cluster itself reports.
 //!
-//! The table of alarms and the choices behind them are in the README beside this crate.
+//! The table of alarms and the reasons for it are in the README beside this crate.
 
 mod alarm;
 mod payload;
@@ -56,7 +56,7 @@ impl Rule for Eventarbiter {
 
     fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
         let Some(kubernetes_event) = event.kubernetes_event() else { return Ok(()) };
-        // An Event that is seen again and has not happened again is no alarm.
+        // A Kubernetes Event that did not happen again is not an alarm.
         if kubernetes_event.delta == 0 {
             return Ok(());
         }
@@ -78,7 +78,8 @@ impl Rule for Eventarbiter {
 }
 
 impl Eventarbiter {
-    /// Whether an alarm about the object of the partition may be raised; remembers that it was.
+    /// Returns `true` if an alarm about the object of the partition may be raised, and then remembers the
+    /// time.
     fn is_due(&self, cx: &mut Cx, event: &Event, alarm: &Alarm) -> Result<bool, String> {
         let Some(repeat) = self.repeat else { return Ok(true) };
         let key = format!("raised/{}", alarm.name);

@@ -1,4 +1,4 @@
-//! What receivers are told of an alarm: eventarbiter's own form.
+//! The payload of an alarm, in eventarbiter's format.
 
 use std::collections::BTreeMap;
 
@@ -8,26 +8,26 @@ use serde::Serialize;
 use crate::alarm::{About, Alarm, FAILED_SCHEDULING};
 use crate::settings::Form;
 
-/// Go's form of the time that eventarbiter took for a missing one.
+/// The zero time in Go's format, which eventarbiter used for a missing time.
 const YEAR_ONE: &str = "0001-01-01 00:00:00 +0000 UTC";
 
-/// The body of an alarm.
+/// Payload of an alarm.
 #[derive(Serialize)]
 pub(crate) struct Body<'a> {
     kind: String,
     name: &'a str,
     namespace: &'a str,
-    /// For pods only.
+    /// Host of the event; only for pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<&'a str>,
     reason: &'a str,
     last_timestamp: String,
     message: &'a str,
-    /// `null` where it is `None`.
+    /// `null` in JSON if `None`.
     environment: Option<&'a BTreeMap<String, String>>,
 }
 
-/// Returns what receivers are told.
+/// Returns the payload of an alarm.
 pub(crate) fn of<'a>(
     event: &'a Event,
     kubernetes_event: &'a KubernetesEvent,
@@ -60,8 +60,8 @@ pub(crate) fn of<'a>(
     }
 }
 
-/// Returns `lastTimestamp` as Go prints it. It is null, and so the year 1, in Kubernetes Events of
-/// the newer recorder; an action is what only those have.
+/// Returns `lastTimestamp` in Go's format. In Kubernetes Events of the newer recorder (events.k8s.io/v1) it
+/// is null, and so becomes the year 1; only those Events have an action.
 fn original_time(kubernetes_event: &KubernetesEvent) -> String {
     match kubernetes_event.last_at {
         Some(at) if kubernetes_event.action.is_none() => {
@@ -71,7 +71,8 @@ fn original_time(kubernetes_event: &KubernetesEvent) -> String {
     }
 }
 
-/// What an alarm is about: a node's Events carry its uid or its name in the place of the uid.
+/// Returns the key of an alarm. For a node it is the name, because the uid in a node's Events is its uid or
+/// its name.
 pub(crate) fn key(kubernetes_event: &KubernetesEvent, alarm: &Alarm) -> String {
     let about = &kubernetes_event.regarding;
     match alarm.about {
@@ -81,7 +82,7 @@ pub(crate) fn key(kubernetes_event: &KubernetesEvent, alarm: &Alarm) -> String {
     }
 }
 
-/// Cuts a scheduler's message, which names every node, at a whole character.
+/// Cuts the message of the scheduler, which names every node, between characters.
 fn cut(text: &str, form: Form) -> &str {
     let most_bytes = match form {
         Form::Klaxon => 512,

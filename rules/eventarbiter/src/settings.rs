@@ -1,4 +1,4 @@
-//! The operator's choices, each in JSON's own form or in the comma list of eventarbiter's options.
+//! Settings of the rule, each in JSON's own form or in the comma-separated form of eventarbiter's options.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::alarm::{ALARMS, Alarm};
 
-/// The operator's choices.
+/// Settings of the rule.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -22,34 +22,34 @@ pub struct Settings {
     pub payload: Form,
 }
 
-/// See [`Settings::payload`].
+/// Format of the payload; see [`Settings::payload`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
     /// Times in RFC 3339, messages of the scheduler up to 512 bytes.
     #[default]
     Klaxon,
-    /// To the letter what eventarbiter 1.2.0 sent.
+    /// Exactly the payload of eventarbiter 1.2.0.
     Original,
 }
 
-/// See [`Settings::event_filter`].
+/// Names of excluded alarms; see [`Settings::event_filter`].
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum EventFilter {
-    /// Each name by itself.
+    /// A list of names.
     List(Vec<String>),
-    /// Names with commas between them.
+    /// Comma-separated names.
     Text(String),
 }
 
-/// See [`Settings::environment`].
+/// Pairs that are passed on; see [`Settings::environment`].
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Environment {
-    /// Each pair by itself.
+    /// An object of pairs.
     Pairs(BTreeMap<String, String>),
-    /// `key=value` with commas between them.
+    /// Comma-separated `key=value` pairs.
     Text(String),
 }
 
@@ -66,10 +66,10 @@ impl Default for Environment {
 }
 
 impl EventFilter {
-    /// The alarms that are raised.
+    /// Returns the alarms that are raised.
     ///
     /// # Errors
-    /// Where a name is no alarm's: it would leave out nothing, and nobody would notice.
+    /// If a name is not that of an alarm: such an entry would have no effect without notice.
     pub(crate) fn raised(&self) -> Result<Vec<&'static Alarm>, Problem> {
         let names: Vec<&str> = match self {
             Self::List(names) => names.iter().map(|name| name.trim()).collect(),
@@ -87,10 +87,10 @@ impl EventFilter {
 }
 
 impl Environment {
-    /// The pairs.
+    /// Returns the pairs.
     ///
     /// # Errors
-    /// Where an entry has no `=`.
+    /// If an entry has no `=`.
     pub(crate) fn pairs(self) -> Result<BTreeMap<String, String>, Problem> {
         let text = match self {
             Self::Pairs(pairs) => return Ok(pairs),
@@ -107,7 +107,7 @@ impl Environment {
     }
 }
 
-/// The entries of a comma list, without blanks around them; empty ones do not count.
+/// Returns the trimmed entries of a comma-separated list; empty ones are skipped.
 fn entries(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }

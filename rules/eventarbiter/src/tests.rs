@@ -1,4 +1,4 @@
-//! The table of alarms, row by row, on made Kubernetes Events.
+//! The table of alarms, row by row, on constructed Kubernetes Events.
 
 use klaxon_sdk::testing::{NEW_YEAR, Scene, kubernetes_event};
 

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the main job, from recorded streams to a receiver that checks signatures.
+//! `cargo xtask demo`: the main use case, from recorded streams to a receiver that checks signatures.
 
 mod receiver;
 
@@ -13,10 +13,10 @@ use crate::workspace::{cargo, root, run_command, target_dir};
 use receiver::{Received, Receiver};
 
 const CONFIG: &str = include_str!("klaxon.yaml");
-/// For the demonstration only: everyone can read it here.
+/// For the demo only: this secret is public.
 const SECRET: &str = "whsec_a2xheG9uLWRlbW8ta2xheG9uLWRlbW8ta2xheG9u";
 
-/// Builds, runs, and shows what happened.
+/// Builds and runs the demo, and shows the results.
 pub(crate) fn run() -> Result<()> {
     println!("1. Building the rules and the host");
     rules::build_all()?;

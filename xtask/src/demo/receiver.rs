@@ -1,4 +1,4 @@
-//! A receiver on this machine that checks each signature with an implementation that is not ours.
+//! A local receiver that checks each signature with an independent implementation.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use serde_json::Value;
 use standardwebhooks::Webhook;
 use tiny_http::{Request, Response, Server};
 
-/// What came with one request.
+/// Contents of one request.
 pub(crate) struct Received {
-    /// The code; releases have none and are called `released`.
+    /// The code; a release has none, so it is `released`.
     pub(crate) code: String,
     /// The app.
     pub(crate) app: String,
-    /// The body as it came.
+    /// The body as received.
     pub(crate) body: String,
-    /// Why the signature does not hold, if it does not.
+    /// Reason why the signature is invalid; `None` if it is valid.
     pub(crate) error: Option<String>,
 }
 
-/// A receiver that runs on a thread of its own.
+/// A receiver on its own thread.
 pub(crate) struct Receiver {
     server: Arc<Server>,
     address: SocketAddr,
@@ -29,7 +29,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Starts one on a free port.
+    /// Starts a receiver on a free port.
     pub(crate) fn start(secret: &str) -> Result<Self> {
         let server = Server::http("127.0.0.1:0").map_err(|error| anyhow!("receiver: {error}"))?;
         let address = server.server_addr().to_ip().context("the receiver has no address")?;
@@ -42,12 +42,12 @@ impl Receiver {
         Ok(Self { server, address, thread })
     }
 
-    /// Where to send to.
+    /// Returns the receiver's URL.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    /// Ends it and returns all that came, in order.
+    /// Stops the receiver and returns all requests, in order.
     pub(crate) fn stop(self) -> Vec<Received> {
         self.server.unblock();
         self.thread.join().unwrap_or_default()
@@ -71,7 +71,7 @@ fn receive(webhook: &Webhook, mut request: Request) -> Received {
         (Ok(_), Err(error)) => Some(error.to_string()),
         (Ok(_), Ok(())) => None,
     };
-    // A sender that does not wait for the answer is no fault of the receiver.
+    // If the sender does not wait for the response, the receiver is not affected.
     drop(request.respond(Response::empty(200)));
     let json: Value = serde_json::from_str(&body).unwrap_or_default();
     let text = |value: &Value, otherwise: &str| value.as_str().unwrap_or(otherwise).to_owned();

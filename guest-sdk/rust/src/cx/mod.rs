@@ -1,4 +1,4 @@
-//! What a rule may ask of the host while it answers an event: state and the log.
+//! The host's capabilities while a rule answers an event: state and the log.
 
 #[cfg_attr(target_family = "wasm", path = "wasm.rs")]
 #[cfg_attr(not(target_family = "wasm"), path = "native.rs")]
@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::Level;
 use backend::Backend;
 
-/// The host, as seen from one event.
+/// Context of one event: the rule's access to the host.
 pub struct Cx {
     pub(crate) backend: Backend,
 }
@@ -20,13 +20,13 @@ impl Cx {
         Self { backend: Backend::at(index) }
     }
 
-    /// State of the event's partition. It is committed with the answer to this event, and is all
-    /// that lasts between batches.
+    /// Returns the state of the event's partition. It is committed with the answer to this event, and is the
+    /// only data that persists between batches.
     pub fn state(&mut self) -> State<'_> {
         State { backend: &mut self.backend }
     }
 
-    /// Writes a line to the host's log, tied to the event.
+    /// Writes a line to the host's log, with a reference to the event.
     pub fn log(&mut self, level: Level, text: &str) {
         self.backend.log(level, text);
     }
@@ -38,15 +38,15 @@ pub struct State<'a> {
 }
 
 impl State<'_> {
-    /// The value of a key; none where there is none or its time to live is over.
+    /// Returns the value of a key; `None` if it does not exist or has expired.
     pub fn get(&self, key: &str) -> Option<String> {
         self.backend.get(key)
     }
 
-    /// The value of a key, read as JSON.
+    /// Returns the value of a key, parsed as JSON.
     ///
     /// # Errors
-    /// Where the value is not JSON of that type: name the key in the rule's error.
+    /// If the value is not JSON of that type; the error names the key.
     pub fn get_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, String> {
         match self.backend.get(key) {
             None => Ok(None),
@@ -56,20 +56,20 @@ impl State<'_> {
         }
     }
 
-    /// Keeps a value until it is removed.
+    /// Stores a value until it is removed.
     pub fn put(&mut self, key: &str, value: &str) {
         self.backend.put(key, value, 0);
     }
 
-    /// Keeps a value for so many seconds of event time; 0: until it is removed.
+    /// Stores a value for `seconds` of event time; 0 stores it until it is removed.
     pub fn put_for(&mut self, key: &str, value: &str, seconds: u32) {
         self.backend.put(key, value, seconds);
     }
 
-    /// Keeps a value as JSON until it is removed.
+    /// Stores a value as JSON until it is removed.
     ///
     /// # Errors
-    /// Where the value cannot be written as JSON, such as a map whose keys are no strings.
+    /// If the value cannot be serialized as JSON, for example a map whose keys are not strings.
     pub fn put_json<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), String> {
         let text = serde_json::to_string(value)
             .map_err(|error| format!("state of key {key:?}: {error}"))?;
@@ -77,12 +77,12 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Removes a key; nothing happens where there is none.
+    /// Removes a key; does nothing if it does not exist.
     pub fn remove(&mut self, key: &str) {
         self.backend.remove(key);
     }
 
-    /// Keys with this prefix, sorted by bytes.
+    /// Returns the keys with this prefix, sorted by bytes.
     pub fn keys(&self, prefix: &str) -> Vec<String> {
         self.backend.keys(prefix)
     }

@@ -1,4 +1,4 @@
-//! On a native target: one partition's state and log in memory, for tests and benches.
+//! The native backend: state and log of one partition in memory, for tests and benches.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ pub(crate) struct Backend {
 
 pub(crate) struct Entry {
     value: String,
-    /// 0: it stays until it is removed.
+    /// Time of expiry; 0 if the entry never expires.
     expires_at: Timestamp,
 }
 
 impl Cx {
-    // The export shim of the sandbox makes one per event; natively only the tests' scene does.
+    // In the sandbox, the export shim calls this once per event; natively, only `testing::Scene` does.
     pub(crate) fn at(_index: u32) -> Self {
         Self { backend: Backend::default() }
     }

@@ -1,4 +1,4 @@
-//! In the sandbox: each call goes to the host, with the index of the event at hand.
+//! The sandbox's backend: each call goes to the host with the index of the current event.
 
 use crate::Level;
 use crate::bindings::klaxon::rule::{log, state};

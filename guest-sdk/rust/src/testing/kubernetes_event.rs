@@ -1,16 +1,16 @@
-//! Kubernetes Events.
+//! Builder of Kubernetes Events.
 
 use super::object::event;
 use crate::{Event, EventType, KubernetesEvent, ObjectRef, Subject, Timestamp};
 
-/// Builds the event of a Kubernetes Event.
+/// Builds an event about a Kubernetes Event.
 #[derive(Clone)]
 pub struct KubernetesEventBuilder {
     event: Event,
     kubernetes_event: KubernetesEvent,
 }
 
-/// A warning that has happened once, about an object of a namespace.
+/// Returns a builder for a warning that has happened once, about an object in a namespace.
 pub fn kubernetes_event(
     reason: &str,
     kind: &str,
@@ -52,31 +52,31 @@ impl KubernetesEventBuilder {
         self
     }
 
-    /// The host that reports it.
+    /// Sets the reporting host.
     pub fn host(mut self, host: &str) -> Self {
         self.kubernetes_event.source_host = Some(host.to_owned());
         self
     }
 
-    /// How often it happened in all, and how many of those are new.
+    /// Sets the total count, and the number of new occurrences.
     pub fn count(mut self, count: u32, delta: u32) -> Self {
         (self.kubernetes_event.count, self.kubernetes_event.delta) = (count, delta);
         self
     }
 
-    /// The event happens at this time.
+    /// Sets the time of the event.
     pub fn at(mut self, time: Timestamp) -> Self {
         self.event.time = time;
         self
     }
 
-    /// Anything else: change the event and the Kubernetes Event as they stand.
+    /// Changes any other part of the event and the Kubernetes Event.
     pub fn with(mut self, change: impl FnOnce(&mut Event, &mut KubernetesEvent)) -> Self {
         change(&mut self.event, &mut self.kubernetes_event);
         self
     }
 
-    /// The event.
+    /// Returns the event.
     pub fn event(mut self) -> Event {
         self.event.subject = Subject::KubernetesEvent(self.kubernetes_event);
         self.event

@@ -1,4 +1,4 @@
-//! Unit tests of a rule as plain Rust: events made by hand, one partition's state in memory.
+//! Unit tests of a rule as plain Rust, with constructed events and one partition's state in memory.
 //!
 //! ```
 //! use klaxon_sdk::prelude::*;
@@ -31,7 +31,7 @@ pub use workload::{WorkloadBuilder, deployment};
 
 use crate::{Cx, Event, Level, Outcome, Problem, Rule, settings};
 
-/// A configured rule and the state of the one partition that its events belong to.
+/// A configured rule and the state of the one partition to which its events belong.
 pub struct Scene<R> {
     rule: R,
     cx: Cx,
@@ -41,17 +41,17 @@ impl<R: Rule> Scene<R> {
     /// Configures the rule with settings as JSON.
     ///
     /// # Errors
-    /// What the rule says of its settings.
+    /// If the rule rejects the settings.
     pub fn new(settings: &str) -> Result<Self, Problem> {
         let rule = R::configure(settings::parse(settings)?)?;
         Ok(Self { rule, cx: Cx::at(0) })
     }
 
-    /// The rule's answer to an event. Unlike in the host, what an event wrote stays written when
-    /// its answer is an error.
+    /// Returns the rule's answer to an event. Unlike in the host, state written for an event persists if its
+    /// answer is an error.
     ///
     /// # Errors
-    /// The rule's own error text.
+    /// The text of the rule's error.
     pub fn evaluate(&mut self, event: &Event) -> Result<Outcome, String> {
         self.cx.backend.now = event.time;
         let mut outcome = Outcome::default();
@@ -59,25 +59,25 @@ impl<R: Rule> Scene<R> {
         Ok(outcome)
     }
 
-    /// The codes that the rule says to an event.
+    /// Returns the codes of the rule's verdicts on an event.
     ///
     /// # Panics
-    /// Where the answer is an error.
+    /// If the answer is an error.
     pub fn codes(&mut self, event: &Event) -> Vec<String> {
         let outcome = self.evaluate(event).unwrap_or_else(|error| panic!("rule error: {error}"));
         outcome.verdicts.into_iter().map(|verdict| verdict.code).collect()
     }
 
-    /// Throws the rule's memory away, as the host may do between any two batches; state stays.
+    /// Discards the rule's memory, as the host may do between any two batches; state persists.
     ///
     /// # Errors
-    /// What the rule says of its settings.
+    /// If the rule rejects the settings.
     pub fn forget(&mut self, settings: &str) -> Result<(), Problem> {
         self.rule = R::configure(settings::parse(settings)?)?;
         Ok(())
     }
 
-    /// What the rule wrote to the log so far.
+    /// Returns the lines that the rule wrote to the log so far.
     pub fn log(&self) -> &[(Level, String)] {
         &self.cx.backend.lines
     }

@@ -1,13 +1,13 @@
-//! The parts that all made events share.
+//! Parts that all constructed events share.
 
 use crate::{
     Cause, Change, Condition, ConditionStatus, Event, Label, ObjectMeta, Subject, Timestamp,
 };
 
-/// 2026-01-01T00:00:00Z: when made events happen unless told otherwise.
+/// 2026-01-01T00:00:00Z, the default time of constructed events, in milliseconds since the Unix epoch.
 pub const NEW_YEAR: Timestamp = 1_767_225_600_000;
 
-/// An event about an object that has no subject of its own: a start for anything else.
+/// Returns an event about an object without a subject of its own, as a base for other kinds.
 pub fn event(api_version: &str, kind: &str, namespace: &str, name: &str) -> Event {
     Event {
         id: format!("{kind}/{namespace}/{name}"),
@@ -37,12 +37,12 @@ pub fn event(api_version: &str, kind: &str, namespace: &str, name: &str) -> Even
     }
 }
 
-/// A label.
+/// Returns a label.
 pub fn label(key: &str, value: &str) -> Label {
     Label { key: key.to_owned(), value: value.to_owned() }
 }
 
-/// A condition; an empty reason and message make one without a cause.
+/// Returns a condition; if reason and message are empty, it has no cause.
 pub fn condition(name: &str, status: ConditionStatus, reason: &str, message: &str) -> Condition {
     let cause = (!reason.is_empty() || !message.is_empty())
         .then(|| Cause { reason: reason.to_owned(), message: message.to_owned() });

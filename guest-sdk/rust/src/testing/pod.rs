@@ -1,4 +1,4 @@
-//! Pods in any state.
+//! Builders of pods and containers.
 
 use super::object::{event, label};
 use crate::{
@@ -6,14 +6,14 @@ use crate::{
     Running, Subject, Terminated, Timestamp,
 };
 
-/// Builds a pod event.
+/// Builds an event about a pod.
 #[derive(Clone)]
 pub struct PodBuilder {
     event: Event,
     pod: Pod,
 }
 
-/// A running pod without containers.
+/// Returns a builder for a running pod without containers.
 pub fn pod(namespace: &str, name: &str) -> PodBuilder {
     PodBuilder {
         event: event("v1", "Pod", namespace, name),
@@ -54,25 +54,25 @@ impl PodBuilder {
         self
     }
 
-    /// The pod waits for its end since then.
+    /// Marks the pod as terminating since this time.
     pub fn terminating(mut self, at: Timestamp) -> Self {
         self.event.object.deleted_at = Some(at);
         self
     }
 
-    /// The event happens at this time.
+    /// Sets the time of the event.
     pub fn at(mut self, time: Timestamp) -> Self {
         self.event.time = time;
         self
     }
 
-    /// Anything else: change the event as it stands.
+    /// Changes any other part of the event.
     pub fn with(mut self, change: impl FnOnce(&mut Event)) -> Self {
         change(&mut self.event);
         self
     }
 
-    /// The event.
+    /// Returns the event.
     pub fn event(mut self) -> Event {
         self.event.subject = Subject::Pod(self.pod);
         self.event
@@ -85,7 +85,7 @@ pub struct ContainerBuilder {
     container: Container,
 }
 
-/// An app container of which nothing was reported yet.
+/// Returns a builder for an app container without a reported state.
 pub fn container(name: &str) -> ContainerBuilder {
     ContainerBuilder {
         container: Container {
@@ -114,33 +114,33 @@ fn terminated(reason: &str, exit_code: i32) -> Terminated {
 }
 
 impl ContainerBuilder {
-    /// Another kind of container.
+    /// Sets the kind of container.
     pub fn kind(mut self, kind: ContainerKind) -> Self {
         self.container.kind = kind;
         self
     }
 
-    /// It runs since then, and is ready or not.
+    /// Marks the container as running since this time, ready or not.
     pub fn running(mut self, since: Timestamp, ready: bool) -> Self {
         self.container.state = ContainerState::Running(Running { started_at: Some(since) });
         self.container.ready = ready;
         self
     }
 
-    /// It waits for a reason.
+    /// Marks the container as waiting with a reason.
     pub fn waiting(mut self, reason: &str) -> Self {
         self.container.state =
             ContainerState::Waiting(Cause { reason: reason.to_owned(), message: String::new() });
         self
     }
 
-    /// It has ended.
+    /// Marks the container as terminated.
     pub fn terminated(mut self, reason: &str, exit_code: i32) -> Self {
         self.container.state = ContainerState::Terminated(terminated(reason, exit_code));
         self
     }
 
-    /// Its instance before this one has ended, at a time if one is given.
+    /// Marks the previous instance of the container as terminated, optionally at a time.
     pub fn last_terminated(
         mut self,
         reason: &str,
@@ -152,7 +152,7 @@ impl ContainerBuilder {
         self
     }
 
-    /// It was restarted so often.
+    /// Sets the restart count.
     pub fn restarts(mut self, count: u32) -> Self {
         self.container.restart_count = count;
         self

@@ -1,16 +1,16 @@
-//! Workloads in rollout.
+//! Builder of workloads in rollout.
 
 use super::object::{event, label};
 use crate::{Condition, Event, Subject, Timestamp, Workload};
 
-/// Builds a Deployment event.
+/// Builds an event about a Deployment.
 #[derive(Clone)]
 pub struct WorkloadBuilder {
     event: Event,
     workload: Workload,
 }
 
-/// A Deployment whose every replica is there.
+/// Returns a builder for a Deployment whose replicas are all available.
 pub fn deployment(namespace: &str, name: &str, replicas: u32) -> WorkloadBuilder {
     WorkloadBuilder {
         event: event("apps/v1", "Deployment", namespace, name),
@@ -46,19 +46,19 @@ impl WorkloadBuilder {
         self
     }
 
-    /// The event happens at this time.
+    /// Sets the time of the event.
     pub fn at(mut self, time: Timestamp) -> Self {
         self.event.time = time;
         self
     }
 
-    /// Anything else: change the event and the workload as they stand.
+    /// Changes any other part of the event and the workload.
     pub fn with(mut self, change: impl FnOnce(&mut Event, &mut Workload)) -> Self {
         change(&mut self.event, &mut self.workload);
         self
     }
 
-    /// The event.
+    /// Returns the event.
     pub fn event(mut self) -> Event {
         self.event.subject = Subject::Workload(self.workload);
         self.event

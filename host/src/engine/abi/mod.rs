@@ -1,5 +1,5 @@
-//! The contract's versions: one folder for each, converted to the model's types at the edge. Nothing
-//! else knows which version a rule speaks.
+//! Versions of the contract: each has its own module, which converts it to the model's types. No other module
+//! knows a rule's version of the contract.
 
 mod v0_1;
 
@@ -11,14 +11,14 @@ use wasmtime::{Engine, Store};
 use super::store_data::Host;
 use crate::model::{Event, Manifest, Outcome};
 
-/// Why a rule refuses its settings.
+/// A rule's reason for rejecting its settings.
 pub(super) struct Problem {
     /// JSON Pointer (RFC 6901) to the wrong value.
     pub(super) path: String,
     pub(super) message: String,
 }
 
-/// The exports of an instance, in the model's terms.
+/// The exports of an instance, with the model's types.
 pub(super) trait Guest: Send {
     fn describe(&mut self, store: &mut Store<Host>) -> wasmtime::Result<Manifest>;
 

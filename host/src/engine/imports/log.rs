@@ -1,15 +1,15 @@
-//! `log`: lines of a rule, capped, kept until the event's answer is known.
+//! The `log` capability: bounded log lines of a rule, stored until the event's answer is known.
 
 use crate::engine::store_data::Call;
 
-/// Most bytes of a line.
+/// Maximum size of a line, in bytes.
 pub(in crate::engine) const MAX_LINE: usize = 4096;
-/// Most lines of an event.
+/// Maximum number of lines per event.
 const MAX_LINES: usize = 32;
-/// Most bytes of the lines of one call, whatever the number of its events.
+/// Maximum size of the lines of one call, in bytes, regardless of its number of events.
 const MAX_CALL: usize = 1 << 20;
 
-/// How much a line matters.
+/// Severity of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "mirrors the contract")]
 pub enum Level {
@@ -19,26 +19,26 @@ pub enum Level {
     Error,
 }
 
-/// A line that a rule wrote about an event.
+/// A log line that a rule wrote about an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// How much it matters.
+    /// Severity of the line.
     pub level: Level,
-    /// At most 4 KiB.
+    /// Text of at most 4 KiB.
     pub text: String,
 }
 
-/// Lines of the call at hand.
+/// Lines of the current call.
 #[derive(Default)]
 pub(in crate::engine) struct Log {
     lines: Vec<(usize, Line)>,
     dropped: Vec<(usize, u32)>,
-    /// Bytes of the call's lines so far.
+    /// Size of the call's lines so far, in bytes.
     bytes: usize,
 }
 
 impl Log {
-    /// The lines of one event; the last says how many there was no room for, if any.
+    /// Takes the lines of one event; if lines were dropped, a last line reports their number.
     pub(in crate::engine) fn take(&mut self, place: usize) -> Vec<Line> {
         let mut lines: Vec<Line> =
             self.lines.extract_if(.., |(at, _)| *at == place).map(|(_, line)| line).collect();
@@ -66,7 +66,7 @@ impl Call {
             }
             return Ok(());
         }
-        // What the line keeps of the host's memory, not what it shows.
+        // The memory that the line occupies, which may be more than its length.
         self.log.bytes += text.capacity();
         self.log.lines.push((place, Line { level, text }));
         Ok(())

@@ -1,4 +1,4 @@
-//! The host's side of each capability.
+//! Host implementations of the capabilities.
 
 pub(super) mod log;
 pub(super) mod state;

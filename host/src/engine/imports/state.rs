@@ -1,7 +1,7 @@
-//! `state`: a partition's keys and values, as its events see them one after the other.
+//! The `state` capability: a partition's keys and values, as its events see them one after the other.
 //!
-//! Three layers, newest first: what the call at hand wrote, what earlier calls of the same round
-//! wrote, and what is committed. A call that is undone takes only the first with it.
+//! There are three layers, newest first: writes of the current call, writes of earlier calls of the same
+//! round, and committed state. Undoing a call discards only the first layer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::engine::store_data::Call;
 use crate::model::{Slot, StateView, Timestamp, Write};
 
-/// Writes not yet committed, by partition and key.
+/// Uncommitted writes, by partition and key.
 #[derive(Default)]
 pub(in crate::engine) struct Overlay(HashMap<Arc<str>, BTreeMap<String, Write>>);
 
@@ -30,7 +30,7 @@ impl Overlay {
     }
 }
 
-/// State as the call at hand sees it.
+/// State as the current call sees it.
 #[derive(Default)]
 pub(in crate::engine) struct StateCall {
     rule: Arc<str>,
@@ -38,8 +38,8 @@ pub(in crate::engine) struct StateCall {
     round: Overlay,
     call: Overlay,
     writes: Vec<(usize, Write)>,
-    /// Bytes in use by each partition that was written to, and the time at which that was so:
-    /// later some of it may have expired.
+    /// Bytes used by each partition that was written to, and the time of that calculation: at a later time,
+    /// keys may have expired.
     used: HashMap<Arc<str>, (Timestamp, usize)>,
     budget: usize,
 }
@@ -54,7 +54,7 @@ impl StateCall {
         Self { rule, committed: Some(committed), round, budget, ..Self::default() }
     }
 
-    /// Ends the call: what the round has written, with this call's writes or without.
+    /// Ends the call and returns the writes of the round, with this call's writes if `keep` is `true`.
     pub(in crate::engine) fn finish(self, keep: bool) -> Overlay {
         let mut round = self.round;
         if keep {
@@ -72,7 +72,7 @@ impl StateCall {
         self.writes.iter().any(|(at, _)| *at == place)
     }
 
-    /// Most bytes of a partition's keys and values.
+    /// Returns the maximum size of a partition's keys and values, in bytes.
     pub(in crate::engine) fn budget(&self) -> usize {
         self.budget
     }
@@ -89,7 +89,7 @@ impl StateCall {
         }
     }
 
-    /// Live keys with the bytes of each key and value.
+    /// Returns the live keys with the size of each key and value, in bytes.
     fn sizes(&self, partition: &Arc<str>, now: Timestamp) -> BTreeMap<String, usize> {
         let committed = self.committed.as_ref();
         let mut sizes: BTreeMap<String, usize> = committed
@@ -108,13 +108,13 @@ impl StateCall {
 
     fn write(&mut self, place: usize, partition: &Arc<str>, write: Write) {
         self.call.apply(partition, write.clone());
-        // Only the last write of a key counts; keeping them all would let a guest fill our memory.
+        // Only the last write of a key counts; keeping them all would let a guest fill the host's memory.
         self.writes.retain(|(at, earlier)| *at != place || earlier.key() != write.key());
         self.writes.push((place, write));
     }
 }
 
-/// The value that a write left, if it still lives.
+/// Returns the value of a write, unless the write is a removal or has expired.
 fn live(write: &Write, now: Timestamp) -> Option<&str> {
     match write {
         Write::Put { value, expires_at, .. } if expires_at.is_none_or(|end| now < end) => {
@@ -134,7 +134,7 @@ impl Call {
         Ok(key.and_then(|key| self.state.get(&event.partition, key, event.time)))
     }
 
-    /// Fails the event, for it puts more than any partition has room for.
+    /// Fails the event, because it writes more than the budget of a partition.
     pub(in crate::engine) fn state_refuse(
         &mut self,
         index: u32,
@@ -146,7 +146,7 @@ impl Call {
     }
 
     fn go_over_budget(&mut self, place: usize, partition: &str, bytes: usize) {
-        // The first is told; a rule may go on to the end of its host calls.
+        // Only the first violation is reported: the rule may continue until it used up its host calls.
         if self.over_budget.iter().any(|(at, _)| *at == place) {
             return;
         }
@@ -193,7 +193,7 @@ impl Call {
             let old = self.state.get(partition, &key, event.time)?;
             Some((key.len() + old.len(), key))
         });
-        // What is not there needs no removal, and would only take memory until the commit.
+        // Removing a missing key has no effect and would only occupy memory until the commit.
         let Some((freed, key)) = old else { return Ok(()) };
         if let Some((_, used)) = self.state.used.get_mut(partition) {
             *used = used.saturating_sub(freed);

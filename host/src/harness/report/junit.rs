@@ -1,14 +1,14 @@
-//! A report in JUnit's XML, as CI systems read it.
+//! Test reports in JUnit's XML, for CI systems.
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::harness::{FileReport, TestReport};
 
-/// The report: a suite for each file, a case for each test, and one for what concerns a file as a
-/// whole.
+/// Returns a report with a suite for each file, a case for each test, and one case for errors of a whole
+/// file.
 ///
 /// # Errors
-/// Where it cannot be written as XML.
+/// If the report cannot be written as XML.
 pub fn junit(report: &TestReport) -> Result<String, String> {
     let mut xml = Report::new("klaxon test");
     xml.add_test_suites(report.files.iter().map(suite));
@@ -49,7 +49,7 @@ fn failed(message: &str, text: &str) -> TestCaseStatus {
     status
 }
 
-/// Without the two characters that XML 1.0 has no place for and the writer lets through.
+/// Replaces the two characters that XML 1.0 forbids and the writer does not remove.
 fn plain(text: &str) -> String {
     text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }

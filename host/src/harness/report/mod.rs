@@ -1,4 +1,4 @@
-//! Reports of tests, for people and for programs.
+//! Test reports, for people and for programs.
 
 mod junit;
 mod text;

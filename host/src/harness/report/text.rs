@@ -1,13 +1,13 @@
-//! A report for people: a line for each case, and all that helps to see why one failed.
+//! Test reports for people: a line for each case, and details of each failure.
 
 use crate::harness::{CaseReport, Coverage, FileReport, TestReport};
 
-/// How a report is written.
+/// Options of a text report.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Text {
-    /// With colours.
+    /// Use colours.
     pub colour: bool,
-    /// With the codes that no case says, also where no share of them is asked for.
+    /// List the codes that no case emits, even if no coverage is required.
     pub coverage: bool,
 }
 
@@ -16,7 +16,7 @@ const RED: &str = "31";
 const YELLOW: &str = "33";
 
 impl Text {
-    /// One file.
+    /// Formats the report of one file.
     pub fn file(&self, file: &FileReport) -> String {
         let mut text = String::new();
         let rule = if file.rule.is_empty() { String::new() } else { format!(" ({})", file.rule) };
@@ -81,7 +81,7 @@ impl Text {
         line(text, 1, &told);
     }
 
-    /// The last line.
+    /// Formats the last line.
     pub fn summary(&self, report: &TestReport) -> String {
         let (passed, failed) = (report.passed(), report.failed());
         let mut text = format!("{passed} passed, {failed} failed");

@@ -1,11 +1,11 @@
-//! Kubernetes Events as both APIs show them.
+//! Kubernetes Events in the form of both API groups.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{one_of, time};
 
-/// A Kubernetes Event without its identity.
+/// Returns a strategy for a Kubernetes Event without its identity.
 pub fn kubernetes_event() -> impl Strategy<Value = Value> {
     let reason = one_of(&[
         "BackOff",

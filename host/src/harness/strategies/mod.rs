@@ -1,6 +1,6 @@
-//! Made objects and histories for property tests: pods in every state, Kubernetes Events with counts
-//! and series, workloads in rollout. They are JSON as the API shows it, so a rule in any language sees
-//! them just as it sees a cluster.
+//! Generated objects and histories for property tests: pods in every state, Kubernetes Events with counts and
+//! series, workloads in rollout. The objects are JSON as the API returns it, so a rule in any language gets
+//! them as it gets those of a cluster.
 
 mod kubernetes_event;
 mod pod;
@@ -21,19 +21,19 @@ pub use kubernetes_event::kubernetes_event;
 pub use pod::pod;
 pub use workload::workload;
 
-/// A kind of object that can be made.
+/// A kind of object that can be generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Of core/v1.
+    /// A pod of core/v1.
     Pod,
-    /// Of core/v1 and events.k8s.io/v1.
+    /// A Kubernetes Event of core/v1 or events.k8s.io/v1.
     KubernetesEvent,
     /// A Deployment, StatefulSet, DaemonSet or ReplicaSet of apps/v1.
     Workload,
 }
 
 impl Kind {
-    /// The kind that an interest in this API version and kind sees.
+    /// Returns the kind of object that matches an interest in this API version and kind.
     fn of(api_version: &str, kind: &str) -> Option<Self> {
         match (api_version.split('/').next()?, kind) {
             ("v1", "Pod") => Some(Self::Pod),
@@ -46,20 +46,20 @@ impl Kind {
     }
 }
 
-/// What made objects look like.
+/// Properties of generated objects.
 #[derive(Debug, Clone)]
 pub struct Shape {
-    /// Of these kinds; each object is of one of them.
+    /// Kinds, one of which is chosen for each object.
     pub kinds: Vec<Kind>,
-    /// They carry these labels, most of the time.
+    /// Labels that most of the objects have.
     pub labels: Vec<(String, String)>,
-    /// Most steps of a history.
+    /// Maximum number of steps of a history.
     pub steps: usize,
 }
 
 impl Shape {
-    /// Objects that a rule is interested in; none where it is interested only in kinds that cannot be
-    /// made.
+    /// Returns the shape of objects that a rule is interested in; `None` if none of their kinds can be
+    /// generated.
     pub fn of(manifest: &Manifest) -> Option<Self> {
         let interests = manifest.interests.iter();
         let mut kinds: Vec<Kind> =
@@ -80,24 +80,24 @@ impl Shape {
 /// One step of a history.
 #[derive(Debug, Clone)]
 struct Step {
-    /// Which of the few objects of its kind.
+    /// Number of the object within its kind; there are only a few.
     object: u8,
-    /// How long after the step before, in milliseconds.
+    /// Time since the previous step, in milliseconds.
     wait: u32,
-    /// 0 is a deletion, 1 state, all else news.
+    /// 0 for a deletion, 1 for a snapshot, any other number for a change.
     change: u8,
     labelled: bool,
     json: Value,
 }
 
-/// A stream of objects that come, change and go over some minutes.
+/// Returns a strategy for streams of objects that are added, changed and deleted over some minutes.
 pub fn history(shape: Shape) -> impl Strategy<Value = StreamFile> {
     let Shape { kinds, labels, steps } = shape;
     prop::collection::vec(step(kinds), 1..=steps.max(1))
         .prop_map(move |steps| stream(&steps, &labels))
 }
 
-/// Always the same history, of so many steps as the shape says; none where nothing can be made.
+/// Returns one fixed history with `shape.steps` steps; `None` if it cannot be generated.
 pub fn sample(shape: Shape) -> Option<StreamFile> {
     let mut runner = TestRunner::deterministic();
     let steps = prop::collection::vec(step(shape.kinds), shape.steps).new_tree(&mut runner).ok()?;
@@ -134,13 +134,13 @@ fn stream(steps: &[Step], labels: &[(String, String)]) -> StreamFile {
     StreamFile { path: "made".into(), snapshot_until: None, text }
 }
 
-/// Gives a made object its identity, and times around now.
+/// Adds identity and times to a generated object.
 fn complete(step: &Step, version: u64, labels: &[(String, String)], now: jiff::Timestamp) -> Value {
     let mut object = step.json.clone();
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_lowercase();
-    // Some names have two hyphens, at which a rule may split them.
+    // Some names have two hyphens: a rule may split names at hyphens.
     let name = format!("{kind}{}{}", if step.object < 2 { "-" } else { "--" }, step.object);
-    // A status lags behind its spec now and then.
+    // Sometimes a status lags behind its spec.
     let observed = object.pointer("/status/observedGeneration").and_then(Value::as_u64);
     let generation = observed.unwrap_or(1) + u64::from(version.is_multiple_of(4));
     at(&mut object, now);
@@ -153,7 +153,7 @@ fn complete(step: &Step, version: u64, labels: &[(String, String)], now: jiff::T
         metadata.insert("creationTimestamp".to_owned(), "2026-01-01T00:00:00Z".into());
         if step.labelled {
             let labels = labels.iter().map(|(key, value)| {
-                // A label that only has to be there says one of few things.
+                // A label that is only required to exist has one of a few values.
                 let value =
                     if value.is_empty() { format!("v{}", step.object % 2) } else { value.clone() };
                 (key.clone(), Value::from(value))
@@ -164,7 +164,7 @@ fn complete(step: &Step, version: u64, labels: &[(String, String)], now: jiff::T
     object
 }
 
-/// Makes times of `{"seconds ago": n}`: strategies do not know what time it is.
+/// Replaces `{"seconds ago": n}` by times, as the strategies do not know the current time.
 fn at(value: &mut Value, now: jiff::Timestamp) {
     if let Some(ago) = value.get(AGO).and_then(Value::as_i64) {
         *value = (now - jiff::SignedDuration::from_secs(ago)).strftime("%FT%TZ").to_string().into();
@@ -179,7 +179,7 @@ fn at(value: &mut Value, now: jiff::Timestamp) {
 
 const AGO: &str = "seconds ago";
 
-/// A time in the last minutes, or none.
+/// Returns a strategy for a time in the last minutes, or null.
 fn time() -> impl Strategy<Value = Value> {
     prop_oneof![
         1 => Just(Value::Null),
@@ -187,7 +187,7 @@ fn time() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// One of some texts.
+/// Returns a strategy for one of some strings.
 fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
     prop::sample::select(texts)
 }

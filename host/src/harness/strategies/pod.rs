@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{one_of, time};
 
-/// A pod without its identity.
+/// Returns a strategy for a pod without its identity.
 pub fn pod() -> impl Strategy<Value = Value> {
     let phase = one_of(&["Pending", "Running", "Succeeded", "Failed", "Unknown"]);
     let containers = prop::collection::vec(container(), 0..4);
@@ -78,7 +78,7 @@ fn container() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A container's state, absent and null ones included.
+/// Returns a strategy for a container's state, which may be absent or null.
 fn state() -> impl Strategy<Value = Value> {
     let waiting = one_of(&[
         "ContainerCreating",

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{one_of, time};
 
-/// A Deployment, StatefulSet, DaemonSet or ReplicaSet without its identity.
+/// Returns a strategy for a Deployment, StatefulSet, DaemonSet or ReplicaSet without its identity.
 pub fn workload() -> impl Strategy<Value = Value> {
     let kind = one_of(&["Deployment", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]);
     let condition = (
@@ -19,7 +19,7 @@ pub fn workload() -> impl Strategy<Value = Value> {
                "lastTransitionTime": since})
     });
     let conditions = prop::collection::vec(condition, 0..4);
-    // Half of them have all that they want.
+    // Half of the workloads have all their replicas.
     let replicas = prop_oneof![
         (0u32..5).prop_map(|all| (all, all, all, all, all)),
         (0u32..5, 0u32..5, 0u32..5, 0u32..5, 0u32..5),

@@ -1,4 +1,4 @@
-//! A test file as it is written. Its JSON Schema is derived from these types.
+//! The format of a test file. Its JSON Schema is derived from these types.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -115,12 +115,12 @@ pub(in crate::harness) struct Entry {
     pub(in crate::harness) delta: Option<u32>,
 }
 
-/// A value that is there, even if it is null: JSON's null is a payload too.
+/// Deserializes a value that is present, even if it is null: JSON's null is a payload too.
 fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
-/// Which object.
+/// A reference to an object.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(in crate::harness) enum ObjectEntry {
@@ -159,7 +159,7 @@ pub(in crate::harness) enum SeverityEntry {
     Critical,
 }
 
-/// What one event may cost, with an instance of its own.
+/// Maximum cost of one event, with a new instance.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitsFile {
@@ -189,7 +189,8 @@ pub(super) enum Percent {
     Text(#[schemars(regex(pattern = "^[0-9]{1,3}%$"))] String),
 }
 
-/// The schema without references, so that the place of a fault names the place in the schema.
+/// Returns the schema without references, so that the location of an error is also the location in the
+/// schema.
 pub(crate) fn schema() -> Value {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);

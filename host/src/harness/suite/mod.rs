@@ -15,7 +15,7 @@ use crate::yaml::FileErrors;
 pub(crate) use file::schema;
 pub(super) use file::{Entry, ObjectEntry, ObjectParts, SeverityEntry, StatusEntry};
 
-/// How test files end.
+/// Suffixes of test files.
 pub(super) const ENDINGS: [&str; 2] = [".test.yaml", ".test.yml"];
 
 /// The tests of one file.
@@ -23,61 +23,61 @@ pub(super) const ENDINGS: [&str; 2] = [".test.yaml", ".test.yml"];
 pub(super) struct Suite {
     /// The rule's folder or module.
     pub(super) rule: PathBuf,
-    /// What the rule is configured with, unless a case says otherwise.
+    /// Settings of the rule, unless a case has its own.
     pub(super) settings: Value,
-    /// In the order of the file.
+    /// Cases in the order of the file.
     pub(super) cases: Vec<Case>,
-    /// Partitions that the file gives state to.
+    /// Partitions whose state the file sets.
     pub(super) partitions: Vec<String>,
-    /// The share of declared codes that must be said, in percent.
+    /// Required coverage of the declared codes, in percent.
     pub(super) coverage: Option<u8>,
 }
 
 /// One test.
 #[derive(Debug)]
 pub(super) struct Case {
-    /// What it shows.
+    /// Name of the test.
     pub(super) name: String,
-    /// Its line in the file.
+    /// Line in the file.
     pub(super) line: usize,
-    /// Its own settings.
+    /// The test's own settings.
     pub(super) settings: Option<Value>,
-    /// Whether it begins with state of its own rather than the file's.
+    /// `true` if the test begins with its own state instead of the file's.
     pub(super) has_own_state: bool,
-    /// What the rule is fed.
+    /// Input of the rule.
     pub(super) input: Input,
-    /// What the rule must say.
+    /// Expected verdicts.
     pub(super) expectation: Expectation,
-    /// What an event may cost.
+    /// Maximum cost of an event.
     pub(super) limits: CaseLimits,
 }
 
-/// What a rule must say; at least one of these is there.
+/// Expected verdicts; at least one field is set.
 #[derive(Debug, Default)]
 pub(super) struct Expectation {
-    /// All verdicts.
+    /// The complete list of verdicts.
     pub(super) all: Option<All>,
-    /// Verdicts that are among those said, in this order.
+    /// Verdicts that must be among the emitted ones, in this order.
     pub(super) any: Option<Vec<Expected>>,
-    /// How many of each code are said.
+    /// Number of verdicts per code.
     pub(super) count: Option<BTreeMap<String, u64>>,
 }
 
-/// All verdicts of a case.
+/// The complete verdicts of a case.
 #[derive(Debug)]
 pub(super) enum All {
-    /// These, in this order.
+    /// These verdicts, in this order.
     Listed(Vec<Expected>),
-    /// Those of the reviewed file.
+    /// The verdicts of a reviewed file.
     Snapshot(PathBuf),
 }
 
-/// What the dearest event of a case may cost.
+/// Maximum cost of the most expensive event of a case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct CaseLimits {
-    /// Fuel.
+    /// Fuel of the event.
     pub(super) fuel: Option<u64>,
-    /// Bytes of linear memory.
+    /// Linear memory of the instance, in bytes.
     pub(super) memory: Option<usize>,
 }
 
@@ -90,7 +90,7 @@ impl Suite {
         read::read(path)
     }
 
-    /// The snapshots that its cases have.
+    /// Returns the snapshots of the cases.
     pub(super) fn snapshots(&self) -> Vec<&Path> {
         let all = self.cases.iter().filter_map(|case| case.expectation.all.as_ref());
         all.filter_map(|all| match all {
@@ -100,7 +100,7 @@ impl Suite {
         .collect()
     }
 
-    /// The file's name without its ending.
+    /// Returns the file's name without its suffix.
     pub(super) fn stem(path: &Path) -> String {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.unwrap_or_default();

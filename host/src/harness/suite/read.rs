@@ -1,4 +1,4 @@
-//! From a test file to a checked suite.
+//! Conversion of a test file to a checked suite.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ pub(super) fn read(path: &Path) -> Result<Suite, FileErrors> {
 /// Types of lines in a stream.
 const TYPES: [&str; 6] = ["ADDED", "MODIFIED", "DELETED", "SNAPSHOT", "BOOKMARK", "ERROR"];
 
-/// A JSON Pointer (RFC 6901) from serde's path.
+/// Converts serde's path to a JSON Pointer (RFC 6901).
 fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let segments = path.iter().map(|segment| match segment {
@@ -76,7 +76,7 @@ impl Reader<'_> {
         }
         let mut slugs = BTreeSet::new();
         for (place, case) in file.tests.iter().enumerate() {
-            // Snapshots are called after their tests.
+            // Snapshots are named after their tests.
             if !slugs.insert(slug(&case.name)) {
                 self.say(
                     format!("/tests/{place}/name"),
@@ -211,8 +211,8 @@ impl Reader<'_> {
         files.into_iter().map(stream).collect()
     }
 
-    /// A recording may hold lines of other types, such as a recorder's marks; what is written by hand
-    /// and would be skipped is a slip.
+    /// Rejects events of other types. A recording may contain such lines, for example a recorder's marks, but
+    /// in events written by hand, which would be skipped, such a type is a mistake.
     fn types(&mut self, pointer: &str, events: &[Value]) {
         for (place, event) in events.iter().enumerate() {
             let kind = event.get("type").and_then(Value::as_str);
@@ -273,13 +273,14 @@ impl Reader<'_> {
     }
 }
 
-/// A name as part of a file's name.
+/// Converts a name to a part of a file's name.
 fn slug(name: &str) -> String {
     let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("_").to_lowercase()
 }
 
-/// A text stays as it is, anything else is kept as JSON: what `put` and `put_json` of an SDK write.
+/// Flattens state: a string stays as it is, other values become JSON, as `put` and `put_json` of an SDK store
+/// them.
 fn flat(state: &State) -> Vec<(String, String, String)> {
     let entries = state
         .iter()

@@ -1,14 +1,15 @@
-//! IP addresses: finding them at the start of a text, and their pseudonyms.
+//! IP addresses: recognition at the start of a text, and pseudonyms.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::pseudonym::{Pseudonyms, Purpose};
 
-/// The longest way to write an IPv6 address.
+/// Maximum length of an IPv6 address as text.
 const LONGEST_V6: usize = 45;
 
-/// An IPv4 address at the start of a text, with its length and the separator of its octets: node
-/// names and DNS names of pods write `10-0-0-12`. Leading zeros do not hide one.
+/// Recognizes an IPv4 address at the start of a text. Returns it with its length and the separator of its
+/// octets: names of nodes and DNS names of pods contain addresses such as `10-0-0-12`. Leading zeros are
+/// accepted.
 pub(super) fn v4(text: &str) -> Option<(usize, Ipv4Addr, char)> {
     let mut octets = [0_u8; 4];
     let mut separator = None;
@@ -32,7 +33,7 @@ pub(super) fn v4(text: &str) -> Option<(usize, Ipv4Addr, char)> {
     ends_before(rest).then_some((text.len() - rest.len(), Ipv4Addr::from(octets), separator?))
 }
 
-/// An IPv6 address at the start of a text, with its length.
+/// Recognizes an IPv6 address at the start of a text, and returns it with its length.
 pub(super) fn v6(text: &str) -> Option<(usize, Ipv6Addr)> {
     let is_part = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
     let length = text.bytes().take(LONGEST_V6 + 2).take_while(is_part).count();
@@ -46,25 +47,25 @@ pub(super) fn v6(text: &str) -> Option<(usize, Ipv6Addr)> {
             let rest = text.get(written.len()..)?;
             return ends_before(rest).then_some((written.len(), address));
         }
-        // The colon or full stop of a sentence may follow.
+        // The address may be followed by the colon or full stop of a sentence.
         written = written.strip_suffix([':', '.'])?;
     }
 }
 
-/// True if a word that ends before this text is complete.
+/// Returns `true` if a word before this text is complete.
 pub(super) fn ends_before(rest: &str) -> bool {
     !rest.chars().next().is_some_and(char::is_alphanumeric)
 }
 
 impl Pseudonyms {
-    /// An address of 198.18.0.0/15, the range for benchmarks.
+    /// Returns an address of 198.18.0.0/15, the range for benchmarks (RFC 2544).
     ///
-    /// 17 bits are few, so the pseudonyms are a permutation within each /15 of originals: two
-    /// addresses of one pod network never fall together; two of different networks may.
+    /// As 17 bits are few, the pseudonyms are a permutation within each /15 of originals: two addresses of
+    /// one pod network never have the same pseudonym; two addresses of different networks may.
     pub(super) fn v4(&self, original: Ipv4Addr) -> Ipv4Addr {
         let bits = original.to_bits();
         let (network, mut host) = (bits >> 17, bits & 0x1_ffff);
-        // The permutation is of 18 bits. Walking on until 17 are enough makes one of 17 bits.
+        // The permutation has 18 bits. Repeating it until the result fits 17 bits makes it one of 17 bits.
         loop {
             host = self.permute(network, host);
             if host <= 0x1_ffff {
@@ -73,7 +74,7 @@ impl Pseudonyms {
         }
     }
 
-    /// A Feistel network over 18 bits.
+    /// Permutes 18 bits by a Feistel network.
     fn permute(&self, network: u32, host: u32) -> u32 {
         let (mut left, mut right) = (host >> 9, host & 0x1ff);
         for round in 0..4_u32 {
@@ -87,7 +88,7 @@ impl Pseudonyms {
         left << 9 | right
     }
 
-    /// An address of 2001:db8::/32, the range for documentation.
+    /// Returns an address of 2001:db8::/32, the range for documentation (RFC 3849).
     pub(super) fn v6(&self, original: Ipv6Addr) -> Ipv6Addr {
         let mut hash = [0; 16];
         self.fill(Purpose::V6, &original.octets(), &mut hash);

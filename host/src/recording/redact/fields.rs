@@ -1,21 +1,21 @@
-//! Which field holds what: the tables of the built-in API groups, and the rules for all others.
+//! Classes of fields: tables for the built-in API groups, and rules for all others.
 
 use super::place::Place;
 use super::vocabulary::is_listed;
 
-/// What to do with a string.
+/// Class of a string, which determines its redaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// It stays: what an object is, or an order that matters.
+    /// Stays: the kind of an object, or a value whose order matters.
     Keep,
-    /// One of the values that an API lists; what is of another form is none of them, for controllers
-    /// write what they like.
+    /// One of the values that an API lists. A value of another form is redacted, because controllers may
+    /// write any text.
     Enum,
     /// A name, an id, an image or an address.
     Name,
-    /// A name, but those that every cluster has stay: of namespaces and of service accounts.
+    /// A name of a namespace or a service account; those that exist in every cluster stay.
     Namespace,
-    /// A name, but those of Kubernetes' own components stay.
+    /// A name of a component; those of Kubernetes' own components stay.
     Component,
     /// A path in an object, with a name in braces.
     FieldPath,
@@ -23,15 +23,15 @@ pub(super) enum Class {
     LabelKey,
     /// A finalizer.
     Finalizer,
-    /// What may hold anything, such as a password: not even its words are to be seen.
+    /// A value that may contain anything, such as a password: not even its words stay.
     Whole,
     /// A message.
     Text,
-    /// A string of which nothing is known.
+    /// A string of unknown meaning.
     Unknown,
 }
 
-/// How far the fields of an object are known.
+/// The API of an object, which determines how much is known about its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Api {
     /// An object of a built-in API group, with its kind.
@@ -57,18 +57,18 @@ impl Api {
         matches!(self, Self::BuiltIn(kind) if kind == wanted)
     }
 
-    /// True within a schema: its keys are names of fields, not what they otherwise mean.
+    /// Returns `true` within a schema, where keys are names of fields and do not have their usual meaning.
     pub(super) fn is_schema(&self, place: &Place<'_>) -> bool {
         self.is_kind("CustomResourceDefinition") && place.keys().any(|key| key == "openAPIV3Schema")
     }
 
-    /// True for a map whose values are the user's data.
+    /// Returns `true` for a map whose values are the user's data.
     pub(super) fn is_data(&self, place: &Place<'_>) -> bool {
         let holds_data = self.is_kind("Secret") || self.is_kind("ConfigMap");
         holds_data && ["data", "stringData", "binaryData"].iter().any(|key| place.is_up(&[key]))
     }
 
-    /// What a string at this place is.
+    /// Returns the class of the string at this place.
     pub(super) fn class(&self, place: &Place<'_>) -> Class {
         if self.is_schema(place) {
             return if matches!(place.key(), "type" | "format") {
@@ -96,7 +96,7 @@ fn custom(place: &Place<'_>) -> Class {
     }
 }
 
-/// Metadata are the same for all objects.
+/// Metadata is the same for all objects.
 fn metadata(key: &str) -> Class {
     match key {
         "resourceVersion" => Class::Keep,
@@ -133,31 +133,31 @@ fn built_in(kind: &str, place: &Place<'_>) -> Class {
     }
 }
 
-/// Names that stand in the place of a name although every cluster has them.
+/// Returns `true` for names of objects that exist in every cluster.
 pub(super) fn is_public_object(name: &str) -> bool {
-    // `None` is the address of a service that has none. A namespace is mentioned by its name alone
-    // too; `default` is not among these, since a workload can well be called that.
+    // `None` is the `clusterIP` of a headless Service. A namespace may also be referenced by its name alone.
+    // `default` is not listed, because a workload may have that name.
     matches!(name, "kube-root-ca.crt" | "None" | "kube-system" | "kube-public" | "kube-node-lease")
 }
 
-/// True for maps of labels, by their key. A `selector` of a Service is one as well.
+/// Returns `true` for the keys of maps of labels. The `selector` of a Service is one of them.
 pub(super) fn is_label_map(key: &str) -> bool {
     matches!(key, "labels" | "matchLabels" | "nodeSelector" | "selector")
 }
 
-/// True for what asks for labels, taints or fields by a `key` beside the values.
+/// Returns `true` for fields that select labels, taints or fields by a `key` with values.
 pub(super) fn is_requirement(key: &str) -> bool {
     matches!(key, "taints" | "tolerations" | "matchExpressions" | "matchFields")
 }
 
-/// True for maps from resources to quantities.
+/// Returns `true` for maps from resources to quantities.
 pub(super) fn is_quantity_map(key: &str) -> bool {
     matches!(key, "limits" | "requests" | "capacity" | "allocatable" | "allocatedResources")
         || matches!(key, "hard" | "used" | "overhead" | "defaultRequest" | "podFixed")
 }
 
-/// Fields whose values the API itself lists. Those of events are free, but rules live on them. A
-/// `schedule` is numbers and stars.
+/// Fields whose values the API itself lists. Those of Kubernetes Events are free text, but rules depend on
+/// them. A `schedule` consists of numbers and stars.
 const ENUMS: &str = "
 accessModes action architecture completionMode conditionType concurrencyPolicy dnsPolicy effect
 externalTrafficPolicy fsGroupChangePolicy imagePullPolicy internalTrafficPolicy ipFamilies
@@ -168,7 +168,7 @@ schedule scheme scope scopes sessionAffinity status strategy terminationMessageP
 unhealthyPodEvictionPolicy volumeBindingMode volumeMode whenDeleted whenScaled whenUnsatisfiable
 ";
 
-/// Fields that hold a name, an id, an image or an address, and do not end in `Name`.
+/// Fields that hold a name, an id, an image or an address, and whose key does not end in `Name`.
 const NAMES: &str = "
 address addresses bootID clusterIP clusterIPs containerID driver externalID generateName group
 groups host hostIP hostIPs hostname hostnames image imageID instance ip machineID name names

@@ -1,4 +1,4 @@
-//! What stays although it is none of Kubernetes' own: the caller's choice.
+//! The caller's allowlist: data that stays although it does not come from Kubernetes itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -6,46 +6,46 @@ use std::sync::{Mutex, PoisonError};
 use super::place::Place;
 use super::vocabulary;
 
-/// What of the user's own stays. Empty by default: then only public text does.
+/// Allowlist of the user's data. Empty by default: then only public text stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keep {
-    /// Words that stay in messages, in any case. Names never consult them.
+    /// Words that stay in messages, in any case. Not used for names.
     pub words: BTreeSet<String>,
     /// Names and namespaces that stay wherever they occur as such.
     pub names: BTreeSet<String>,
-    /// Labels whose key stays, and which of their values. Taints and selectors follow them. An
-    /// entry decides alone: the literals are not asked about its values.
+    /// Labels whose key stays, with the values that stay. Taints and selectors follow them. `literals` are
+    /// not searched for the values of a label listed here.
     pub labels: BTreeMap<String, Values>,
     /// Annotations that stay with their value; all others are removed.
     pub annotations: BTreeSet<String>,
-    /// Paths of object keys from the root, below which everything stays as it is; `*` stands for
-    /// any element of an array. The data of a Secret does not stay, whatever is written here.
+    /// Paths of object keys from the root, below which everything stays; `*` stands for any element of an
+    /// array. The data of a Secret never stays, even if a path names it.
     pub fields: Vec<Vec<String>>,
-    /// Bytes of the rules' modules. A label's key that occurs in them stays, and so does its value
-    /// if that occurs too and `literal_values` is set: a rule can only compare with text that it
-    /// contains.
+    /// Bytes of the rules' modules. A label's key that occurs in them stays, and so does its value if it
+    /// occurs too and `literal_values` is set: a rule can compare only with strings that it contains.
     pub literals: Vec<u8>,
-    /// Whether values of labels are looked for in the literals.
+    /// `true` to search the literals for values of labels.
     pub literal_values: bool,
 }
 
-/// Which values of a label stay.
+/// The values of a label that stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Values {
-    /// None.
+    /// No value.
     Pseudonym,
-    /// These.
+    /// These values.
     Only(BTreeSet<String>),
-    /// All.
+    /// All values.
     All,
 }
 
-/// Shorter keys occur in any module by chance.
+/// Minimum length of a key to search for: shorter keys occur in any module by chance.
 const SHORTEST_KEY: usize = 3;
-/// Values are only looked for if the key was found, so they may be a little shorter.
+/// Minimum length of a value to search for; less than that of a key, because values are searched only if the
+/// key was found.
 const SHORTEST_VALUE: usize = 2;
 
-/// [`Keep`] in the form that it is asked in.
+/// [`Keep`], prepared for lookups.
 pub(super) struct Kept {
     words: BTreeSet<String>,
     names: BTreeSet<String>,
@@ -53,9 +53,9 @@ pub(super) struct Kept {
     labels: BTreeMap<String, Values>,
     annotations: BTreeSet<String>,
     fields: Vec<Vec<String>>,
-    /// As text: searching a `str` is fast, and what is not UTF-8 equals no label anyway.
+    /// Literals as text: searching a `str` is fast, and bytes that are not UTF-8 equal no label.
     literals: String,
-    /// What was looked for in them, and whether it was there: labels repeat in every object.
+    /// Cached results of searching the literals: labels repeat in every object.
     looked_for: Mutex<BTreeMap<String, bool>>,
 }
 
@@ -80,7 +80,7 @@ impl Kept {
         self.words.contains(word) || self.words.contains(&word.to_lowercase())
     }
 
-    /// True if the caller wants this name kept.
+    /// Returns `true` if the caller keeps this name.
     pub(super) fn name(&self, name: &str) -> bool {
         self.names.contains(name)
     }
@@ -90,7 +90,7 @@ impl Kept {
     }
 
     fn is_literal(&self, text: &str) -> bool {
-        // Whoever panicked while holding the lock had added a whole entry, or none.
+        // A thread that panicked while holding the lock had added a complete entry or none.
         let mut looked_for = self.looked_for.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = looked_for.get(text) {
             return *found;
@@ -100,17 +100,17 @@ impl Kept {
         found
     }
 
-    /// True if a rule can ask for this key.
+    /// Returns `true` if a rule can contain this key.
     pub(super) fn literal_key(&self, key: &str) -> bool {
         key.len() >= SHORTEST_KEY && self.is_literal(key)
     }
 
-    /// True if the caller wants the key of this label kept.
+    /// Returns `true` if the caller keeps the key of this label.
     pub(super) fn label_key(&self, key: &str) -> bool {
         self.labels.contains_key(key) || self.literal_key(key)
     }
 
-    /// True if the caller wants this value of this label kept.
+    /// Returns `true` if the caller keeps this value of this label.
     pub(super) fn label_value(&self, key: &str, value: &str) -> bool {
         match self.labels.get(key) {
             Some(Values::All) => true,
@@ -125,12 +125,13 @@ impl Kept {
         }
     }
 
-    /// True if everything from here on stays.
+    /// Returns `true` if everything below this place stays.
     pub(super) fn below(&self, place: &Place<'_>) -> bool {
         self.fields.iter().any(|path| place.is(path))
     }
 
-    /// True if a field to keep lies at or below this place, so that the way to it must stay too.
+    /// Returns `true` if a field to keep lies at or below this place: then the keys on its path must stay
+    /// too.
     pub(super) fn on_the_way(&self, place: &Place<'_>) -> bool {
         let depth = place.depth();
         self.fields.iter().any(|path| path.get(..depth).is_some_and(|start| place.is(start)))

@@ -1,4 +1,4 @@
-//! Labels, and what goes by the same keys: selectors, taints, tolerations, extended resources.
+//! Redaction of labels and of fields with label keys: selectors, taints, tolerations, extended resources.
 
 use serde_json::{Map, Value};
 
@@ -7,13 +7,13 @@ use super::public;
 use super::shape::{is_identifier, is_quantity};
 use super::walk::Walk;
 
-/// Fields of a requirement that hold values of its key.
+/// Returns `true` for the fields of a requirement that hold values of its key.
 fn holds_values(field: &str) -> bool {
     matches!(field, "value" | "values")
 }
 
 impl Walk<'_> {
-    /// The key of a label, as it may stay.
+    /// Redacts the key of a label.
     pub(super) fn label_key(&self, key: &str) -> String {
         if public::is_label_key(key) || self.kept().label_key(key) {
             key.to_owned()
@@ -22,7 +22,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The value of a label with that key.
+    /// Redacts the value of a label with that key.
     pub(super) fn label_value(&mut self, key: &str, value: &str) -> String {
         if self.kept().label_value(key, value) {
             return value.to_owned();
@@ -31,14 +31,14 @@ impl Walk<'_> {
         self.pseudonyms().name(value)
     }
 
-    /// A map from keys of labels to their values.
+    /// Redacts a map from label keys to values.
     pub(super) fn labels(&mut self, map: Map<String, Value>, place: &Place<'_>) -> Value {
         self.entries(map, place, |walk, key, value, place| {
             (walk.label_key(&key), walk.values_of(&key, value, place))
         })
     }
 
-    /// The values for a key, one or a list of them; what is no string is walked as usual.
+    /// Redacts the values of a key, one or a list; other types than strings are walked as usual.
     fn values_of(&mut self, key: &str, value: Value, place: &Place<'_>) -> Value {
         if self.kept().below(place) {
             return value;
@@ -53,7 +53,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A taint, a toleration, or a part of a selector: a `key` beside its values.
+    /// Redacts a taint, a toleration, or a part of a selector: a `key` with its values.
     pub(super) fn requirement(&mut self, map: Map<String, Value>, place: &Place<'_>) -> Value {
         let label = map.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
         self.entries(map, place, |walk, key, value, place| match value {
@@ -74,12 +74,12 @@ impl Walk<'_> {
         })
     }
 
-    /// A map from resources to quantities.
+    /// Redacts a map from resources to quantities.
     pub(super) fn quantities(&mut self, map: Map<String, Value>, place: &Place<'_>) -> Value {
         self.entries(map, place, |walk, key, value, place| {
             let is_quantity = value.as_str().is_some_and(is_quantity);
             let value = if is_quantity { value } else { walk.value(value, place) };
-            // Extended resources have a domain; what has none may be a field, as in a LimitRange.
+            // Extended resources have a domain; a key without one may be a field, as in a LimitRange.
             let stays = is_identifier(&key) || public::is_resource(&key);
             (if stays { key } else { walk.label_key(&key) }, value)
         })

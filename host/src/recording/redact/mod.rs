@@ -1,13 +1,13 @@
 //! Redaction of recorded Kubernetes objects, so that a recording can be shared as a test fixture.
 //!
-//! Names, namespaces, label values, images, addresses and free text become keyed pseudonyms; what
-//! a rule decides on stays: structure, enums, reasons, numbers and times. The same original gives
-//! the same pseudonym everywhere, so relations hold: names are replaced segment by segment, and a
-//! pod's name still begins with that of its ReplicaSet. Without the key, pseudonyms cannot be tried
-//! against a list of likely names; whoever shares a recording keeps the key or throws it away.
+//! Names, namespaces, label values, images, addresses and free text become keyed pseudonyms. The data on
+//! which rules decide stays: structure, enums, reasons, numbers and times. The same original always has the
+//! same pseudonym, so relations hold: names are replaced segment by segment, and a pod's name still begins
+//! with that of its ReplicaSet. Without the key, a list of likely names cannot be matched against the
+//! pseudonyms; the owner of a recording keeps the key or discards it.
 //!
-//! What is promised: nothing of a name, an image, an address or a message is left but what
-//! [`Keep`] names, what is public in every cluster, and the words that Kubernetes itself writes.
+//! Guarantee: of names, images, addresses and messages, only these remain: values that [`Keep`] lists, values
+//! that are public in every cluster, and words that Kubernetes itself writes.
 
 mod address;
 mod fields;
@@ -34,43 +34,43 @@ use pseudonym::Pseudonyms;
 use serde_json::Value;
 use walk::Walk;
 
-/// Why an object cannot be redacted.
+/// Error of redacting an object.
 #[derive(Debug, thiserror::Error)]
 pub enum RedactError {
-    /// It is not JSON, or nested too deeply.
+    /// The text is not JSON, or nested too deeply.
     #[error("not readable as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// It is JSON, but not an object.
+    /// The JSON is not an object.
     #[error("not a JSON object")]
     NotAnObject,
 }
 
 /// Redacts objects with one key.
 ///
-/// It has no `Debug` on purpose: the key must not end up in a log.
+/// Does not implement `Debug` on purpose: the key must not end up in a log.
 pub struct Redactor {
     pseudonyms: Pseudonyms,
     kept: Kept,
-    /// Names that would pass for a kept word, as [`Redactor::learn`] found them.
+    /// Names that equal a kept word, found by [`Redactor::learn`].
     learnt: BTreeSet<String>,
 }
 
 impl Redactor {
-    /// A redactor that knows no names yet. Two with the same key give the same pseudonyms.
+    /// Creates a redactor without learnt names. Two redactors with the same key give the same pseudonyms.
     #[must_use]
     pub fn new(key: &[u8; 32], keep: Keep) -> Self {
         Self { pseudonyms: Pseudonyms::new(key), kept: Kept::new(keep), learnt: BTreeSet::new() }
     }
 
-    /// Takes note of the names in an object, so that texts are redacted where they mention them.
+    /// Learns the names in an object, so that messages that mention them are redacted.
     ///
-    /// Only a name that is also a kept word needs this, such as a container called `node`: any
-    /// other word of a text is redacted anyway. Call it for all objects before the first call of
-    /// [`Redactor::object`], else the same message may come out in two ways.
+    /// Only a name that is also a kept word needs this, for example a container called `node`: any other word
+    /// of a message is redacted anyway. Call it for all objects before the first call of
+    /// [`Redactor::object`]; otherwise the same message may be redacted in two ways.
     ///
     /// # Errors
     ///
-    /// If the text is no JSON object; nothing is learnt then.
+    /// If the text is not a JSON object; nothing is learnt then.
     pub fn learn(&mut self, json: &str) -> Result<(), RedactError> {
         let mut walk = Walk::new(self);
         walk.root(parse(json)?);
@@ -79,23 +79,24 @@ impl Redactor {
         Ok(())
     }
 
-    /// The object with all that is private replaced.
+    /// Returns the object with all private data replaced.
     ///
     /// # Errors
     ///
-    /// If the text is no JSON object.
+    /// If the text is not a JSON object.
     pub fn object(&self, json: &str) -> Result<String, RedactError> {
         let redacted = Walk::new(self).root(parse(json)?);
         Ok(serde_json::to_string(&redacted)?)
     }
 
-    /// A message with all but the kept words, numbers and times replaced.
+    /// Returns a message with all but the kept words, numbers and times replaced.
     #[must_use]
     pub fn text(&self, message: &str) -> String {
         text::redact(self, message)
     }
 
-    /// True if a word stays in messages; what a check of the output must not count as a leak.
+    /// Returns `true` if a word stays in messages, so that a check of the output does not count the word as a
+    /// leak.
     #[must_use]
     pub fn keeps_word(&self, word: &str) -> bool {
         self.kept.word(word)

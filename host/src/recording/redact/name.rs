@@ -1,27 +1,28 @@
-//! Names: replaced segment by segment, so that what two names have in common stays in common.
+//! Redaction of names segment by segment, so that two names still share their common segments.
 
 use super::address;
 use super::pseudonym::Pseudonyms;
 use super::public;
 use super::shape::{is_number, is_separator, uuid};
 
-/// A name that is being redacted, from the left to the right.
+/// A name during its redaction from left to right.
 struct Scan<'a> {
     pseudonyms: &'a Pseudonyms,
     redacted: String,
     rest: &'a str,
-    /// The segment before this one, as it was.
+    /// The original previous segment.
     previous: &'a str,
-    /// True right after an address, where a port may follow.
+    /// `true` directly after an address, where a port may follow.
     after_address: bool,
-    /// True if short numbers stay: they say nothing beside another segment, but all if alone.
+    /// `true` if short numbers stay: beside another segment they reveal nothing, but alone they are the whole
+    /// name.
     numbers_stay: bool,
-    /// True if the text is put together of several names, of which some may be public.
+    /// `true` if the text consists of several names, some of which may be public.
     has_parts: bool,
 }
 
 impl Pseudonyms {
-    /// The pseudonym of a name, an image, a path or anything else put together with separators.
+    /// Returns the pseudonym of a name, an image, a path or any other text with separators.
     pub(super) fn name(&self, name: &str) -> String {
         let mut scan = Scan {
             pseudonyms: self,
@@ -39,16 +40,16 @@ impl Pseudonyms {
     }
 }
 
-/// A number above this is taken for a part of an address rather than of a version.
+/// Maximum octet of four numbers that are taken for a version rather than an address.
 const LARGEST_OF_A_VERSION: u8 = 30;
 
-/// Separators that do not occur inside the name of an object.
+/// Returns `true` for separators that do not occur inside the name of an object.
 fn joins_names(character: char) -> bool {
     matches!(character, '/' | ':' | '@' | '_')
 }
 
 impl<'a> Scan<'a> {
-    /// Takes what comes next; none at the end.
+    /// Processes the next part; `None` at the end.
     fn step(&mut self) -> Option<()> {
         let first = self.rest.chars().next()?;
         if let Some((length, pseudonym)) = self.address().or_else(|| self.uuid()) {
@@ -102,9 +103,9 @@ impl<'a> Scan<'a> {
         Some(found)
     }
 
-    /// Four numbers with dashes are an address in `ip-10-0-0-12`, but the ordinal of a StatefulSet
-    /// called for its version in `web-1-2-3-0`; there the set's name must stay the pod's start. Parts
-    /// of a version are small.
+    /// Returns `true` if four numbers are an address. With dashes they are an address in `ip-10-0-0-12`, but
+    /// in `web-1-2-3-0` the ordinal of a StatefulSet that is named after its version; there, the pod's name
+    /// must still begin with that of the StatefulSet. Parts of a version are small.
     fn is_address(&self, octets: [u8; 4], separator: char) -> bool {
         separator == '.'
             || matches!(self.previous, "" | "ip" | "ec2")
@@ -116,7 +117,7 @@ impl<'a> Scan<'a> {
         uuid(self.rest).map(|found| (found.len(), self.pseudonyms.uuid(found)))
     }
 
-    /// The length of a namespace that every cluster has, as in `kube-system/…` or `…_default`.
+    /// Returns the length of a namespace that exists in every cluster, as in `kube-system/…` or `…_default`.
     fn public(&self) -> Option<usize> {
         let begins = self.redacted.is_empty() || self.redacted.ends_with(joins_names);
         if !self.has_parts || !begins {
@@ -126,7 +127,7 @@ impl<'a> Scan<'a> {
         public::is_namespace(part).then_some(part.len())
     }
 
-    /// True for segments that are not the user's.
+    /// Returns `true` for segments that do not come from the user.
     fn stays(&self, segment: &str) -> bool {
         let after_colon = self.redacted.ends_with(':');
         (self.numbers_stay && is_number(segment, 3))

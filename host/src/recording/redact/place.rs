@@ -1,6 +1,6 @@
-//! Where in an object a value is, as a list linked from the leaf to the root.
+//! The path of a value in an object, as a list linked from the leaf to the root.
 
-/// A step on the way from the root.
+/// One step of a path.
 #[derive(Debug, Clone, Copy)]
 enum Step<'a> {
     Root,
@@ -8,8 +8,7 @@ enum Step<'a> {
     Element,
 }
 
-/// A place in an object. It lives on the stack of the walk, which serde_json's limit on nesting
-/// bounds.
+/// A path in an object. It lives on the stack of the walk, whose depth serde_json's nesting limit bounds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     above: Option<&'a Place<'a>>,
@@ -29,22 +28,22 @@ impl<'a> Place<'a> {
         Self { above: Some(self), step: Step::Element }
     }
 
-    /// This place and all above it, the root last.
+    /// Returns this place and all above it, the root last.
     fn upwards(&self) -> impl Iterator<Item = &Place<'a>> {
         std::iter::successors(Some(self), |place| place.above)
     }
 
-    /// The nearest key: that of the array for an element; empty at the root.
+    /// Returns the nearest key: for an element that of its array; empty at the root.
     pub(super) fn key(&self) -> &str {
         self.keys().next().unwrap_or_default()
     }
 
-    /// The key of what holds the nearest key: `env` for the `value` in `env[].value`.
+    /// Returns the key of the object that has the nearest key: `env` for the `value` in `env[].value`.
     pub(super) fn holder(&self) -> &str {
         self.keys().nth(1).unwrap_or_default()
     }
 
-    /// The keys on the way up, without the array elements.
+    /// Returns the keys on the way up, without array elements.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.upwards().filter_map(|place| match place.step {
             Step::Key(key) => Some(key),
@@ -52,17 +51,17 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// True if these are exactly the keys on the way up, from here to the root.
+    /// Returns `true` if these are exactly the keys from here up to the root.
     pub(super) fn is_up(&self, keys: &[&str]) -> bool {
         self.keys().eq(keys.iter().copied())
     }
 
-    /// How many steps from the root.
+    /// Returns the number of steps from the root.
     pub(super) fn depth(&self) -> usize {
         self.upwards().count().saturating_sub(1)
     }
 
-    /// True if this is the place that a path leads to, where `*` stands for any element.
+    /// Returns `true` if a path leads to this place; `*` in the path stands for any element.
     pub(super) fn is(&self, path: &[String]) -> bool {
         let mut steps = self.upwards();
         let matches = path.iter().rev().all(|wanted| {

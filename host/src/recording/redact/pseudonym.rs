@@ -1,4 +1,4 @@
-//! Keyed pseudonyms of single pieces of text: the only place that knows the key.
+//! Keyed pseudonyms of single strings: the only module that knows the key.
 
 use std::fmt::Write;
 
@@ -7,7 +7,8 @@ pub(super) struct Pseudonyms {
     key: [u8; 32],
 }
 
-/// What a pseudonym is for. Its own hash each, so that one says nothing about another.
+/// Purpose of a pseudonym. Each has its own hash, so that a pseudonym reveals nothing about one of another
+/// purpose.
 #[derive(Clone, Copy)]
 pub(super) enum Purpose {
     Segment = 0,
@@ -17,11 +18,12 @@ pub(super) enum Purpose {
     V6 = 4,
 }
 
-/// Characters of a segment's pseudonym: a letter and eight of base32, that is 26 * 2^40 = 2.9e13
-/// pseudonyms. Two of 100,000 different segments fall together with a probability of 1 in 5,700.
+/// Length of a segment's pseudonym: a letter and eight characters of base32, so 26 * 2^40 = 2.9e13
+/// pseudonyms. Among 100,000 different segments, the probability that any two have the same pseudonym is 1 in
+/// 5,700.
 const LENGTH: usize = 9;
 
-/// All-hexadecimal segments from this length on are digests and ids, whose shape stays.
+/// Minimum length of an all-hexadecimal segment that is treated as a digest or id, whose form stays.
 const DIGEST: usize = 32;
 
 impl Pseudonyms {
@@ -29,14 +31,14 @@ impl Pseudonyms {
         Self { key: *key }
     }
 
-    /// The hash behind a pseudonym, as long as is wanted.
+    /// Fills `hash` with the hash behind a pseudonym.
     pub(super) fn fill(&self, purpose: Purpose, original: &[u8], hash: &mut [u8]) {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(&[purpose as u8]).update(original);
         hasher.finalize_xof().fill(hash);
     }
 
-    /// The pseudonym of a piece of text without looking at separators; nothing stays nothing.
+    /// Returns the pseudonym of a string, ignoring separators; an empty string stays empty.
     pub(super) fn segment(&self, original: &str) -> String {
         if original.is_empty() {
             return String::new();
@@ -55,7 +57,7 @@ impl Pseudonyms {
         pseudonym
     }
 
-    /// Hexadecimal digits stay as many hexadecimal digits.
+    /// Returns as many hexadecimal digits as the original has.
     fn digest(&self, original: &str) -> String {
         let mut hash = vec![0; original.len().div_ceil(2)];
         self.fill(Purpose::Digest, original.to_ascii_lowercase().as_bytes(), &mut hash);
@@ -64,12 +66,12 @@ impl Pseudonyms {
         pseudonym
     }
 
-    /// A random-looking UUID for one; the case of the original does not matter.
+    /// Returns a random-looking UUID for a UUID; the case of the original does not matter.
     pub(super) fn uuid(&self, original: &str) -> String {
         let mut hash = [0; 16];
         self.fill(Purpose::Uuid, original.to_ascii_lowercase().as_bytes(), &mut hash);
         let number = u128::from_be_bytes(hash);
-        // Version 4 and its variant, as all uids of the API server have them.
+        // Version 4 and its variant (RFC 9562), as in all uids of the API server.
         let number = number & !(0xf << 76) | (0x4 << 76);
         let number = number & !(0x3 << 62) | (0x2 << 62);
         let [group1, group2, group3, group4] = [96, 80, 64, 48].map(|shift| number >> shift);
@@ -84,7 +86,7 @@ impl Pseudonyms {
     }
 }
 
-/// A character of base32 in lower case; the first 26 are letters.
+/// Returns a character of base32 in lower case; the first 26 are letters.
 fn character(number: u8) -> char {
     char::from(if number < 26 { b'a' + number } else { b'2' + (number - 26) })
 }

@@ -1,27 +1,27 @@
-//! Names that every cluster has, and that give nothing away.
+//! Names that exist in every cluster and therefore reveal nothing.
 
 use super::vocabulary::is_listed;
 
-/// True for a namespace that every cluster has.
+/// Returns `true` for a namespace that exists in every cluster.
 pub(super) fn is_namespace(name: &str) -> bool {
     matches!(name, "default" | "kube-system" | "kube-public" | "kube-node-lease")
 }
 
-/// True for the first part of a URL or of a container's id, if it is well known.
+/// Returns `true` for a well-known first part of a URL or of a container's id.
 pub(super) fn is_scheme(name: &str) -> bool {
     matches!(name, "http" | "https" | "tcp" | "udp" | "unix" | "grpc" | "oci")
         || matches!(name, "containerd" | "docker" | "docker-pullable" | "cri-o" | "file")
 }
 
-/// True for a component that is part of Kubernetes, as events name their source.
+/// Returns `true` for a component of Kubernetes, as in the source of Kubernetes Events.
 pub(super) fn is_component(name: &str) -> bool {
     is_listed(COMPONENTS, name)
 }
 
-/// True for a key of a label, taint or finalizer that is the same in every cluster.
+/// Returns `true` for a key of a label, taint or finalizer that is the same in every cluster.
 pub(super) fn is_label_key(key: &str) -> bool {
     match key.split_once('/') {
-        // Whoever runs the cluster names the roles of its nodes, and what comes after this prefix.
+        // Operators define the roles of their nodes, and the names after `node-restriction.kubernetes.io`.
         Some(("node-role.kubernetes.io", role)) => is_listed(NODE_ROLES, role),
         Some((prefix, _)) => {
             is_domain(prefix) && !prefix.ends_with("node-restriction.kubernetes.io")
@@ -30,19 +30,19 @@ pub(super) fn is_label_key(key: &str) -> bool {
     }
 }
 
-/// True for the finalizers that are built in.
+/// Returns `true` for a built-in finalizer.
 pub(super) fn is_finalizer(key: &str) -> bool {
     matches!(key, "foregroundDeletion" | "orphan" | "kubernetes") || is_domain(key)
 }
 
-/// True for a resource that a container can ask for everywhere.
+/// Returns `true` for a resource that a container can request in every cluster.
 pub(super) fn is_resource(key: &str) -> bool {
     let key = key.strip_prefix("requests.").or_else(|| key.strip_prefix("limits.")).unwrap_or(key);
     key.starts_with("hugepages-") || is_listed(RESOURCES, key)
 }
 
-/// True for a domain of the Kubernetes project. That of its image registry is not meant: images
-/// are redacted, and a message must agree with the field.
+/// Returns `true` for a domain of the Kubernetes project, except its image registry: images are redacted, and
+/// a message must agree with the field.
 pub(super) fn is_domain(domain: &str) -> bool {
     ["kubernetes.io", "k8s.io", "x-k8s.io"].iter().any(|known| {
         domain
@@ -51,7 +51,7 @@ pub(super) fn is_domain(domain: &str) -> bool {
     })
 }
 
-/// What events name as their source.
+/// Components that Kubernetes Events name as their source.
 const COMPONENTS: &str = "
 attachdetach-controller certificate-controller cloud-node-controller
 cloud-node-lifecycle-controller cluster-autoscaler controllermanager cronjob-controller
@@ -66,14 +66,14 @@ resource-claim-controller resource-quota-controller route-controller service-con
 statefulset-controller taint-eviction-controller
 ";
 
-/// Keys without a domain. Those with a dot are no labels: selectors of fields ask for them.
+/// Keys without a domain. Those with a dot are field names in field selectors, not labels.
 const LABEL_KEYS: &str = "
 app chart component controller-revision-hash controller-uid heritage job-name metadata.name
 metadata.namespace name pod-template-generation pod-template-hash release role spec.nodeName tier
 version
 ";
 
-/// Roles of nodes that say nothing about whose they are.
+/// Node roles that do not identify a user.
 const NODE_ROLES: &str = "
 control-plane master worker node etcd infra
 ";

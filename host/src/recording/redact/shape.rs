@@ -1,33 +1,34 @@
-//! What a text looks like: times, numbers, quantities, ids, identifiers.
+//! Recognition of a text's form: times, numbers, quantities, ids, identifiers.
 
 use super::address::ends_before;
 
-/// Characters at which names are split. They stay, because rules split names at them too.
+/// Returns `true` for characters at which names are split. They stay, because rules split names at them too.
 pub(super) fn is_separator(character: char) -> bool {
     matches!(character, '-' | '.' | '_' | '/' | ':' | '@')
 }
 
-/// True for a complete time of RFC 3339, such as all times of the API.
+/// Returns `true` for a complete RFC 3339 time, the form of all times of the API.
 pub(super) fn is_time(text: &str) -> bool {
-    // jiff reads more forms than RFC 3339 has; names of time zones among them.
+    // jiff accepts more forms than RFC 3339, for example names of time zones.
     let plain = |byte: u8| byte.is_ascii_digit() || b"TZ:.+-".contains(&byte);
     (20..=35).contains(&text.len())
         && text.bytes().all(plain)
         && text.parse::<jiff::Timestamp>().is_ok()
 }
 
-/// True for a time without its offset, which is what a word of a message can hold of one.
+/// Returns `true` for a time that may lack its offset: a word of a message can contain only that part of a
+/// time.
 pub(super) fn is_local_time(text: &str) -> bool {
     is_time(text) || (text.len() >= 19 && is_time(&format!("{text}Z")))
 }
 
-/// True for decimal digits, at least one and at most so many.
+/// Returns `true` for decimal digits, at least one and at most `digits`.
 pub(super) fn is_number(text: &str, digits: usize) -> bool {
     !text.is_empty() && text.len() <= digits && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// True for a number as messages have them: 12, 0/3, 0.5, 12:30:45, v1.34.0, 10s, 1m30s, 64Mi.
-/// Four numbers in a row may be an address, so they are none.
+/// Returns `true` for a number as in messages: 12, 0/3, 0.5, 12:30:45, v1.34.0, 10s, 1m30s, 64Mi. Four
+/// numbers in a row may be an address, so they do not count.
 pub(super) fn is_measure(text: &str) -> bool {
     let text = text.strip_prefix('v').filter(|text| text.contains('.')).unwrap_or(text);
     let mut segments = 0;
@@ -42,7 +43,7 @@ const UNITS: [&str; 28] = [
     "Ti", "Pi", "Ei", "B", "kB", "KB", "MB", "GB", "MiB", "GiB",
 ];
 
-/// True for digits that may be followed by a unit, and that again, as in durations.
+/// Returns `true` for digits with an optional unit, possibly repeated, as in durations.
 fn is_counted(text: &str) -> bool {
     let mut rest = text;
     loop {
@@ -63,7 +64,7 @@ fn is_counted(text: &str) -> bool {
     }
 }
 
-/// True for a quantity of a resource: 100m, 1Gi, 0.5, 1e3, 16426484Ki.
+/// Returns `true` for a quantity of a resource: 100m, 1Gi, 0.5, 1e3, 16426484Ki.
 pub(super) fn is_quantity(text: &str) -> bool {
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
     let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
@@ -77,7 +78,7 @@ pub(super) fn is_quantity(text: &str) -> bool {
         && (unit.is_empty() || exponent || UNITS.contains(&unit))
 }
 
-/// A UUID at the start of a text.
+/// Recognizes a UUID at the start of a text.
 pub(super) fn uuid(text: &str) -> Option<&str> {
     let (start, rest) = text.split_at_checked(36)?;
     let shaped = start.bytes().enumerate().all(|(index, byte)| {
@@ -86,7 +87,7 @@ pub(super) fn uuid(text: &str) -> Option<&str> {
     (shaped && ends_before(rest)).then_some(start)
 }
 
-/// True for what may be the name of a field in an API; `x-kubernetes-…` is for schemas.
+/// Returns `true` for a valid name of an API field; `x-kubernetes-…` occurs in schemas.
 pub(super) fn is_identifier(key: &str) -> bool {
     key.starts_with("x-kubernetes-")
         || key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(&byte))

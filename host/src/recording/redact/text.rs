@@ -1,22 +1,22 @@
-//! Free text: kept words, numbers and times stay, all other words are redacted as names are.
+//! Redaction of free text: kept words, numbers and times stay, all other words are redacted like names.
 
 use super::Redactor;
 use super::public;
 use super::shape::{is_local_time, is_measure, is_separator};
 use super::vocabulary::is_listed;
 
-/// How much of the sentence before a word is known.
+/// Context of a word: the preceding part of the sentence.
 #[derive(Default)]
 struct Sentence<'a> {
-    /// The word before.
+    /// The previous word.
     word: &'a str,
-    /// What stands between it and this one.
+    /// The text between the previous word and this one.
     gap: &'a str,
-    /// True within square brackets.
+    /// `true` within square brackets.
     bracketed: bool,
 }
 
-/// Nouns after which a message names an object of that kind.
+/// Nouns that precede the name of an object of that kind in a message.
 const NOUNS: &str = "
 claim configmap container cronjob daemonset deployment host image job namespace node
 persistentvolumeclaim pod pvc replicaset secret service serviceaccount set statefulset
@@ -34,12 +34,12 @@ pub(super) fn redact(redactor: &Redactor, message: &str) -> String {
     })
 }
 
-/// Redacts a text of which no word may stay; punctuation and white space do.
+/// Redacts all words of a text; punctuation and white space stay.
 pub(super) fn redact_all(redactor: &Redactor, text: &str) -> String {
     pieces(text, |piece, _, _| redactor.pseudonyms.name(piece))
 }
 
-/// Replaces the words of a text. Each is given with what is before and after it.
+/// Replaces the words of a text. `replace` gets each word with the text before and after it.
 fn pieces(text: &str, replace: impl Fn(&str, &Sentence<'_>, &str) -> String) -> String {
     let mut redacted = String::with_capacity(text.len() * 2);
     let mut sentence = Sentence::default();
@@ -64,7 +64,7 @@ fn pieces(text: &str, replace: impl Fn(&str, &Sentence<'_>, &str) -> String) -> 
     redacted
 }
 
-/// True for characters of words: whatever may belong to a name, in any script.
+/// Returns `true` for characters of words: all that may belong to a name, in any script.
 fn is_word(character: char) -> bool {
     if character.is_ascii() {
         character.is_ascii_alphanumeric() || is_separator(character)
@@ -80,11 +80,11 @@ fn stays(redactor: &Redactor, piece: &str, sentence: &Sentence<'_>, after: &str)
         return true;
     }
     let joined = word.contains(is_separator);
-    // `secret "registry" not found`: a name, whether or not the recording has that secret.
+    // A quoted name, as in `secret "registry" not found`, even if the recording does not contain that secret.
     if is_quoted(sentence, after) && follows_noun(sentence) {
         return false;
     }
-    // What is joined is hardly ever part of a phrase, so a learnt name of that form never stays.
+    // A joined word is hardly ever part of a phrase, so a learnt name of that form never stays.
     if redactor.learnt.contains(word) && (joined || names_something(sentence, after)) {
         return false;
     }
@@ -96,7 +96,7 @@ fn stays(redactor: &Redactor, piece: &str, sentence: &Sentence<'_>, after: &str)
         || (joined && stays_joined(redactor, word))
 }
 
-/// True for joined words such as `affinity/selector`, and for keys of Kubernetes' own such as
+/// Returns `true` for joined words such as `affinity/selector`, and for Kubernetes' own keys such as
 /// `node.kubernetes.io/not-ready`.
 fn stays_joined(redactor: &Redactor, word: &str) -> bool {
     let is_plain = |part: &str| redactor.kept.word(part) && !redactor.learnt.contains(part);
@@ -105,11 +105,11 @@ fn stays_joined(redactor: &Redactor, word: &str) -> bool {
         || public::is_domain(word)
 }
 
-/// True where a message uses a word as a name: `"web"`, `[web]`, `container=web`, `pod web`.
+/// Returns `true` if a message uses a word as a name: `"web"`, `[web]`, `container=web`, `pod web`.
 ///
-/// A learnt name that is also a kept word is redacted only there. Redacting it everywhere would
-/// destroy what rules look for: with a container called `cpu`, no message could say `Insufficient
-/// cpu`. And a kept word gives nothing away elsewhere: nobody can see that it is a name too.
+/// A learnt name that is also a kept word is redacted only there. Redacting it everywhere would destroy text
+/// that rules search for: with a container called `cpu`, no message could contain `Insufficient cpu`.
+/// Elsewhere a kept word reveals nothing, because it does not appear as a name.
 fn names_something(sentence: &Sentence<'_>, after: &str) -> bool {
     let is_next = sentence.gap == " " && follows_noun(sentence);
     is_quoted(sentence, after) || sentence.bracketed || sentence.gap.ends_with('=') || is_next

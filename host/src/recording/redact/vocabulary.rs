@@ -1,14 +1,14 @@
-//! Words that Kubernetes itself writes in messages. They give nothing away.
+//! Words that Kubernetes itself writes in messages. They reveal nothing.
 //!
-//! Words that are likely names of somebody's programs (app, web, api, proxy, cache, worker, main)
-//! are left out even if Kubernetes writes them now and then.
+//! Words that are likely names of users' programs (app, web, api, proxy, cache, worker, main) are left out
+//! even if Kubernetes writes them occasionally.
 
-/// All of the words, in lower case.
+/// Returns all words, in lower case.
 pub(super) fn words() -> impl Iterator<Item = &'static str> {
     [ENGLISH, OBJECTS, STATES, REASONS, ERRORS].into_iter().flat_map(str::split_ascii_whitespace)
 }
 
-/// True if a word is one of a list that is written as text, as all lists here are.
+/// Returns `true` if a word is in a list, given as text like all lists in this module.
 pub(super) fn is_listed(list: &str, word: &str) -> bool {
     list.split_ascii_whitespace().any(|listed| listed == word)
 }
@@ -30,7 +30,7 @@ upper-case use used uses using value values very via was wasn were weren when wh
 who why will with within without won would yet you your
 ";
 
-/// What messages are about: kinds, and parts of them.
+/// Subjects of messages: kinds, and parts of them.
 const OBJECTS: &str = "
 account accounts address addresses affinity affinity/selector annotation annotations anti-affinity
 apiserver apiversion argument arguments attachment attachvolume.attach attempt attempts
@@ -72,7 +72,7 @@ victim victims volume volumeattachment volumebinding volumemount volumes warning
 zone zones
 ";
 
-/// What happens to them.
+/// Actions and states of the subjects.
 const STATES: &str = "
 abort aborted accept accepted accepting access accessible acquire acquired act active add added
 adding adopt adopted allocatable allocate allocated allocation answer appear applied apply assign
@@ -113,7 +113,7 @@ untolerated updated updating valid validate verify violate violated wait waited 
 wanted warn working write written wrong
 ";
 
-/// Reasons, conditions and other words of the API, as they come up in messages.
+/// Reasons, conditions and other words of the API that occur in messages.
 const REASONS: &str = "
 allfailed always amd64 arm64 backofflimitexceeded besteffort burstable containercannotrun
 containercreating containersnotready containersready containerstatusunknown crashloopbackoff
@@ -134,7 +134,7 @@ sandboxchanged schedulinggated starterror terminationbykubelet toomanypods
 unexpectedadmissionerror volumerestrictions volumezone waitforfirstconsumer waitforpodscheduled
 ";
 
-/// What container runtimes, the network and the kernel report.
+/// Words in errors of container runtimes, the network and the kernel.
 const ERRORS: &str = "
 abnormal alreadyexists anon-rss authentication authorization badrequest broken certificate corrupt
 cpuset dead deadlock dial env executable executed exhausted failedprecondition fatal file-rss

@@ -1,4 +1,4 @@
-//! The walk over one object: what is where, and what becomes of it.
+//! The walk over one object that classifies and redacts each value.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::{Redactor, public, text};
 pub(super) struct Walk<'a> {
     redactor: &'a Redactor,
     api: Api,
-    /// Names met that would stay in a text.
+    /// Names found that would stay in a message.
     names: BTreeSet<String>,
 }
 
@@ -24,7 +24,7 @@ impl<'a> Walk<'a> {
         Self { redactor, api: Api::Custom, names: BTreeSet::new() }
     }
 
-    /// Names met on the way that are kept words too.
+    /// Returns the names found that are also kept words.
     pub(super) fn into_names(self) -> BTreeSet<String> {
         self.names
     }
@@ -44,9 +44,9 @@ impl<'a> Walk<'a> {
         self.value(object, &Place::root())
     }
 
-    /// Redacts what is at a place.
+    /// Redacts the value at a place.
     pub(super) fn value(&mut self, value: Value, place: &Place<'_>) -> Value {
-        // A path to keep is not written for one kind only, so it must not open all Secrets too.
+        // A path to keep does not apply to one kind only, so it must not expose all Secrets too.
         if self.api.is_data(place) && (self.api.is_kind("Secret") || !self.kept().below(place)) {
             return self.data(value);
         }
@@ -66,7 +66,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// An item of a list is an object of its own if it says so.
+    /// Redacts an item of a list, as an object of its own if it has an `apiVersion`.
     fn item(&mut self, item: Value, place: &Place<'_>) -> Value {
         if item.get("apiVersion").is_some_and(Value::is_string) {
             let mut walk = Walk::new(self.redactor);
@@ -92,7 +92,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A map whose keys are names of fields. One that can be none is the user's.
+    /// Redacts a map whose keys are names of fields. A key that cannot be a field's name comes from the user.
     fn plain(&mut self, mut map: Map<String, Value>, place: &Place<'_>) -> Value {
         if !self.api.is_schema(place) {
             self.remove(&mut map, place);
@@ -105,7 +105,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Every entry of a map as `change` makes it.
+    /// Replaces every entry of a map by the result of `change`.
     pub(super) fn entries(
         &mut self,
         map: Map<String, Value>,
@@ -120,7 +120,7 @@ impl<'a> Walk<'a> {
         Value::Object(changed)
     }
 
-    /// Takes out what no rule reads and everybody writes to.
+    /// Removes fields that no rule reads and many clients write.
     fn remove(&self, map: &mut Map<String, Value>, place: &Place<'_>) {
         if place.key() == "metadata" {
             map.remove("managedFields");
@@ -135,13 +135,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// True for an annotation that stays, and for the way to a field that does.
+    /// Returns `true` for an annotation that stays, and for a key on the path to a field that stays.
     fn is_wanted(&self, place: &Place<'_>) -> bool {
         (place.holder() == "annotations" && self.kept().annotation(place.key()))
             || self.kept().on_the_way(place)
     }
 
-    /// Data of a Secret or a ConfigMap: only how many entries there are is to be seen.
+    /// Redacts the data of a Secret or a ConfigMap: only the number of entries remains.
     fn data(&self, value: Value) -> Value {
         match value {
             Value::Object(map) => {
@@ -179,9 +179,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A value that an API lists stays. A condition's type may be anything that is formed like a
-    /// label's key; a reason should be one word, and where it is a sentence, it is redacted as one,
-    /// unless a rule contains just that.
+    /// Redacts a value that an API lists: it stays. A condition's type may be any text in the form of a
+    /// label's key. A reason should be one word; if it is a sentence, it is redacted as a message, unless a
+    /// rule's module contains it.
     fn listed(&self, original: &str, place: &Place<'_>) -> String {
         let is_cron = |c: char| c.is_ascii_digit() || " */,-?@".contains(c);
         let is_schedule = place.key() == "schedule"
@@ -207,14 +207,14 @@ impl<'a> Walk<'a> {
         self.pseudonyms().name(original)
     }
 
-    /// Takes note of a name that a text would keep.
+    /// Learns a name that would stay in a message.
     pub(super) fn learn_word(&mut self, name: &str) {
         if self.kept().word(name) {
             self.names.insert(name.to_owned());
         }
     }
 
-    /// `spec.containers{app}`: the frame stays, the name does not.
+    /// Redacts a path such as `spec.containers{app}`: the path stays, the name in braces does not.
     fn field_path(&mut self, path: &str) -> String {
         let is_frame = |text: &str| {
             text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".[]".contains(&byte))

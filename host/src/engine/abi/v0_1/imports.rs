@@ -1,7 +1,7 @@
-//! The imports of this version, handed to the capabilities.
+//! The imports of this version, implemented by the capabilities.
 //!
-//! Texts are taken as places in the rule's memory (`WasmStr`), and only as much of them is copied as the
-//! host has room for: what the bindings would copy by themselves is a megabyte a call.
+//! Strings are received as references into the rule's memory (`WasmStr`), and at most the permitted length is
+//! copied: the bindings alone would copy a megabyte per call.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{HasSelf, Linker, WasmStr};
@@ -74,7 +74,7 @@ fn write(
     store.data_mut().call.write_line(event, level, begin)
 }
 
-/// Copies a key; `None` where it is longer than any key that there can be.
+/// Copies a key; `None` if it is longer than any valid key.
 fn short(store: &Context<'_>, key: &WasmStr) -> wasmtime::Result<Option<String>> {
     let key = key.to_str(store)?;
     let is_short = key.len() <= store.data().call.state.budget();

@@ -1,4 +1,4 @@
-//! From the contract's manifest and outcome to the model's.
+//! Conversion of the contract's manifest and outcome to the model's types.
 
 use super::bindings::klaxon::rule::types as wit;
 use crate::model;
@@ -67,7 +67,7 @@ fn interest(interest: wit::Interest) -> model::Interest {
     }
 }
 
-/// None set stands for all.
+/// Converts changes. The empty set stands for all changes.
 fn changes(changes: wit::Changes) -> model::Changes {
     if changes == wit::Changes::empty() {
         return model::Changes::ALL;

@@ -1,5 +1,5 @@
-//! From the model's event to the contract's: borrowed texts, and lists in the call's arena, so that
-//! passing an event allocates nothing but that arena. Parts that the interest did not ask for are
+//! Conversion of the model's event to the contract's type. Strings are borrowed and lists are allocated in
+//! the call's arena, so passing an event allocates nothing else. Parts that the interest does not request are
 //! left out here.
 
 use std::sync::Arc;

@@ -38,7 +38,7 @@ pub(super) fn instantiate(pre: &Pre, store: &mut Store<Host>) -> wasmtime::Resul
 
 struct Exports {
     exports: bindings::StatefulRule,
-    /// Holds what one call passes in; reset after it.
+    /// Memory for the arguments of one call; reset before the next call.
     arena: Bump,
 }
 

@@ -1,4 +1,4 @@
-//! Every object of every fixture of the project.
+//! Redaction of every object of every fixture of the project.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::{Keep, Redactor, public};
 use super::redactor;
 
-/// The files below a directory, sorted.
+/// Collects the files below a directory, sorted.
 fn files(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
     let mut entries: Vec<_> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -40,7 +40,7 @@ fn objects() -> Vec<Value> {
     objects
 }
 
-/// A redactor that knows all fixtures, and each object before and after. Made once: it takes long.
+/// A redactor that has learnt all fixtures, and each object before and after. Created once, as it takes long.
 static PAIRS: LazyLock<(Redactor, Vec<(Value, Value)>)> = LazyLock::new(|| {
     let (mut redactor, objects) = (redactor(), objects());
     for object in &objects {
@@ -54,7 +54,7 @@ static PAIRS: LazyLock<(Redactor, Vec<(Value, Value)>)> = LazyLock::new(|| {
     (redactor, pairs)
 });
 
-/// Visits every leaf with its path; keys that are the user's read `?`.
+/// Visits every leaf with its path; the user's keys become `?`.
 fn leaves(value: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
     match value {
         Value::Object(map) => {
@@ -99,7 +99,7 @@ fn what_rules_decide_on_is_untouched() {
             let mut found: BTreeSet<(String, String)> = BTreeSet::new();
             leaves(object, "", &mut |path, leaf| {
                 let key = path.rsplit('.').next().unwrap_or_default();
-                // A reason that is a sentence is redacted as one.
+                // A reason that is a sentence is redacted like a message.
                 let is_sentence = leaf.as_str().is_some_and(|text| text.contains(' '));
                 if fields.contains(&key) && !is_sentence
                     || times.iter().any(|end| key.ends_with(end))
@@ -113,7 +113,7 @@ fn what_rules_decide_on_is_untouched() {
     }
 }
 
-/// Everything of an object that names something, longer than three characters.
+/// Collects everything in an object that is a name of more than three characters.
 fn private(object: &Value, redactor: &Redactor, names: &mut BTreeSet<String>) {
     leaves(object, "", &mut |path, leaf| {
         let is_name = [
@@ -140,7 +140,7 @@ fn private(object: &Value, redactor: &Redactor, names: &mut BTreeSet<String>) {
         else {
             return;
         };
-        // A namespace may be called as an API group is, and that is everywhere.
+        // A namespace may have the same name as an API group, which occurs everywhere.
         let is_public = public::is_namespace(name) || redactor.keeps_word(name) || name == "batch";
         if name.len() > 3 && !is_public {
             names.insert(name.to_owned());

@@ -1,4 +1,4 @@
-//! Tests of the redaction: crafted objects, texts, nasty input, and all fixtures.
+//! Tests of the redaction: crafted objects, texts, hostile input, and all fixtures.
 
 mod fixtures;
 mod nasty;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Keep, Redactor};
 
-/// A redactor that keeps nothing of the user's.
+/// Creates a redactor that keeps none of the user's data.
 fn redactor() -> Redactor {
     with(Keep::default())
 }
@@ -18,12 +18,12 @@ fn with(keep: Keep) -> Redactor {
     Redactor::new(&[7; 32], keep)
 }
 
-/// An object as a redactor leaves it.
+/// Returns an object redacted by a redactor.
 fn redacted(redactor: &Redactor, object: &Value) -> Value {
     serde_json::from_str(&redactor.object(&object.to_string()).unwrap()).unwrap()
 }
 
-/// What is at a pointer, which must be a string.
+/// Returns the string at a JSON Pointer (RFC 6901).
 fn at<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object
         .pointer(pointer)

@@ -1,4 +1,4 @@
-//! Input that nobody would write, except to break something.
+//! Hostile input, made to break the redaction.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

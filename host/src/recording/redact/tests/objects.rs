@@ -1,4 +1,4 @@
-//! Whole objects: what of them stays, what goes, and which relations hold.
+//! Whole objects: which data stays, which is replaced, and which relations hold.
 
 use serde_json::{Value, json};
 

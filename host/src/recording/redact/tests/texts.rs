@@ -1,4 +1,4 @@
-//! Messages, names and addresses on their own.
+//! Messages, names and addresses outside objects.
 
 use std::collections::BTreeSet;
 
