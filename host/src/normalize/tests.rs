@@ -221,7 +221,7 @@ fn odd_object() -> BoxedStrategy<Json> {
         .boxed()
 }
 
-/// Replaces missing parts by null, which a full type reads as its default.
+/// Removes members at random: a full type reads a missing member as its default.
 fn only_nulls(sample: Json) -> BoxedStrategy<Json> {
     match sample {
         Json::Object(members) => {
