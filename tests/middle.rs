@@ -1,4 +1,4 @@
-//! The middle without the service: what a restart gives back, and what the end of a replay leaves.
+//! Tests of the pipeline without the service: state restored after a restart, and the end of a replay.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,7 +36,8 @@ fn pod() -> Object {
     Object { meta, subject: Subject::Pod(Pod::default()), document: None }
 }
 
-/// A partition has room for 100, but what has fired and waits to be answered is kept beside those.
+/// A partition may have 100 timers; timers that have fired and are not answered yet are stored in
+/// addition.
 #[test]
 fn all_timers_of_a_partition_come_back_however_many_there_are() {
     const TIMERS: usize = 150;
@@ -90,7 +91,7 @@ fn what_a_rule_says_only_at_the_end_of_a_replay_passes_through_its_policy() {
             "spec": {"containers": []}});
         pipeline.observe("Pod", BEGIN, Seen::Present, &pod.to_string());
     }
-    // In a gap that is not over the clock does not go on by itself.
+    // In an open gap the clock does not advance by itself.
     pipeline.begin_gap("Pod", BEGIN, "lost");
     pipeline.let_go_on(0, None);
     pipeline.finish(Some(BEGIN.plus_millis(3_600_000)));
