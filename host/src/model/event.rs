@@ -68,7 +68,7 @@ pub enum Value {
 /// Values of an interest's fields, by position.
 pub type Fields = Result<Vec<Value>, Arc<Failure>>;
 
-/// The place where events were observed.
+/// The origin of events: cluster and source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The cluster of the configuration.

@@ -11,7 +11,7 @@ use super::clock::Stopwatch;
 enum Doing {
     /// The thread waits for work: there is nothing to do.
     Idle,
-    /// The thread works, and sets the next activity when it goes on to another one.
+    /// The thread works, and sets the next activity when it moves on to another one.
     Works(Cow<'static, str>),
     /// The thread waits for a resource that another process would have to wait for too.
     Waits(Cow<'static, str>),

@@ -70,7 +70,7 @@ struct Want<'a> {
     parts: Parts,
 }
 
-/// An object that cannot be decoded: the error of serde_json, with line and column.
+/// An object that cannot be decoded: the error of `serde_json`, with line and column.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} cannot be decoded: {source}")]
 pub struct Undecodable {

@@ -102,8 +102,8 @@ impl Incidents {
         self.holds.set(rule, is_held);
     }
 
-    /// Starts the suspensions set since the last call at this time; times known earlier are of the last
-    /// run.
+    /// Starts the suspensions set since the last call at this time. They do not start with the policy's
+    /// clock, because after a restart that has the time of the last run.
     pub fn begin_holds(&mut self, now: Timestamp) {
         self.holds.tell(now);
     }

@@ -96,7 +96,7 @@ pub struct Router {
 /// The result of ending a gap.
 #[derive(Debug, Default)]
 pub struct GapEnd {
-    /// Deletion events for objects that have vanished.
+    /// Events of objects that have vanished or are no longer followed.
     pub routed: Routed,
     /// Partitions of the objects that have vanished.
     pub gone: Vec<Arc<str>>,
@@ -279,9 +279,9 @@ impl Router {
     }
 
     /// Records that an object of a scope could not be decoded. If its metadata can be read, the object is
-    /// known from now on in this version and without a form, or it is known to be deleted. If only the
-    /// uid or the name can be read, known objects with that uid or name have not vanished. An object
-    /// without either cannot be related to any known object.
+    /// known from now on in this version, with an earlier form and memberships if there are any, or it is
+    /// known to be deleted. If only the uid or the name can be read, known objects with that uid or name
+    /// have not vanished. An object without either cannot be related to any known object.
     pub fn note_undecodable(&mut self, scope: &str, seen: Seen, meta: Result<Meta, Remains>) {
         let mark = self.comparison(scope).map(|comparison| comparison.mark);
         let meta = match (meta, mark) {
