@@ -42,11 +42,11 @@ pub enum Take {
     Payloads,
     /// Small verdicts.
     Verdicts,
-    /// Targets of an extension whose kind was never used before.
+    /// Targets of an extension, each of a kind that was never used before.
     ExtensionKinds,
     /// The operator's target `pager`, to which the rule is not routed.
     ForeignTarget,
-    /// The sandbox itself: a trap on every event whose pod's number can be divided by five.
+    /// The sandbox itself: a trap on the events of every pod with a number divisible by five.
     Traps,
     /// Time.
     Time,

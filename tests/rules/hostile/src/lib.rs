@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub struct Settings {
     /// The behaviour.
     pub behaviour: Behaviour,
-    /// Name of the object on whose events to misbehave; empty for all events.
+    /// Name of the object that triggers the behaviour; empty for all objects.
     #[serde(default)]
     pub on: String,
     /// Millions of iterations of a busy loop on each event.
