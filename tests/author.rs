@@ -1,4 +1,5 @@
-//! What a rule's author and an operator run: inspect, bench, config check, schemas, completions.
+//! Tests of the commands for rule authors and operators: inspect, bench, config check, schemas,
+//! completions.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -27,7 +28,7 @@ fn printed(folder: &Path, arguments: &[&str], exit: i32) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Without what differs from build to build and from machine to machine.
+/// Replaces paths, which differ between machines.
 fn stable(text: &str) -> String {
     let folder = module("akkeris").parent().unwrap().display().to_string();
     text.replace(&folder, "RULES")

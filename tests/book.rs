@@ -1,11 +1,11 @@
-//! The pages of the book are true: their commands run as they are written.
+//! Tests of the book: the commands of its pages run as they are written.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::support::{KLAXON, options, root};
 
-/// The blocks of a page that are marked as this language, with their lines.
+/// Returns the code blocks of a page in one language, with their lines.
 fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
     let text = std::fs::read_to_string(root().join("docs/book").join(page)).unwrap();
     let mut found: Vec<(usize, String)> = Vec::new();
@@ -24,7 +24,7 @@ fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Runs the commands of a page in a folder, one block after the other; what they print, in order.
+/// Runs the commands of a page in a folder, one block after the other, and returns their output in order.
 #[track_caller]
 fn run(page: &str, folder: &Path, after_first: impl Fn()) -> String {
     let binaries = Path::new(KLAXON).parent().unwrap();
@@ -41,7 +41,7 @@ fn run(page: &str, folder: &Path, after_first: impl Fn()) -> String {
             .current_dir(folder)
             .env("PATH", &path)
             .env("KLAXON_CACHE", options().cache.unwrap())
-            // As for a user who has set none; cargo's own settings for this test are not theirs.
+            // Removes cargo's settings for this test, which a user does not have.
             .env_remove("CARGO_TARGET_DIR")
             .env_remove("RUSTFLAGS")
             .stdin(Stdio::null())
@@ -55,7 +55,7 @@ fn run(page: &str, folder: &Path, after_first: impl Fn()) -> String {
     printed
 }
 
-/// An empty folder, and what cargo had built there before.
+/// Returns an empty folder, and the folder with the artifacts that cargo built there before.
 fn folder() -> (PathBuf, PathBuf) {
     let folder = Path::new(KLAXON).ancestors().nth(2).unwrap().join("book");
     let built = folder.join("oom/target");
@@ -73,7 +73,7 @@ fn folder() -> (PathBuf, PathBuf) {
 fn the_first_hour_of_a_rules_author() {
     let (folder, kept) = folder();
     let printed = run("first-rule.md", &folder, || {
-        // The rule is made anew, so cargo builds it anew; what it depends on need not be.
+        // The rule is created again, so cargo rebuilds it; its dependencies need not be rebuilt.
         if kept.exists() {
             std::fs::rename(&kept, folder.join("oom/target")).unwrap();
         }
@@ -94,7 +94,7 @@ fn the_first_hour_of_a_rules_author() {
     for says in ["snap a long answer is reviewed once and kept", "11 passed, 0 failed"] {
         assert!(printed.contains(says), "{says:?} is not in:\n{printed}");
     }
-    // The rule's own tests, as cargo runs them, with the SDK that came along.
+    // Runs the rule's own tests with cargo, with the SDK that the binary carries.
     let cargo = Command::new("cargo")
         .args(["test", "--quiet", "--lib"])
         .current_dir(folder.join("oom"))

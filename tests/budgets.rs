@@ -1,5 +1,5 @@
-//! What a rule does and keeps in all is bounded, and none of the bounds changes what another rule, or the same
-//! one in another batch, says.
+//! Tests of a rule's total budgets: they are enforced, and none changes the answers of another rule, or
+//! those of the same rule in other batches.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -21,10 +21,10 @@ use crate::support::{Ran, options, pod_line, replay, rule, seen, stream};
 
 const PODS: usize = 64;
 const BEGIN: Timestamp = Timestamp::from_millis(1_700_000_000_000);
-/// What the rule writes for each event.
+/// Bytes of state that the rule writes for each event.
 const MUCH: usize = 100_000;
 
-/// Pods, one after the other, each so often; all within one round.
+/// Writes a stream of pods in turn, each in several versions, all within one round.
 fn pods(folder: &Path, pods: usize, versions: usize) -> PathBuf {
     let status = json!({"name": "app", "state": {"running": {}}});
     let line = |number: usize| {
@@ -42,7 +42,7 @@ fn hostile(behaviour: &str) -> Rule {
     rule
 }
 
-/// Runs the rule beside a good one.
+/// Runs the rule beside a well-behaved one.
 fn beside_a_neighbour(bad: Rule, pods: PathBuf, options: Options) -> Ran {
     let neighbour = rule("neighbour", "hostile", json!({"behaviour": "nothing"}));
     replay(&[bad, neighbour], &[pods], options)
@@ -52,7 +52,7 @@ fn of<'a>(ran: &'a Ran, rule: &'a str) -> impl Iterator<Item = &'a klaxon::model
     ran.output.verdicts.iter().filter(move |verdict| &*verdict.rule == rule)
 }
 
-/// How many events failed by going over a budget, with the message of the first.
+/// Returns the number of events that failed by exceeding a budget, with the message of the first.
 fn over_budget(ran: &Ran) -> (usize, String) {
     let over = ran.output.failures.iter().filter(|one| one.failure.kind == FailureKind::OverBudget);
     let messages: Vec<&str> = over.map(|one| one.failure.message.as_str()).collect();
@@ -71,7 +71,7 @@ fn state_over_the_total_of_the_rule_fails_the_event_and_spares_the_neighbour() {
     let ran = beside_a_neighbour(bad, pods(folder.path(), PODS, 1), options());
     assert_eq!(of(&ran, "neighbour").count(), PODS);
     assert_eq!(of(&ran, "hostile").count(), 9);
-    // It stays in service: objects of the cluster can fill a budget too.
+    // The rule stays in service: objects of the cluster can fill a budget too.
     let (failed, message) = over_budget(&ran);
     assert_eq!((failed, hits(&ran.output, Limit::State)), (PODS - 9, PODS as u64 - 9));
     assert!(message.contains("over all its partitions, would grow to"), "{message}");
@@ -95,7 +95,8 @@ fn timers_over_the_total_of_the_rule_fail_the_event() {
     assert_eq!(ran.summary.counts.pending_timers, 9);
 }
 
-/// An event may have read what an earlier one of its round wrote and what was then refused: it is asked again.
+/// An event may have read a write of an earlier event of its round that was then refused: it is evaluated
+/// again.
 #[test]
 fn what_was_refused_is_seen_by_no_later_event_however_the_rule_is_run() {
     let folder = tempfile::tempdir().unwrap();
@@ -115,7 +116,7 @@ fn what_was_refused_is_seen_by_no_later_event_however_the_rule_is_run() {
     let ran = run(1, 64, false);
     let (failed, _) = over_budget(&ran);
     assert_eq!((of(&ran, "hostile").count(), failed), (30, 6));
-    // The rule numbers the events of each pod in its state: what failed has no number.
+    // The rule numbers the events of each pod in its state: failed events have no number.
     let mut numbers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for verdict in of(&ran, "hostile") {
         numbers.entry(&verdict.object.name).or_default().push(verdict.payload.get());
@@ -236,7 +237,7 @@ fn a_rule_over_its_rate_of_verdicts_says_all_of_them_later() {
     }
 }
 
-/// Events of the service: a rule that is over its rate waits by the clock, and its neighbour does not.
+/// In the service, a rule over its rate waits for the clock, and its neighbour does not.
 #[test]
 fn in_the_service_a_rule_over_its_rate_goes_on_when_the_minute_is_over() {
     let mut rules =
@@ -311,7 +312,7 @@ fn log_lines_over_the_rate_are_dropped_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let mut bad = hostile("log-much");
     bad.limits.log_per_minute = 50_000;
-    // Small calls: the lines of one have a bound of their own.
+    // Small calls, because the lines of one call have a limit of their own.
     let options = Options { batch: NonZeroUsize::new(8).unwrap(), ..options() };
     let ran = beside_a_neighbour(bad, pods(folder.path(), PODS, 1), options);
     let bytes: usize = ran.output.log.iter().map(|said| said.line.text.len()).sum();
@@ -353,7 +354,7 @@ fn a_shared_partition_that_looks_like_a_uid_keeps_its_state_over_a_restart() {
             value: "7".to_owned(),
             expires_at: None,
         };
-        // An older version took it for an object's.
+        // An older version of the program stored the partition as an object's.
         let expiries = vec![(slot, BEGIN.plus_millis(1000))];
         let expiries = if kind == Some(SlotKind::Shared) { expiries } else { Vec::new() };
         let kept =
@@ -364,6 +365,6 @@ fn a_shared_partition_that_looks_like_a_uid_keeps_its_state_over_a_restart() {
     };
     assert_eq!(run(Some(SlotKind::Shared)), 1);
     assert_eq!(run(Some(SlotKind::Object)), 0, "its object's end was not seen");
-    // All interests of this rule are by object.
+    // All interests of this rule are partitioned by object.
     assert_eq!(run(None), 0);
 }

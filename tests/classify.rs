@@ -1,11 +1,11 @@
-//! Recorded streams and the verdicts that were reviewed for them.
+//! Tests of recorded streams against their reviewed verdicts.
 
 use insta::assert_snapshot;
 use serde_json::json;
 
 use crate::support::{Ran, SCENARIOS, akkeris, fixture, options, replay, rule};
 
-/// What a reviewer compares with what really happened.
+/// Formats the verdicts for a reviewer to compare with the recorded incident.
 fn review(ran: &Ran) -> String {
     let mut text = String::new();
     for verdict in &ran.output.verdicts {

@@ -1,4 +1,4 @@
-//! The command line: exit codes, errors that name the hint, help that teaches.
+//! Tests of the command line: exit codes, errors with hints, and help.
 
 use std::process::{Command, Output, Stdio};
 
@@ -154,7 +154,7 @@ fn replay_takes_rules_and_their_narrowing_from_a_configuration_and_sends_nothing
             "sources": [{"name": "recorded", "replay": {"streams": ["pods.jsonl"]}}],
             "rules": [{"name": "crashes", "module": module("akkeris"), "targets": ["notify"],
                 "interests": interests}],
-            // Nobody listens there, and nobody is to notice.
+            // Nothing listens on this port, and no delivery is expected.
             "targets": {"notify": {"webhook": {"url": "http://127.0.0.1:9/", "allow": ["loopback"]}}},
         });
         std::fs::write(&config, document.to_string()).unwrap();
@@ -217,7 +217,8 @@ fn every_fault_of_a_configuration_is_reported_at_once() {
     assert_snapshot!("all_faults_of_meaning", told);
 }
 
-/// Runs the service until it has logged or printed a line with this in it, then tells it to stop.
+/// Runs the service until it has logged or printed a line that contains `sign`, then sends the signal to
+/// shut down.
 fn stop_after(config: &serde_json::Value, folder: &std::path::Path, sign: &str) -> Output {
     let path = folder.join("klaxon.yaml");
     std::fs::write(&path, config.to_string()).unwrap();
@@ -251,7 +252,7 @@ fn told_to_stop_the_service_drains_and_exits_with_0() {
     let lines = [
         pod_line("ADDED", at, "booting", 1, &booting),
         pod_line("ADDED", at, "crashed", 2, &crashed),
-        // A day later, so the service waits for it; its time must not fire the first pod's timer.
+        // A day later, so that the service waits for it; its time must not fire the first pod's timer.
         pod_line("ADDED", "2026-01-02T00:00:00Z", "later", 3, &crashed),
     ];
     stream(folder.path(), "pods.jsonl", &lines);
@@ -271,7 +272,8 @@ fn told_to_stop_the_service_drains_and_exits_with_0() {
 fn a_dead_receiver_with_a_full_queue_does_not_hold_up_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let crashed = serde_json::json!({"name": "app", "state": {"terminated": {"reason": "Error", "exitCode": 1}}});
-    // More than a queue and the deliveries under way can hold, so that the middle waits for room.
+    // More than the queue and the deliveries in progress can hold, so that the pipeline waits for
+    // capacity.
     let lines: Vec<serde_json::Value> = (1..=1000)
         .map(|n| pod_line("ADDED", "2026-01-01T00:00:00Z", &format!("pod-{n}"), n, &crashed))
         .collect();

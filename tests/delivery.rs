@@ -1,4 +1,4 @@
-//! Deliveries to real sockets: signatures, retries, and receivers that misbehave.
+//! Tests of deliveries to real sockets: signatures, retries, and receivers that misbehave.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::support::{KLAXON, module, pod_line, root, stream};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// Runs the service on a stream in which one pod crashes, with one webhook target.
+/// Runs the service with one webhook target on a stream in which one pod crashes.
 async fn run(url: &str, webhook: Value) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let crashed =
@@ -45,7 +45,7 @@ fn klaxon_run(config: &Path) -> Output {
         .unwrap()
 }
 
-/// What happened to the one delivery: (sent, retried, dead).
+/// Returns the counts of the one delivery: (sent, retried, dead).
 #[track_caller]
 fn outcome(output: &Output) -> (u64, u64, u64) {
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -71,7 +71,7 @@ fn header<'a>(request: &'a Request, name: &str) -> &'a str {
     request.headers.get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
 }
 
-/// Asks an implementation of the specification that is not ours.
+/// Verifies signatures with an independent implementation of the specification.
 fn verify(requests: &[Request], secret: &str) -> String {
     let target = Path::new(KLAXON).ancestors().nth(2).unwrap();
     let tool = target.join("tools/standardwebhooks");
@@ -179,7 +179,7 @@ async fn retry_after_is_honoured() {
         .iter()
         .map(|request| header(request, "webhook-timestamp").parse().unwrap())
         .collect();
-    // Whole seconds: two seconds of waiting show as at least two.
+    // Timestamps have whole seconds: a wait of two seconds shows as at least two.
     assert!(times[1] - times[0] >= 2, "{times:?}");
 }
 
@@ -215,7 +215,7 @@ async fn of_a_response_without_end_only_the_beginning_is_read() {
     let receiver = tokio::spawn(async move {
         let mut request = vec![0; 1 << 16];
         let (mut endless, _) = listener.accept().await.unwrap();
-        // An answer to a request that has not come yet would be no answer to it.
+        // Reads the request first, because the client ignores an answer that precedes it.
         assert!(endless.read(&mut request).await.unwrap() > 0);
         endless.write_all(b"HTTP/1.1 500 Oops\r\n\r\n").await.unwrap();
         let mut written = 0usize;
@@ -225,7 +225,7 @@ async fn of_a_response_without_end_only_the_beginning_is_read() {
         let (mut second, _) = listener.accept().await.unwrap();
         assert!(second.read(&mut request).await.unwrap() > 0);
         second.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-        // Closing with unread input would reset the connection under the answer.
+        // Closing with unread input would reset the connection before the answer is read.
         let mut rest = Vec::new();
         drop(tokio::time::timeout(Duration::from_secs(5), second.read_to_end(&mut rest)).await);
         written
@@ -264,7 +264,7 @@ async fn this_machine_is_sent_to_only_where_that_is_allowed() {
 async fn nothing_secret_is_logged() {
     let server = MockServer::start().await;
     answers(&server, ResponseTemplate::new(500), 9).await;
-    // One receiver that says no, and one port where nobody listens.
+    // One receiver that refuses, and one port where nothing listens.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for host in [server.uri(), format!("http://{closed}")] {
         let url = format!("{host}/hook?token=hunter2");
@@ -281,7 +281,7 @@ async fn nothing_secret_is_logged() {
 #[tokio::test]
 async fn the_recorded_streams_arrive_in_the_order_of_each_key() {
     let server = MockServer::start().await;
-    // The first one fails: what comes after it under the same key must wait for its second attempt.
+    // The first attempt fails: later deliveries with the same key must wait for its second attempt.
     answers(&server, ResponseTemplate::new(500), 1).await;
     answers(&server, ResponseTemplate::new(200), 99).await;
     let folder = tempfile::tempdir().unwrap();

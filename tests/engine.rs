@@ -1,4 +1,4 @@
-//! The engine by itself: workers, what a component may have, and what a call leaves behind.
+//! Tests of the engine alone: workers, the limits of a component, and state after a call.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Condvar, Mutex};
@@ -17,7 +17,7 @@ use wasmparser::{Parser, Payload};
 
 use crate::support::{module, options, pod_line};
 
-/// State that is empty.
+/// A state store that is always empty.
 struct NoState;
 
 impl StateView for NoState {
@@ -46,7 +46,7 @@ fn hostile(engine: &Engine, index: usize, settings: Value) -> Arc<LoadedRule> {
     engine.load(RuleIndex(index), spec(index, bytes, settings)).unwrap()
 }
 
-/// A pod's event for a rule; each pod is a partition of its own.
+/// Returns a pod's event for a rule; each pod is a partition of its own.
 fn task(rule: &Arc<LoadedRule>, number: u64) -> Task {
     let name = format!("pod-{number}");
     let status = json!({"name": "app", "state": {"running": {}}});
@@ -126,7 +126,7 @@ fn a_second_panic_on_the_same_events_ends_whoever_asked_with_the_reason() {
     );
 }
 
-/// Holds up the first thread that reads, until another thread has read for all rules.
+/// A state store that blocks the first thread that reads, until another thread has read for all rules.
 struct Rendezvous {
     rules: usize,
     met: Mutex<Met>,
@@ -182,7 +182,7 @@ fn a_rule_that_holds_up_one_worker_keeps_the_other_from_no_rule() {
 #[test]
 fn removing_keys_that_are_not_there_leaves_nothing_behind() {
     let engine = with_workers(1, 0);
-    // One is as long as a key can be, the other longer than any.
+    // One key has the maximum length, the other exceeds it.
     for (index, size) in [1000, 4_000_000].into_iter().enumerate() {
         let rule = hostile(&engine, index, json!({"behaviour": "remove-long-keys", "size": size}));
         let answers = evaluate(&engine, Arc::new(NoState), &[task(&rule, 1)]);
@@ -200,7 +200,7 @@ fn load(bytes: Vec<u8>) -> Result<Arc<LoadedRule>, String> {
         .map_err(|f| f.to_string())
 }
 
-/// The component of a rule with so many more instances of a core module.
+/// Returns the component of a rule with `count` additional instances of a core module.
 fn with_more_instances(core: &str, count: u8) -> Vec<u8> {
     let mut bytes = std::fs::read(module("hostile")).unwrap();
     let (mut depth, mut modules) = (0u32, 0u8);
@@ -229,7 +229,7 @@ fn with_more_instances(core: &str, count: u8) -> Vec<u8> {
 
 #[test]
 fn a_component_may_have_as_many_instances_as_an_interpreter_has_parts() {
-    // componentize-py makes 24; a rule has some of its own.
+    // componentize-py makes 24 instances; a rule has some of its own.
     let rule = load(with_more_instances("(module)", 24)).unwrap();
     assert_eq!(rule.manifest.name, "hostile");
     let fault = load(with_more_instances("(module)", 64)).unwrap_err();
@@ -282,7 +282,7 @@ fn a_module_over_its_limit_is_refused_with_the_key_that_raises_it() {
     assert!(loaded(size).is_ok());
     let fault = loaded(size - 1).unwrap_err();
     assert!(fault.contains("raise `limits.module`"), "{fault}");
-    // No more than the limit is read of a file, whatever its size.
+    // No more than the limit and one byte is read of a file of any size.
     let limits = Limits { module: 1000, ..Limits::default() };
     assert_eq!(klaxon::engine::read_module(&module("hostile"), &limits).unwrap().len(), 1001);
     let limits = Limits { module: 10, ..Limits::default() };

@@ -1,5 +1,5 @@
-//! What was missed is said: a break of a stream is a gap record, and what changed in it is found by
-//! comparing.
+//! Tests of gaps: an interrupted stream is recorded as a gap, and changes within it are found by a
+//! relist.
 
 use serde_json::{Value, json};
 
@@ -88,7 +88,7 @@ fn changed_new_and_vanished_objects_are_found_and_the_rest_is_not_repeated() {
         [json!({"from": "2026-01-01T00:00:00.000Z", "to": "2026-01-01T00:10:01.000Z",
             "scope": "pods.jsonl", "kinds": ["Pod"], "reason": "too old resource version: 3 (9)"})]
     );
-    // Killed for memory during the gap, running again since: only lastState tells.
+    // The container was killed for memory during the gap and is running again: only lastState shows it.
     assert!(ran.codes().contains(&"R14 changed".to_owned()), "{:?}", ran.codes());
 }
 
@@ -105,14 +105,14 @@ fn wakes_are_held_while_a_list_is_compared() {
             pod_line("ADDED", &at(70), "other", 9, &running()),
         ]
     };
-    // The timer was due at 60 s, within the gap: by its end the pod is ready, or still is not.
+    // The timer was due at 60 s, within the gap. When the gap ends the pod is ready, or still is not.
     assert!(!run(&gone(2, true)).codes().contains(&"H20 web".to_owned()));
     let late = run(&gone(1, false));
     let said = late.output.verdicts.iter().find(|verdict| verdict.code == "H20").unwrap();
     assert_eq!(said.time.to_string(), "2026-01-01T00:01:01.000Z");
 }
 
-/// A gap whose list has `same` as it was, and `gone` with a number where a text should be.
+/// Runs a gap whose list has `same` unchanged, and `gone` with a number in place of a string.
 fn list_with_a_number_at(place: &str) -> Ran {
     let mut broken = pod_line("ADDED", AT[2], "gone", 7, &running());
     *broken["object"].pointer_mut(place).unwrap() = json!(7);

@@ -1,5 +1,5 @@
-//! The harness tests itself: each wrong rule and each wrong expectation must fail, with a message
-//! that says what is wrong, where, and what to do.
+//! Tests of the harness: each wrong rule and each wrong expectation must fail, with a message that names
+//! the problem, its location and a hint.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{KLAXON, module, options, pod_line, stream};
 
-/// A folder with test files, and what `klaxon test` says of it.
+/// A folder with test files.
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -29,7 +29,8 @@ impl Folder {
         std::fs::read_to_string(self.path().join(name)).unwrap()
     }
 
-    /// The exit code, and all that was printed, without what differs from machine to machine.
+    /// Runs `klaxon test`. Returns the exit code and the output, without parts that differ between
+    /// machines.
     fn test(&self, arguments: &[&str]) -> (i32, String) {
         let output = Command::new(KLAXON)
             .arg("test")
@@ -50,7 +51,8 @@ impl Folder {
     }
 }
 
-/// Three pods of an app: `crash` ends with an error, `oom` is killed for memory, `ok` runs.
+/// Writes a stream of three pods of an app: `crash` ends with an error, `oom` is killed for memory, `ok`
+/// runs.
 fn pods(folder: &Folder) {
     let end = |reason: &str, code: i32| {
         json!({"name": "app", "restartCount": 2,
@@ -65,7 +67,7 @@ fn pods(folder: &Folder) {
     stream(folder.path(), "pods.jsonl", &lines);
 }
 
-/// A file with one test of a rule on these pods.
+/// Returns a test file with one test of a rule on these pods.
 fn suite(rule: &str, settings: &Value, case: &Value) -> String {
     let mut case = case.clone();
     case["name"] = json!("the pods");
@@ -136,7 +138,7 @@ fn wrong_expectations() {
         json!({"count": {"R14": 1}, "limits": {"fuel": 1, "memory": "64KiB"}}),
     );
     row("there is no snapshot", json!({"expect": "snapshot"}));
-    // What an event costs changes with the compiler of the rule.
+    // The cost of an event changes with the compiler of the rule.
     insta::with_settings!({filters => vec![(r"used \d+ fuel", "used [n] fuel"), (r"grew to \d+", "grew to [n]")]}, {
         assert_snapshot!(table);
     });
@@ -155,7 +157,7 @@ fn wrong_rules() {
         let text = says(1, "hostile", settings, json!({"count": {"SEEN": 3}}));
         table.push_str(&format!("## {title}\n{text}\n"));
     }
-    // The hash of a map's keys, and so its order, is the standard library's business.
+    // The iteration order of a map depends on the hashes of the standard library.
     insta::with_settings!({filters => vec![(r#"\["\w+(","\w+){7}"\]"#, "[words]"), (r#""id":"\w+""#, "\"id\":\"…\"")]}, {
         assert_snapshot!(table);
     });
@@ -303,7 +305,7 @@ fn snapshots_are_of_instas_form() {
     assert!(!folder.path().join(format!("{snap}.new")).exists());
     assert_eq!(folder.test(&[]).0, 0);
     assert_snapshot!("written", folder.read(snap));
-    // insta itself reads it, and finds what we say the contents are.
+    // insta itself reads the file, and finds the same contents.
     let contents = folder.read(snap).split("\n---\n").nth(1).unwrap().to_owned();
     let snapshots = folder.path().join("snapshots");
     insta::with_settings!({snapshot_path => snapshots, prepend_module_to_snapshot => false}, {
@@ -316,7 +318,7 @@ fn snapshots_are_of_instas_form() {
     assert_snapshot!("differs", text);
 }
 
-/// A pod's event that is written into the test file.
+/// Returns a pod's event to be written into the test file.
 fn event(name: &str, version: &str, change: &str) -> Value {
     json!({"at": "2026-01-01T00:00:00Z", "type": change, "object": {"apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": "a", "uid": name, "resourceVersion": version}}})

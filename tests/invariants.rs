@@ -1,5 +1,5 @@
-//! How a rule is run changes nothing of what it says: workers, batches and instances are the
-//! host's business, and two replays are byte-identical.
+//! Tests of invariants: workers, batches and instances do not change the answers of a rule, and two
+//! replays are byte-identical.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Ran, akkeris, fixture, module, options, replay_advanced, rule};
 
-/// Ways to run that must not differ: the first is the reference.
+/// Modes of running that must give the same result; the first is the reference.
 fn ways() -> Vec<(&'static str, Options)> {
     let number = |n: usize| NonZeroUsize::new(n).unwrap();
     vec![
@@ -73,8 +73,8 @@ fn a_rule_that_relies_on_its_memory_is_found_out() {
 
 #[test]
 fn what_earlier_events_left_in_memory_fails_no_later_one() {
-    // Forty megabytes and more over the stream, with a limit of thirty-two: instances are thrown away
-    // on the mode, and nobody can tell where.
+    // The rule leaks more than forty megabytes over the stream, with a limit of 32: instances are
+    // replaced at points that must not affect the answers.
     let mut leaking = rule("leaking", "hostile", json!({"behaviour": "leak-memory"}));
     leaking.limits.cpu = std::time::Duration::from_secs(60);
     let ran = all_the_same(&[leaking], &fixture("akkeris"));
@@ -98,9 +98,10 @@ fn made_histories() {
 
 #[test]
 fn made_histories_say_most_codes() {
-    // Histories on which a rule says nothing would hold every invariant.
+    // Generated histories on which a rule emits nothing would satisfy every invariant.
     let sandboxes = Sandboxes::start(options().cache).unwrap();
-    // Made histories know one release, which is learnt from the snapshot: `released` is in the suites.
+    // Generated histories contain one release, which the rule learns from the snapshot: the suites cover
+    // `released`.
     for (name, least) in [("akkeris", 7), ("eventarbiter", 8)] {
         let settings = json!({});
         let rule = RuleUnderTest::load(&sandboxes, &module(name), settings).unwrap();
@@ -124,7 +125,7 @@ fn a_rule_that_breaks_an_invariant_is_shown_the_least_that_breaks_it() {
         let broken = invariants::hold(&rule, 64).unwrap_err();
         assert!(broken.contains(says), "{broken}");
         let (_, stream) = broken.split_once("on this stream:\n").unwrap();
-        // Shrinking begins somewhere else each time, and may end one step early.
+        // Shrinking starts from another case each time, and may end one step early.
         assert!(stream.lines().count() <= events + 1, "{broken}");
         assert!(stream.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
     }

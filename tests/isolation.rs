@@ -1,4 +1,5 @@
-//! A rule that misbehaves costs only itself, and only the event it misbehaves on.
+//! Tests of isolation: a rule that misbehaves affects only itself, and only the event on which it
+//! misbehaves.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,14 +28,14 @@ fn pods(folder: &std::path::Path) -> PathBuf {
     stream(folder, "pods.jsonl", &lines)
 }
 
-/// The rule that misbehaves, with time enough that only what is tested can end it.
+/// Returns the misbehaving rule, with enough CPU time that only the tested limit can end it.
 fn hostile(behaviour: &str, on: &str) -> Rule {
     let mut rule = rule("hostile", "hostile", json!({"behaviour": behaviour, "on": on}));
     rule.limits.cpu = Duration::from_secs(60);
     rule
 }
 
-/// Runs the misbehaving rule beside a good one on 64 pods.
+/// Runs the misbehaving rule beside a well-behaved one on 64 pods.
 fn beside_a_neighbour(bad: Rule) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let neighbour = rule("neighbour", "hostile", json!({"behaviour": "nothing"}));
@@ -44,7 +45,7 @@ fn beside_a_neighbour(bad: Rule) -> Ran {
     ran
 }
 
-/// One event is set aside with this failure; the other 63 are answered.
+/// Asserts that one event is quarantined with this failure, and that the other 63 are answered.
 #[track_caller]
 fn one_event_fails(bad: Rule, kind: FailureKind) -> String {
     let ran = beside_a_neighbour(bad);
@@ -85,7 +86,7 @@ fn a_trap_on_one_event_of_64_spares_the_batch() {
 
 #[test]
 fn an_answer_is_bounded_by_the_host_and_not_only_by_what_a_call_carries() {
-    // Every event is answered with a verdict of 11 bytes besides: code, key and payload.
+    // Every answer also has a verdict of 11 bytes: code, key and payload.
     let most = Limits::default().answer - "SEENpod-131".len();
     let answer = |behaviour: &str, size: usize| {
         let settings = json!({"behaviour": behaviour, "on": POISON, "size": size});
@@ -94,11 +95,11 @@ fn an_answer_is_bounded_by_the_host_and_not_only_by_what_a_call_carries() {
         bad
     };
     assert_eq!(beside_a_neighbour(answer("answer-title", most)).output.failures.len(), 0);
-    // From one byte too many up to what the call as a whole may carry; then the call fails.
+    // From one byte too many up to the limit of the whole call, above which the call fails.
     for size in [most + 1, 2 << 20, 7 << 20, 9 << 20] {
         let message = one_event_fails(answer("answer-title", size), FailureKind::AnswerTooLarge);
         assert!(message.contains("larger than the host takes"), "{size}: {message}");
-        // What no receiver gets counts too: it is recorded as refused.
+        // A body that no receiver gets counts too: it is recorded as refused.
         one_event_fails(answer("answer-extension", size), FailureKind::AnswerTooLarge);
     }
 }
@@ -130,7 +131,7 @@ fn log_lines_of_megabytes_keep_four_kibibytes_each() {
     let settings = json!({"behaviour": "log-lines", "size": 4_000_000});
     let mut bad = rule("hostile", "hostile", settings);
     bad.limits.cpu = Duration::from_secs(60);
-    // The bound of a minute is another test's.
+    // The limit per minute is tested elsewhere.
     bad.limits.log_per_minute = 64 << 20;
     let ran = beside_a_neighbour(bad);
     assert!(ran.output.failures.is_empty(), "{:?}", ran.output.failures);
@@ -138,14 +139,14 @@ fn log_lines_of_megabytes_keep_four_kibibytes_each() {
     assert!(lines().all(|text| text.len() <= 4096));
     let longest = lines().map(String::capacity).max();
     assert_eq!(longest, Some(4096), "what a line keeps of memory is what it shows");
-    // All 64 events are one call, which has room for a mebibyte; what is over is counted.
+    // All 64 events are one call, whose lines are limited to a mebibyte; excess lines are counted.
     let kept: usize = lines().filter(|text| text.starts_with('l')).map(String::capacity).sum();
     assert_eq!(kept, 1 << 20);
     let dropped = lines().filter_map(|text| text.split_once(" more lines")?.0.parse::<u32>().ok());
     assert_eq!(dropped.sum::<u32>(), 64 * 40 - 256);
 }
 
-/// The witness with another path in its manifest: both have as many bytes.
+/// Returns the witness with another path of the same length in its manifest.
 fn witness_asking_for(path: &str, folder: &std::path::Path) -> Rule {
     const DECLARED: &[u8] = b"$.spec.size";
     assert_eq!(path.len(), DECLARED.len());
@@ -178,7 +179,7 @@ fn a_path_that_is_slow_on_large_objects_is_refused_at_load() {
 #[test]
 fn an_object_that_costs_a_path_too_much_fails_for_that_rule_only() {
     let folder = tempfile::tempdir().unwrap();
-    // A megabyte and a half in 400,000 values, which the path would all visit.
+    // 1.5 MB in 400,000 values, all of which the path would visit.
     let widget = |version: u64, items: usize| {
         let text = format!("[{}1]", "1, ".repeat(items));
         json!({"at": "2026-01-01T00:00:00Z", "type": "MODIFIED", "object": {
@@ -198,7 +199,7 @@ fn an_object_that_costs_a_path_too_much_fails_for_that_rule_only() {
     let [failed] = ran.output.failures.as_slice() else { panic!("{:?}", ran.output.failures) };
     assert_eq!((&*failed.rule, failed.object.name.as_str()), ("witness", "wide"));
     assert_eq!(failed.failure.kind, FailureKind::FieldsOverBudget);
-    // Whoever writes the object decides what it costs.
+    // The author of the object decides its cost.
     assert!(failed.failure.kind.quarantines() && !failed.failure.kind.counts_against_rule());
     assert_snapshot!(failed.failure.message);
     assert_eq!(failed.input.object.meta.resource_version, "1001");
@@ -248,7 +249,8 @@ fn a_wrong_event_index_traps() {
 
 #[test]
 fn an_index_that_goes_back_traps_in_a_batch_and_is_right_alone() {
-    // Alone the event's index is 0, so asking about 0 is no fault: the second try answers it.
+    // Alone, the event's index is 0, so a call with index 0 is valid: the second attempt answers the
+    // event.
     let ran = beside_a_neighbour(hostile("ask-backwards", POISON));
     assert!(ran.output.failures.is_empty(), "{:?}", ran.output.failures);
 }
@@ -289,7 +291,7 @@ fn what_an_event_wrote_before_it_failed_is_lost_and_nothing_else() {
     };
     assert_eq!(counts(&ran), ["1", "2", "3", "4", "5", "6"]);
 
-    // Every second event fails after it wrote 1000; the next one must not see that.
+    // Every second event fails after it wrote 1000; the next one must not see that value.
     let failing =
         rule("hostile", "hostile", json!({"behaviour": "fail-after-writing", "on": "web"}));
     for batch in [1, 64] {
@@ -318,7 +320,7 @@ fn a_rule_that_keeps_failing_goes_out_of_service_in_event_order() {
     assert_eq!(ran.text(), at(2, 3).text(), "neither workers nor batches change who was refused");
 }
 
-/// What the loader says of bytes.
+/// Returns the loader's result for a component as text.
 fn load(bytes: Vec<u8>, settings: Value, grants: &[Capability]) -> String {
     let engine = Engine::start(options()).unwrap();
     let spec = RuleSpec {
@@ -366,7 +368,7 @@ fn modules_that_are_no_rules_get_an_error_that_names_the_mend() {
         .into_iter()
         .map(|(name, bytes)| format!("{name}:\n  {}", load(bytes, json!({}), &Capability::ALL)))
         .collect();
-    // Where a file ends early depends on the compiler that made it.
+    // The offset at which a file ends early depends on the compiler that made it.
     insta::with_settings!({filters => vec![("offset 0x[0-9a-f]+", "offset N")]}, {
         assert_snapshot!(text.join("\n"));
     });

@@ -1,4 +1,4 @@
-//! The middle without the service: what a restart gives back, and what the end of a replay leaves.
+//! Tests of the pipeline without the service: state restored after a restart, and the end of a replay.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,7 +36,8 @@ fn pod() -> Object {
     Object { meta, subject: Subject::Pod(Pod::default()), document: None }
 }
 
-/// A partition has room for 100, but what has fired and waits to be answered is kept beside those.
+/// A partition may have 100 timers; timers that have fired and are not answered yet are stored in
+/// addition.
 #[test]
 fn all_timers_of_a_partition_come_back_however_many_there_are() {
     const TIMERS: usize = 150;

@@ -1,4 +1,4 @@
-//! Redacted recordings: rules say the same of them, and nothing private is left.
+//! Tests of redacted recordings: rules give the same verdicts on them, and nothing private is left.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Records a scenario for both rules; the folder has what was written.
+/// Records a scenario for both rules, and returns the folder with the recording.
 fn recorded(scenario: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("key"), "0123456789abcdef0123456789abcdef").unwrap();
@@ -69,7 +69,7 @@ fn codes_are_the_same_before_and_after() {
     assert!(codes > 500, "{codes}");
 }
 
-/// Every text of these fields, anywhere.
+/// Collects every string of these fields, at any depth.
 fn texts(value: &Value, fields: &[&str], found: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
@@ -87,7 +87,7 @@ fn texts(value: &Value, fields: &[&str], found: &mut BTreeSet<String>) {
     }
 }
 
-/// What every cluster has, and the words that Kubernetes writes too.
+/// Values that exist in every cluster or are written by Kubernetes.
 const PUBLIC: [&str; 9] = [
     "default",
     "kube-system",

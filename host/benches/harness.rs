@@ -1,5 +1,5 @@
-//! What testing costs: how long `klaxon test` takes to start on a rule that was compiled before, and
-//! how long for a thousand small cases. Times of this machine, beside the aims.
+//! Benchmark of testing: start-up of `klaxon test` on a rule that was compiled before, and a thousand
+//! small cases. Prints times of this machine beside the targets.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and may end here")]
 
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ fn time(folder: &PathBuf, cache: &Path) -> Duration {
     time
 }
 
-/// A file with so many cases of three events each.
+/// Returns a test file with `cases` cases of three events each.
 fn suite(module: &Path, cases: usize) -> String {
     let mut text = format!("rule: {}\ntests:\n", module.display());
     for case in 0..cases {

@@ -1,5 +1,5 @@
-//! What the journal costs: verdicts that are on disk in a second, in groups of several sizes, beside a bare
-//! loop that inserts the same rows into the same tables, with the same care.
+//! Benchmark of the journal: verdicts committed per second, in groups of several sizes, compared with a
+//! bare loop that inserts the same rows into the same tables with the same durability.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and may end here")]
 
 use std::collections::BTreeMap;
@@ -79,13 +79,13 @@ impl Ours {
     }
 }
 
-/// The same tables and nothing around them.
+/// The same tables, accessed directly.
 struct Bare {
     connection: Connection,
     _folder: tempfile::TempDir,
 }
 
-/// What is written for a verdict, ready to be inserted.
+/// The row of a verdict, ready to be inserted.
 struct Row {
     id: String,
     body: String,

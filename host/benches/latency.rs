@@ -1,5 +1,5 @@
-//! How long a change takes through the service: until its verdict is on disk, and until its receiver has it;
-//! and what a receiver that takes connections and never answers does to one that is well.
+//! Benchmark of latency: the time until a change's verdict is on disk, and until its receiver has it,
+//! alone and beside a receiver that accepts connections and never answers.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and may end here")]
 
 #[expect(dead_code, unused_imports, reason = "its faults are for the tests")]
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 const KLAXON: &str = env!("CARGO_BIN_EXE_klaxon");
 const PATIENCE: Duration = Duration::from_secs(30);
 const CHANGES: usize = 1_000;
-/// The first ones warm up and do not count.
+/// The first changes warm up and do not count.
 const WARM: usize = 100;
 
 fn main() {
@@ -39,7 +39,7 @@ fn main() {
     println!("p99 beside a silent receiver / alone  {ratio:7.2} ×   (aim ≤ 2)");
 }
 
-/// Milliseconds, sorted.
+/// Times in milliseconds, sorted.
 struct Times {
     committed: Vec<f64>,
     received: Vec<f64>,
@@ -57,7 +57,7 @@ fn measure(targets: &[&str]) -> Times {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let api = runtime.block_on(FakeApi::start());
     let well = TcpListener::bind("127.0.0.1:0").unwrap();
-    // It takes connections, and that is all.
+    // Accepts connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let config = configuration(&api, folder.path(), targets, [&well, &silent]);
@@ -81,7 +81,7 @@ fn measure(targets: &[&str]) -> Times {
     times
 }
 
-/// Makes a change; returns how long it took until it was on disk, and until it was received.
+/// Makes a change. Returns the time until it was on disk, and the time until it was received.
 fn change(
     api: &FakeApi,
     journal: &Connection,
@@ -99,7 +99,7 @@ fn change(
     (committed.duration_since(made), received.duration_since(made))
 }
 
-/// Tells when each request has come.
+/// Reports the time at which each request arrives.
 fn receive(listener: &TcpListener, came: &SyncSender<Instant>) {
     for stream in listener.incoming() {
         let came = came.clone();
@@ -157,7 +157,7 @@ fn spawn(config: &Path) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// As soon as it is there.
+/// Opens the journal as soon as it exists.
 fn open(folder: &Path) -> Connection {
     let path = folder.join("journal/klaxon.db");
     let since = Stopwatch::start();

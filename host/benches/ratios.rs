@@ -1,7 +1,7 @@
-//! What things cost, as ratios of one run: `cargo xtask bench`.
+//! Benchmarks as ratios within one run: `cargo xtask bench`.
 //!
-//! All candidates are measured in turn, many times over, and medians are compared, so that a slow
-//! moment of the machine falls on all of them.
+//! All candidates are measured in turn, many times over, and medians are compared, so that a slow moment
+//! of the machine affects all of them.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and may end here")]
 
 use std::collections::BTreeSet;
@@ -25,10 +25,10 @@ use serde_json::{Value, json};
 
 const EVENTS: usize = 4096;
 const ROUNDS: usize = 21;
-/// Candidates; ratios are printed only when all were measured.
+/// Number of candidates; ratios are printed only if all were measured.
 const ALL: usize = 12;
 
-/// A candidate: its name, how many events one run has, and the run.
+/// A candidate: its name, the number of events of one run, and the run.
 struct Candidate<'a> {
     name: &'static str,
     events: usize,
@@ -57,7 +57,7 @@ fn main() {
         (0..EVENTS).map(|n| numbered(&pod, n, version).to_string()).collect::<Vec<_>>()
     });
     let (mut one_worker, mut two_workers_whole) = (Whole::new(1), Whole::new(2));
-    // What the akkeris rule asks for of pods.
+    // The parts of pods that the akkeris rule requests.
     let mut wanted = Wanted::default();
     let parts = Parts { labels: true, conditions: true, ..Parts::default() };
     wanted.add_parts("", "Pod", parts);
@@ -88,7 +88,8 @@ fn main() {
         whole("bytes to verdict: akkeris, one worker", || one_worker.run(&versions)),
         whole("bytes to verdict: akkeris, two workers", || two_workers_whole.run(&versions)),
     ];
-    // `cargo xtask bench ratios --only decode` measures these only, such as under a profiler.
+    // `cargo xtask bench ratios --only decode` measures only these candidates, for example under a
+    // profiler.
     if let Some(only) = std::env::args().skip(1).find(|argument| !argument.starts_with('-')) {
         let names: Vec<&str> = candidates.iter().map(|one| one.name).collect();
         candidates.retain(|one| one.name.contains(&only));
@@ -156,7 +157,7 @@ fn report(medians: &Medians) {
     ratio("decode, serde_json::Value / ours", "decode: serde_json::Value", "decode: ours", "-");
 }
 
-/// A pod that runs and is ready, from the recorded streams.
+/// Returns a running and ready pod from the recorded streams.
 fn sample_pod() -> Value {
     let path = root().join("fixtures/akkeris/pods.jsonl");
     let text = std::fs::read_to_string(path).unwrap();
@@ -166,7 +167,7 @@ fn sample_pod() -> Value {
         .unwrap()
 }
 
-/// The same pod as another object, in one of two versions.
+/// Returns the same pod as another object, in one of two versions.
 fn numbered(pod: &Value, number: usize, version: usize) -> Value {
     let mut pod = pod.clone();
     pod["metadata"]["uid"] = json!(format!("24d46141-40a8-4682-9240-{number:012}"));
@@ -178,7 +179,7 @@ fn root() -> PathBuf {
     Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..")
 }
 
-/// What the rule sees of the sample, as a native rule gets it.
+/// Returns the event of the sample as a native rule gets it.
 fn native_event(sample: &Value) -> klaxon_sdk::Event {
     use klaxon_sdk::ConditionStatus;
     let metadata = &sample["metadata"];
@@ -273,7 +274,7 @@ impl<'a> Calls<'a> {
     }
 }
 
-/// The whole middle: header, decoding, routing, rules, policy.
+/// The whole pipeline: header, decoding, routing, rules, policy.
 struct Whole {
     pipeline: Pipeline,
     runs: usize,
@@ -297,7 +298,7 @@ impl Whole {
         Self { pipeline, runs: 0 }
     }
 
-    /// Each run brings the other version of every object, so that all of it is news.
+    /// Observes the other version of every object in each run, so that all of them are new.
     fn run(&mut self, versions: &[Vec<String>; 2]) {
         let before = self.pipeline.counts().events;
         for object in &versions[self.runs % 2] {

@@ -1,5 +1,5 @@
-//! What a cluster of many pods costs the service: memory, disk, the time of the first list, and how
-//! soon after a restart the first event is there. The API server is the tests' own, on this machine.
+//! Benchmark of a cluster with many pods: memory, disk, the time of the first list, and the time from a
+//! restart to the first event. The API server is the fake one of the tests, on this machine.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and may end here")]
 
 #[expect(dead_code, unused_imports, reason = "its faults are for the tests")]
@@ -31,7 +31,7 @@ fn main() {
     }
 }
 
-/// A pod as a control plane recorded it, under another name.
+/// Returns a pod as recorded from a control plane, under another name.
 fn pod(template: &Value, number: usize, tier: &str) -> Value {
     let mut pod = template.clone();
     pod["metadata"]["name"] = json!(format!("shop-7d4b9c6f5-{number:06}"));
@@ -115,7 +115,7 @@ fn stop(service: &mut Child) {
     assert!(service.wait().unwrap().success());
 }
 
-/// Resident memory now, and the most there was, in MiB.
+/// Returns current and peak resident memory in MiB.
 fn memory(service: &Child) -> (u64, u64) {
     let status = std::fs::read_to_string(format!("/proc/{}/status", service.id())).unwrap();
     let of = |name: &str| {

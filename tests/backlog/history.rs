@@ -1,4 +1,4 @@
-//! What happens in a cluster, as any history of it.
+//! Generated histories of a cluster.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use klaxon::model::Seen;
 use proptest::prelude::*;
 use serde_json::json;
 
-/// What happens in the cluster.
+/// A change in the cluster.
 #[derive(Debug, Clone)]
 pub(super) enum Happens {
     Put(u8),
@@ -14,7 +14,7 @@ pub(super) enum Happens {
     KubernetesEvent(u8, u8),
     EventGone(u8),
     Wait(i64),
-    /// The watch of pods loses its place; these are still there afterwards.
+    /// The watch of pods loses its cursor; these pods exist afterwards.
     Gap(Vec<u8>),
 }
 
@@ -30,7 +30,7 @@ fn uid(number: u64) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
 }
 
-/// The same calls for every run.
+/// Returns the calls of a history, which are the same for every run.
 pub(super) fn inputs(history: &[Happens]) -> Vec<(i64, Input)> {
     let mut calls = Vec::new();
     let (mut now, mut version, mut births) = (1_700_000_000_000i64, 10u64, 0u64);

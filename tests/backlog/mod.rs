@@ -1,4 +1,5 @@
-//! Whether and when a rule falls behind changes nothing of what it says, keeps and asks for.
+//! Tests of backlogs: lagging at any time does not change the verdicts, the state and the timers of a
+//! rule.
 
 mod history;
 mod room;
@@ -69,7 +70,7 @@ fn each_state_version_of_a_rule_finds_its_own() {
         value: value.to_owned(),
         expires_at: None,
     };
-    // The rule that is loaded has state version 1.
+    // The loaded rule has state version 1.
     let kept =
         Persisted { state: vec![entry(1, "own"), entry(2, "newer")], ..Persisted::default() };
     pipeline.restore(kept, &state);

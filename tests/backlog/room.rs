@@ -1,5 +1,5 @@
-//! Where there is no room for what waits and events may be skipped, the oldest are, and nothing else is
-//! lost or grows.
+//! Tests of a full backlog whose events may be skipped: the oldest are skipped, and nothing else is lost
+//! or grows.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use proptest::prelude::*;
 use super::history::{Happens, Input, happens, inputs};
 use super::run::{Asked, PATIENCE, Run, Schedule, schedule};
 
-/// Room for a few events.
+/// Capacity for a few events, in bytes.
 const ROOM: usize = 2000;
-/// More than one event takes up.
+/// An upper bound for the size of one event, in bytes.
 const ONE_EVENT: usize = 1000;
 
 proptest! {
@@ -41,13 +41,13 @@ proptest! {
             in_gap = matches!(input, Input::Gap) || in_gap && !matches!(input, Input::GapEnd);
             run.feed(*at, input);
             for (_, order) in orders.iter().filter(|(at, _)| at.index(calls.len()) == place) {
-                // On a thread it is asked anyway.
+                // On a thread the rule is called anyway.
                 if !(on_threads && matches!(order, Schedule::Ask(..))) {
                     run.obey(order, !in_gap);
                 }
             }
             run.pipeline.flush();
-            // Intake would wait for what it is being asked about.
+            // Intake would wait for the events being evaluated.
             let since = Stopwatch::start();
             while on_threads && run.pipeline.is_full() {
                 assert!(since.elapsed() < PATIENCE, "there is no room again");
@@ -55,7 +55,7 @@ proptest! {
                 std::thread::yield_now();
             }
             for backlog in run.pipeline.backlogs() {
-                // What it is being asked about comes on top.
+                // Events being evaluated are counted in addition.
                 let most = (ROOM + ONE_EVENT) * (1 + usize::from(on_threads));
                 prop_assert!(backlog.bytes < most, "{} bytes", backlog.bytes);
             }
@@ -77,7 +77,7 @@ proptest! {
 
 #[test]
 fn without_room_a_rule_still_comes_to_the_newest_state_of_each_object_and_to_its_end() {
-    // The pods 0 to 3 change in turns, and 2 goes; of 0 there is also one event at the very beginning.
+    // The pods 0 to 3 change in turns, and 2 is deleted; pod 0 has one more event at the very beginning.
     let mut history = vec![Happens::Put(0)];
     history.extend((0..100).flat_map(|_| (0..4).map(Happens::Put)));
     history.push(Happens::Delete(2));
@@ -128,7 +128,7 @@ fn what_comes_and_goes_unseen_by_a_rule_takes_no_more_room_than_there_is() {
     assert!(skipped.len() > calls.len() / 2);
     run.restart();
     run.drain(calls.last().unwrap().0);
-    // What is left is the newest, and no state outlives its object.
+    // The newest events are left, and no state outlives its object.
     let told = run.came.verdicts.iter().rfind(|one| &*one.rule == "left").unwrap();
     assert_eq!(told.event.as_ref().unwrap().object.meta.resource_version.to_string(), "4010");
     assert_eq!(run.state.entries(), []);
@@ -136,7 +136,7 @@ fn what_comes_and_goes_unseen_by_a_rule_takes_no_more_room_than_there_is() {
 
 #[test]
 fn a_timer_that_was_due_before_its_object_went_is_skipped_with_it_and_not_in_silence() {
-    // Before its end the pod's timer was due, or was not.
+    // The pod's timer was due before the deletion, or it was not.
     for (wait, skipped) in [(5000, 1), (0, 0)] {
         let mut history = vec![Happens::Wait(0); 4];
         history.extend([Happens::Put(0), Happens::Wait(wait), Happens::Delete(0)]);
@@ -157,7 +157,7 @@ fn a_timer_that_was_due_before_its_object_went_is_skipped_with_it_and_not_in_sil
 
 #[test]
 fn what_is_skipped_after_a_restart_takes_no_timer_with_it() {
-    // The timer b fired and was set anew by the answer to a (see `timers`), and is among what waits.
+    // The timer b fired and was set again by the answer to a (see `timers`), and is in the backlog.
     let mut history = vec![Happens::Wait(0); 24];
     history.extend([Happens::Put(0), Happens::Put(0), Happens::Wait(5000), Happens::Put(1)]);
     let calls = inputs(&history);
@@ -168,7 +168,7 @@ fn what_is_skipped_after_a_restart_takes_no_timer_with_it() {
     run.pipeline.hold_back(0);
     run.feed(calls[2].0, &calls[2].1);
     run.pipeline.let_go_on(0, Some(1));
-    // There is less room than before.
+    // The capacity is smaller than before.
     run.room = Some(10);
     run.restart();
     run.commit();
@@ -183,7 +183,7 @@ fn what_is_skipped_after_a_restart_takes_no_timer_with_it() {
 
 #[test]
 fn forms_of_objects_that_are_gone_are_not_kept_for_a_rule_that_is_always_behind() {
-    // Of each five the first sets a timer on a pod that is gone with the second.
+    // Of five events, the first sets a timer on a pod that the second deletes.
     let five =
         [Happens::Put(0), Happens::Delete(0), Happens::Put(1), Happens::Put(1), Happens::Put(1)];
     let mut history = vec![Happens::Wait(0); 2];

@@ -1,4 +1,4 @@
-//! A pipeline with two rules, in memory or with a journal, and what is done to them.
+//! A pipeline with two rules, in memory or with a journal, and the schedule of their lagging.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -21,12 +21,13 @@ use crate::support::{lost, options, rule, seen};
 
 const SCOPES: [&str; 2] = ["Pod", "Event"];
 const RULES: [&str; 2] = ["left", "right"];
-/// How long anything may take before a test gives up.
+/// The time after which a test gives up waiting.
 pub(super) use crate::support::live::PATIENCE;
-/// After the last input, so that every timer fires and all state of what has gone goes.
+/// The advance after the last input, in milliseconds: every timer fires, and all state of deleted objects
+/// expires.
 const ADVANCE_MS: i64 = 2 * 86_400_000;
 
-/// What is done to a rule.
+/// A step of a rule's schedule.
 #[derive(Debug, Clone)]
 pub(super) enum Schedule {
     HoldBack(usize),
@@ -35,7 +36,8 @@ pub(super) enum Schedule {
     Restart,
 }
 
-/// With room for so many bytes, after which events are skipped; none: as it is by default.
+/// Returns the rules. `room` limits the backlog in bytes, with events skipped beyond it; `None` leaves
+/// the default.
 fn rules(room: Option<usize>) -> Vec<Rule> {
     let rules = RULES.iter().map(|name| {
         let mut rule = rule(name, "hostile", json!({"behaviour": "remember"}));
@@ -80,7 +82,7 @@ impl Run {
         run
     }
 
-    /// Never patient: every rule is behind all the time, on threads.
+    /// Returns a run on threads in which every rule is always lagging.
     pub(super) fn live() -> Self {
         Self::new(true).on_threads()
     }
@@ -170,7 +172,7 @@ impl Run {
         }
     }
 
-    /// What each rule said, what it kept, and what else there is to tell.
+    /// Returns the verdicts of each rule, its state, and the rest of the result.
     pub(super) fn end(mut self, last: i64) -> BTreeMap<String, Vec<String>> {
         self.drain(last);
         let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -186,7 +188,7 @@ impl Run {
         said
     }
 
-    /// Lets all rules go on until there is nothing more to come.
+    /// Lets all rules go on until their backlogs are empty.
     pub(super) fn drain(&mut self, last: i64) {
         for rule in 0..RULES.len() {
             self.pipeline.let_go_on(rule, None);
@@ -199,7 +201,7 @@ impl Run {
                 assert!(since.elapsed() < PATIENCE, "there is always more to come");
                 self.pump();
                 if self.pipeline.backlogs().iter().all(|rule| rule.events == 0) {
-                    // Once more: what has nothing to do falls in.
+                    // Pumps once more, so that rules with an empty backlog catch up.
                     self.pump();
                     let (_, held) = self.pipeline.timers();
                     if held == 0 && self.pipeline.backlogs().iter().all(|rule| rule.events == 0) {
@@ -214,8 +216,8 @@ impl Run {
         self.commit();
     }
 
-    /// Events of the cluster, timers aside, that each rule answered, and that it was not asked about: each
-    /// is one or the other, and once.
+    /// Returns the events of the cluster, without timers, that each rule answered, and those that it
+    /// skipped. Asserts that each is one or the other, once.
     pub(super) fn answered_and_skipped(&self) -> (Asked, Asked) {
         let (mut answered, mut skipped) = (BTreeSet::new(), BTreeSet::new());
         for verdict in self.came.verdicts.iter().filter(|one| one.key != "told") {
@@ -235,10 +237,10 @@ impl Run {
     }
 }
 
-/// Rules and events.
+/// Rules and ids of events.
 pub(super) type Asked = BTreeSet<(String, Id)>;
 
-/// Where two runs differ first, if they do.
+/// Returns the first difference of two runs, if any.
 pub(super) fn first_difference(
     expected: &BTreeMap<String, Vec<String>>,
     got: &BTreeMap<String, Vec<String>>,

@@ -1,11 +1,11 @@
-//! Timers of a rule that is behind.
+//! Tests of the timers of a lagging rule.
 
 use super::history::{Happens, inputs};
 use super::run::{Run, first_difference};
 
 #[test]
 fn a_timer_that_fired_and_is_set_anew_before_its_answer_outlasts_a_restart() {
-    // The pod's timers a and b are due at one moment, and the answer to a sets b anew.
+    // The pod's timers a and b are due at the same time, and the answer to a sets b again.
     let mut history = vec![Happens::Wait(0); 24];
     history.extend([Happens::Put(0), Happens::Put(0), Happens::Wait(5000), Happens::Put(1)]);
     let calls = inputs(&history);
@@ -25,7 +25,7 @@ fn a_timer_that_fired_and_is_set_anew_before_its_answer_outlasts_a_restart() {
         run.feed(calls[2].0, &calls[2].1);
         run.pipeline.let_go_on(0, Some(asked));
         run.restart();
-        // What was not answered is still there after another.
+        // Unanswered timers are still there after another restart.
         run.restart();
         assert_eq!(first_difference(&expected, &run.end(last)), None, "{asked} asked");
     }

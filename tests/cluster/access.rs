@@ -1,4 +1,4 @@
-//! Credentials and rights that come, go and are missing.
+//! Tests of credentials and permissions that appear, disappear and are missing.
 
 use serde_json::json;
 

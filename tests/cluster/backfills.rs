@@ -1,4 +1,4 @@
-//! Rules that are new to a host that has run before.
+//! Tests of rules that are added to a host that has run before.
 
 use serde_json::json;
 
@@ -54,12 +54,12 @@ async fn other_settings_are_another_introduction_and_a_restart_is_none() {
     site = site.rules(rule("b"));
     let running = site.start();
     site.wait_for(&["snapshot Pod/one", "snapshot Pod/one"]);
-    // It is complete when the watch has come past the list.
+    // The backfill is complete when the watch has passed the list.
     site.wait_for_rows("SELECT number FROM backfills WHERE watch = 'Pod' AND complete = 1", &["2"]);
     running.stop();
 }
 
-/// What the second rule saw of the pod `old`.
+/// Returns the sights of the pod `old` by the second rule.
 fn saw_old(site: &crate::support::live::Site) -> Vec<String> {
     let titles = site.sights("second").into_iter();
     titles
@@ -77,7 +77,7 @@ async fn a_rule_that_is_added_when_the_watch_must_list_anyway_gets_what_exists_t
     site.wait("the list", |seen| seen.len() == 1);
     site.wait_until_following(&WATCHES);
     running.stop();
-    // The cursor is too old: all is listed and compared, and unchanged.
+    // The cursor is too old: all objects are listed and compared, and are unchanged.
     api.bump(10);
     api.compact();
     site.add_rule("second", "selective");

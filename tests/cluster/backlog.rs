@@ -1,4 +1,4 @@
-//! Rules that are slow or out of service: they hold up nobody, and nothing of theirs is lost.
+//! Tests of rules that are slow or out of service: they delay no other rule, and lose no events.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::module;
 
 const PODS: usize = 40;
 
-/// A rule that takes tens of milliseconds for each event, and the witness.
+/// Returns a rule that takes tens of milliseconds for each event, and the witness.
 fn slow(limits: &Value) -> Vec<Value> {
     vec![
         json!({"name": "witness", "module": module("witness")}),
@@ -22,7 +22,7 @@ fn slow(limits: &Value) -> Vec<Value> {
     ]
 }
 
-/// A site with these rules that lists all pods at once.
+/// Returns a site with these rules that lists all pods at once.
 fn site_with(api: &FakeApi, rules: Vec<Value>) -> Site {
     let mut site = site(api).rules(rules);
     site.timing.page = 500;
@@ -48,7 +48,7 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// The names of all pods, in the order in which they are listed.
+/// Creates all pods, and returns their names in the order of listing.
 fn put_pods(api: &FakeApi) -> Vec<String> {
     let names: Vec<String> = (0..PODS).map(|number| format!("pod-{number:02}")).collect();
     for name in &names {
@@ -65,12 +65,12 @@ async fn a_slow_rule_holds_up_nobody_and_goes_on_after_a_restart() {
     let running = site.start();
     site.wait("the list", |seen| seen.len() == PODS);
     site.wait_until_following(&WATCHES);
-    // The cursor has passed what the slow rule has not seen.
+    // The cursor has passed events that the slow rule has not seen.
     assert!(backlog(&site) > 0, "{:?}", answered(&site, "slow"));
     running.stop();
     let before = answered(&site, "slow").len();
     assert!(before < PODS && backlog(&site) > 0, "{before}");
-    // What comes meanwhile comes after it.
+    // Events during the downtime come after the backlog.
     api.put(pod("late", "web"));
     let running = site.start();
     site.wait("what came meanwhile", |seen| seen.len() == PODS + 1);
@@ -93,7 +93,7 @@ async fn events_of_a_rule_out_of_service_wait_until_it_is_back() {
         json!({"name": "slow", "module": module("hostile"),
             "settings": {"behaviour": "trap", "on": "bad"}}),
     ]);
-    // Long enough for what is asserted while it lasts.
+    // Long enough for the assertions made while it lasts.
     site.pause = Duration::from_secs(4);
     let running = site.start();
     site.wait("the list", |seen| seen.len() == 1);
@@ -106,7 +106,7 @@ async fn events_of_a_rule_out_of_service_wait_until_it_is_back() {
     site.wait("all of it", |seen| seen.len() == 14);
     until("backlog events", || backlog(&site) > 0);
     assert_eq!(answered(&site, "slow"), ["good-0"]);
-    // The trial of the eleventh fails, the next one is good.
+    // The trial event, the eleventh, fails; the next one succeeds.
     until("the others", || answered(&site, "slow").len() == 3);
     until("an empty queue", || backlog(&site) == 0);
     running.stop();

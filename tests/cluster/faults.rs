@@ -1,12 +1,12 @@
-//! Every fault of lists and watches: the service goes on, sees everything once, and says what may
-//! have been missed.
+//! Tests of every fault of lists and watches: the service recovers, sees everything once, and records
+//! gaps.
 
 use super::{WATCHES, assert_one_gap_covers, pod, site};
 use crate::fake_api::{FakeApi, Fault, Matching, Verb};
 use crate::support::live::Site;
 
-/// A run that was stopped, changes that came while it was away, and a fault that meets its return.
-/// What it saw is complete and without repeats; returns its gaps of pods.
+/// Stops a run, makes changes while it is down, and injects a fault on its return. Asserts that it saw
+/// everything without repeats, and returns its gaps of pods.
 async fn returns(fault: Fault, matching: Matching, times: usize) -> Vec<String> {
     let name = format!("{fault:?} {matching:?}");
     let api = FakeApi::start().await;
@@ -83,7 +83,7 @@ async fn what_cannot_be_gone_on_from_is_a_gap() {
     }
 }
 
-/// A first list that meets a fault, streamed or in pages.
+/// Injects a fault into a first list, streamed or in pages.
 async fn first_list(streamed: bool, fault: Fault, matching: Matching, times: usize) -> Vec<String> {
     let name = format!("{fault:?}, streamed: {streamed}");
     let api = FakeApi::start().await;
@@ -138,7 +138,7 @@ async fn an_object_that_cannot_be_read_is_set_aside_and_harms_no_other() {
     running.stop();
     let aside = site.rows("SELECT scope || ': ' || reason FROM quarantine");
     assert!(aside[0].starts_with("Pod: Pod cannot be decoded"), "{aside:?}");
-    // It is no sign of another history.
+    // An undecodable object does not indicate another revision epoch.
     let running = site.start();
     api.put(pod("later", "web"));
     site.wait("what comes later", |seen| seen.iter().any(|one| one == "added Pod/later"));
@@ -161,7 +161,7 @@ async fn an_object_whose_metadata_cannot_be_read_does_not_hide_what_vanished() {
         running.stop();
         api.delete("Pod", "a", "gone");
         api.compact();
-        // The list that verifies, the watch that is too old, the list that is compared.
+        // The verifying list, the watch with an expired cursor, and the relist.
         let matching = if streamed { Matching::plural("pods") } else { list() };
         api.fault(Fault::BadMetadata, matching, 4);
         let running = site.start();
@@ -182,7 +182,7 @@ async fn what_a_lagging_cache_had_not_shown_lies_within_the_gap() {
     let running = site.start();
     site.wait_for(&["snapshot Pod/first"]);
     site.wait_until_following(&WATCHES);
-    // Bookmarks come, and what is written now is not shown.
+    // Bookmarks still arrive, but the watch does not show writes from now on.
     std::thread::sleep(std::time::Duration::from_millis(500));
     api.lag(std::time::Duration::from_secs(60), false);
     let at = klaxon::model::clock::now();
@@ -230,7 +230,7 @@ async fn an_api_server_that_is_away_for_a_while() {
     std::thread::sleep(std::time::Duration::from_millis(400));
     api.put(pod("first", "other"));
     api.up();
-    // Its window of versions went with it.
+    // The restart lost the API server's window of versions.
     let seen = site.wait("the change", |seen| seen.len() == 2);
     assert!(seen[1].starts_with("modified Pod/first"), "{seen:?}");
     running.stop();

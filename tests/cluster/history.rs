@@ -1,11 +1,11 @@
-//! etcd restored from a snapshot: no server says so.
+//! Tests of an etcd restored from a snapshot, which the API server does not report.
 
 use super::{WATCHES, pod, site};
 use crate::fake_api::FakeApi;
 use crate::support::live::Site;
 
-/// A run that saw `kept`, `changed` and `lost`; what was saved knows the first two in their first
-/// form.
+/// Runs a service that sees `kept`, `changed` and `lost`. The saved snapshot has the first two in their
+/// first form.
 async fn restored(then: impl FnOnce(&FakeApi, &crate::fake_api::Saved)) -> (FakeApi, Site) {
     let api = FakeApi::start().await;
     api.put(pod("kept", "web"));
@@ -75,7 +75,7 @@ async fn what_only_vanished_is_noticed_too() {
     site.wait("the new pod", |seen| seen.len() == 2);
     running.stop();
     api.restore(&saved, None);
-    // Nothing that exists has a version that was not seen: only what is missing tells.
+    // Every existing object has a known version: only the missing object shows the restore.
     api.bump(1000);
     let running = site.start();
     site.wait("its loss", |seen| seen.contains(&"deleted Pod/lost gap".to_owned()));
@@ -86,7 +86,7 @@ async fn what_only_vanished_is_noticed_too() {
 async fn the_same_version_of_another_history_is_another_event() {
     let (api, site) = restored(|api, saved| {
         api.restore(saved, None);
-        // In the first history this version was another change of the same pod.
+        // In the first revision epoch this version was another change of the same pod.
         api.put(pod("changed", "third"));
     })
     .await;

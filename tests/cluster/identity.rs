@@ -1,4 +1,4 @@
-//! Which cluster it is: a journal of another one is not gone on with.
+//! Tests of the cluster's identity: the service does not continue with the journal of another cluster.
 
 use klaxon::app::RunError;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Large objects and slow answers.
+//! Tests of large objects and slow answers.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn a_page_of_large_objects_has_fewer_of_them() {
         .filter(|limit| *limit > 1)
         .collect();
     assert_eq!(limits.first(), Some(&40), "{limits:?}");
-    // The first does not fit; of those that do, each is a quarter of what may be.
+    // The first page is too large; the later ones are limited to a quarter.
     assert!(limits.iter().skip(1).all(|limit| *limit <= 10), "{limits:?}");
 }
 
@@ -44,7 +44,7 @@ async fn an_answer_that_goes_on_is_waited_for_however_long_all_of_it_takes() {
     }
     let mut site = site(&api);
     site.timing.answer = Duration::from_secs(2);
-    // Four seconds in all, and never two without anything.
+    // Four seconds in all, and never two without data.
     let slow = Fault::SlowBody { pieces: 80, millis: 50 };
     api.fault(slow, Matching::of(Verb::List, "pods"), 1);
     let running = site.start();

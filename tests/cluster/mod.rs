@@ -1,5 +1,5 @@
-//! A cluster that misbehaves: whatever breaks, every object is seen in its last state, nothing is
-//! seen twice, and what was missed is said.
+//! Tests on a misbehaving cluster: after any fault every object is seen in its last state, nothing is
+//! seen twice, and missed changes are reported as gaps.
 
 mod access;
 mod backfills;
@@ -40,7 +40,7 @@ fn widget(name: &str) -> Value {
         "metadata": {"name": name, "namespace": "a"}, "spec": {"size": 3}})
 }
 
-/// A Kubernetes Event about the pod `web`.
+/// Returns a Kubernetes Event about the pod `web`.
 fn kubernetes_event(name: &str, count: u64) -> Value {
     json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": "a"},
         "involvedObject": {"kind": "Pod", "namespace": "a", "name": "web", "uid": "of-web"},
@@ -51,14 +51,14 @@ fn site(api: &FakeApi) -> Site {
     Site::new(|folder| api.kubeconfig(folder))
 }
 
-/// Serves health and metrics of a site on a free port; returns the address.
+/// Serves health and metrics of a site on a free port, and returns the address.
 fn admin(site: &mut Site) -> String {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     site.admin(&free.to_string());
     free.to_string()
 }
 
-/// Waits until a page of the admin server has a text; returns its status and the page.
+/// Waits until a page of the admin server contains a text, and returns its status and the page.
 async fn wait_for_page(address: &str, path: &str, text: &str) -> (u16, String) {
     let since = Stopwatch::start();
     let mut last = (0, String::new());
@@ -74,7 +74,7 @@ async fn wait_for_page(address: &str, path: &str, text: &str) -> (u16, String) {
     panic!("{path} never had {text:?}: {last:?}");
 }
 
-/// Asserts that just one gap record of a watch covers a moment.
+/// Asserts that exactly one gap record of a watch covers a moment.
 #[track_caller]
 fn assert_one_gap_covers(site: &Site, watch: &str, at: Timestamp) {
     let covers = format!(

@@ -1,4 +1,4 @@
-//! Kubernetes Events: counted up, repeated by lists, gone after their time.
+//! Tests of Kubernetes Events: counted up, repeated by lists, and expired.
 
 use klaxon::model::clock;
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::{WATCHES, assert_one_gap_covers, kubernetes_event, pod, site};
 use crate::fake_api::{FakeApi, Fault, Matching, Verb};
 use crate::support::live::Site;
 
-/// `change/delta` of each Kubernetes Event that was seen.
+/// Returns `change/delta` of each Kubernetes Event that was seen.
 fn deltas(site: &Site) -> Vec<String> {
     let sights = site.sights("witness").into_iter().map(|one| one["payload"].clone());
     let kubernetes_events = sights.filter(|sight| sight["kind"] == "Event");
@@ -32,7 +32,7 @@ async fn a_count_that_grows_is_told_by_how_much() {
     api.put(kubernetes_event("new", 10));
     let running = site.start();
     site.wait("what came meanwhile", |seen| seen.len() == 5);
-    // Its time is over: that is no news, and it is forgotten.
+    // An expired Kubernetes Event is not reported, and is no longer known.
     api.delete("Event", "a", "old");
     api.put(pod("last", "web"));
     site.wait("the last", |seen| seen.len() == 6);
@@ -152,7 +152,7 @@ async fn without_bookmarks_the_server_is_asked_whether_it_is_there() {
     let api = FakeApi::start().await;
     api.put(kubernetes_event("old", 7));
     let mut site = site(&api);
-    // Only the probe can tell within this test.
+    // Only the probe can notice it within this test.
     site.timing.stall = std::time::Duration::from_secs(60);
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     site.admin(&free.to_string());
@@ -173,7 +173,7 @@ async fn without_bookmarks_the_server_is_asked_whether_it_is_there() {
         );
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    // A server that does not answer is not watched: the watch begins anew, and misses nothing.
+    // A server that does not answer is not watched: the watch restarts, and misses nothing.
     api.fault(Fault::Status(500), Matching::of(Verb::List, "events"), 1);
     let restarted = r#"klaxon_watch_restarts_total{watch="Event",reason="broken"} 1"#;
     loop {

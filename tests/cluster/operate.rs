@@ -1,4 +1,4 @@
-//! What those who operate the service see of it, and ask it.
+//! Tests of the operator's view of the service: health, metrics and commands.
 
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -115,7 +115,8 @@ async fn a_cluster_is_recorded_and_the_recording_says_the_same() {
     let change = {
         let api = api.clone();
         std::thread::spawn(move || {
-            // However long it takes to begin: what exists is sent at once when a watch is opened.
+            // Waits for both watches to be opened, however long that takes: existing objects are sent at
+            // once.
             let is_watched = |kind: &str| {
                 let requests = api.requests();
                 requests.iter().any(|one| one.verb == Verb::Watch && one.path.ends_with(kind))

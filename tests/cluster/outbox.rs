@@ -1,4 +1,4 @@
-//! What was decided is delivered, also after a restart.
+//! Tests of the outbox: decided verdicts are delivered, also after a restart.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn what_no_receiver_took_is_delivered_by_the_next_run_in_order() {
     for name in ["one", "two"] {
         api.put(pod(name, "web"));
     }
-    // A port at which nobody listens yet.
+    // A port at which nothing listens yet.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let webhook = json!({"url": format!("http://127.0.0.1:{port}/"), "allow": ["loopback"]});
     let site = site(&api)
@@ -50,7 +50,7 @@ async fn what_no_receiver_took_is_delivered_by_the_next_run_in_order() {
         .map(|request| request.headers["webhook-id"].to_str().unwrap().to_owned())
         .collect();
     assert_eq!(got.len(), 3, "none twice");
-    // The two of the pod `one` are in their order.
+    // The two deliveries of the pod `one` are in order.
     let place = |id: &String| got.iter().position(|one| one == id).unwrap();
     assert!(place(&ids[0]) < place(&ids[2]), "{ids:?} {got:?}");
     assert_eq!(site.rows("SELECT count(*) FROM deliveries WHERE state = 'sent'"), ["3"]);

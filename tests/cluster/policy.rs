@@ -1,4 +1,4 @@
-//! What the operator wants held back is held back, also over a restart, and counted.
+//! Tests of the policy: verdicts are suppressed as configured, also over a restart, and are counted.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn free_port() -> u16 {
 }
 
 async fn metrics(port: u16) -> String {
-    // Another test may have installed it already; both are the same.
+    // Another test may have installed the same provider already.
     drop(rustls::crypto::ring::default_provider().install_default());
     let metrics = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap();
     metrics.text().await.unwrap()
@@ -32,7 +32,7 @@ async fn what_a_rule_writes_to_an_object_is_held_to_its_budget_also_over_a_resta
         "policy": {"budget": {"burst": 2, "per": "1h"}}});
     let mut site = site(&api).rules(vec![rule]);
     let refused = "SELECT target, count(*) FROM refusals GROUP BY target";
-    // Verdicts of all runs, and writes that are held back in each.
+    // Verdicts of all runs, and writes that are suppressed in each.
     for (tiers, all, held) in [(["a", "b", "c"], 3, 1), (["d", "e", "f"], 6, 3)] {
         let port = free_port();
         site.admin(&format!("127.0.0.1:{port}"));
@@ -49,7 +49,7 @@ async fn what_a_rule_writes_to_an_object_is_held_to_its_budget_also_over_a_resta
         assert!(metrics.contains(&line), "{metrics}");
         let counts = running.stop().counts;
         assert_eq!((counts.verdicts, counts.over_budget), (3, held));
-        // What is within it is refused for want of a grant, and kept.
+        // Writes within the budget are refused for lack of a grant, and recorded.
         assert_eq!(site.rows(refused), ["kubernetes-event 2"]);
     }
 }
@@ -103,7 +103,7 @@ async fn what_waited_and_was_over_by_the_time_of_a_restart_is_not_told() {
     site.wait_for_rows(waiting, &["1"]);
     running.stop();
 
-    // Its time is over, and so is the pod, before anyone looks.
+    // The verdict is due and the pod is deleted while the service is down.
     api.delete("Pod", "a", "one");
     tokio::time::sleep(Duration::from_millis(6100)).await;
     let running = site.start();
@@ -114,7 +114,7 @@ async fn what_waited_and_was_over_by_the_time_of_a_restart_is_not_told() {
     site.wait_for(&["added Pod/two"]);
     let summary = running.stop();
     assert_eq!(summary.counts.held_back, 2);
-    // What was refused of it is kept now that it is told.
+    // Refused targets of a pending verdict are recorded once it is delivered.
     let refused = "SELECT v.rule, r.target FROM refusals r JOIN verdicts v ON v.n = r.verdict";
     assert_eq!(site.rows(refused), ["witness later"]);
 }

@@ -1,6 +1,6 @@
-//! Random histories with random faults. What the receiver heard last of each object is what the rule
-//! says of its final state; nothing is told twice; every end was one; counts add up; and what was missed
-//! lies within a gap record.
+//! Random histories with random faults. They check that the last verdict a receiver got for each object
+//! is the rule's verdict on its final state, that nothing is reported twice, that every reported deletion
+//! happened, that counts add up, and that missed changes lie within a gap record.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,21 +16,22 @@ use crate::fake_api::{FakeApi, Fault, Kind, Matching, Verb};
 use crate::support::live::{Running, Site};
 use crate::support::module;
 
-/// One thing that happens.
+/// One step of a history.
 #[derive(Debug, Clone)]
 enum Step {
     Put(What, u8),
     Delete(What, u8),
-    /// All that is in one of the two namespaces goes.
+    /// Deletes all objects in one of the two namespaces.
     NoNamespace,
     Fault(Fault, Matching),
-    /// Widgets are not served for so many requests: by an older server behind the address, or for now.
+    /// Widgets are not served for this number of requests: by an older server behind the address, or
+    /// temporarily.
     Unserved(usize),
     /// Widgets are not served for longer than the short grace.
     Gone,
-    /// Every other watch is served by a cache that is behind, or none is any longer.
+    /// Every other watch is served by a lagging cache, or none is any longer.
     Lag(bool),
-    /// The API server's clock is off by so many seconds.
+    /// The API server's clock is off by this number of seconds.
     Clock(i64),
     Compact,
     /// The API server is killed and is back at once.
@@ -80,7 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0..6usize).prop_map(|lines| Fault::ErrorAfter { lines, code: 410, reason: "Expired" }),
         (0..4usize).prop_map(|lines| Fault::SilentAfter { lines }),
     ];
-    // Signing in is not tried again: whoever starts the service does that.
+    // Authentication is not retried within the service: the service is started again instead.
     let befalls = prop_oneof![
         Just(Matching::plural("pods")),
         Just(Matching::plural("events")),
@@ -112,7 +113,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// A number that no step has.
 const LAST: u8 = 200;
 const VERSION: &str = "example.test/v1";
-/// How long widgets may not be served before they are taken as deleted, where that is to happen.
+/// The grace after which widgets that are not served are taken as deleted, in histories in which that may
+/// happen.
 const SHORT: &str = "150ms";
 
 /// A state of an object that was written.
@@ -132,7 +134,7 @@ struct World {
     /// Objects that were deleted.
     ended: BTreeSet<String>,
     changes: u64,
-    /// Whether widgets may be taken as deleted while they are not served.
+    /// `true` if widgets may be taken as deleted while they are not served.
     may_give_up: bool,
 }
 
@@ -141,7 +143,7 @@ fn place(what: What, number: u8) -> (&'static str, String) {
     (namespace, format!("{}-{number}", what.kind().to_lowercase()))
 }
 
-/// Of what was told of an object so far.
+/// The reports about an object so far.
 #[derive(Default)]
 struct Told {
     is_there: bool,
@@ -150,8 +152,8 @@ struct Told {
 }
 
 impl World {
-    /// Ends the service, if it runs, and starts it again. An API server that was away just then keeps
-    /// it from starting.
+    /// Ends the service, if it runs, and starts it again. The service does not start while the API server
+    /// is away.
     fn restart(&mut self) {
         match self.running.take().map(Running::end) {
             None | Some(Ok(_) | Err(RunError::SignIn(_))) => {}
@@ -234,13 +236,13 @@ impl World {
         }
     }
 
-    /// Uid and version of all that exists.
+    /// Returns uid and version of all existing objects.
     fn state(&self) -> BTreeSet<(String, u64)> {
         let kinds = What::ALL.into_iter();
         kinds.flat_map(|what| self.api.state(what.kind()).into_values()).collect()
     }
 
-    /// Whether the service knows just what exists.
+    /// Returns `true` if the service knows exactly the existing objects.
     fn is_settled(&self) -> bool {
         let known = self.site.rows("SELECT uid || ' ' || version FROM objects ORDER BY uid");
         let state = self.state().into_iter().map(|(uid, version)| format!("{uid} {version}"));
@@ -248,7 +250,7 @@ impl World {
         known == state.collect::<Vec<_>>() && is_listing.is_empty()
     }
 
-    /// Each verdict is what a receiver hears that drops what comes with an id that it knows.
+    /// Checks the verdicts, as a receiver gets them that deduplicates by id.
     fn judge(&self) -> Result<(), TestCaseError> {
         let mut told: BTreeMap<String, Told> = BTreeMap::new();
         let mut belief: BTreeMap<String, (String, u64)> = BTreeMap::new();
@@ -296,14 +298,14 @@ impl World {
         Ok(())
     }
 
-    /// What was heard last of each object is what the rule says of it now.
+    /// Checks that the last verdict on each object is the rule's verdict on its final state.
     fn judge_belief(&self, belief: &BTreeMap<String, (String, u64)>) -> Result<(), TestCaseError> {
         let state = self.state();
         for (uid, version) in &state {
             let expected = ("firing".to_owned(), *version);
             prop_assert_eq!(belief.get(uid), Some(&expected), "belief of {}", uid);
         }
-        // The end of a Kubernetes Event is no news.
+        // The deletion of a Kubernetes Event is not reported.
         let events: BTreeSet<&String> =
             self.done.iter().filter(|one| one.what == What::Event).map(|one| &one.uid).collect();
         for (uid, (status, _)) in belief {
@@ -314,8 +316,8 @@ impl World {
         Ok(())
     }
 
-    /// Each state that was written was told, or lies within a gap. A Kubernetes Event that was told
-    /// later tells what it counted before.
+    /// Checks that each state that was written was reported, or lies within a gap. A Kubernetes Event
+    /// that was reported later includes its earlier counts.
     fn judge_missing(&self, seen: &BTreeSet<(String, u64)>) -> Result<(), TestCaseError> {
         let gaps: Vec<(String, i64, i64)> = self
             .site
@@ -354,13 +356,13 @@ fn run(steps: Vec<Step>, streamed: bool, may_give_up: bool) -> Result<(), TestCa
     let mut world = World { api, site, running, counts, done, ended, changes: 0, may_give_up };
     world.site.wait_until_following(&super::WATCHES);
     world.site.wait_until_following(&[What::Widget.watch()]);
-    // One that no step deletes.
+    // A widget that no step deletes.
     world.put(What::Widget, LAST + 2);
     for step in steps {
         world.take(step);
     }
     world.api.show();
-    // What came before these has come, or is within a gap.
+    // All changes before these have been reported, or lie within a gap.
     for what in What::ALL {
         world.put(what, LAST);
     }

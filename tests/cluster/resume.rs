@@ -1,4 +1,4 @@
-//! Going on where the last run stopped.
+//! Tests of resuming where the last run stopped.
 
 use serde_json::json;
 
@@ -90,11 +90,11 @@ async fn what_vanished_in_a_gap_is_told_in_its_last_known_form() {
     let running = site.start();
     site.wait("the end", |seen| seen.len() == 2);
     running.stop();
-    // Its uid and version are those that were known, read back from the journal.
+    // Uid and version are those that were known, restored from the journal.
     let sights = site.sights("witness");
     assert_eq!(sights[0]["payload"]["uid"], sights[1]["payload"]["uid"]);
     assert_eq!(sights[0]["payload"]["version"], sights[1]["payload"]["version"]);
-    // The partition's state is there after a restart: the count goes on.
+    // The partition's state is restored after a restart: the count continues.
     let counts: Vec<String> =
         site.sights("hostile").iter().map(|one| one["payload"].to_string()).collect();
     assert_eq!(counts, ["1", "2"]);
@@ -111,7 +111,7 @@ async fn a_journal_that_is_lost_is_a_gap_and_not_a_first_start() {
     assert_eq!(api.state("Lease").len(), 1, "a Lease says that the journal is in use");
     running.stop();
     std::fs::remove_dir_all(site.folder.path().join("journal")).unwrap();
-    // Creation times have seconds.
+    // Creation times have a resolution of seconds.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     api.put(pod("new", "web"));
     let running = site.start();
@@ -141,7 +141,7 @@ async fn a_kind_comes_and_goes() {
     site.wait_until_following(&["Widget.example.test"]);
     api.put(widget("two"));
     site.wait("the second", |seen| seen.iter().any(|one| one == "added Widget/two"));
-    // Another version of its definition: every watch of it ends, and none can go on.
+    // A new version of the definition ends every watch of the kind, and none can be resumed.
     api.change_kind("example.test/v1", "Widget");
     api.put(widget("three"));
     site.wait("the third", |seen| seen.iter().any(|one| one.starts_with("added Widget/three")));
@@ -176,7 +176,7 @@ async fn wakes_outlive_a_restart_and_wait_until_the_watch_is_in_sync() {
     let seen = site.wait("the timer", |seen| seen.iter().any(|one| one.starts_with("timer")));
     site.wait_for_rows("SELECT count(*) FROM timers", &["0"]);
     running.stop();
-    // What happened while it was away comes first; what is gone raises no alarm.
+    // Changes during the downtime come first; the timer of a deleted object does not fire.
     let seen_now = site.seen();
     assert_eq!(
         &seen_now[2..],

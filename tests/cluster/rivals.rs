@@ -1,4 +1,4 @@
-//! Two services with journals of their own in one cluster.
+//! Tests of two services with separate journals in one cluster.
 
 use std::time::Duration;
 

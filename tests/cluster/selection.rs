@@ -1,4 +1,4 @@
-//! What the server selects and leaves out, so that less crosses the wire and nothing is lost.
+//! Tests of selection by the server, which reduces traffic without losing events.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! A kind that is not served: for a while, for longer, in another version.
+//! Tests of a kind that is not served: for a while, for longer, and in another version.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const WATCH: [&str; 1] = ["Widget.example.test"];
 /// More requests than any test makes.
 const MANY: usize = 1_000_000;
 
-/// A cluster with the widget `one`, and a service that is not yet started.
+/// Returns a cluster with the widget `one`, and a service that is not started yet.
 async fn with_widget(grace: &str) -> (FakeApi, Site) {
     let api = FakeApi::start().await;
     api.add_kind(Kind::custom("example.test", "v1", "Widget", "widgets"));
@@ -63,7 +63,7 @@ async fn an_object_that_comes_back_unchanged_after_its_end_was_told_is_news_agai
         site.wait_until_following(&WATCH);
     }
     running.stop();
-    // Also over a restart.
+    // The same after a restart.
     api.hide(VERSION, MANY);
     let running = site.start();
     site.wait("its end", |_| count("deleted Widget/one gap") == 3);
@@ -90,7 +90,7 @@ async fn timers_are_suspended_while_the_kind_is_not_served() {
     wait_for_page(&address, "/readyz", "unserved_grace").await;
     std::thread::sleep(Duration::from_secs(2));
     let is_due = |seen: &[String]| seen.iter().any(|one| one.starts_with("timer Widget/one"));
-    // Where the machine was too slow to hide it in time, the timer fired before.
+    // On a slow machine the timer may have fired before the kind was hidden.
     let fired_before = is_due(&site.seen());
     wait_for_page(&address, "/metrics", "klaxon_suspended_timers 1").await;
     api.show();

@@ -1,4 +1,4 @@
-//! Dead letters are sent again, by an operator, while the service runs.
+//! Tests of retrying dead letters by an operator while the service runs.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
@@ -29,7 +29,7 @@ async fn ten_thousand_dead_letters_arrive_with_their_ids_and_bodies() {
     for number in 0..LETTERS {
         api.put(pod(&format!("pod-{number}"), 0));
     }
-    // Away, and with room for one.
+    // The receiver is down, and the queue has capacity for one delivery.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut target = webhook(&format!("http://127.0.0.1:{port}/"));
     target["max_queue"] = json!("1B");
@@ -45,7 +45,7 @@ async fn ten_thousand_dead_letters_arrive_with_their_ids_and_bodies() {
     let (server, taken) = receiver(|_| 204).await;
     let site = site.targets(json!({"notify": webhook(&server.uri())}));
     let running = site.start();
-    // The one that waited shows that the receiver is there.
+    // The queued delivery shows that the receiver is up.
     wait("the first", || !taken.lock().unwrap().is_empty());
     let said = journal(&site, &["retry", "--target", "notify"]);
     assert!(String::from_utf8_lossy(&said.stdout).contains("9999 dead letters"), "{said:?}");

@@ -1,4 +1,4 @@
-//! Receivers that misbehave, and how they and the service know each other.
+//! Tests of receivers that misbehave, and of authentication between receivers and the service.
 
 mod again;
 mod secrets;
@@ -24,7 +24,7 @@ pub(crate) fn pod(name: &str, output: usize) -> Value {
         "spec": {"containers": []}, "status": {"phase": "Running"}})
 }
 
-/// A service whose witness reports to the targets.
+/// Returns a service whose witness sends verdicts to the targets.
 pub(crate) fn site(api: &FakeApi, targets: Value) -> Site {
     let names: Vec<&String> = targets.as_object().unwrap().keys().collect();
     let rule = json!({"name": "witness", "module": module("witness"), "targets": names});
@@ -35,13 +35,13 @@ pub(crate) fn webhook(url: &str) -> Value {
     json!({"webhook": {"url": url, "allow": ["loopback"]}})
 }
 
-/// `name change` of a delivery's pod.
+/// Returns `name change` of a delivery's pod.
 pub(crate) fn sight(request: &Request) -> String {
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     format!("{} {}", body["name"].as_str().unwrap(), body["change"].as_str().unwrap())
 }
 
-/// A receiver that answers as a function says, and remembers what it took.
+/// Starts a receiver with the status given by a function. It records the bodies that it took.
 pub(crate) async fn receiver(
     answer: impl Fn(&Request) -> u16 + Send + Sync + 'static,
 ) -> (MockServer, Arc<Mutex<Vec<String>>>) {
@@ -59,7 +59,7 @@ pub(crate) async fn receiver(
     (server, taken)
 }
 
-/// Waits until something is so.
+/// Waits until a condition is true.
 #[track_caller]
 pub(crate) fn wait(what: &str, is_so: impl Fn() -> bool) {
     let since = Stopwatch::start();

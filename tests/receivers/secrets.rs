@@ -1,4 +1,4 @@
-//! Secrets in files are read again when they change, and nobody reads them elsewhere.
+//! Tests of secrets in files: they are read again when they change, and do not leak.
 
 use std::sync::{Arc, Mutex};
 
@@ -28,14 +28,14 @@ async fn a_token_that_was_replaced_is_in_use_at_once_when_the_old_one_is_refused
     site.wait_until_following(&["Pod"]);
     api.put(pod("one", 0));
     wait("the first", || taken.lock().unwrap().len() == 1);
-    // As Kubernetes does with a mounted secret: another file in its place.
+    // Replaces the file by another one, as Kubernetes does with a mounted secret.
     let newer = site.folder.path().join("newer");
     std::fs::write(&newer, "second-token\n").unwrap();
     std::fs::rename(&newer, &token).unwrap();
     "Bearer second-token".clone_into(&mut accepted.lock().unwrap());
     api.put(pod("two", 0));
     wait("the second", || taken.lock().unwrap().len() == 2);
-    // What cannot be used leaves in use what was read before.
+    // If the secret cannot be read, the previous one stays in use.
     std::fs::remove_file(&token).unwrap();
     api.put(pod("three", 0));
     wait("the third", || taken.lock().unwrap().len() == 3);

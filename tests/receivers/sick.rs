@@ -1,4 +1,5 @@
-//! One sick receiver, or one delivery that it cannot take, delays nothing else.
+//! Tests of a slow or failing receiver, or of one delivery that it cannot take: neither delays other
+//! deliveries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ const PENDING: &str = "SELECT count(*) FROM deliveries WHERE state = 'pending'";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_never_answers_delays_no_other() {
     let api = FakeApi::start().await;
-    // It takes connections, and that is all.
+    // Accepts connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent_url = format!("http://{}/", silent.local_addr().unwrap());
     let (healthy, taken) = receiver(|_| 204).await;
@@ -46,7 +47,7 @@ async fn what_waits_behind_one_delivery_holds_up_no_other_key_and_keeps_its_orde
     let site = site(&api, json!({"notify": webhook(&server.uri())}));
     let running = site.start();
     site.wait_until_following(&["Pod"]);
-    // Far more than are at hand at once.
+    // Far more than are loaded into the queue at once.
     for output in 0..700 {
         api.put(pod("stuck", output));
     }
@@ -67,7 +68,7 @@ async fn what_waits_behind_one_delivery_holds_up_no_other_key_and_keeps_its_orde
             body["version"].as_str().unwrap().parse().unwrap()
         })
         .collect();
-    // The first was tried more than once.
+    // The first was attempted more than once.
     versions.dedup();
     assert!(versions.is_sorted(), "{versions:?}");
     assert_eq!(versions.len(), 700);
@@ -95,7 +96,7 @@ async fn a_receiver_that_fails_is_left_alone_and_found_when_it_is_back() {
     let since = Stopwatch::start();
     tokio::time::sleep(Duration::from_millis(300)).await;
     let tried = asked.load(Ordering::SeqCst);
-    // What was under way at the fifth failure, and one more for each pause, however long this took.
+    // Attempts in progress at the fifth failure, and one more for each pause, however long this took.
     let pauses = usize::try_from(since.elapsed().as_secs()).unwrap();
     assert!(tried <= 12 + pauses, "it was not left alone: {tried} attempts for 100 deliveries");
     is_well.store(true, Ordering::SeqCst);
@@ -149,7 +150,7 @@ async fn deliveries_that_were_tried_are_given_up_when_their_time_is_over_and_the
     for number in 0..100 {
         api.put(pod(&format!("pod-{number}"), 0));
     }
-    // While it fails there is hardly an attempt, but those that were made count.
+    // While the receiver fails there are few attempts, but those that were made count.
     site.wait_for_rows(
         "SELECT count(*) >= 5 FROM deliveries WHERE state = 'dead' AND attempts > 0 \
          AND reason LIKE 'status 500%'",

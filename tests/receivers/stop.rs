@@ -1,4 +1,5 @@
-//! Told to stop, the service waits for a receiver that never answers; told once more, for nobody.
+//! Tests of shutdown: at the first signal the service drains deliveries to a receiver that never answers,
+//! at the second it exits.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -29,7 +30,8 @@ fn spawn(config: &Path, log: &Path) -> Child {
         .unwrap()
 }
 
-/// Tells it to stop, and once more when it drains. Returns its exit code and the last line of its log.
+/// Sends a signal, and a second one when the service drains. Returns the exit code and the last line of
+/// the log.
 fn tell_twice(mut child: Child, log: &Path, first: Signal, second: Signal) -> (i32, String) {
     let told = || std::fs::read_to_string(log).unwrap();
     let pid = Pid::from_child(&child);

@@ -1,4 +1,4 @@
-//! Receivers that are known by an authority of their own, and want to know us.
+//! Tests of receivers with a certificate authority of their own that require a client certificate.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,15 +24,15 @@ fn authority() -> Issuer {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A certificate for a name, and its key.
+/// Returns a certificate for a name, and its key.
 fn certificate(issuer: &Issuer, name: &str) -> (rcgen::Certificate, KeyPair) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     (params.signed_by(&key, issuer).unwrap(), key)
 }
 
-/// A receiver that only takes what comes with a certificate of its authority. Returns its port and
-/// how many deliveries it took.
+/// Starts a receiver that accepts only clients with a certificate of its authority. Returns its port and
+/// the count of deliveries that it took.
 async fn receiver(issuer: &Issuer) -> (u16, Arc<AtomicUsize>) {
     let (own, key) = certificate(issuer, "localhost");
     let mut trusted = RootCertStore::empty();
@@ -94,7 +94,7 @@ async fn an_authority_of_its_own_and_a_certificate_of_ours() {
     let failed = "SELECT reason LIKE '%certificate%' FROM deliveries WHERE attempts > 0";
     site.wait_for_rows(failed, &["1"]);
     assert_eq!(taken.load(Ordering::SeqCst), 0);
-    // The right one takes its place while the service runs.
+    // The right authority replaces it while the service runs.
     write(folder, "ca.pem", &issuer.pem());
     wait("the delivery", || taken.load(Ordering::SeqCst) == 1);
     site.wait_for_rows("SELECT state FROM deliveries", &["sent"]);

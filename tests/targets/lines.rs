@@ -1,4 +1,4 @@
-//! The target `file`: nothing is lost to rotation, crashes, logrotate or a full disk.
+//! Tests of the target `file`: nothing is lost to rotation, crashes, logrotate or a full disk.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -81,7 +81,7 @@ async fn a_line_that_is_larger_than_the_file_may_be_has_its_own() {
 #[tokio::test]
 async fn a_rotation_that_a_crash_cut_off_loses_nothing_later() {
     let folder = tempfile::tempdir().unwrap();
-    // Number 2 was renamed to 3, and then the power went.
+    // The power failed after number 2 was renamed to 3.
     for (name, line) in
         [("out.jsonl.3", "c\n"), ("out.jsonl.1", "b\n"), ("out.jsonl", "a1234567\n")]
     {
@@ -139,7 +139,7 @@ async fn what_cannot_be_written_waits_and_is_told_with_a_mend() {
     fs::create_dir(folder.path().join("away")).unwrap();
     assert_eq!(away.send(&bytes(1, b"a\n")).await, Attempt::Delivered);
 
-    // The oldest cannot be replaced: the lines stay where they are.
+    // The oldest file cannot be replaced: the lines stay in the current file.
     let stuck = sender("out.jsonl");
     for number in 1..=4 {
         fs::write(folder.path().join(format!("out.jsonl.{number}")), "").unwrap();
@@ -165,14 +165,14 @@ async fn a_pipe_is_told_and_not_waited_for() {
     assert_eq!(sender.send(&bytes(1, b"a\n")).await, Attempt::Delivered);
 }
 
-/// What may happen to a file.
+/// An operation on a file.
 #[derive(Debug, Clone)]
 enum Step {
-    /// A line of so many bytes.
+    /// Writes a line of this number of bytes.
     Line(usize),
     /// The process is killed, in the middle of a line or not.
     Crash { is_torn: bool },
-    /// Somebody renames the file.
+    /// Another process renames the file.
     Rename,
 }
 
@@ -185,7 +185,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-/// All files of a folder, and the lines of those that are the target's own, oldest first.
+/// Returns all files of a folder, and the lines of the target's own files, oldest first.
 fn all_lines(folder: &Path) -> (Vec<String>, Vec<String>) {
     let mut renamed = Vec::new();
     let mut own: Vec<(u64, PathBuf)> = Vec::new();
@@ -254,7 +254,7 @@ fn holds(steps: Vec<Step>, max_size: usize) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
 
-    /// Over rotations, crashes and renames, each line is found once, whole, in order.
+    /// Each line is found once, whole and in order, after any rotations, crashes and renames.
     #[test]
     fn every_line_is_found_once(steps in steps(), max_size in 1..400_usize) {
         holds(steps, max_size)?;

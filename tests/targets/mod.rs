@@ -1,4 +1,4 @@
-//! The targets by themselves, on real files and sockets.
+//! Tests of the targets alone, on real files and sockets.
 
 mod lines;
 mod nats;

@@ -1,4 +1,4 @@
-//! Servers of NATS that announce others.
+//! Tests of NATS servers that announce others.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::targets::{delivery, endpoint, target, verdict};
 
-/// A server that announces another one, and is gone once it has a client.
+/// Starts a server that announces another one, and stops listening once it has a client.
 fn fleeting(announced: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -24,7 +24,7 @@ fn fleeting(announced: String) -> String {
     address
 }
 
-/// Lets a client in, as a server does.
+/// Performs the server's part of the handshake with a client.
 fn greet(mut stream: &TcpStream, announced: &str) {
     let info = json!({
         "server_id": "fake", "server_name": "fake", "version": "2.10.0", "go": "go1", "host": "127.0.0.1",
@@ -40,7 +40,7 @@ fn greet(mut stream: &TcpStream, announced: &str) {
     }
 }
 
-/// A server that tells when somebody connects.
+/// Starts a server that reports each connection.
 fn listening() -> (String, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -70,7 +70,7 @@ async fn announced_servers_get_our_credentials_only_where_they_are_allowed() {
         let (announced, told) = listening();
         let (target, delivery) = made(&fleeting(announced), discover);
         let sender = endpoint(&target);
-        // Until the connection is given up: each server was tried by then.
+        // Returns once the connection is given up, when each server has been tried.
         let attempt = sender.send(&delivery).await;
         assert!(matches!(attempt, Attempt::Retry(_)), "{attempt:?}");
         let is_asked = told.recv_timeout(Duration::from_millis(10)).is_ok();

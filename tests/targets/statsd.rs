@@ -1,4 +1,4 @@
-//! The target `statsd`: datagrams on real sockets.
+//! Tests of the target `statsd`: datagrams on real sockets.
 
 use std::net::UdpSocket;
 use std::path::Path;
@@ -89,7 +89,7 @@ async fn a_resolved_verdict_counts_only_where_it_has_a_name() {
     let nothing = delivery(1, &silent, &resolved);
     assert!(nothing.body.is_empty());
     assert_eq!(endpoint(&silent).send(&nothing).await, Attempt::Delivered);
-    // What kubernary sent for its checks.
+    // The metrics that kubernary sent for its checks.
     let names = json!({"prefix": "kubernary.", "firing": "{rule}.download.failed", "resolved": "{rule}.download.succeeded"});
     let kubernary = statsd("127.0.0.1:8125", names);
     resolved.rule = "s3".into();

@@ -1,4 +1,4 @@
-//! Where in NATS a verdict goes.
+//! Tests of the NATS subject of a verdict.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The only place that asks the machine for the time, so that a replay is a pure function of its
+//! The clock: the only module that reads the machine's time, so that a replay is a pure function of its
 //! streams.
 #![expect(clippy::disallowed_methods, reason = "this is where the clocks are read")]
 
@@ -10,12 +10,12 @@ pub use super::monotonic::ClockStep;
 use super::monotonic::Steady;
 
 static STEADY: Mutex<Option<Steady>> = Mutex::new(None);
-/// Steps of the machine's clock that nobody has recorded.
+/// Steps of the machine's clock that have not been recorded.
 static STEPS: Mutex<Vec<ClockStep>> = Mutex::new(Vec::new());
 
-/// What time it is. It never goes back while the process runs, and after [`not_before`] not behind the
-/// time of an earlier one; a step of the machine's clock by more than an hour is followed only when it has
-/// proved right.
+/// Returns the current time. It never goes back while the process runs, and after [`not_before`] it is
+/// not behind the time of an earlier run. A step forward of the machine's clock by more than an hour is
+/// followed only after the clock has run evenly for ten minutes.
 pub fn now() -> Timestamp {
     let mut steady = STEADY.lock().unwrap_or_else(PoisonError::into_inner);
     let (wall, at) = (wall_nanos(), since_boot());
@@ -27,8 +27,8 @@ pub fn now() -> Timestamp {
     now
 }
 
-/// Goes on from the time of an earlier run, if the machine's clock is behind it by no more than a day.
-/// Returns the step where that time is not believed; it is among [`take_steps`] too.
+/// Continues from the time of an earlier run, unless that is more than a day ahead of the machine's
+/// clock. Returns the step if the earlier time is rejected; [`take_steps`] returns it too.
 pub fn not_before(last: Timestamp) -> Option<ClockStep> {
     let (wall, at) = (wall_nanos(), since_boot());
     let mut steady = STEADY.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,18 +37,18 @@ pub fn not_before(last: Timestamp) -> Option<ClockStep> {
     step
 }
 
-/// Steps of the machine's clock since this was last asked.
+/// Returns the steps of the machine's clock since the last call.
 pub fn take_steps() -> Vec<ClockStep> {
     std::mem::take(&mut *STEPS.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// What the machine's clock says, for those who compare it with theirs.
+/// Returns the time of the machine's clock, to compare it with other clocks.
 pub fn wall() -> Timestamp {
     let millis = wall_nanos().div_euclid(1_000_000);
     Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
-/// Nanoseconds since the Unix epoch.
+/// Returns the machine's clock in nanoseconds since the Unix epoch.
 fn wall_nanos() -> i128 {
     let nanos = |duration: Duration| i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX);
     match SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -57,7 +57,7 @@ fn wall_nanos() -> i128 {
     }
 }
 
-/// On a clock that nobody sets, and that goes on while the machine sleeps.
+/// Returns the time since boot, on a clock that cannot be set and that includes suspend.
 fn since_boot() -> Duration {
     duration(rustix::time::clock_gettime(rustix::time::ClockId::Boottime))
 }
@@ -67,28 +67,28 @@ fn duration(time: rustix::time::Timespec) -> Duration {
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Measures how long something takes, on the monotonic clock.
+/// Measures a duration on the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Starts now.
+    /// Starts the measurement.
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// This moment, for those who plan moments to come.
+    /// Returns the current moment, to compute deadlines.
     pub fn instant() -> Instant {
         Instant::now()
     }
 
-    /// Since the start.
+    /// Returns the time since the start.
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
 }
 
-/// CPU time that the calling thread has used so far.
+/// Returns the CPU time that the calling thread has used so far.
 pub fn thread_cpu_time() -> Duration {
     duration(rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime))
 }

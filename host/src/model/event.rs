@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Failure, Id, Object, Timestamp};
 
-/// Why a rule is called. The contract documents each.
+/// The reason why a rule is called. The contract documents each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
 pub enum Change {
@@ -21,7 +21,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// As it is written in errors and logs.
+    /// Returns the name used in errors and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -35,14 +35,14 @@ impl Change {
     }
 }
 
-/// The timer behind a timer or a tick.
+/// The timer behind a timer event or a tick.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timer {
     /// The timer's key, or the schedule's name.
     pub key: String,
-    /// When it was due.
+    /// The due time.
     pub due: Timestamp,
-    /// What the rule stored with the timer.
+    /// The payload that the rule stored with the timer.
     pub payload: String,
     /// The event whose answer set the timer last.
     pub set_by: Id,
@@ -51,15 +51,15 @@ pub struct Timer {
 /// A value found by a path.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Nothing was found, or JSON null.
+    /// No value was found, or JSON null.
     Null,
     /// A boolean.
     Boolean(bool),
-    /// A number without a fraction that 64 bits hold.
+    /// A number without a fraction that fits into 64 bits.
     Integer(i64),
     /// Any other number.
     Number(f64),
-    /// A text.
+    /// A string.
     Text(String),
     /// An array, an object, or the array of several matches, as JSON.
     Json(String),
@@ -68,7 +68,7 @@ pub enum Value {
 /// Values of an interest's fields, by position.
 pub type Fields = Result<Vec<Value>, Arc<Failure>>;
 
-/// Where events are seen.
+/// The origin of events: cluster and source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The cluster of the configuration.
@@ -82,26 +82,26 @@ pub struct Origin {
 pub struct Event {
     /// Stable id of the observation.
     pub id: Id,
-    /// Where it was seen.
+    /// Cluster and source of the observation.
     pub origin: Arc<Origin>,
-    /// When it happened; the rule's only clock.
+    /// The time at which it happened; the rule's only clock.
     pub time: Timestamp,
-    /// Why the rule is called.
+    /// The reason why the rule is called.
     pub change: Change,
-    /// Found by comparing after a missed period.
+    /// `true` if the event was found by a relist after a gap.
     pub gap: bool,
-    /// Which of the rule's interests matched.
+    /// The index of the rule's interest that matched.
     pub interest: u32,
-    /// For a timer and a tick.
+    /// The timer, for a timer event and a tick.
     pub timer: Option<Timer>,
-    /// What it is about.
+    /// The object that the event is about.
     pub object: Arc<Object>,
-    /// For a Kubernetes Event: how much its count grew.
+    /// The increase of the count, for a Kubernetes Event.
     pub delta: u32,
-    /// Values of the interest's fields, by position; or why they cannot be had, which is then the answer
-    /// to the event: the rule is not asked.
+    /// Values of the interest's fields, by index; or the failure to evaluate them, which is then the
+    /// answer to the event: the rule is not called.
     pub fields: Fields,
-    /// Which state it shares.
+    /// The partition: events with the same partition share state and order.
     pub partition: Arc<str>,
 }
 

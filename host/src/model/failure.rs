@@ -1,42 +1,43 @@
-//! When a rule does not answer an event.
+//! Failures: the reasons why a rule gives no answer to an event.
 
 use serde::Serialize;
 
-/// Why a rule has no answer to an event.
+/// The reason why a rule has no answer to an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// What sort of failure it is.
+    /// The kind of failure.
     pub kind: FailureKind,
-    /// In words, for the rule's author.
+    /// The description, for the rule's author.
     pub message: String,
 }
 
-/// Most bytes of a message: a rule writes much of it, and it is logged and recorded for each event.
+/// Maximum size of a message in bytes. Rules write most messages, and each is logged and recorded for
+/// each event.
 const MOST_MESSAGE: usize = 4 << 10;
 
 impl Failure {
-    /// A failure with as much of a message as is kept.
+    /// Returns a failure whose message is cut by [`cut`].
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, message: cut(message.into()) }
     }
 }
 
-/// Returns the beginning of a text, at most so many bytes, cut between characters.
+/// Returns the beginning of a text: at most `most` bytes, cut between characters.
 pub fn prefix(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }
 
-/// Cuts a text of any length to what is kept of a message, with its true length.
+/// Cuts a text to the maximum size of a message, and appends its original length.
 pub fn cut(text: String) -> String {
     if text.len() <= MOST_MESSAGE {
         return text;
     }
-    // A new text: the old one would keep its room.
+    // Allocates a new text: truncating the old one would keep its capacity.
     let begin = prefix(&text, MOST_MESSAGE);
     [begin, &format!("… (cut: {} bytes in all)", text.len())].concat()
 }
 
-/// What sort of failure it is.
+/// The kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
@@ -52,21 +53,21 @@ pub enum FailureKind {
     OutOfTime,
     /// The answer was larger than allowed.
     AnswerTooLarge,
-    /// The answer would take the rule over a budget of one partition or of all. Objects of the cluster fill these
-    /// too, so it does not count against the rule.
+    /// The answer would exceed a budget of one partition or of the whole rule. Objects of the cluster
+    /// fill these budgets too, so the failure does not count against the rule.
     OverBudget,
-    /// The rule's fields cost too much in the object. Whoever writes the object decides that, so it does not
-    /// count against the rule.
+    /// Evaluating the rule's fields on the object cost too much. The author of the object decides that,
+    /// so the failure does not count against the rule.
     FieldsOverBudget,
     /// The rule was still out of service at the end of a replay.
     OutOfService,
-    /// The rule was not asked, for there was no room to park the event, or an older version of the rule
-    /// had been waiting for it.
+    /// The rule was not called: the backlog had no capacity for the event, or the event was in the
+    /// backlog of an older version of the rule.
     Skipped,
 }
 
 impl FailureKind {
-    /// As it is written in reports.
+    /// Returns the name used in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RuleError => "rule error",
@@ -82,7 +83,8 @@ impl FailureKind {
         }
     }
 
-    /// Returns `true` if the event is quarantined with its input: nothing else would tell what was not answered.
+    /// Returns `true` if the event is quarantined with its input: no other record shows that it was not
+    /// answered.
     pub fn quarantines(self) -> bool {
         self != Self::OutOfService
     }

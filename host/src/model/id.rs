@@ -1,5 +1,5 @@
-//! Stable ids: the same observation, verdict and delivery have the same id in a replay, after a
-//! crash, and on any machine.
+//! Stable ids: an observation, a verdict or a delivery has the same id in a replay, after a crash and on
+//! any machine.
 
 use std::fmt;
 
@@ -7,12 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 const HEX: usize = 32;
 
-/// 128 bits of a BLAKE3 hash, kept as 32 hexadecimal digits.
+/// 128 bits of a BLAKE3 hash, stored as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id([u8; HEX]);
 
 impl Id {
-    /// The hash of parts, each with its length, so that no two lists of parts are confused.
+    /// Returns the hash of a list of parts. The length of each part is hashed too, so that no two lists
+    /// are confused.
     pub fn of(kind: &str, parts: &[&dyn IdPart]) -> Self {
         let mut hasher = IdWriter(blake3::Hasher::new());
         hasher.bytes(kind.as_bytes());
@@ -28,19 +29,19 @@ impl Id {
         Self(digits)
     }
 
-    /// The 32 digits.
+    /// Returns the 32 digits.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
-/// What an id can be made of.
+/// A part that an id can be derived from.
 pub trait IdPart {
     /// Adds the part to the hash.
     fn write(&self, writer: &mut IdWriter);
 }
 
-/// Takes the parts of an id.
+/// Collects the parts of an id in a hasher.
 pub struct IdWriter(blake3::Hasher);
 
 impl IdWriter {
@@ -110,7 +111,7 @@ impl std::str::FromStr for Id {
     }
 }
 
-/// A text that is no id.
+/// An error: the text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an id has 32 hexadecimal digits in lower case")]
 pub struct NoId;
@@ -128,7 +129,8 @@ mod tests {
 
     #[test]
     fn ids_never_change() {
-        // Receivers remember ids for days: a change of this value breaks every one of them.
+        // Receivers remember ids for days: a change of this value breaks the deduplication of every one
+        // of them.
         let id = Id::of("s", &[&"cluster", &1u64]);
         assert_eq!(id.as_str(), "0bcfe517f880f958b7f1457b8b0c0360");
     }

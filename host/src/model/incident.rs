@@ -1,4 +1,4 @@
-//! What the policy remembers, so that a restart decides as if there had been none.
+//! The policy's persisted records, with which it decides after a restart as if there had been none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{Refused, Severity, Timestamp, Verdict};
 
-/// A row of what the policy remembers.
+/// A persisted row of the policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PersistedIncident {
     /// The rule's configured name.
     pub rule: Arc<str>,
-    /// The incident's code; empty for what concerns the rule as a whole.
+    /// The incident's code; empty for a row about the rule as a whole.
     pub code: String,
-    /// The incident's key; without a code the object that the row is about, or empty.
+    /// The incident's key. In a row without a code, the object that the row is about, or empty.
     pub key: String,
-    /// What is remembered.
+    /// The content of the row.
     pub record: IncidentRecord,
 }
 
-/// What is remembered in a row.
+/// The content of a persisted row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IncidentRecord {
@@ -36,19 +36,19 @@ pub enum IncidentRecord {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Incident {
-    /// Its first verdict.
+    /// The time of its first verdict.
     pub since: Timestamp,
-    /// Its last verdict, or when a held one was delivered.
+    /// The time of its last verdict, or of the delivery of a pending one.
     pub touched: Timestamp,
-    /// What it has in common with others.
+    /// The location, which inhibitions compare with that of other incidents.
     pub place: Place,
-    /// The firing that receivers heard of last; none: they have not heard of it.
+    /// The last firing that was delivered to receivers. `None` if none was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivered: Option<Delivered>,
-    /// A firing that waits.
+    /// A pending firing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
-    /// Since when something has inhibited it, even where it has waited long enough.
+    /// The start of the span in which it has been inhibited, even if its pending firing has timed out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inhibited_since: Option<Timestamp>,
 }
@@ -56,34 +56,34 @@ pub struct Incident {
 /// A firing that was delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivered {
-    /// When.
+    /// The time of delivery.
     pub at: Timestamp,
-    /// With which severity.
+    /// Its severity.
     pub severity: Severity,
 }
 
-/// A firing that waits until nothing inhibits it.
+/// A firing that is pending until no other incident inhibits it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Held {
-    /// Its place among all that wait.
+    /// Its number in the order of all pending firings.
     pub order: u64,
-    /// It waits no longer than this.
+    /// The time at which it stops waiting.
     pub until: Timestamp,
-    /// The whole verdict …
+    /// The whole verdict.
     pub verdict: Box<Verdict>,
-    /// … and what its written form lacks: targets that were refused.
+    /// Refused targets, which the verdict's written form omits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refused>,
 }
 
 impl PartialEq for Held {
-    /// A verdict's id says which it is.
+    /// Compares verdicts by their ids.
     fn eq(&self, other: &Self) -> bool {
         (self.order, self.until, self.verdict.id) == (other.order, other.until, other.verdict.id)
     }
 }
 
-/// Where an incident is; each part is empty where it is not known.
+/// The location of an incident; each part is empty if it is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Place {
@@ -93,45 +93,45 @@ pub struct Place {
     /// The object's own partition.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub object: String,
-    /// The node that the object is on, or is.
+    /// The node that the object is on, or the node itself.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub node: String,
 }
 
-/// What is left of a budget.
+/// The remainder of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
-    /// When all of it is there again.
+    /// The time at which the whole budget is available again.
     pub full_at: Timestamp,
 }
 
-/// A span in which a rule may deliver so much and no more.
+/// A span in which a rule may deliver a limited number of verdicts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Window {
-    /// Its first delivery.
+    /// The time of its first delivery.
     pub since: Timestamp,
-    /// How many there were.
+    /// The number of deliveries in the span.
     pub delivered: u32,
-    /// What was held back; none: nothing.
+    /// A summary of the suppressed verdicts. `None` if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
 }
 
-/// What a throttle held back.
+/// A summary of the verdicts that a throttle suppressed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Digest {
-    /// How many verdicts.
+    /// The number of suppressed verdicts.
     pub held_back: u64,
-    /// The highest.
+    /// The highest severity.
     pub severity: Severity,
-    /// How many of each code.
+    /// The number of verdicts of each code.
     pub codes: BTreeMap<String, u64>,
-    /// Some of the keys, in the order in which they came.
+    /// Some of the keys, in order of arrival.
     pub keys: Vec<String>,
-    /// All targets, in the order in which they came.
+    /// All targets, in order of arrival.
     pub targets: Vec<String>,
-    /// Of the verdicts.
+    /// The cluster of the verdicts.
     pub cluster: Arc<str>,
-    /// Of the last verdict.
+    /// The rule version of the last verdict.
     pub rule_version: Arc<str>,
 }

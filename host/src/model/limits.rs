@@ -1,21 +1,21 @@
-//! What one rule may use.
+//! Resource limits of one rule.
 
 use std::time::Duration;
 
-/// Bounds of one rule.
+/// Resource limits of one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// CPU time of one call.
     pub cpu: Duration,
-    /// CPU time on top for each event of the batch.
+    /// Additional CPU time for each event of the batch.
     pub cpu_per_event: Duration,
-    /// Linear memories and tables of one instance together, in bytes.
+    /// Bytes of the linear memories and tables of one instance together.
     pub memory: usize,
     /// Bytes of the module's file.
     pub module: usize,
     /// Bytes of the answer to one event.
     pub answer: usize,
-    /// Calls into the host by one event.
+    /// Host calls during one event.
     pub host_calls: u32,
     /// Bytes of state of one partition: keys and values.
     pub state: usize,
@@ -23,27 +23,27 @@ pub struct Limits {
     pub state_total: usize,
     /// Bytes of the timers of the whole rule.
     pub timers: usize,
-    /// Bytes of answers of the rule that are in memory before they are handed to the journal.
+    /// Bytes of the rule's answers that are in memory before they are handed to the journal.
     pub answers: usize,
-    /// Verdicts within a minute.
+    /// Verdicts per minute.
     pub verdicts_per_minute: u64,
-    /// Bytes that the rule's answers take of the journal within a minute, once for each target.
+    /// Bytes that the rule's answers take in the journal per minute, counted once for each target.
     pub output_per_minute: usize,
-    /// Bytes of log lines within a minute.
+    /// Bytes of log lines per minute.
     pub log_per_minute: usize,
-    /// Bytes of events that may be parked.
+    /// Bytes of events in the backlog.
     pub backlog: usize,
-    /// What happens at that bound.
+    /// The behaviour when the backlog is full.
     pub when_backlog_full: WhenFull,
 }
 
-/// What happens to events for which there is no room.
+/// The behaviour when a backlog is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenFull {
-    /// Nothing more is taken in until there is room.
+    /// No more events are taken in until there is capacity.
     #[default]
     Block,
-    /// The rule is not asked about some of them; each is counted and recorded.
+    /// Some events skip the rule; each is counted and recorded.
     Skip,
 }
 
@@ -70,14 +70,14 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// CPU time that a call with so many events may use.
+    /// Returns the CPU time that a call with this number of events may use.
     pub fn cpu_for(&self, events: usize) -> Duration {
         let events = u32::try_from(events).unwrap_or(u32::MAX);
         self.cpu.saturating_add(self.cpu_per_event.saturating_mul(events))
     }
 
-    /// Bytes that any call may carry from the guest: a net far above what one answer may have, so
-    /// that how many events share a call decides nothing.
+    /// Returns the bytes that any one call may return from the guest. The bound is far above the limit of
+    /// one answer, so that the number of events in a call has no effect on the result.
     pub fn transfer(&self) -> usize {
         self.answer.saturating_mul(8)
     }

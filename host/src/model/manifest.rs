@@ -1,4 +1,4 @@
-//! What a rule says of itself.
+//! A rule's manifest: its description of itself.
 
 use std::collections::BTreeMap;
 
@@ -14,20 +14,20 @@ pub struct Manifest {
     pub codes: Vec<Code>,
     pub interests: Vec<Interest>,
     pub schedules: Vec<Schedule>,
-    /// JSON Schema as text; empty where there are no settings.
+    /// JSON Schema as text; empty if there are no settings.
     pub settings_schema: String,
     pub capabilities: Vec<String>,
     pub state_version: u32,
 }
 
 impl Manifest {
-    /// The declared code of a name.
+    /// Returns the declared code of a name.
     pub fn code(&self, name: &str) -> Option<&Code> {
         self.codes.iter().find(|code| code.name == name)
     }
 }
 
-/// One class of verdict that a rule may say.
+/// One class of verdict that a rule may emit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
 pub struct Code {
@@ -37,7 +37,7 @@ pub struct Code {
     pub description: String,
 }
 
-/// How bad it is.
+/// The severity of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
@@ -48,7 +48,7 @@ pub enum Severity {
     Critical,
 }
 
-/// A kind of object that a rule wants, and how much of it.
+/// A kind of object that a rule wants, with selectors and filters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
 pub struct Interest {
@@ -65,7 +65,7 @@ pub struct Interest {
     pub fields: Vec<String>,
 }
 
-/// Which changes of an object a rule wants to hear of.
+/// The changes of an object that are sent to a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
 pub struct Changes {
@@ -77,12 +77,12 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// All of them: what a rule gets that names none.
+    /// All changes, the default for a rule that names none.
     pub const ALL: Self =
         Self { added: true, modified: true, deleted: true, left: true, snapshot: true };
 }
 
-/// Parts of an event that cost something and that many rules do not need.
+/// Parts of an event that are costly and that many rules do not need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
 pub struct Parts {
@@ -94,11 +94,11 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// All of them.
+    /// All parts.
     pub const ALL: Self =
         Self { labels: true, owners: true, conditions: true, images: true, addresses: true };
 
-    /// Those of either.
+    /// Returns the union of two sets of parts.
     pub fn or(self, other: Self) -> Self {
         Self {
             labels: self.labels || other.labels,
@@ -110,7 +110,7 @@ impl Parts {
     }
 }
 
-/// Which events share state and are kept in order.
+/// The criterion by which events share state and order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
 pub enum PartitionBy {
@@ -121,7 +121,7 @@ pub enum PartitionBy {
     WholeCluster,
 }
 
-/// A tick that a rule wants.
+/// A periodic tick that a rule wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
 pub struct Schedule {
@@ -132,9 +132,9 @@ pub struct Schedule {
 /// A host interface that a rule may import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Capability {
-    /// State of the partition of the event at hand.
+    /// Access to the state of the current event's partition.
     State,
-    /// Lines in the host's log.
+    /// Access to the host's log.
     Log,
 }
 
@@ -142,7 +142,7 @@ impl Capability {
     /// Every capability of this host.
     pub const ALL: [Self; 2] = [Self::State, Self::Log];
 
-    /// Its name in manifests, imports and grants.
+    /// Returns the name used in manifests, imports and grants.
     pub fn name(self) -> &'static str {
         match self {
             Self::State => "state",

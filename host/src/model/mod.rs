@@ -1,4 +1,4 @@
-//! What flows through the house: plain data, without input or output.
+//! Data types that flow through the pipeline: plain data, without input or output.
 
 pub mod clock;
 mod event;
@@ -53,7 +53,7 @@ pub use subject::{
 pub use timestamp::Timestamp;
 pub use verdict::{ObjectName, Refused, Verdict};
 
-/// For counts that are not written where there is nothing to count.
+/// Returns `true` for zero, to omit counts of zero when serializing.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 pub(crate) fn is_zero(number: &u64) -> bool {
     *number == 0

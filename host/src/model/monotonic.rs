@@ -1,69 +1,68 @@
-//! A clock that never goes back, whatever is done to the machine's.
+//! A clock that never goes back, even if the machine's clock is set.
 
 use std::time::Duration;
 
 use super::Timestamp;
 
-/// A step of the machine's clock by more than this is reported, and one forward is not followed at once.
+/// A larger step of the machine's clock is reported, and a larger step forward is not followed at once.
 const STEP: Duration = Duration::from_secs(3600);
-/// A clock that was set forward is followed when it has gone evenly for so long since.
+/// A clock that was set forward is followed after it has run evenly for this time.
 const PROOF: Duration = Duration::from_secs(600);
-/// A clock goes evenly as long as it is off by no more than this.
+/// A clock runs evenly as long as its offset varies by no more than this.
 const EVEN: Duration = Duration::from_secs(60);
-/// The pause between two advances by [`STEP`] while time follows.
+/// The pause between two advances by [`STEP`] while the time follows a clock that was set forward.
 const PACE: Duration = Duration::from_secs(60);
-/// A time of an earlier run that is further ahead of the machine's clock than this is not believed.
+/// The time of an earlier run is rejected if it is further ahead of the machine's clock than this.
 const BELIEVED: Duration = Duration::from_secs(86_400);
-/// A machine's clock that is before this was never set: then an earlier run knows better.
+/// A machine's clock before this time was never set: the time of an earlier run is then used.
 const EARLIEST_MS: i64 = 1_767_225_600_000; // 2026-01-01
 
-/// The machine's clock was set.
+/// A step of the machine's clock: it was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockStep {
-    /// What time it would have been.
+    /// The time that was expected without the step.
     pub expected: Timestamp,
-    /// What the machine says.
+    /// The time of the machine's clock.
     pub wall: Timestamp,
 }
 
-/// Time as the service counts it. It follows the machine's clock, with these exceptions: it never goes
-/// back, and it does not jump by more than an hour. While it is ahead it runs at nine tenths of the speed
-/// until the machine's has caught up, so timers are a little late and never stand still. A clock that was
-/// set forward by more than an hour is followed once it has gone evenly for ten minutes, by an hour a
-/// minute: what is due does not fire all at once, and a machine that was suspended has the right time
-/// again.
+/// The service's time. It follows the machine's clock with these exceptions: it never goes back, and it
+/// does not jump by more than an hour. While it is ahead it runs at nine tenths of the speed until the
+/// machine's clock has caught up, so timers are a little late and never stand still. A clock that was set
+/// forward by more than an hour is followed after it has run evenly for ten minutes, by an hour per
+/// minute: due timers do not fire all at once, and a machine that was suspended has the right time again.
 #[derive(Debug)]
 pub(super) struct Steady {
-    /// Nanoseconds since the Unix epoch.
+    /// The last time returned, in nanoseconds since the Unix epoch.
     last: i128,
-    /// The reading of a clock that cannot be set, at that time.
+    /// The reading of the clock that cannot be set, at `last`.
     at: Duration,
-    /// The offset of the machine's clock when it was reported last.
+    /// The last reported offset of the machine's clock, in nanoseconds.
     told: i128,
-    /// The machine's clock, where it was set forward.
+    /// The state of a machine's clock that was set forward. `None` if it was not.
     ahead: Option<Ahead>,
 }
 
 /// A machine's clock that is more than an hour ahead.
 #[derive(Debug, Clone, Copy)]
 struct Ahead {
-    /// The offset, in nanoseconds.
+    /// The offset of the machine's clock, in nanoseconds.
     off: i128,
-    /// Since when it is so far ahead, and goes evenly.
+    /// The start of the span in which the clock has been ahead by this offset and run evenly.
     since: Duration,
-    /// The last moment at which time followed it.
+    /// The last moment at which the time was advanced towards it.
     followed: Option<Duration>,
 }
 
 impl Steady {
-    /// Begins with the machine's clock, in nanoseconds since the Unix epoch.
+    /// Starts with the machine's clock, in nanoseconds since the Unix epoch.
     pub(super) fn new(wall: i128, at: Duration) -> Self {
         Self { last: wall, at, told: 0, ahead: None }
     }
 
-    /// Goes on from the last time of an earlier run, unless that is more than a day ahead of the machine's
-    /// clock: then one of the two was wrong, and only a machine whose clock was never set is known to be
-    /// it. Returns the step where the earlier time is not believed.
+    /// Continues from the last time of an earlier run, unless that is more than a day ahead of the
+    /// machine's clock and the machine's clock was set at some time: then one of the two is wrong, and
+    /// the machine's clock is used. Returns the step if the earlier time is rejected.
     pub(super) fn not_before(&mut self, last: Timestamp) -> Option<ClockStep> {
         let expected = nanos(Duration::from_millis(1)) * i128::from(last.as_millis());
         let wall = timestamp(self.last);
@@ -75,7 +74,8 @@ impl Steady {
         None
     }
 
-    /// Returns the time, by the machine's clock and by one that cannot be set; and the step that was found.
+    /// Returns the time, given the machine's clock and a clock that cannot be set, and the step that was
+    /// detected.
     pub(super) fn now(&mut self, wall: i128, at: Duration) -> (Timestamp, Option<ClockStep>) {
         let passed = nanos(at.saturating_sub(self.at));
         let expected = self.last + passed;
@@ -92,7 +92,7 @@ impl Steady {
         (timestamp(self.last), self.step(expected, wall, off))
     }
 
-    /// Returns by how much time advances now towards a clock that is more than an hour ahead.
+    /// Returns how far the time advances now towards a clock that is more than an hour ahead.
     fn follow(&mut self, off: i128, at: Duration) -> i128 {
         let fresh = Ahead { off, since: at, followed: None };
         let ahead = self.ahead.get_or_insert(fresh);
@@ -116,7 +116,7 @@ impl Steady {
             return None;
         }
         let is_news = (off - self.told).abs() > nanos(STEP);
-        // While it catches up the distance becomes less: that is no step.
+        // While the time catches up the offset shrinks: that is not a step.
         let is_less = off.signum() == self.told.signum() && off.abs() < self.told.abs();
         if is_news || is_less {
             self.told = off;
@@ -145,7 +145,7 @@ mod tests {
     const SECOND: i128 = 1_000_000_000;
     const HOUR: i128 = 3600 * SECOND;
 
-    /// A machine with two clocks, of which one can be set.
+    /// A simulated machine with two clocks, one of which can be set.
     struct Machine {
         clock: Steady,
         wall: i128,
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!((step.expected, step.wall), (year, timestamp(machine.wall)));
         machine.pass(1);
         assert_eq!(machine.now(), (timestamp(machine.wall), None), "the machine is right");
-        // A machine that lost its clock knows less than the journal.
+        // The clock of a machine that was reset is less reliable than the journal.
         let mut lost = Steady::new(5 * HOUR, Duration::ZERO);
         assert_eq!(lost.not_before(year), None);
         assert_eq!(lost.now(5 * HOUR, Duration::ZERO).0, year);
@@ -243,7 +243,7 @@ mod tests {
     fn a_clock_that_was_set_forward_and_goes_evenly_is_followed_an_hour_at_a_time() {
         let mut machine = Machine::new();
         let (mut last, _) = machine.now();
-        // As after five hours in which the machine was suspended.
+        // As after five hours of suspend.
         machine.wall += 5 * HOUR;
         machine.pass(1);
         assert!(machine.now().1.is_some(), "it is reported");

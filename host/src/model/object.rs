@@ -8,33 +8,35 @@ use serde_json::Value;
 
 use super::{Subject, Timestamp};
 
-/// The API group: the part of an API version before the slash, empty for the core group.
+/// Returns the API group: the part of an API version before the slash, empty for the core group.
 pub fn api_group(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
 }
 
-/// Whether objects of a kind are Kubernetes Events: core/v1 and events.k8s.io/v1 show the same ones.
+/// Returns `true` if objects of a kind are Kubernetes Events. core/v1 and events.k8s.io/v1 serve the same
+/// objects.
 pub fn are_kubernetes_events(group: &str, kind: &str) -> bool {
     kind == "Event" && matches!(group, "" | "events.k8s.io")
 }
 
-/// Which object it is.
+/// The identity of an object: API version, kind, namespace, name and uid.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Identity {
-    /// Such as `apps/v1`.
+    /// API version, such as `apps/v1`.
     pub api_version: String,
-    /// Such as `Deployment`.
+    /// Kind, such as `Deployment`.
     pub kind: String,
-    /// Empty for an object of the whole cluster.
+    /// Namespace; empty for a cluster-scoped object.
     pub namespace: String,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
-    /// Its uid.
+    /// Uid of the object; empty in hand-made objects.
     pub uid: String,
 }
 
 impl Identity {
-    /// What tells objects apart: the uid; hand-made objects without one are told apart by name.
+    /// Returns the key that distinguishes objects: the uid. Hand-made objects without one are
+    /// distinguished by kind, namespace and name.
     pub fn unique(&self) -> Cow<'_, str> {
         if self.uid.is_empty() {
             Cow::Owned(format!("{}/{}/{}", self.kind, self.namespace, self.name))
@@ -43,8 +45,8 @@ impl Identity {
         }
     }
 
-    /// The object's own partition. A node's is its name, for the Kubernetes Events about it carry
-    /// the name in place of the uid.
+    /// Returns the object's own partition. A Node's partition is derived from its name, because
+    /// Kubernetes Events about a Node carry the name in place of the uid.
     pub fn partition(&self) -> Cow<'_, str> {
         if self.kind == "Node" && self.group().is_empty() {
             Cow::Owned(format!("Node/{}", self.name))
@@ -53,7 +55,7 @@ impl Identity {
         }
     }
 
-    /// The API group: the part of the API version before the slash, empty for the core group.
+    /// Returns the API group: the part of the API version before the slash, empty for the core group.
     pub fn group(&self) -> &str {
         api_group(&self.api_version)
     }
@@ -62,26 +64,26 @@ impl Identity {
 /// Identity and metadata of an object.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Meta {
-    /// Which object it is.
+    /// Identity of the object.
     pub identity: Identity,
-    /// The version of the object that this is.
+    /// The `resourceVersion` of this state of the object.
     pub resource_version: String,
-    /// 0 where the kind has none; what is larger than the type becomes its largest value.
+    /// The generation; 0 if the kind has none. Values that exceed `u32` become `u32::MAX`.
     pub generation: u32,
-    /// When it was created.
+    /// Creation time.
     pub created_at: Option<Timestamp>,
-    /// When its deletion was asked for, or happened.
+    /// Time at which deletion was requested, or happened.
     pub deleted_at: Option<Timestamp>,
-    /// Sorted by key.
+    /// Labels, sorted by key.
     pub labels: Vec<Label>,
-    /// Only those that some rule asks for; sorted by key.
+    /// Annotations that some rule asks for, sorted by key.
     pub annotations: Vec<Label>,
-    /// In the order of the object.
+    /// Owner references, in the order of the object.
     pub owners: Vec<Owner>,
 }
 
 impl Meta {
-    /// The value of a label.
+    /// Returns the value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.iter().find(|label| label.key == key).map(|label| label.value.as_str())
     }
@@ -90,33 +92,33 @@ impl Meta {
 /// A label or an annotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
-    /// Its name.
+    /// Key of the label or annotation.
     pub key: String,
-    /// Its value.
+    /// Value of the label or annotation.
     pub value: String,
 }
 
 /// One owner reference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
-    /// Such as `apps/v1`.
+    /// API version of the owner, such as `apps/v1`.
     pub api_version: String,
-    /// Such as `ReplicaSet`.
+    /// Kind of the owner, such as `ReplicaSet`.
     pub kind: String,
-    /// Its name.
+    /// Name of the owner.
     pub name: String,
-    /// Its uid.
+    /// Uid of the owner.
     pub uid: String,
-    /// True for the managing controller.
+    /// `true` for the managing controller.
     pub controller: bool,
 }
 
 /// A reference to an object, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ObjectRef {
-    /// Which object.
+    /// Identity of the object.
     pub identity: Identity,
-    /// A part of it, such as `spec.containers{app}`.
+    /// A part of the object, such as `spec.containers{app}`.
     pub part: Option<String>,
 }
 
@@ -125,14 +127,15 @@ pub struct ObjectRef {
 pub struct Object {
     /// Identity and metadata.
     pub meta: Meta,
-    /// What is read of the kinds that the host knows.
+    /// The decoded fields of a kind that the host knows.
     pub subject: Subject,
-    /// The whole object, redacted; only where some rule asks for fields of this kind.
+    /// The whole object, redacted. `None` unless some rule asks for fields of this kind.
     pub document: Option<Arc<Value>>,
 }
 
 impl Object {
-    /// The object that this one is about: of a Kubernetes Event the one it regards, else itself.
+    /// Returns the object that this one is about: for a Kubernetes Event the object that it regards,
+    /// otherwise the object itself.
     pub fn about(&self) -> &Identity {
         match &self.subject {
             Subject::KubernetesEvent(kubernetes_event) => &kubernetes_event.regarding.identity,

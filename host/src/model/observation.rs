@@ -1,31 +1,32 @@
-//! One thing that a source saw, before anyone has asked which rules care.
+//! An observation of a source, before it is routed to rules.
 
 use std::sync::Arc;
 
 use super::{Object, Timestamp};
 
-/// An object in a state that a source saw.
+/// An object in a state that a source observed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
-    /// When the host observed it; virtual in a replay.
+    /// The time at which the host observed it; virtual in a replay.
     pub time: Timestamp,
-    /// How it was seen.
+    /// The way in which it was observed.
     pub seen: Seen,
     /// The object.
     pub object: Arc<Object>,
-    /// Hash of its JSON, which tells two histories apart that share a version; 0 where nobody asks.
+    /// Hash of the object's JSON, which distinguishes two revision epochs that share a version; 0 if it
+    /// is not needed.
     pub digest: u64,
 }
 
-/// How an object was seen.
+/// The way in which an object was observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
-    /// It was created or changed.
+    /// The object was created or changed.
     Present,
-    /// It existed when the stream began: state, not news.
+    /// The object existed when the stream began.
     Snapshot,
-    /// It is gone; this is its last state.
+    /// The object was deleted; this is its last state.
     Deleted,
-    /// It exists, but the source does not follow it any longer.
+    /// The object exists, but the source no longer follows it.
     Outside,
 }

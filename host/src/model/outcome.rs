@@ -1,4 +1,4 @@
-//! What a rule answers to one event, before the host has checked it.
+//! A rule's answer to one event, before the host has checked it.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use super::{Cause, ConditionStatus, EventType, Identity, Label, ObjectRef, Sever
 /// The answer to one event.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Outcome {
-    /// What the rule says.
+    /// Verdicts that the rule emits.
     pub verdicts: Vec<RuleVerdict>,
     /// Timers to set, after `cancels`.
     pub timers: Vec<TimerRequest>,
@@ -15,7 +15,7 @@ pub struct Outcome {
     pub cancels: Vec<String>,
 }
 
-/// One decision in the rule's words.
+/// One decision of a rule, before it is checked.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
 pub struct RuleVerdict {
@@ -28,7 +28,7 @@ pub struct RuleVerdict {
     pub targets: Vec<RuleTarget>,
 }
 
-/// Whether it is so, or no longer so.
+/// The status of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
@@ -38,7 +38,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// As it is written in a verdict.
+    /// Returns the name used in a verdict.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Firing => "firing",
@@ -47,7 +47,7 @@ impl Status {
     }
 }
 
-/// Where a rule wants a verdict to go.
+/// A target that a rule asks for.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
 pub enum RuleTarget {
@@ -62,11 +62,11 @@ pub enum RuleTarget {
 }
 
 impl RuleTarget {
-    /// Kinds of targets that have no names.
+    /// Kinds of targets without names.
     pub const KINDS: [&'static str; 7] =
         ["kubernetes-event", "apply", "condition", "gate", "metric", "extension", "more"];
 
-    /// The kind of target, as grants name it: one of a few words, whatever the rule says.
+    /// Returns the kind of target as grants name it: one of a fixed set of names.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Routed => "routed",
@@ -80,8 +80,8 @@ impl RuleTarget {
         }
     }
 
-    /// Where it is a write to the cluster, the object that it is about: its kind, namespace and name,
-    /// whatever the API group. All that names no object is one; it has a name too.
+    /// Returns the object that the target would write to, if it is a write to the cluster: kind,
+    /// namespace and name, without the API group. All requests that name no object share one path.
     pub fn writes_to(&self) -> Option<String> {
         let of = |identity: &Identity| path(&identity.kind, &identity.namespace, &identity.name);
         match self {
@@ -100,7 +100,7 @@ impl RuleTarget {
     }
 }
 
-/// Longer than that of any object: kind, namespace and name have 63, 63 and 253 bytes at most.
+/// A bound above the path of any object: kind, namespace and name have at most 63, 63 and 253 bytes.
 const LONGEST_PATH: usize = 400;
 
 fn path(kind: &str, namespace: &str, name: &str) -> String {
@@ -113,7 +113,7 @@ fn path(kind: &str, namespace: &str, name: &str) -> String {
     path
 }
 
-/// What an object to apply is called.
+/// Kind and metadata of an object to apply.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Applied {
@@ -168,7 +168,7 @@ pub struct Metric {
     pub labels: Vec<Label>,
 }
 
-/// What values of one name do together.
+/// The way in which values of one metric are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
 pub enum MetricKind {

@@ -1,5 +1,4 @@
-//! What the journal keeps of the cluster and of the rules' dealings with it, so that a restart goes on
-//! where the last run stopped.
+//! Persisted data about the cluster, the state of rules and their timers, from which a restart continues.
 
 use std::sync::Arc;
 
@@ -8,31 +7,32 @@ use super::{Id, Object, PersistedIncident, Slot, SlotKind, Timestamp, Write};
 /// An object that exists, as far as the host knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PersistedObject {
-    /// What tells it from others: [`super::Identity::unique`].
+    /// The unique key of the object: [`super::Identity::unique`].
     pub uid: Arc<str>,
-    /// Such as `apps/v1`.
+    /// API version, such as `apps/v1`.
     pub api_version: Arc<str>,
-    /// Such as `Deployment`.
+    /// Kind, such as `Deployment`.
     pub kind: Arc<str>,
-    /// Empty for an object of the whole cluster.
+    /// Namespace; empty for a cluster-scoped object.
     pub namespace: Arc<str>,
-    /// Its name.
+    /// Name of the object.
     pub name: Box<str>,
-    /// The newest version that was seen.
+    /// The newest `resourceVersion` that was seen.
     pub version: Box<str>,
-    /// Hash of that version's JSON; 0 where it was not taken.
+    /// Hash of that version's JSON; 0 if it was not computed.
     pub digest: u64,
-    /// The count, of a Kubernetes Event.
+    /// The count, for a Kubernetes Event.
     pub count: u32,
-    /// The comparison that found it again after it was told to be gone; 0: none did.
+    /// The number of the relist that found the object again after a deletion had been reported; 0 if none
+    /// did.
     pub life: u32,
-    /// Each rule's view of it.
+    /// Memberships of the object in partitions, one for each interest that contains it.
     pub memberships: Vec<PersistedMembership>,
-    /// Its last known form, where a timer or an interest in its end needs it.
+    /// The last known form of the object, if a timer or an interest in its deletion needs it.
     pub form: Option<Arc<Object>>,
 }
 
-/// A rule's view of an object.
+/// Membership of an object in an interest of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersistedMembership {
     /// The rule's configured name.
@@ -46,23 +46,23 @@ pub struct PersistedMembership {
 /// A timer that is set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PersistedTimer {
-    /// Whose it is.
+    /// Rule and partition of the timer.
     pub slot: Slot,
-    /// Its key.
+    /// The timer's key.
     pub key: String,
-    /// When it is due.
+    /// The due time.
     pub due: Timestamp,
-    /// What the rule stored with it.
+    /// The payload that the rule stored with the timer.
     pub payload: String,
     /// The event whose answer set it last.
     pub set_by: Id,
-    /// The name of that event's interest; a new version of the rule may have it at another place.
+    /// The name of that event's interest; a new version of the rule may have it at another index.
     pub interest: String,
-    /// That event's object; on disk it is with the objects, while it exists.
+    /// That event's object. On disk it is stored with the objects as long as it exists.
     pub object: Arc<Object>,
 }
 
-/// That a rule was given what existed when it was new, by a watch.
+/// A record that a rule was given the existing objects of a watch when the rule was new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backfill {
     /// The rule's configured name.
@@ -71,18 +71,18 @@ pub struct Backfill {
     pub scope: Arc<str>,
     /// Hash of the rule's settings and its interests in the watch.
     pub digest: Id,
-    /// How many there were before, and this one.
+    /// The number of this backfill, counted from 1.
     pub number: u64,
-    /// Whether it has all that existed.
+    /// `true` if the rule has received all existing objects.
     pub complete: bool,
 }
 
 /// One key of a rule's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersistedState {
-    /// Whose it is.
+    /// Rule and partition of the state.
     pub slot: Slot,
-    /// The owner of the partition; `None` in rows that an older version of the program wrote.
+    /// The kind of partition; `None` in rows that an older version of the program wrote.
     pub kind: Option<SlotKind>,
     /// The state version of the rule that wrote it.
     pub version: u32,
@@ -90,57 +90,57 @@ pub struct PersistedState {
     pub key: String,
     /// The value.
     pub value: String,
-    /// From then on the key is gone.
+    /// The time from which the key no longer exists. `None` if it does not expire.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What waits for a rule that is behind: an event, or something else that it has not come to.
+/// An entry in the backlog of a lagging rule: an event, or another input that the rule has not processed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BacklogEntry {
-    /// Its number: what waits for a rule is in this order.
+    /// The number of the entry, in the order of the backlog.
     pub number: i64,
     /// The rule's configured name.
     pub rule: Arc<str>,
-    /// When it happened.
+    /// The time of the entry.
     pub time: Timestamp,
-    /// All of it, packed.
+    /// The whole entry, encoded.
     pub entry: Vec<u8>,
 }
 
-/// One change of what is kept, in the order of the changes.
+/// One change of the persisted data, in the order of the changes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StoreOp {
-    /// An object is known in a new form.
+    /// An object has a new form.
     Object(Box<PersistedObject>),
-    /// An object is not known any longer.
+    /// An object is no longer known; by its unique key.
     NoObject(Arc<str>),
-    /// An event wrote to its partition's state, at a time; the rule has this state version.
+    /// An event wrote to its partition's state: slot, kind, state version of the rule, writes and time.
     State(Slot, SlotKind, u32, Vec<Write>, Timestamp),
-    /// A partition has no state any longer, in any version.
+    /// A partition no longer has state, in any state version.
     NoState(Slot),
-    /// A timer is set or moved.
+    /// A timer was set or moved.
     Timer(Box<PersistedTimer>),
-    /// A timer has fired or was cancelled.
+    /// A timer fired or was cancelled: slot and key.
     NoTimer(Slot, String),
-    /// A partition's state goes at a time; none: it stays.
+    /// A partition's state expires at a time; `None` if it does not expire.
     Expiry(Slot, Option<Timestamp>),
-    /// An backfill began or is complete.
+    /// A backfill began or is complete.
     Backfilled(Backfill),
-    /// A rule, by name, is not fed by a watch any longer: should it be again, it is backfilled anew, with
+    /// A rule, by name, is no longer fed by a watch. If it is fed again it is backfilled again, under
     /// another number.
     NoBackfill(Arc<str>, Arc<str>),
-    /// Another history was found: its number.
+    /// Another revision epoch was found: its number.
     History(u64),
-    /// A comparison with what was known begins: its number.
+    /// A relist begins: its number.
     Comparison(u32),
-    /// A watch is not kept any longer.
+    /// A watch no longer exists.
     NoWatch(String),
-    /// What the policy must remember of an incident or of a rule.
+    /// Persists an incident, a throttle window or a write budget of the policy.
     Incident(Box<PersistedIncident>),
-    /// It must remember nothing any longer of an incident: rule, code and key.
+    /// Removes a row of the policy: rule, code and key.
     NoIncident(Arc<str>, String, String),
-    /// Something waits for a rule.
+    /// An entry was added to the backlog of a rule.
     Backlog(Box<BacklogEntry>),
-    /// It does not any longer, by its number.
+    /// An entry was removed from a backlog, by its number.
     NoBacklog(i64),
 }

@@ -1,4 +1,4 @@
-//! Signs of life of a thread: what it does, and since when.
+//! Liveness of a thread: its current activity, and since when.
 
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
@@ -9,15 +9,15 @@ use super::clock::Stopwatch;
 /// The activity of a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Doing {
-    /// It waits for work: there is nothing to do.
+    /// The thread waits for work: there is nothing to do.
     Idle,
-    /// It works, and says so again when it comes to something else.
+    /// The thread works, and sets the next activity when it moves on to another one.
     Works(Cow<'static, str>),
-    /// It waits for something that another process would have to wait for too.
+    /// The thread waits for a resource that another process would have to wait for too.
     Waits(Cow<'static, str>),
 }
 
-/// Signs of life of one thread. A watchdog looks at them from another.
+/// Liveness of one thread, observed by a watchdog on another thread.
 #[derive(Debug)]
 pub struct Pulse(Mutex<(Doing, Stopwatch)>);
 
@@ -28,22 +28,22 @@ impl Default for Pulse {
 }
 
 impl Pulse {
-    /// There is nothing to do: that is progress, however long it lasts.
+    /// Records that there is nothing to do, which counts as progress for any length of time.
     pub fn idle(&self) {
         self.set(Doing::Idle);
     }
 
-    /// Something is done that should not last.
+    /// Records work that should not last.
     pub fn works(&self, what: impl Into<Cow<'static, str>>) {
         self.set(Doing::Works(what.into()));
     }
 
-    /// Something is waited for that ending the process would not bring about.
+    /// Records a wait that ending the process would not shorten.
     pub fn waits(&self, what: impl Into<Cow<'static, str>>) {
         self.set(Doing::Waits(what.into()));
     }
 
-    /// Returns the work that has lasted longer than a time, and for how long.
+    /// Returns the work that has lasted longer than `after`, with its duration.
     pub fn stalled(&self, after: Duration) -> Option<String> {
         self.lasting(after, |doing| match doing {
             Doing::Works(what) => Some(what),
@@ -51,7 +51,7 @@ impl Pulse {
         })
     }
 
-    /// Returns the wait that has lasted longer than a time, and for how long.
+    /// Returns the wait that has lasted longer than `after`, with its duration.
     pub fn waiting(&self, after: Duration) -> Option<String> {
         self.lasting(after, |doing| match doing {
             Doing::Waits(what) => Some(what),

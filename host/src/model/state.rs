@@ -1,10 +1,10 @@
-//! State of rules as the engine sees it: who keeps it is not the engine's business.
+//! State of rules as the engine sees it, independent of the store behind it.
 
 use std::sync::Arc;
 
 use super::Timestamp;
 
-/// Whose state: one partition of one rule.
+/// The key of a state slot: one partition of one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot {
     /// The rule's configured name.
@@ -16,30 +16,32 @@ pub struct Slot {
 /// The owner of a slot's partition, which decides how long state outlives its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotKind {
-    /// One object's own.
+    /// The partition of one object.
     Object,
-    /// Shared by the objects of a namespace, a label, a field or the cluster.
+    /// A partition shared by the objects of a namespace, a label, a field or the cluster.
     Shared,
 }
 
-/// Bytes that each key of a rule's state counts for besides itself and its value: memory that it takes.
+/// Bytes charged for each key of a rule's state in addition to the key and its value, for memory
+/// overhead.
 pub const KEY_BYTES: usize = 64;
-/// Bytes that each partition with state counts for besides its name.
+/// Bytes charged for each partition with state in addition to its name.
 pub const SLOT_BYTES: usize = 128;
 
-/// What an event did to its partition's state. A log of these is committed with its answer.
+/// A change that an event made to its partition's state. The list of these is committed with the event's
+/// answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
-    /// A key has a value, until a time if one is given.
+    /// Sets a key to a value, optionally until a time.
     Put {
         /// The key.
         key: String,
         /// The value.
         value: String,
-        /// From then on the key is gone.
+        /// The time from which the key no longer exists. `None` if it does not expire.
         expires_at: Option<Timestamp>,
     },
-    /// A key is gone.
+    /// Removes a key.
     Remove {
         /// The key.
         key: String,
@@ -47,7 +49,7 @@ pub enum Write {
 }
 
 impl Write {
-    /// The key that it is about.
+    /// Returns the key that is written.
     pub fn key(&self) -> &str {
         match self {
             Self::Put { key, .. } | Self::Remove { key } => key,
@@ -57,28 +59,29 @@ impl Write {
 
 /// Committed state, read while rules run.
 pub trait StateView: Send + Sync {
-    /// The value of a key at a time of the event clock.
+    /// Returns the value of a key at a time of the event clock.
     fn get(&self, slot: &Slot, key: &str, now: Timestamp) -> Option<String>;
 
-    /// All live keys of a slot and the bytes of each key and value together, sorted by key.
+    /// Returns all live keys of a slot, sorted, each with the bytes of key and value together.
     fn sizes(&self, slot: &Slot, now: Timestamp) -> Vec<(String, usize)>;
 }
 
-/// Keeps state. In memory for now; the journal will commit it with the answers.
+/// Stores the state of rules.
 pub trait StateKeeper: StateView {
-    /// Commits what an event wrote at a time; what has expired by then may go.
+    /// Commits the writes of an event at a time. Keys that have expired by then may be removed.
     fn commit(&self, slot: &Slot, writes: Vec<Write>, now: Timestamp);
 
-    /// Forgets all of a slot.
+    /// Removes all state of a slot.
     fn forget(&self, slot: &Slot);
 
-    /// Forgets keys of a rule whose time to live is over, and returns the slots that they were in.
+    /// Removes the expired keys of a rule, and returns the slots that they were in.
     fn purge(&self, rule: &str, now: Timestamp) -> Vec<Slot>;
 
-    /// Bytes that a rule's state takes: keys and values, [`KEY_BYTES`] for each key, and the name and
-    /// [`SLOT_BYTES`] for each partition.
+    /// Returns the bytes that a rule's state takes: keys and values, [`KEY_BYTES`] for each key, and the
+    /// name and [`SLOT_BYTES`] for each partition.
     fn used(&self, rule: &str) -> usize;
 
-    /// Bytes that a rule's state would take if writes to a slot were committed. Each key is written once.
+    /// Returns the bytes that a rule's state would take if writes to a slot were committed. Each key is
+    /// written once.
     fn used_with(&self, slot: &Slot, writes: &[Write]) -> usize;
 }

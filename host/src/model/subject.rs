@@ -1,5 +1,6 @@
-//! What the host reads of the kinds that it knows. The contract (guest-sdk/wit) says what each
-//! item means; these are the same in the host's own terms. Aliases are the names in journals of earlier versions.
+//! Decoded fields of the kinds that the host knows. The contract (guest-sdk/wit) documents each item;
+//! these are the same items in the host's own types. Aliases are the names in journals of earlier
+//! versions.
 #![expect(missing_docs, reason = "the items mirror the contract, which documents each")]
 
 use serde::{Deserialize, Serialize};
@@ -131,7 +132,7 @@ pub struct Terminated {
     pub container_id: String,
 }
 
-/// A Kubernetes Event. How much its count grew depends on who looks, and so is part of the event.
+/// A Kubernetes Event. The increase of its count depends on the rule, and so is part of [`super::Event`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct KubernetesEvent {
     #[serde(alias = "level")]

@@ -1,4 +1,4 @@
-//! Times: milliseconds since the Unix epoch, written as RFC 3339 in UTC.
+//! Timestamps: milliseconds since the Unix epoch, written as RFC 3339 in UTC.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,27 +10,27 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From milliseconds since the Unix epoch.
+    /// Creates a timestamp from milliseconds since the Unix epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// Later by so many milliseconds; at the end of time it stays there.
+    /// Returns the time this many milliseconds later, saturating at the largest timestamp.
     pub const fn plus_millis(self, millis: i64) -> Self {
         Self(self.0.saturating_add(millis))
     }
 
-    /// The second that it is in: what the API server writes in most places.
+    /// Returns the start of the second, the resolution that the API server uses in most fields.
     pub const fn whole_second(self) -> Self {
         Self(self.0.div_euclid(1000).saturating_mul(1000))
     }
 
-    /// Milliseconds from another time to this one; negative where the other is later.
+    /// Returns the milliseconds from another time to this one, negative if the other is later.
     pub const fn millis_since(self, other: Self) -> i64 {
         self.0.saturating_sub(other.0)
     }
@@ -45,15 +45,15 @@ impl From<jiff::Timestamp> for Timestamp {
 impl FromStr for Timestamp {
     type Err = jiff::Error;
 
-    /// Reads RFC 3339; what is finer than a millisecond is cut off.
+    /// Parses RFC 3339; digits beyond milliseconds are cut off.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse::<jiff::Timestamp>().map(Self::from)
     }
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with three digits of milliseconds; what lies outside the years that this
-    /// can say becomes the nearest time that it can.
+    /// Writes RFC 3339 in UTC with three digits of milliseconds. A time outside the range of
+    /// [`jiff::Timestamp`] is clamped to it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (least, most) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
         let millis = self.0.clamp(least.as_millisecond(), most.as_millisecond());

@@ -1,4 +1,4 @@
-//! A decision as it is kept, delivered and written: one form everywhere.
+//! A decision in its stored, delivered and written form, which is the same everywhere.
 
 use std::sync::Arc;
 
@@ -10,65 +10,66 @@ use super::{Event, Id, Identity, Severity, Status, Timestamp};
 /// One decision of a rule about one event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Stable: the same in a replay and after a crash.
+    /// The id, which is the same in a replay and after a crash.
     pub id: Id,
     /// The event's time.
     pub time: Timestamp,
-    /// The cluster of the configuration.
+    /// The cluster name of the configuration.
     pub cluster: Arc<str>,
     /// The rule's configured name.
     pub rule: Arc<str>,
-    /// The version of its manifest.
+    /// The version in the rule's manifest.
     pub rule_version: Arc<str>,
-    /// A code of its manifest.
+    /// A code of the rule's manifest.
     pub code: String,
-    /// The rule's, else the manifest's for the code.
+    /// The severity that the rule gave, else the manifest's default for the code.
     pub severity: Severity,
-    /// Whether it is so, or no longer so.
+    /// The status: firing or resolved.
     pub status: Status,
-    /// The rule's, else the manifest's for the code.
+    /// The title that the rule gave, else the manifest's default for the code.
     pub title: String,
-    /// What it is about.
+    /// The key of the incident: the subject of the verdict.
     pub key: String,
     /// The object of the event.
     pub object: ObjectName,
     /// The body that receivers get, as the rule wrote it.
     pub payload: Box<RawValue>,
-    /// Names of the targets that it goes to.
+    /// Names of the targets that the verdict is sent to.
     pub targets: Vec<String>,
-    /// Found by comparing after a missed period.
+    /// `true` if the event was found by a relist after a gap.
     pub gap: bool,
-    /// About a Kubernetes Event: by how much its count grew.
+    /// The increase of the count, for a Kubernetes Event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delta: Option<u32>,
-    /// What the rule answered; it is not part of the written form. None where the policy held the
-    /// verdict over a restart, or made it.
+    /// The event that the rule answered; not part of the written form. `None` if the policy kept the
+    /// verdict pending over a restart, or created it.
     #[serde(skip)]
     pub event: Option<Arc<Event>>,
-    /// Targets that the rule named and that it does not go to. They are kept beside the verdict, and are
-    /// not part of its written form either.
+    /// Targets that the rule named and that the verdict is not sent to. They are stored beside the
+    /// verdict, and are not part of its written form either.
     #[serde(skip)]
     pub refused: Vec<Refused>,
 }
 
-/// A target that a verdict does not go to.
+/// A target that a verdict is not sent to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// The kind of target, as grants name it.
     pub kind: String,
-    /// The name that the rule gave, where it gave one.
+    /// The name that the rule gave, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Why, and how to correct it.
+    /// The reason, with a hint how to correct it.
     pub why: String,
-    /// The object of the cluster to which it would be a write: what [`super::RuleTarget::writes_to`] says.
+    /// For a write to the cluster, the object that would be written: the value of
+    /// [`super::RuleTarget::writes_to`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writes_to: Option<String>,
 }
 
 impl Refused {
-    /// The name of the target; where it has none, the kind. What a rule calls an extension is no name, so that
-    /// it is never taken for one.
+    /// Returns the name of the target, or the kind if it has none. The name that a rule gives to an
+    /// extension is not used, so that it is never mistaken for a target's name.
     pub fn target(&self) -> &str {
         let name = self.name.as_deref().filter(|_| self.kind != "extension");
         name.unwrap_or(&self.kind)
@@ -76,17 +77,17 @@ impl Refused {
 }
 
 impl Verdict {
-    /// The verdict as one line of JSON, without an end of line. A rule may have written its payload
-    /// over several lines; within JSON an end of line can only be white space.
+    /// Returns the verdict as one line of JSON, without a line break at the end. The rule may have
+    /// written its payload on several lines; between JSON tokens a line break is only white space.
     ///
     /// # Errors
-    /// Where it cannot be written as JSON.
+    /// If the verdict cannot be serialized as JSON.
     pub fn to_line(&self) -> Result<String, serde_json::Error> {
         Ok(serde_json::to_string(self)?.replace(['\n', '\r'], " "))
     }
 }
 
-/// An object's identity as it is written in a verdict.
+/// An object's identity in the written form of a verdict.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "as Identity")]
 pub struct ObjectName {

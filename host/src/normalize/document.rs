@@ -1,10 +1,10 @@
-//! The whole object for rules that ask for fields by path, without what nobody was granted.
+//! The whole object for rules that request fields by path, without confidential parts.
 
 use serde_json::Value as Json;
 
 pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// The object without `managedFields`, values of env vars, Secret data and the
+/// Returns the object without `managedFields`, values of env vars, Secret data and the
 /// last-applied-configuration annotation.
 pub(super) fn redacted(json: &str) -> Result<Json, serde_json::Error> {
     let mut object: Json = serde_json::from_str(json)?;
@@ -23,7 +23,7 @@ pub(super) fn redacted(json: &str) -> Result<Json, serde_json::Error> {
     Ok(object)
 }
 
-/// Takes the `value` out of every item of every array called `env`, wherever a pod template may be.
+/// Removes the `value` of every item of every array called `env`, because a pod template may be anywhere.
 fn remove_env_values(json: &mut Json) {
     match json {
         Json::Array(items) => items.iter_mut().for_each(remove_env_values),

@@ -1,4 +1,4 @@
-//! What nearly every kind looks like from outside: identity, metadata, spec and status.
+//! The common structure of nearly every kind: identity, metadata, spec and status.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use super::lax::{Text, nullable};
 use super::meta::RawMeta;
 use crate::model::Meta;
 
-/// An object whose kind says what its spec and status are.
+/// An object with types for its spec and status.
 #[derive(Deserialize, Default)]
 #[serde(
     rename_all = "camelCase",
@@ -28,7 +28,7 @@ pub(super) struct Envelope<'a, Spec, Status> {
     status: Status,
 }
 
-/// Reads an object; its metadata is ready, its spec and status are as they were written.
+/// Reads an object: its metadata is decoded, its spec and status are returned as read.
 pub(super) fn open<'a, Spec, Status>(
     json: &'a str,
     want: Want<'_>,

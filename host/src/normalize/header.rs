@@ -1,4 +1,4 @@
-//! Which kind of object it is, found without reading on.
+//! The header of an object, API version and kind, found without reading the rest.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,27 +8,27 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use super::lax::Text;
 use crate::model::api_group;
 
-/// API version and kind of an object; empty where it has none.
+/// API version and kind of an object; empty if missing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Header<'a> {
-    /// Such as `apps/v1`.
+    /// API version, such as `apps/v1`.
     pub(super) api_version: Cow<'a, str>,
-    /// Such as `Deployment`.
+    /// Kind, such as `Deployment`.
     pub(super) kind: Cow<'a, str>,
 }
 
 impl Header<'_> {
-    /// The part of the API version before the slash, empty for the core group.
+    /// Returns the part of the API version before the slash, empty for the core group.
     pub(super) fn group(&self) -> &str {
         api_group(&self.api_version)
     }
 }
 
-/// Reads API version and kind, and stops as soon as it has both: they stand first in nearly all
-/// objects, and the rest is read by the decoder of the kind.
+/// Reads API version and kind, and stops as soon as both are found: they come first in nearly all
+/// objects, and the decoder of the kind reads the rest.
 ///
 /// # Errors
-/// Where the bytes are no JSON object up to there, or one of the two is no string.
+/// If the bytes up to there are not a JSON object, or one of the two is not a string.
 pub(super) fn header(json: &str) -> Result<Header<'_>, serde_json::Error> {
     let mut found = Found::default();
     let mut deserializer = serde_json::Deserializer::from_str(json);
@@ -73,7 +73,7 @@ impl<'de> Visitor<'de> for Stop<'_, 'de> {
                 }
             }
             if self.0.api_version.is_some() && self.0.kind.is_some() {
-                // serde has no way to leave a map early but an error; nobody sees this one.
+                // serde cannot leave a map early except by an error; this one is discarded.
                 return Err(A::Error::custom("both are known"));
             }
         }

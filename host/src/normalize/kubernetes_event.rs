@@ -1,5 +1,5 @@
-//! Kubernetes Events of both APIs: core/v1 and events.k8s.io/v1 show the same stored object under
-//! different names.
+//! Kubernetes Events of both APIs: core/v1 and events.k8s.io/v1 serve the same stored object with
+//! different field names.
 
 use serde::Deserialize;
 
@@ -90,13 +90,13 @@ pub(super) fn decode(json: &str, want: Want<'_>) -> Result<(Meta, Subject), serd
 }
 
 fn build(raw: RawEvent<'_>, created_at: Option<Timestamp>) -> KubernetesEvent {
-    // Recorders of the old API leave the new API's field empty, and the other way round.
+    // Recorders of the old API leave the new API's field empty, and vice versa.
     let component = if raw.reporting_component.is_empty() {
         raw.source.component
     } else {
         raw.reporting_component
     };
-    // Any of the times may be null: the newest that says when it was last seen.
+    // Any of the times may be null: the newest one is the time last seen.
     let last_at = [raw.series.last_observed_time, raw.last_timestamp, raw.event_time]
         .into_iter()
         .flatten()

@@ -1,4 +1,4 @@
-//! Pieces of JSON that may be null, missing or out of range.
+//! Lenient JSON types, for values that may be null, missing or out of range.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
-/// A text; empty where it is null or missing. It borrows from the input where that has no escapes.
+/// A string; empty if null or missing. It borrows from the input unless that has escapes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
@@ -23,7 +23,7 @@ impl Text<'_> {
         self.0.into_owned()
     }
 
-    /// None where it is empty.
+    /// Returns `None` for an empty text.
     pub(super) fn into_option(self) -> Option<String> {
         (!self.is_empty()).then(|| self.into_string())
     }
@@ -63,7 +63,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A list; empty where it is null or missing, and without those of its items that are null.
+/// A list; empty if null or missing. Items that are null are skipped.
 #[derive(Debug, Clone)]
 pub(super) struct List<T>(pub(super) Vec<T>);
 
@@ -116,8 +116,7 @@ where
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A count: 0 where it is null or missing; a negative one is 0 and one that is too large is the
-/// largest.
+/// Reads a count: 0 if null, missing or negative; `u32::MAX` if too large.
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let number = Option::<i64>::deserialize(deserializer)?.unwrap_or(0);
     Ok(u32::try_from(number.max(0)).unwrap_or(u32::MAX))

@@ -1,4 +1,4 @@
-//! `metadata` of any object.
+//! Metadata of any object.
 
 use std::fmt;
 
@@ -95,7 +95,7 @@ fn labels(pairs: Pairs<'_>, keep: impl Fn(&str) -> bool) -> Vec<Label> {
         .map(|(key, value)| Label { key: key.into_string(), value: value.into_string() })
         .collect();
     labels.sort_by(|a, b| a.key.cmp(&b.key));
-    // A key that the JSON repeats counts with its last value, as in any JSON map.
+    // The last value of a repeated key is used, as in any JSON map.
     labels.reverse();
     labels.dedup_by(|a, b| a.key == b.key);
     labels.reverse();
@@ -117,7 +117,8 @@ impl RawMeta<'_> {
             created_at: self.creation_timestamp,
             deleted_at: self.deletion_timestamp,
             labels: labels(self.labels, |_| true),
-            // It is the whole object once more, with all that is taken out elsewhere.
+            // This annotation contains the whole object again, with everything that is redacted
+            // elsewhere.
             annotations: labels(self.annotations, |key| {
                 key != LAST_APPLIED && want.annotations.iter().any(|name| name == key)
             }),
@@ -141,7 +142,7 @@ impl RawOwner<'_> {
     }
 }
 
-/// An object of which only identity and metadata are read.
+/// Decodes only identity and metadata of an object.
 pub(super) fn decode(json: &str, want: Want<'_>) -> Result<Meta, serde_json::Error> {
     let (meta, _, _) = open::<IgnoredAny, IgnoredAny>(json, want)?;
     Ok(meta)

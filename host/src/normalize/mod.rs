@@ -1,8 +1,8 @@
-//! From the JSON of a Kubernetes object to the typed object that rules see.
+//! Decoding of a Kubernetes object's JSON into the typed object that rules see.
 //!
-//! Decoding is narrow: it goes straight from bytes to the fields that an event can carry, and skips
-//! the rest. Nulls and missing parts are allowed everywhere, as the API server writes them in many
-//! places; a value of the wrong type is not, and makes the object undecodable.
+//! Decoding is narrow: it reads only the fields that an event can carry straight from the bytes, and
+//! skips the rest. Nulls and missing fields are allowed everywhere, because the API server writes them in
+//! many places. A value of the wrong type makes the object undecodable.
 
 mod document;
 mod envelope;
@@ -24,31 +24,30 @@ use crate::model::{Meta, Object, Parts, Subject};
 use header::{Header, header};
 pub use path::{FieldPath, FieldsOverBudget};
 
-/// What the rules of this host need of objects, beyond what is always read.
+/// The parts of objects that the rules of this host need, in addition to those always decoded.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// Names of the annotations to keep.
+    /// Names of the annotations to decode.
     pub annotations: Vec<String>,
-    /// Parts to read, by kind; of other kinds none is read.
+    /// Optional parts to decode, by kind; none are decoded of other kinds.
     pub parts: Vec<KindParts>,
-    /// Kinds, as (API group, kind), of which the whole document is needed for fields or field
-    /// selectors.
+    /// Kinds, as (API group, kind), of which the whole document is needed for fields or field selectors.
     pub documents: Vec<(String, String)>,
 }
 
-/// The parts that some rule wants of a kind.
+/// The optional parts that some rule wants of a kind.
 #[derive(Debug, Clone)]
 pub struct KindParts {
     /// API group.
     pub group: String,
     /// Kind.
     pub kind: String,
-    /// Parts that any rule wants.
+    /// The union of the parts that rules want.
     pub parts: Parts,
 }
 
 impl Wanted {
-    /// Asks for parts of a kind, beside what was asked for before.
+    /// Adds parts of a kind to those requested before.
     pub fn add_parts(&mut self, group: &str, kind: &str, parts: Parts) {
         match self.parts.iter_mut().find(|one| one.group == group && one.kind == kind) {
             Some(wanted) => wanted.parts = wanted.parts.or(parts),
@@ -64,14 +63,14 @@ impl Wanted {
     }
 }
 
-/// What to read of one object.
+/// The optional parts to decode of one object.
 #[derive(Debug, Clone, Copy)]
 struct Want<'a> {
     annotations: &'a [String],
     parts: Parts,
 }
 
-/// Why an object cannot be decoded: what serde says, with its place in the JSON.
+/// An object that cannot be decoded: the error of `serde_json`, with line and column.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} cannot be decoded: {source}")]
 pub struct Undecodable {
@@ -82,13 +81,13 @@ pub struct Undecodable {
 /// Decodes an object of any kind.
 ///
 /// # Errors
-/// Where the bytes are no JSON object, or a field that is read has the wrong type.
+/// If the bytes are not a JSON object, or a field that is read has the wrong type.
 pub fn decode(json: &str, wanted: &Wanted) -> Result<Object, Undecodable> {
     let header = header(json).map_err(|source| undecodable("an object", source))?;
     decode_headed(json, &header, wanted)
 }
 
-/// Decodes an object only where its kind, as (API group, kind), is wanted; none where it is not.
+/// Decodes an object if its kind, as (API group, kind), is wanted. Returns `None` if it is not.
 ///
 /// # Errors
 /// As [`decode`].
@@ -104,13 +103,14 @@ pub fn decode_wanted(
     decode_headed(json, &header, wanted).map(Some)
 }
 
-/// Identity and metadata of an object whose other parts may be unreadable; none where even that is.
+/// Decodes identity and metadata of an object whose other parts may be undecodable. `None` if the
+/// metadata is undecodable too.
 pub fn head(json: &str) -> Option<Meta> {
     meta::decode(json, Want { annotations: &[], parts: Parts::default() }).ok()
 }
 
-/// Uid, namespace and name of an object whose metadata cannot be read as a whole; empty where they
-/// are no texts.
+/// Returns uid, namespace and name of an object whose metadata cannot be decoded as a whole; each is
+/// empty if it is not a string.
 pub fn remains(json: &str) -> (String, String, String) {
     let object: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! Pods: the containers of the spec, each with its status where there is one.
+//! Pods: the containers of the spec, each with its status if there is one.
 
 use serde::Deserialize;
 
@@ -180,8 +180,8 @@ fn build(spec: RawSpec<'_>, status: RawStatus<'_>, parts: Parts) -> Pod {
     }
 }
 
-/// One list of the spec with its statuses, in the order of the spec. A status without a container
-/// in the spec comes last: what is reported is not thrown away because it is odd.
+/// Joins one list of the spec with its statuses, in the order of the spec. A status without a container
+/// in the spec comes last: reported statuses are not dropped for being inconsistent.
 fn join(
     into: &mut Vec<Container>,
     parts: Parts,
@@ -228,7 +228,7 @@ fn build_container(
     }
 }
 
-/// The API allows one of the three; where an object has several, the most final counts.
+/// The API allows one of the three states; if an object has several, the most final one is used.
 fn state(raw: RawState<'_>, parts: Parts) -> ContainerState {
     if let Some(end) = raw.terminated {
         return ContainerState::Terminated(Terminated {

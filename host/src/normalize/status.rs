@@ -1,4 +1,4 @@
-//! Pieces of `status` that several kinds share.
+//! Parts of `status` that several kinds share.
 
 use serde::Deserialize;
 
@@ -40,7 +40,7 @@ pub(super) fn conditions(raw: List<RawCondition<'_>>, parts: Parts) -> Vec<Condi
         .collect()
 }
 
-/// None where there is neither a reason nor a message.
+/// Returns `None` if there is neither a reason nor a message.
 pub(super) fn cause(reason: Text<'_>, message: Text<'_>) -> Option<Cause> {
     let any = !reason.is_empty() || !message.is_empty();
     any.then(|| Cause { reason: reason.into_string(), message: message.into_string() })

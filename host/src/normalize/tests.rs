@@ -1,4 +1,4 @@
-//! The narrow decoder beside the full types, and on whatever else JSON can hold.
+//! Tests of the narrow decoder: compared with the full types, and on arbitrary JSON.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::batch::v1::Job;
@@ -122,8 +122,8 @@ fn what_cannot_be_decoded_says_what_and_where() {
     assert!(fault.contains("column"), "{fault}");
 }
 
-/// JSON that looks like a Kubernetes object, with nulls, missing parts and now and then a value of
-/// the wrong type anywhere.
+/// Generates JSON that looks like a Kubernetes object, with nulls, missing parts and occasionally a value
+/// of the wrong type anywhere.
 fn shaped_like(sample: Json) -> BoxedStrategy<Json> {
     let odd = prop_oneof![
         6 => Just(None),
@@ -221,7 +221,7 @@ fn odd_object() -> BoxedStrategy<Json> {
         .boxed()
 }
 
-/// Replaces nothing but puts null where a part is missing: what a full type reads as its default.
+/// Removes members at random: a full type reads a missing member as its default.
 fn only_nulls(sample: Json) -> BoxedStrategy<Json> {
     match sample {
         Json::Object(members) => {
@@ -258,7 +258,7 @@ fn millis(
 proptest! {
     #[test]
     fn decoding_never_panics(json in odd_object()) {
-        // Both answers are fine; a panic is not.
+        // Both results are valid; only a panic fails the test.
         drop(decode(&json.to_string(), &everything()));
     }
 

@@ -97,7 +97,7 @@ pub(super) fn decode(json: &str, want: Want<'_>) -> Result<(Meta, Subject), serd
     Ok((meta, Subject::Workload(workload)))
 }
 
-/// A DaemonSet has no replicas of its own: the number of nodes that should run it is the desired one.
+/// Decodes a DaemonSet. It has no replicas: the number of nodes that should run it is the desired count.
 pub(super) fn decode_daemon_set(
     json: &str,
     want: Want<'_>,

@@ -1,5 +1,5 @@
-//! Budgets for writes to the cluster: for each rule and object so many at once, then one in a time. A rule
-//! that answers what it wrote itself would go on for ever; it is held to its budget.
+//! Budgets for writes to the cluster: a token bucket for each rule and object. It stops a rule that
+//! reacts to its own writes from looping for ever.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,41 +7,41 @@ use super::rule::millis;
 use crate::config::Budget;
 use crate::model::Timestamp;
 
-/// Below so many buckets it is not worth looking for full ones.
+/// With fewer buckets, full ones are not dropped.
 const FEW: usize = 1024;
-/// Of more objects than this nothing is written until the buckets of others are full.
+/// Maximum number of objects; nothing is written to more objects until the buckets of others are full.
 const MOST: usize = 100_000;
 
-/// A rule's bucket of tokens for each object. It is kept as the time at which it will be full again, which
-/// says all of it; one that is full need not be kept.
+/// The token buckets of a rule, one for each object. A bucket is stored as the time at which it will be
+/// full again, which determines its content; a full bucket need not be stored.
 #[derive(Debug)]
 pub(super) struct Budgets {
-    /// One more after each of these, in milliseconds.
+    /// The time after which a token is added, in milliseconds.
     per: i64,
-    /// From an empty bucket to a full one, in milliseconds.
+    /// The time in which an empty bucket becomes full, in milliseconds.
     all: i64,
     full_at: HashMap<String, Timestamp>,
-    /// Objects about which something was held back since the last write: it is said once.
+    /// Objects for which a write was suppressed since the last one made: it is reported once.
     over: BTreeSet<String>,
-    /// With so many buckets those that are full are dropped, …
+    /// The number of buckets from which on full ones are dropped, at most once per second.
     too_many: usize,
-    /// … not more often than each second; and at least as often as all may have become full.
+    /// The time of the last drop. Full buckets are dropped at least as often as all may have become full.
     dropped_at: Timestamp,
-    /// Objects whose buckets are to be written; none: nothing is kept.
+    /// Objects whose buckets are to be written. `None` if nothing is persisted.
     changed: Option<BTreeSet<String>>,
 }
 
-/// There is no token.
+/// An error: the bucket has no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Over {
-    /// There is none before.
+    /// The earliest time at which there is a token.
     pub(super) next: Timestamp,
-    /// Whether it is the first of the object since something was written.
+    /// `true` if it is the first error for the object since a write was made.
     pub(super) is_first: bool,
 }
 
 impl Budgets {
-    /// With full buckets.
+    /// Creates full buckets.
     pub(super) fn new(budget: Budget) -> Self {
         let per = millis(budget.per);
         Self {
@@ -55,10 +55,10 @@ impl Budgets {
         }
     }
 
-    /// Takes a token of an object at a time.
+    /// Takes a token of an object's bucket at a time.
     ///
     /// # Errors
-    /// When there will be one, where there is none.
+    /// If there is no token: the time of the next one.
     pub(super) fn take(&mut self, object: &str, now: Timestamp) -> Result<(), Over> {
         self.drop_full(now);
         let full_at = self.full_at.get(object).map_or(now, |full_at| now.max(*full_at));
@@ -75,18 +75,18 @@ impl Budgets {
         Ok(())
     }
 
-    /// How many buckets are not known to be full.
+    /// Returns the number of stored buckets, which are not known to be full.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.full_at.len()
     }
 
-    /// From now on [`Budgets::take_changed`] says what a restart must know.
+    /// Collects changes from now on, to be returned by [`Budgets::take_changed`].
     pub(super) fn keep(&mut self) {
         self.changed.get_or_insert_default();
     }
 
-    /// What has changed since this was last asked: objects, with the time at which their bucket is full.
+    /// Returns the changes since the last call: objects, each with the time at which its bucket is full.
     pub(super) fn take_changed(&mut self) -> Vec<(String, Option<Timestamp>)> {
         let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
         let row = |object: String| {
@@ -96,7 +96,7 @@ impl Budgets {
         changed.into_iter().map(row).collect()
     }
 
-    /// One that was kept, perhaps under another budget, which had more to fill.
+    /// Restores a bucket, which may have been stored under a budget that took longer to fill.
     pub(super) fn restore(&mut self, object: String, full_at: Timestamp, now: Timestamp) {
         let most = now.plus_millis(self.all);
         if full_at > most {
@@ -112,7 +112,7 @@ impl Budgets {
     }
 
     fn note_over(&mut self, object: &str) -> bool {
-        // Who wants nothing written needs not be told that nothing is.
+        // A budget of zero is a decision against writes: they are not reported.
         self.all > 0 && self.over.len() < MOST && self.over.insert(object.to_owned())
     }
 

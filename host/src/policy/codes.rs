@@ -1,27 +1,27 @@
-//! Whether codes exist that inhibit others: only a manifest says so, which is known once the rules are
-//! loaded.
+//! Checks that inhibiting codes exist. Codes are declared in manifests, which are known only once the
+//! rules are loaded.
 
 use crate::config::Policy;
 use crate::yaml::nearest;
 
-/// A policy names a code that its rule does not declare, so it would never hold anything.
+/// A policy names a code that its rule does not declare, so that the code would never inhibit anything.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "rule {rule}: policy.inhibited_by names {other}/{code}, but {other} declares no such code; {hint}"
 )]
 pub struct UnknownCode {
-    /// The rule whose policy it is.
+    /// The rule that has the policy.
     pub rule: String,
-    /// The rule that it names.
+    /// The rule that the policy names.
     pub other: String,
-    /// The code that it names.
+    /// The code that the policy names.
     pub code: String,
-    /// What to do.
+    /// A hint how to correct it.
     pub hint: String,
 }
 
-/// Checks the policy of one rule; `codes` gives those of a rule's manifest, none where there is no
-/// such rule, which the configuration has said.
+/// Checks the policy of one rule. `codes` returns the codes of a rule's manifest, `None` if there is no
+/// such rule, which is reported when the configuration is checked.
 ///
 /// # Errors
 /// The first code that is not declared.

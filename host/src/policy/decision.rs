@@ -1,4 +1,4 @@
-//! What the policy lets through, and what it holds back for good, with the reason.
+//! Decisions of the policy: verdicts that pass, and suppressed ones with the reason.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,22 +7,23 @@ use serde::Serialize;
 
 use crate::model::{Id, Timestamp, Verdict};
 
-/// Why a verdict is not delivered.
+/// The reason why a verdict is not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reason {
-    /// Its incident was delivered not long ago.
+    /// Its incident was delivered recently.
     Repeat,
-    /// A firing that was delivered before, or a resolved of which nobody heard that it fired.
+    /// A firing that was delivered before, or a `resolved` whose firing was not delivered.
     Pair,
-    /// It waited, and was over or replaced before anything could be said.
+    /// It was pending because of an inhibition, and was resolved or replaced before it could be
+    /// delivered.
     Inhibited,
-    /// The rule had delivered as much as it may.
+    /// The rule had delivered the maximum number of verdicts.
     Throttled,
 }
 
 impl Reason {
-    /// As it is written in metrics.
+    /// Returns the name used in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Repeat => "repeat",
@@ -36,7 +37,7 @@ impl Reason {
 /// A verdict that will not be delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HeldBack {
-    /// The verdict.
+    /// The id of the verdict.
     pub verdict: Id,
     /// The rule's configured name.
     pub rule: Arc<str>,
@@ -44,25 +45,26 @@ pub struct HeldBack {
     pub code: String,
     /// The verdict's key.
     pub key: String,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// What came of a verdict, or of a stretch of time.
+/// The result of deciding on a verdict, or of advancing the clock.
 #[derive(Debug, Default)]
 pub struct Passed {
-    /// To be delivered, in this order. Their ids and times are those of their events, whenever it is.
+    /// Verdicts to deliver, in this order. Their ids and times are those of their events, regardless of
+    /// the time of delivery.
     pub verdicts: Vec<Verdict>,
-    /// Never to be delivered. A verdict that waits is in neither list.
+    /// Verdicts that are never delivered. A pending verdict is in neither list.
     pub held_back: Vec<HeldBack>,
-    /// Writes to the cluster that are not made; their verdicts go to their other targets.
+    /// Writes to the cluster that are not made; their verdicts are delivered to their other targets.
     pub over_budget: Vec<OverBudget>,
 }
 
-/// A write to the cluster that is not made, for its rule wrote too much to the object.
+/// A write to the cluster that is not made, because its rule wrote too much to the object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OverBudget {
-    /// The verdict.
+    /// The id of the verdict.
     pub verdict: Id,
     /// The rule's configured name.
     pub rule: Arc<str>,
@@ -70,15 +72,15 @@ pub struct OverBudget {
     pub target: String,
     /// The object's kind, namespace and name.
     pub object: String,
-    /// When the rule may write to it again.
+    /// The time at which the rule may write to the object again.
     pub next: Timestamp,
-    /// Whether it is the first since something was written to it.
+    /// `true` if it is the first such write since the last one that was made to the object.
     #[serde(skip)]
     pub is_first: bool,
 }
 
 impl Passed {
-    /// Holds a verdict back.
+    /// Suppresses a verdict.
     pub(super) fn hold_back(&mut self, verdict: &Verdict, reason: Reason) {
         self.held_back.push(HeldBack {
             verdict: verdict.id,
@@ -90,19 +92,19 @@ impl Passed {
     }
 }
 
-/// What was counted since the start; a restart begins anew.
+/// Counters since the start; they are not persisted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Verdicts that were held back, by the rule's configured name and the reason.
+    /// Suppressed verdicts, by the rule's configured name and the reason.
     pub held_back: BTreeMap<(Arc<str>, Reason), u64>,
-    /// Verdicts that would have been held, had there been room, by rule.
+    /// Verdicts that would have become pending had there been capacity, by rule.
     pub no_room: BTreeMap<Arc<str>, u64>,
-    /// Incidents that were forgotten, not resolved, by rule.
+    /// Incidents that were forgotten instead of resolved, by rule.
     pub forgotten: BTreeMap<Arc<str>, u64>,
 }
 
 impl Tally {
-    /// Counts what was held back.
+    /// Counts suppressed verdicts.
     pub(super) fn count(&mut self, passed: &Passed) {
         for one in &passed.held_back {
             *self.held_back.entry((one.rule.clone(), one.reason)).or_default() += 1;

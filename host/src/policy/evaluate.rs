@@ -1,4 +1,4 @@
-//! The way of a verdict through the policy, and what it leaves with its incident.
+//! Evaluation of a verdict by the stages of the policy, and its effects on the incident.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Incidents {
             None => self.hold_or_pass(spot, verdict, replaced.map(|held| held.order), out),
             Some(reason) => {
                 out.hold_back(&verdict, reason);
-                // The firing that waited is over, and so is its waiting.
+                // The pending firing is replaced, and its inhibition ends.
                 if let Some(incident) = self.open.change(spot).filter(|_| replaced.is_some()) {
                     incident.inhibited_since = None;
                 }
@@ -34,7 +34,8 @@ impl Incidents {
         self.make_room(spot.rule, now, out);
     }
 
-    /// Opens the incident, or notes that it is still so. Returns whether it inhibited others elsewhere.
+    /// Opens the incident, or touches it. Returns `true` if it moved and so no longer inhibits others at
+    /// its previous location.
     fn touch(&mut self, spot: &Arc<IncidentKey>, verdict: &Verdict) -> bool {
         let before = self.open.get(spot).map(|incident| incident.place.clone());
         let mut place = place(verdict);
@@ -63,7 +64,7 @@ impl Incidents {
         repeat::no_news(settings, delivered, verdict.severity, self.now)
     }
 
-    /// Nothing but the throttle keeps a firing from being delivered.
+    /// Delivers a firing unless the throttle suppresses it.
     pub(super) fn pass(
         &mut self,
         spot: &Arc<IncidentKey>,
@@ -110,7 +111,7 @@ impl Incidents {
             out.hold_back(&held.verdict, Reason::Inhibited);
         }
         if heard {
-            // Whoever heard that it fires hears that it is over, whatever the throttle says.
+            // Receivers of the firing get its resolution regardless of the throttle.
             out.verdicts.push(verdict);
         } else if held.is_some() {
             out.hold_back(&verdict, Reason::Inhibited);

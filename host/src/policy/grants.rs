@@ -1,7 +1,8 @@
-//! From what a rule says to what is delivered: ids, defaults of the manifest, and grants.
+//! Grants: turns a rule's verdicts into verdicts with ids, the manifest's defaults and the granted
+//! targets.
 //!
-//! By default every verdict passes; only what the operator did not grant is refused, recorded and
-//! shown, and stops nothing else.
+//! By default every verdict passes; only a target that the operator did not grant is refused, which is
+//! recorded and shown and does not affect other targets.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,34 +14,34 @@ use crate::model::{
     Event, Id, Manifest, Refused, RuleTarget, RuleVerdict, Status, Subject, Verdict, prefix,
 };
 
-/// What one rule may do with its verdicts.
+/// The permissions of one rule for its verdicts.
 #[derive(Debug, Clone)]
 pub struct RulePolicy {
     /// The rule's configured name.
     pub rule: Arc<str>,
     /// The version of its manifest.
     pub version: Arc<str>,
-    /// Where the operator routed it.
+    /// The targets that the operator routes the rule to.
     pub routed: Vec<String>,
-    /// Targets that a verdict may name besides.
+    /// Additional targets that a verdict may name.
     pub named: Vec<String>,
-    /// Targets that there are.
+    /// The targets that exist.
     pub targets: Targets,
 }
 
-/// Most refused targets of one verdict that are recorded by themselves.
+/// Maximum number of refused targets of one verdict that are recorded individually.
 const MAX_REFUSED: usize = 16;
-/// The same of writes to the cluster, each of which counts against the budget of its object.
+/// The maximum for writes to the cluster, each of which counts against the budget of its object.
 const MAX_WRITES: usize = 64;
-/// Longest text that a rule gave which is repeated in a refusal: that of a name in Kubernetes.
+/// Maximum size in bytes of a rule's text that is repeated in a refusal: that of a name in Kubernetes.
 const MAX_NAME: usize = 253;
 
-/// Targets that there are.
+/// The targets that exist.
 #[derive(Debug, Clone)]
 pub enum Targets {
-    /// Those of the configuration.
+    /// The targets of the configuration.
     Configured(Arc<BTreeSet<String>>),
-    /// Any: there is no configuration, and nothing is sent.
+    /// Any target: there is no configuration, and nothing is sent.
     Any,
 }
 
@@ -53,15 +54,15 @@ impl Targets {
     }
 }
 
-/// The beginning of a text that a rule gave.
+/// Returns the beginning of a rule's text.
 fn begin(text: &str) -> String {
     prefix(text, MAX_NAME).to_owned()
 }
 
-/// A target that a verdict does not go to.
+/// A target that a verdict is not sent to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refusal {
-    /// The verdict.
+    /// The id of the verdict.
     pub verdict: Id,
     /// The rule's configured name.
     pub rule: Arc<str>,
@@ -69,15 +70,15 @@ pub struct Refusal {
     pub code: String,
     /// The kind of target, as grants name it.
     pub target: String,
-    /// The name that the rule gave, where it gave one.
+    /// The name that the rule gave, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Why, and how to correct it.
+    /// The reason, with a hint how to correct it.
     pub why: String,
 }
 
 impl Refusal {
-    /// All of a verdict.
+    /// Returns all refusals of a verdict.
     pub fn of(verdict: &Verdict) -> impl Iterator<Item = Self> {
         verdict.refused.iter().map(|one| Self {
             verdict: verdict.id,
@@ -99,7 +100,7 @@ impl RulePolicy {
         said: Vec<RuleVerdict>,
     ) -> Vec<Verdict> {
         let mut decided = Vec::new();
-        // The same verdict twice in one answer is two: each has its number.
+        // The same verdict twice in one answer is two verdicts, with different numbers.
         let mut numbers: HashMap<(String, String, Status), u64> = HashMap::new();
         for verdict in said {
             let alike = (verdict.code.clone(), verdict.key.clone(), verdict.status);
@@ -124,8 +125,8 @@ impl RulePolicy {
         decided
     }
 
-    /// Fills in what the rule left to its manifest. None for an undeclared code or a payload that
-    /// is no JSON, which the engine has turned into a failure before.
+    /// Fills in the manifest's defaults. Returns `None` for an undeclared code or a payload that is not
+    /// JSON, both of which the engine has turned into a failure before.
     fn complete(
         &self,
         id: Id,
@@ -158,7 +159,8 @@ impl RulePolicy {
         })
     }
 
-    /// Names of the targets, each once, in the order in which the rule named them; and what is refused.
+    /// Returns the names of the targets, each once, in the order in which the rule named them, and the
+    /// refused targets.
     fn resolve(&self, said: &RuleVerdict) -> (Vec<String>, Vec<Refused>) {
         let mut refused = Vec::new();
         if said.targets.is_empty() {
@@ -203,7 +205,7 @@ impl RulePolicy {
         }
     }
 
-    /// Targets that the rule's configuration lists.
+    /// Returns the targets that the rule's configuration lists.
     fn listed(&self) -> impl Iterator<Item = &String> {
         self.routed.iter().chain(&self.named)
     }
@@ -222,7 +224,7 @@ impl RulePolicy {
     }
 }
 
-/// The first refusals of a verdict, and one that says how many more there are.
+/// Returns the first refusals of a verdict, and one with the number of the others.
 fn bounded(refused: Vec<Refused>) -> Vec<Refused> {
     let before = refused.len();
     let (mut writes, mut others) = (MAX_WRITES, MAX_REFUSED);

@@ -1,4 +1,4 @@
-//! Firings that wait while something inhibits them, and what lets them go.
+//! Inhibited firings: keeping them pending, and releasing them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use super::waiting::bytes;
 use crate::model::{Held, Incident, Timestamp, Verdict};
 
 impl Incidents {
-    /// `order` is that of the one that it takes the place of.
+    /// Keeps an inhibited firing pending, or delivers it. `order` is that of the pending firing that it
+    /// replaces.
     pub(super) fn hold_or_pass(
         &mut self,
         spot: &Arc<IncidentKey>,
@@ -29,7 +30,7 @@ impl Incidents {
         };
         if self.has_room(spot.rule, bytes(&verdict, &verdict.refused)) {
             let order = order.unwrap_or_else(|| self.waiting.next_order());
-            // Whoever delivers it needs no event, which may be large.
+            // Delivery does not need the event, which may be large.
             let mut verdict = Box::new(Verdict { event: None, ..verdict });
             let refused = std::mem::take(&mut verdict.refused);
             self.hold(spot, Held { order, until, verdict, refused }, now);
@@ -39,8 +40,8 @@ impl Incidents {
         }
     }
 
-    /// Until when an incident may be held; none where nothing inhibits it. The time counts from when
-    /// it first was.
+    /// Returns the time until which an incident may be kept pending. `None` if nothing inhibits it. The
+    /// time counts from the first inhibition.
     pub(super) fn inhibited_until(&self, spot: &IncidentKey, now: Timestamp) -> Option<Timestamp> {
         let incident = self.open.get(spot)?;
         let since = incident.inhibited_since.unwrap_or(now);
@@ -73,13 +74,13 @@ impl Incidents {
         Some(held)
     }
 
-    /// A verdict that waits: does it still have to?
+    /// Checks if a pending firing is still inhibited, and delivers it if not.
     pub(super) fn look_again(&mut self, order: u64, now: Timestamp, out: &mut Passed) {
         let Some(spot) = self.waiting.spot(order) else { return };
         match self.inhibited_until(&spot, now) {
             Some(until) if until > now => self.wait_until(&spot, order, until),
             _ if self.is_held(spot.rule, now) => {
-                // It is due, and goes as soon as it may.
+                // The firing is due, and is delivered as soon as the suspension ends.
                 if self.waiting.end(order).is_some_and(|until| until > now) {
                     self.wait_until(&spot, order, now);
                 }
@@ -106,7 +107,7 @@ impl Incidents {
         }
     }
 
-    /// What a closed incident inhibited is free, unless something else inhibits it.
+    /// Releases firings that a closed incident inhibited, unless another incident inhibits them.
     pub(super) fn closed(
         &mut self,
         spot: &IncidentKey,
@@ -129,7 +130,8 @@ impl Incidents {
         }
     }
 
-    /// No verdict touched it for long: it is taken as over, but a verdict that still waits is not lost.
+    /// Closes an incident that no verdict has touched for the configured time. A pending firing is
+    /// delivered instead of lost.
     pub(super) fn forget(&mut self, spot: &Arc<IncidentKey>, now: Timestamp, out: &mut Passed) {
         if let Some(held) = self.take_held(spot) {
             self.open.touch(spot, now);
@@ -143,7 +145,8 @@ impl Incidents {
         self.closed(spot, incident, now, out);
     }
 
-    /// The incident that was touched first gives way to a new one.
+    /// Closes the least recently touched incidents of a rule until its number of open incidents is within
+    /// the bound.
     pub(super) fn make_room(&mut self, rule: usize, now: Timestamp, out: &mut Passed) {
         while self.open.len(rule) > self.bounds.open {
             let Some((_, spot)) = self.open.oldest(rule).cloned() else { return };
@@ -154,7 +157,7 @@ impl Incidents {
         }
     }
 
-    /// Restored, but of no concern to the policy of today.
+    /// Closes a restored incident that the current policy does not track.
     fn close_untracked(&mut self, spot: &Arc<IncidentKey>) {
         if !self.rules.get(spot.rule).is_some_and(|rule| rule.tracks(&spot.code)) {
             self.open.close(spot);

@@ -1,11 +1,11 @@
-//! Open incidents, and when each is forgotten.
+//! The table of open incidents, with the time at which each is forgotten.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{Incident, Timestamp};
 
-/// Which incident.
+/// The identity of an incident.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct IncidentKey {
     pub(super) rule: usize,
@@ -20,14 +20,16 @@ type Ages = BTreeSet<(Timestamp, Arc<IncidentKey>)>;
 #[derive(Debug, Default)]
 pub(super) struct Open {
     incidents: HashMap<Arc<IncidentKey>, Incident>,
-    /// Of each rule: how long an incident lasts that no verdict touches, and when each ends.
+    /// By rule: the time without verdicts after which an incident is forgotten, in milliseconds, and the
+    /// incidents by the time at which that happens.
     ages: Vec<(i64, Ages)>,
-    /// What is to be written; none: nothing is kept.
+    /// Incidents to be written. `None` if nothing is persisted.
     changed: Option<BTreeSet<Arc<IncidentKey>>>,
 }
 
 impl Open {
-    /// With how long incidents of each rule last.
+    /// Creates an empty table, given the time in milliseconds after which incidents of each rule are
+    /// forgotten.
     pub(super) fn new(forget: impl Iterator<Item = i64>) -> Self {
         let ages = forget.map(|forget| (forget, Ages::new())).collect();
         Self { ages, ..Self::default() }
@@ -41,13 +43,13 @@ impl Open {
         self.incidents.get(spot)
     }
 
-    /// To change it; not when it was touched.
+    /// Returns an incident to change it; the time at which it was touched stays.
     pub(super) fn change(&mut self, spot: &Arc<IncidentKey>) -> Option<&mut Incident> {
         self.mark(spot);
         self.incidents.get_mut(spot)
     }
 
-    /// An incident that is open from now on, if it was not; its time to be forgotten is moved.
+    /// Opens an incident if it is not open, and restarts the time after which it is forgotten.
     pub(super) fn touch(&mut self, spot: &Arc<IncidentKey>, now: Timestamp) -> &mut Incident {
         self.mark(spot);
         let new = || Incident { since: now, touched: now, ..Incident::default() };
@@ -60,7 +62,7 @@ impl Open {
         incident
     }
 
-    /// One that was kept.
+    /// Restores a persisted incident.
     pub(super) fn restore(&mut self, spot: Arc<IncidentKey>, incident: Incident) {
         if let Some((forget, ages)) = self.ages.get_mut(spot.rule) {
             ages.insert((incident.touched.plus_millis(*forget), spot.clone()));
@@ -77,7 +79,7 @@ impl Open {
         Some(incident)
     }
 
-    /// The one of a rule that is forgotten first.
+    /// Returns the incident of a rule that is forgotten first.
     pub(super) fn oldest(&self, rule: usize) -> Option<&(Timestamp, Arc<IncidentKey>)> {
         self.ages.get(rule)?.1.first()
     }
@@ -86,14 +88,14 @@ impl Open {
         self.ages.get(rule).map_or(0, |(_, ages)| ages.len())
     }
 
-    /// It is to be written, or removed.
+    /// Marks an incident to be written, or removed.
     pub(super) fn mark(&mut self, spot: &Arc<IncidentKey>) {
         if let Some(changed) = &mut self.changed {
             changed.insert(spot.clone());
         }
     }
 
-    /// What has changed since this was last asked.
+    /// Returns the incidents that changed since the last call.
     pub(super) fn take_changed(&mut self) -> BTreeSet<Arc<IncidentKey>> {
         self.changed.as_mut().map(std::mem::take).unwrap_or_default()
     }

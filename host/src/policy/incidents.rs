@@ -1,4 +1,4 @@
-//! Open incidents of all rules: what is delivered of their verdicts, and when.
+//! The policy of all rules: tracks open incidents and decides on the delivery of their verdicts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use super::waiting::Waiting;
 use crate::config::Policy;
 use crate::model::{Status, Timestamp, Verdict};
 
-/// What is remembered of each rule is bounded, whatever it says.
+/// Bounds of the state of each rule.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     /// Open incidents.
     pub(super) open: usize,
-    /// Verdicts that wait …
+    /// Pending verdicts.
     pub(super) held: usize,
-    /// … and their bytes.
+    /// Bytes of pending verdicts.
     pub(super) held_bytes: usize,
 }
 
 const BOUNDS: Bounds = Bounds { open: 100_000, held: 1000, held_bytes: 16 << 20 };
 
-/// Something that is due; at one time in this order.
+/// A timeout of the policy. Timeouts of the same time are handled in this order.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
-    /// A rule's window is over.
+    /// A rule's window ends.
     Window(usize),
-    /// A verdict has waited long enough.
+    /// A pending verdict stops waiting.
     Held(u64),
     /// An incident is forgotten.
     Age(Arc<IncidentKey>),
@@ -45,19 +45,20 @@ pub struct Incidents {
     pub(super) open: Open,
     pub(super) waiting: Waiting,
     pub(super) inhibitors: Inhibitors,
-    /// Rules whose windows are to be written, while anything is kept.
+    /// Rules whose windows are to be written. `None` if nothing is persisted.
     pub(super) windows_changed: Option<Vec<usize>>,
     pub(super) bounds: Bounds,
     pub(super) tally: Tally,
     holds: Holds,
-    /// The latest time that it was told.
+    /// The latest time given.
     pub(super) now: Timestamp,
-    /// No rule has a policy: nothing will ever be due.
+    /// `true` if no rule has a policy: nothing will ever be due.
     pub(super) is_idle: bool,
 }
 
 impl Incidents {
-    /// For all rules, in the order of the configuration: one without a policy may inhibit others.
+    /// Creates the policy of all rules, in the order of the configuration. A rule without a policy may
+    /// inhibit others.
     pub fn new(policies: &[(Arc<str>, Policy)]) -> Self {
         let mut register = Register::default();
         let mut rules: Vec<Rule> = Vec::new();
@@ -89,19 +90,20 @@ impl Incidents {
         }
     }
 
-    /// Time goes on from there.
+    /// Advances the clock without handling timeouts.
     pub fn not_before(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
     }
 
-    /// While something that feeds a rule is not in sync, that an incident of it is over may be known to the
-    /// cluster and not yet to the rule: for ten minutes at most nothing that waits of it is let go, and
-    /// nothing of it is forgotten.
+    /// Suspends the timeouts of a rule while a source that feeds it is out of sync: the event that
+    /// resolves an incident may not have reached the rule yet. For at most ten minutes no pending verdict
+    /// of the rule times out, and none of its incidents is forgotten.
     pub fn set_suspended(&mut self, rule: usize, is_held: bool) {
         self.holds.set(rule, is_held);
     }
 
-    /// Those that began since this was last told, began now: what was known before is of the last run.
+    /// Starts the suspensions set since the last call at this time. They do not start with the policy's
+    /// clock, because after a restart that has the time of the last run.
     pub fn begin_holds(&mut self, now: Timestamp) {
         self.holds.tell(now);
     }
@@ -110,10 +112,10 @@ impl Incidents {
         self.holds.until(rule).is_some_and(|until| until > now)
     }
 
-    /// Decides on the next verdict. What is due by its time comes first.
+    /// Decides on the next verdict, after handling all timeouts until its time.
     pub fn decide(&mut self, verdict: Verdict) -> Passed {
         let mut out = Passed::default();
-        // A rule that is behind speaks of an earlier time; what is delivered is delivered now.
+        // A verdict of a lagging rule has an earlier time; it is delivered at the current time.
         self.fire_due(verdict.time.max(self.now), &mut out);
         let first = out.verdicts.len();
         let rule = self.numbers.get(&verdict.rule).copied();
@@ -135,7 +137,7 @@ impl Incidents {
         out
     }
 
-    /// Moves the clock: does what is due by this time, as verdicts of the time would.
+    /// Advances the clock and handles all timeouts until this time.
     pub fn advance_to(&mut self, time: Timestamp) -> Passed {
         let mut out = Passed::default();
         if self.is_idle {
@@ -147,7 +149,7 @@ impl Incidents {
         out
     }
 
-    /// When [`Incidents::advance_to`] has something to do.
+    /// Returns the time of the next timeout that [`Incidents::advance_to`] would handle.
     pub fn next_due(&self) -> Option<Timestamp> {
         if self.is_idle {
             return None;
@@ -155,12 +157,12 @@ impl Incidents {
         self.first_due().map(|(time, _)| time)
     }
 
-    /// What was counted since the start.
+    /// Returns the counters since the start.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// Of each rule: its name, how many incidents are open, and how many verdicts wait.
+    /// Returns for each rule its name, the number of open incidents and the number of pending verdicts.
     pub fn sizes(&self) -> impl Iterator<Item = (&Arc<str>, usize, usize)> {
         let rules = self.rules.iter().enumerate();
         rules.map(|(place, rule)| (&rule.name, self.open.len(place), self.waiting.size(place).0))
@@ -186,7 +188,7 @@ impl Incidents {
         let before = self.now;
         self.now = self.now.max(time);
         while let Some((at, due)) = self.first_due().filter(|(at, _)| *at <= time) {
-            // What was held was due long ago, and happens now.
+            // The timeout of a suspended rule was due earlier, and is handled now.
             let at = at.max(before);
             let first = out.verdicts.len();
             match due {

@@ -1,30 +1,31 @@
-//! Which open incidents inhibit which others.
+//! The index of open inhibitors: finds the open incidents that inhibit another one.
 
 use std::collections::HashMap;
 
 use crate::config::Equal;
 use crate::model::{Identity, ObjectName, Place, Subject, Verdict};
 
-/// Open incidents of codes that inhibit, by what they may have in common with others.
+/// Open incidents of inhibiting codes, counted by the properties that they may have in common with
+/// others.
 #[derive(Debug, Default)]
 pub(super) struct Inhibitors {
     /// By the inhibitor's number.
     open: Vec<HashMap<Mark, usize>>,
-    /// Rules that each inhibits.
+    /// The rules that each inhibitor inhibits, by its number.
     pub(super) holds: Vec<Vec<usize>>,
 }
 
-/// Gives each code that inhibits its number.
+/// Assigns a number to each inhibiting code.
 #[derive(Debug, Default)]
 pub(super) struct Register {
     /// Rule and code, by number.
     pub(super) names: Vec<(String, String)>,
-    /// The rules that each holds, by number.
+    /// The rules that each inhibitor inhibits, by its number.
     pub(super) holds: Vec<Vec<usize>>,
 }
 
 impl Register {
-    /// The number of a code that holds a rule.
+    /// Returns the number of an inhibiting code, and adds a rule that it inhibits.
     pub(super) fn number(&mut self, rule: &str, code: &str, held: usize) -> usize {
         let known = self.names.iter().position(|(one, other)| one == rule && other == code);
         let number = known.unwrap_or(self.names.len());
@@ -42,7 +43,7 @@ impl Register {
 type Mark = (Equal, String);
 
 impl Inhibitors {
-    /// Of each inhibitor the rules that it holds.
+    /// Creates an empty index, given the rules that each inhibitor inhibits.
     pub(super) fn new(holds: Vec<Vec<usize>>) -> Self {
         Self { open: vec![HashMap::new(); holds.len()], holds }
     }
@@ -66,7 +67,8 @@ impl Inhibitors {
         }
     }
 
-    /// Whether something is open that has this in common with an incident.
+    /// Returns `true` if the inhibitor has an open incident that has this property in common with an
+    /// incident.
     pub(super) fn holds(&self, inhibitor: usize, equal: Equal, key: &str, place: &Place) -> bool {
         let Some(open) = self.open.get(inhibitor).filter(|open| !open.is_empty()) else {
             return false;
@@ -82,7 +84,8 @@ impl Inhibitors {
     }
 }
 
-/// What an incident may have in common with others. What is not known is not in common.
+/// Returns the properties that an incident may have in common with others. Unknown properties are left
+/// out.
 fn marks(key: &str, place: &Place) -> Vec<Mark> {
     let mut marks = vec![(Equal::Cluster, String::new()), (Equal::Key, key.to_owned())];
     let parts = [
@@ -95,13 +98,13 @@ fn marks(key: &str, place: &Place) -> Vec<Mark> {
     marks
 }
 
-/// What [`Identity::partition`] says of a node.
+/// Returns the partition of a Node as [`Identity::partition`] does.
 fn node_partition(name: &str) -> String {
     if name.is_empty() { String::new() } else { format!("Node/{name}") }
 }
 
-/// Where a verdict's incident is. About a Kubernetes Event it is where the object is that the Event
-/// regards.
+/// Returns the location of a verdict's incident. For a Kubernetes Event it is the location of the object
+/// that the Event regards.
 pub(super) fn place(verdict: &Verdict) -> Place {
     let Some(event) = &verdict.event else { return place_of(&identity(&verdict.object), "") };
     let node = match &event.object.subject {
@@ -125,7 +128,7 @@ fn place_of(about: &Identity, node: &str) -> Place {
     }
 }
 
-/// A part that a later verdict does not tell is as it was: a timer may know no more than the name.
+/// Fills in the parts that are unknown to a later verdict: a timer may know no more than the name.
 pub(super) fn fill(place: &mut Place, before: &Place) {
     let parts = [
         (&mut place.namespace, &before.namespace),

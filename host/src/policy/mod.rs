@@ -1,16 +1,16 @@
-//! From what a rule says to what is delivered: ids, defaults of the manifest and grants (`grants`), and
-//! what is held back between a rule's verdicts and their delivery (all else), which is opt-in for each
-//! rule: by default every verdict passes.
+//! The policy: turns the verdicts of a rule into verdicts to deliver. `grants` adds ids, the manifest's
+//! defaults and the operator's grants. All other modules decide on suppressing or delaying verdicts,
+//! which is opt-in for each rule: by default every verdict passes.
 //!
-//! [`Incidents`] is a pure function of the verdicts it is given, in event order, and of what it
-//! remembers: event time is its only clock, and what it remembers is kept with what it decides, so
-//! that a restart changes nothing. The stages of a firing, in this order:
+//! [`Incidents`] is a pure function of the verdicts it is given, in event order, and of its state. Event
+//! time is its only clock, and its state is persisted with its decisions, so that a restart changes
+//! nothing. The stages of a firing, in this order:
 //!
-//! 1. `repeat`: is it news? (`repeat`, `pair`)
-//! 2. `inhibit`: does something inhibit it? Then it waits.
-//! 3. `throttle`: may the rule deliver any more in this window?
+//! 1. `repeat` suppresses repeated firings (`repeat`, `pair`).
+//! 2. `inhibit` keeps a firing pending while another incident inhibits it.
+//! 3. `throttle` suppresses firings above the rule's limit per window.
 //!
-//! What passes and writes to the cluster is held to a budget for each object (`writes`), always.
+//! Verdicts that pass and write to the cluster are always limited by a budget for each object (`writes`).
 
 mod budget;
 mod codes;

@@ -1,5 +1,5 @@
-//! What the policy remembers over a restart: a row for each open incident, one for each rule whose window
-//! is open, and one for each object of which a rule's budget is not full.
+//! Persistence of the policy: a row for each open incident, one for each rule whose window is open, and
+//! one for each object for which a rule's budget is not full.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use super::waiting::bytes;
 use crate::model::{Bucket, Incident, IncidentRecord, PersistedIncident, StoreOp, Window};
 
 impl Incidents {
-    /// From now on [`Incidents::take_changes`] says what a restart must know.
+    /// Collects changes from now on, to be returned by [`Incidents::take_changes`].
     pub fn use_journal(&mut self) {
         self.open.keep();
         self.windows_changed.get_or_insert_default();
         self.rules.iter_mut().for_each(|rule| rule.writes.keep());
     }
 
-    /// What has changed since this was last asked.
+    /// Returns the changes since the last call.
     pub fn take_changes(&mut self) -> Vec<StoreOp> {
         let spots = self.open.take_changed();
         let windows = self.windows_changed.as_mut().map(std::mem::take).unwrap_or_default();
@@ -52,8 +52,8 @@ impl Incidents {
         })
     }
 
-    /// Goes on where the last run stopped. The settings may have changed: what they let through today is
-    /// due at once. Rows of rules that are not configured stay in the journal.
+    /// Restores the state of the last run. The settings may have changed: verdicts that the current
+    /// settings let pass are due at once. Rows of rules that are not configured stay in the journal.
     pub fn restore(&mut self, rows: Vec<PersistedIncident>) {
         let is_budget = |row: &PersistedIncident| matches!(row.record, IncidentRecord::Budget(_));
         self.is_idle &= rows.iter().all(is_budget);
@@ -88,7 +88,8 @@ impl Incidents {
             return;
         }
         if let Some(held) = &mut incident.held {
-            // Somebody may have written to the table: two in one place would be one too few.
+            // The table may have been edited by hand: two verdicts with one number would lose one of
+            // them.
             if self.waiting.spot(held.order).is_some() {
                 held.order = self.waiting.next_order();
             }
@@ -101,8 +102,8 @@ impl Incidents {
         self.open.restore(spot, incident);
     }
 
-    /// What waits, but is inhibited by nothing that the settings of today name, is due: by the last
-    /// time that is known of it.
+    /// Makes pending verdicts due that no inhibitor of the current settings inhibits, at the last known
+    /// time of their incident.
     fn hurry_free(&mut self) {
         let all: Vec<usize> = (0..self.rules.len()).collect();
         for order in self.waiting.of(&all) {

@@ -1,11 +1,11 @@
-//! Whether a firing is news to who heard of its incident before.
+//! Deduplication of repeated firings.
 
 use super::decision::Reason;
 use super::rule::Settings;
 use crate::model::{Delivered, Severity, Timestamp};
 
-/// Why a firing is held back; none where it is news. A firing of which the last was held back by
-/// something else is news: nobody has heard of it.
+/// Returns the reason for suppressing a firing. `None` if the firing is new to its receivers. A firing is
+/// new if the last one was suppressed for another reason, because it was not delivered.
 pub(super) fn no_news(
     settings: &Settings,
     delivered: Option<Delivered>,

@@ -1,4 +1,4 @@
-//! What the policy knows of one rule.
+//! Settings and state of one rule in the policy.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ pub(super) struct Settings {
     pub(super) forget: i64,
 }
 
-/// Something that holds a rule's firings.
+/// A code that inhibits a rule's firings.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) inhibitor: usize,
-    /// A code of the rule itself.
+    /// `true` for a code of the rule itself.
     pub(super) is_own: bool,
     pub(super) equal: Equal,
     pub(super) at_most: i64,
@@ -48,7 +48,7 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    /// `number` gives the number of a rule's code as an inhibitor.
+    /// Creates the state of a rule. `number` returns the number of a rule's code as an inhibitor.
     pub(super) fn new(
         name: Arc<str>,
         policy: &Policy,
@@ -77,13 +77,14 @@ impl Rule {
         Self { name, settings, is_empty: policy.is_empty(), inhibits, window, writes }
     }
 
-    /// Whether its incidents of a code are of any concern: its own policy asks for them, or another's.
+    /// Returns `true` if incidents of a code are tracked: the rule's own policy needs them, or that of
+    /// another rule.
     pub(super) fn tracks(&self, code: &str) -> bool {
         !self.is_empty || self.inhibits.contains_key(code)
     }
 
-    /// What may hold its firings of a code. Codes of a rule that hold its others are not held by each
-    /// other, or they would wait for each other for ever.
+    /// Returns the entries that may inhibit firings of a code. Codes of a rule that inhibit its other
+    /// codes do not inhibit each other, or they would be pending for ever.
     pub(super) fn held_by(&self, code: &str) -> impl Iterator<Item = &Entry> {
         let own: Vec<usize> = self.own_inhibitors().collect();
         let is_own = self.inhibits.get(code).is_some_and(|number| own.contains(number));
@@ -95,7 +96,7 @@ impl Rule {
         own.map(|entry| entry.inhibitor)
     }
 
-    /// When its window ends. Without a throttle (there was one before) it is over.
+    /// Returns the end of the window. Without a throttle (the setting was removed) the window is over.
     pub(super) fn window_end(&self) -> Option<Timestamp> {
         let per = self.settings.throttle.as_ref().map_or(0, |throttle| throttle.per);
         Some(self.window.as_ref()?.since.plus_millis(per))

@@ -1,16 +1,16 @@
-//! Rules that something which feeds them is not in sync for: that an incident of theirs is over may be
-//! known to the cluster and not yet to them.
+//! Suspension of rules while a source that feeds them is out of sync: the end of an incident may be known
+//! to the cluster and not yet to the rule.
 
 use crate::model::Timestamp;
 
-/// The longest that this holds anything: a watch may never come back, and a late `resolved` is better than
-/// silence.
+/// The longest suspension in milliseconds. A watch may never recover, and a late `resolved` is better
+/// than none.
 const LONGEST_MS: i64 = 600_000;
 
-/// Which rules are held.
+/// The suspended rules.
 #[derive(Debug)]
 pub(super) struct Holds {
-    /// By the rule's place; within, since when, where that was told.
+    /// By the rule's index: `None` if not suspended, else the start of the suspension if known.
     rules: Vec<Option<Option<Timestamp>>>,
 }
 
@@ -25,14 +25,14 @@ impl Holds {
         }
     }
 
-    /// Holds of which it is not known when they began, began now.
+    /// Starts suspensions whose start is not known at this time.
     pub(super) fn tell(&mut self, now: Timestamp) {
         for hold in self.rules.iter_mut().flatten() {
             hold.get_or_insert(now);
         }
     }
 
-    /// Until when a rule is held.
+    /// Returns the end of a rule's suspension. `None` if it is not suspended.
     pub(super) fn until(&self, rule: usize) -> Option<Timestamp> {
         let hold = self.rules.get(rule).copied().flatten()?;
         Some(hold.map_or(Timestamp::from_millis(i64::MAX), |since| since.plus_millis(LONGEST_MS)))

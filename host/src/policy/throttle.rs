@@ -1,8 +1,8 @@
-//! So many deliveries of a rule in a time, and the digest of what was held back.
+//! Throttling of a rule's deliveries, and the digest of suppressed verdicts.
 //!
-//! A window begins with a delivery and has a fixed length: with the next delivery after its end another
-//! begins. So its two ends can be said in the digest, and what is remembered does not grow with what is
-//! delivered.
+//! A window begins with a delivery and has a fixed length; the next delivery after its end begins another
+//! one. The digest can therefore state both ends of the window, and the state does not grow with the
+//! number of deliveries.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use serde::Serialize;
 use super::rule::Rule;
 use crate::model::{Digest, Id, ObjectName, Status, Timestamp, Verdict, Window};
 
-/// So many keys are named in a digest.
+/// Maximum number of keys in a digest.
 const KEYS: usize = 10;
 
-/// Takes one delivery of a rule's window. Windows that are over have been closed.
+/// Counts a delivery in a rule's window. Windows that are over must have been closed.
 ///
-/// Returns false where there is none left.
+/// Returns `false` if the limit is reached.
 pub(super) fn take(rule: &mut Rule, now: Timestamp) -> bool {
     let Some(throttle) = &rule.settings.throttle else { return true };
     let new = || Window { since: now, delivered: 0, digest: None };
@@ -28,7 +28,7 @@ pub(super) fn take(rule: &mut Rule, now: Timestamp) -> bool {
     true
 }
 
-/// Counts a verdict that is held back.
+/// Counts a suppressed verdict.
 pub(super) fn hold_back(rule: &mut Rule, verdict: &Verdict) {
     let Some(window) = &mut rule.window else { return };
     let digest = window.digest.get_or_insert_with(|| Digest {
@@ -63,10 +63,11 @@ struct Body<'a> {
     until: Timestamp,
 }
 
-/// Closes a rule's window; what was held back becomes one verdict where the receivers are to know.
+/// Closes a rule's window. Returns a digest of the suppressed verdicts if there are any and the rule
+/// wants one.
 pub(super) fn close(rule: &mut Rule, until: Timestamp) -> Option<Verdict> {
     let Window { since, digest, .. } = rule.window.take()?;
-    // Who takes the throttle away wants to be told the rest.
+    // If the throttle was removed from the settings, the rest is reported too.
     let is_told = rule.settings.throttle.as_ref().is_none_or(|throttle| throttle.has_digest);
     let digest = digest.filter(|_| is_told)?;
     let (held_back, codes, keys) = (digest.held_back, &digest.codes, &*digest.keys);

@@ -1,4 +1,4 @@
-//! Verdicts that wait until nothing inhibits them, in the order in which they began to.
+//! Pending verdicts, in the order in which they became pending.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,18 +6,19 @@ use std::sync::Arc;
 use super::incident_table::IncidentKey;
 use crate::model::{Refused, Timestamp, Verdict};
 
-/// Which incidents have a verdict that waits; the verdict is with the incident.
+/// The incidents that have a pending verdict; the verdict itself is stored with the incident.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     by_order: BTreeMap<u64, (Arc<IncidentKey>, Timestamp, usize)>,
-    /// Of each rule.
+    /// By rule.
     by_end: BTreeMap<usize, BTreeSet<(Timestamp, u64)>>,
-    /// How many of each rule, and their bytes.
+    /// Number and total bytes of the pending verdicts of each rule.
     sizes: BTreeMap<usize, (usize, usize)>,
 }
 
 impl Waiting {
-    /// The number of the next. It follows from what waits, so that it is the same after a restart.
+    /// Returns the next number. It is derived from the pending verdicts, so that it is the same after a
+    /// restart.
     pub(super) fn next_order(&self) -> u64 {
         self.by_order.last_key_value().map_or(0, |(order, _)| order.saturating_add(1))
     }
@@ -45,7 +46,7 @@ impl Waiting {
         }
     }
 
-    /// Moves the time at which one waits no longer.
+    /// Moves the time at which a verdict stops waiting.
     pub(super) fn move_end(&mut self, order: u64, until: Timestamp) {
         if let Some((spot, before, _)) = self.by_order.get_mut(&order) {
             let ends = self.by_end.entry(spot.rule).or_default();
@@ -55,7 +56,7 @@ impl Waiting {
         }
     }
 
-    /// The first that waits no longer; a rule may put off what is due of it.
+    /// Returns the first verdict that stops waiting. `put_off` may delay those of a rule.
     pub(super) fn first_end(
         &self,
         put_off: impl Fn(usize, Timestamp) -> Timestamp,
@@ -75,19 +76,19 @@ impl Waiting {
         self.by_order.get(&order).map(|(spot, ..)| spot.clone())
     }
 
-    /// Those of some rules, in order.
+    /// Returns the numbers of the pending verdicts of some rules, in order.
     pub(super) fn of(&self, rules: &[usize]) -> Vec<u64> {
         let of = self.by_order.iter().filter(|(_, (spot, ..))| rules.contains(&spot.rule));
         of.map(|(order, _)| *order).collect()
     }
 
-    /// How many of a rule wait, and how many bytes they hold.
+    /// Returns the number of a rule's pending verdicts, and their bytes.
     pub(super) fn size(&self, rule: usize) -> (usize, usize) {
         self.sizes.get(&rule).copied().unwrap_or_default()
     }
 }
 
-/// What a verdict that waits takes up, with what was refused of it.
+/// Returns the bytes of a pending verdict and its refused targets.
 pub(super) fn bytes(verdict: &Verdict, refused: &[Refused]) -> usize {
     let refused = refused.iter().map(|one| {
         let texts = [one.name.as_ref(), one.writes_to.as_ref(), Some(&one.kind), Some(&one.why)];

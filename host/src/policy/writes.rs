@@ -1,4 +1,5 @@
-//! Writes to the cluster of verdicts that pass: each needs a token of the rule's budget for the object.
+//! Rate limit of writes to the cluster: each write of a verdict that passes takes a token of the rule's
+//! budget for the object.
 
 use super::budget::Over;
 use super::decision::{OverBudget, Passed};
@@ -6,8 +7,8 @@ use super::incidents::Incidents;
 use crate::model::{Timestamp, Verdict};
 
 impl Incidents {
-    /// Takes what is over the budget out of the verdicts from the `first` on, which pass at a time. They are
-    /// delivered without it.
+    /// Removes writes that exceed the budget from the verdicts starting at index `first`, which pass at
+    /// time `at`. The verdicts are delivered without them.
     pub(super) fn spend(&mut self, out: &mut Passed, first: usize, at: Timestamp) {
         let Passed { verdicts, over_budget, .. } = out;
         let verdicts = verdicts.iter_mut().skip(first);

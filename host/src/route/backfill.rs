@@ -1,20 +1,20 @@
-//! What a rule that is new gets of what exists already.
+//! Backfills: existing objects sent to newly added rules.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{Backfill, Id};
 
-/// Which rules are being backfilled to which watches.
+/// The backfills in progress, by watch and rule.
 #[derive(Debug, Default)]
 pub(super) struct Backfills {
     by_scope: BTreeMap<Arc<str>, BTreeMap<usize, Backfill>>,
 }
 
 impl Backfills {
-    /// Takes what is known of a rule's backfill to a watch; one whose digest differs starts anew,
-    /// with a number above the highest that the rule had anywhere.
-    /// Returns the backfill where there is something left to do.
+    /// Plans a rule's backfill from a watch, given its last record. If the digest differs the backfill
+    /// starts again, with a number above the highest that the rule has for any watch. Returns the
+    /// backfill if it is not complete.
     pub(super) fn plan(
         &mut self,
         rule: usize,
@@ -42,7 +42,7 @@ impl Backfills {
         rules.get(&rule)
     }
 
-    /// The number of a rule's backfill that is under way.
+    /// Returns the number of a rule's backfill in progress.
     pub(super) fn number(&self, scope: &str, rule: usize) -> Option<u64> {
         if self.by_scope.is_empty() {
             return None;
@@ -54,7 +54,7 @@ impl Backfills {
         self.by_scope.get(scope).is_some_and(|rules| !rules.is_empty())
     }
 
-    /// All that a watch has is listed: its backfills are complete.
+    /// Completes the backfills of a watch that has listed all existing objects.
     pub(super) fn complete(&mut self, scope: &str) -> Vec<Backfill> {
         let rules = self.by_scope.remove(scope).unwrap_or_default();
         rules.into_values().map(|one| Backfill { complete: true, ..one }).collect()

@@ -1,4 +1,4 @@
-//! From what is known of an object before and now to the events of each rule.
+//! Events of each rule, derived from the previous and the current state of an object.
 
 use std::sync::Arc;
 
@@ -17,24 +17,24 @@ pub(super) struct RuleInterests {
     pub(super) interests: Vec<Compiled>,
 }
 
-/// An observation on its way to the rules.
+/// An observation that is being routed.
 pub(super) struct Sight<'a> {
     pub(super) id: Id,
     pub(super) scope: &'a str,
     pub(super) time: Timestamp,
-    /// It is from a list: what exists, not what has just happened.
+    /// `true` if it is from a list: existing state, not a change that has just happened.
     pub(super) listed: bool,
-    /// The comparison with what was known before that it is part of.
+    /// The relist that it is part of.
     pub(super) compared: Option<Compared>,
-    /// Whether the events carry the mark of a gap.
+    /// `true` if the events are marked `gap`.
     pub(super) gap: bool,
-    /// What was known before.
+    /// The index entry before the observation.
     pub(super) before: Option<&'a Known>,
     pub(super) object: Arc<Object>,
 }
 
 impl Sight<'_> {
-    /// How much the count of a Kubernetes Event grew, as the contract defines it.
+    /// Returns the increase of a Kubernetes Event's count, as the contract defines it.
     fn delta(&self, change: Change) -> u32 {
         let Subject::KubernetesEvent(kubernetes_event) = &self.object.subject else {
             return 0;
@@ -49,17 +49,17 @@ impl Sight<'_> {
         }
     }
 
-    /// Returns `true` if it was found by comparing, and was made within the period that was missed.
+    /// Returns `true` if a relist found the object and it was created within the missed period.
     fn is_new(&self) -> bool {
         self.before.is_none()
             && self.compared.is_some_and(|compared| compared.is_new(&self.object.meta))
     }
 
-    /// Why a rule hears of an object that it did not see before.
+    /// Returns the change to report for an object that the rule did not see before.
     fn entry(&self, is_backfilled: bool) -> Change {
         match (self.compared, is_backfilled) {
             (None, _) if self.listed => Change::Snapshot,
-            // Created while nobody watched: that is news to a new rule too.
+            // Created during the gap: new for a newly added rule too.
             (Some(_), false) if self.is_new() => Change::Added,
             (_, false) if self.listed || self.before.is_some() => Change::Snapshot,
             _ => Change::Added,
@@ -67,7 +67,7 @@ impl Sight<'_> {
     }
 }
 
-/// An object of which only the identity is known.
+/// Returns an object of which only the identity is known.
 pub(super) fn bare(identity: &Identity, version: &str) -> Arc<Object> {
     let meta = Meta {
         identity: identity.clone(),
@@ -78,7 +78,7 @@ pub(super) fn bare(identity: &Identity, version: &str) -> Arc<Object> {
 }
 
 impl Router {
-    /// Compares each rule's view of the object before with the one now.
+    /// Compares each rule's membership before the observation with the one now.
     pub(super) fn enter_and_leave(&self, sight: &Sight<'_>) -> (Vec<Membership>, Routed) {
         let mut memberships = Vec::new();
         let mut routed = Vec::new();
@@ -108,7 +108,7 @@ impl Router {
         (memberships, routed)
     }
 
-    /// Only adds the views of rules that are being backfilled; the others' stay as they are.
+    /// Adds memberships of rules that are being backfilled; those of other rules do not change.
     pub(super) fn enter(&self, sight: &Sight<'_>) -> (Vec<Membership>, Routed) {
         let mut memberships: Vec<Membership> =
             sight.before.map(|known| known.memberships.to_vec()).unwrap_or_default();
@@ -153,14 +153,14 @@ impl Router {
             .then(|| (was.rule, Arc::new(Event { fields, ..event })))
     }
 
-    /// A deletion that the source saw: the object's last state is in it.
+    /// Returns the events of an observed deletion, which contains the object's last state.
     pub(super) fn deleted(&self, known: &Known, object: &Arc<Object>, time: Timestamp) -> Routed {
         let id = self.seen_id(&object.meta, known.life);
         self.gone(known, object, id, time, false)
     }
 
-    /// A disappearance found by comparing: the last known form is all there is. What is only outside
-    /// of the watch has left.
+    /// Returns the events of an object that a relist found missing, given its last known form. An object
+    /// that is only outside of the watch has left.
     pub(super) fn vanished(
         &self,
         known: &Known,
@@ -201,7 +201,7 @@ impl Router {
         time: Timestamp,
         gap: bool,
     ) -> Routed {
-        // A Kubernetes Event ends when its time to live is over: that is no news.
+        // A Kubernetes Event is deleted when its time to live is over: that is not reported.
         if known.is_kubernetes_event() {
             return Vec::new();
         }
@@ -228,7 +228,7 @@ impl Router {
             .collect()
     }
 
-    /// An event without values of fields.
+    /// Returns an event without values of fields.
     fn plain(&self, id: Id, change: Change, view: &Membership, sight: &Sight<'_>) -> Event {
         Event {
             id,
@@ -245,7 +245,7 @@ impl Router {
         }
     }
 
-    /// The id of an object's version, in a life of the object ([`Known::life`]).
+    /// Returns the id of an object's version, in a life of the object ([`Known::life`]).
     pub(super) fn seen_id(&self, meta: &Meta, life: u32) -> Id {
         let identity = &meta.identity;
         let cluster = self.origin.cluster.as_str();
@@ -264,16 +264,17 @@ impl Router {
     }
 }
 
-/// Both APIs of Kubernetes Events show the same object, so they share its id.
+/// Returns the API group to hash into an id. Both APIs of Kubernetes Events serve the same object, which
+/// has one id.
 fn id_group(identity: &Identity) -> &str {
     let group = identity.group();
     if are_kubernetes_events(group, &identity.kind) { "" } else { group }
 }
 
 impl RuleInterests {
-    /// The rule's view of an object, by the first interest that matches, with the values of its
-    /// fields. Where these cannot be had the object stays in the partition where it was (`was`), or is
-    /// in its own: the event has its answer already, and the rule hears of the object's next state.
+    /// Returns an object's membership by the first interest that matches, with the values of its fields.
+    /// If these cannot be evaluated, the object stays in its previous partition (`was`), or is in its
+    /// own: the event is answered with the failure, and the rule receives the object's next state.
     fn membership(
         &self,
         rule: usize,

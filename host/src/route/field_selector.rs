@@ -1,4 +1,4 @@
-//! Field selectors as kubectl's `--field-selector` takes them.
+//! Field selectors in the syntax of kubectl's `--field-selector`.
 
 use std::io::{self, Write};
 
@@ -19,8 +19,10 @@ struct Requirement {
 }
 
 impl FieldSelector {
+    /// Parses a selector.
+    ///
     /// # Errors
-    /// Where a requirement is none: which, and what forms there are.
+    /// If a requirement is invalid; the error names it and the valid forms.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         check_length("field", text)?;
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
@@ -37,12 +39,12 @@ impl FieldSelector {
             .map(Self)
     }
 
-    /// Whether it looks at more than the metadata that is always read.
+    /// Returns `true` if it needs more than the metadata always decoded.
     pub(super) fn needs_document(&self) -> bool {
         self.0.iter().any(|one| one.path != "metadata.name" && one.path != "metadata.namespace")
     }
 
-    /// The paths that it looks at.
+    /// Returns the paths that it compares.
     pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|requirement| requirement.path.as_str())
     }
@@ -75,13 +77,13 @@ fn requirement(text: &str) -> Option<Requirement> {
         .then_some(Requirement { path, value, equal })
 }
 
-/// The value at a dotted path.
+/// Returns the value at a dotted path.
 fn look_up<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(json, |json, key| json.get(key))
 }
 
-/// Returns `true` if a value is written as a text; `None` is the empty text, as the API server compares it. A value
-/// of any size is looked at up to the first difference.
+/// Returns `true` if a value's text form equals a text. `None` equals the empty text, as in the API
+/// server. A value of any size is compared only up to the first difference.
 fn is_text_of(found: Option<&Value>, text: &str) -> bool {
     match found {
         Some(Value::String(found)) => found == text,
@@ -93,7 +95,7 @@ fn is_text_of(found: Option<&Value>, text: &str) -> bool {
     }
 }
 
-/// The part of a text that has not been written yet; fails at the first byte that differs.
+/// The part of a text that has not been compared yet; writing fails at the first byte that differs.
 struct Rest<'a>(&'a [u8]);
 
 impl Write for Rest<'_> {

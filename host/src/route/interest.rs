@@ -1,4 +1,4 @@
-//! An interest of a manifest, narrowed by the operator and ready to match.
+//! Interests of a manifest, narrowed by the operator and compiled for matching.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::normalize::{FieldPath, Wanted};
 
-/// Why an interest cannot be used.
+/// An error: an interest is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("interest {interest:?}: {why}")]
 pub struct InterestError {
@@ -19,7 +19,7 @@ pub struct InterestError {
     why: String,
 }
 
-/// An interest, ready to match.
+/// An interest, compiled for matching.
 #[derive(Debug)]
 pub(super) struct Compiled {
     pub(super) name: String,
@@ -35,7 +35,8 @@ pub(super) struct Compiled {
     parts: Parts,
     annotations: Vec<String>,
     fields: Vec<FieldPath>,
-    /// All that says what the rule gets, as text: where it changes, the rule gets what exists anew.
+    /// All properties that determine the rule's events, as text: if it changes, the rule is backfilled
+    /// again.
     pub(super) fingerprint: String,
 }
 
@@ -111,7 +112,7 @@ impl Compiled {
         })
     }
 
-    /// The API group; empty for the core group.
+    /// Returns the API group; empty for the core group.
     pub(super) fn group(&self) -> &str {
         api_group(&self.api_version)
     }
@@ -119,11 +120,11 @@ impl Compiled {
     pub(super) fn is_kind(&self, group: &str, kind: &str) -> bool {
         let both_are_events =
             are_kubernetes_events(self.group(), kind) && are_kubernetes_events(group, kind);
-        // An interest in either API of Kubernetes Events sees both.
+        // An interest in either API of Kubernetes Events matches both.
         self.kind == kind && (self.group() == group || both_are_events)
     }
 
-    /// Whether matching or its fields look at more than what is always read.
+    /// Returns `true` if matching or the fields need more than the parts always decoded.
     pub(super) fn needs_document(&self) -> bool {
         !self.fields.is_empty() || self.fields_match.needs_document()
     }
@@ -159,8 +160,8 @@ impl Compiled {
         }
     }
 
-    /// The fields of an object that ends, leaves, or is only what a timer is about: the rule must be asked
-    /// then, whatever the object has become. Fields that cost too much are null.
+    /// Returns the fields for an object that is deleted or leaves, or that is only the subject of a
+    /// timer. The rule must be called in these cases, so fields that cost too much are null.
     pub(super) fn fields_at_the_end(&self, object: &Object) -> Fields {
         self.fields(object).or_else(|_| Ok(vec![crate::model::Value::Null; self.fields.len()]))
     }
@@ -171,7 +172,7 @@ impl Compiled {
                 wanted.annotations.push(name.clone());
             }
         }
-        // Kubernetes Events come through either API.
+        // Kubernetes Events are served by either API.
         let groups: &[&str] = match (self.group(), &*self.kind) {
             ("" | "events.k8s.io", "Event") => &["", "events.k8s.io"],
             (group, _) => &[group],
@@ -187,7 +188,7 @@ impl Compiled {
     }
 }
 
-/// The operator may take namespaces away, never add any.
+/// Intersects namespaces: the operator may remove namespaces, never add any.
 fn narrow(asked: &[String], narrowed: Option<&Vec<String>>) -> Result<Vec<String>, String> {
     let Some(narrowed) = narrowed else {
         return Ok(asked.to_vec());
@@ -206,7 +207,7 @@ fn narrow(asked: &[String], narrowed: Option<&Vec<String>>) -> Result<Vec<String
     Ok(both)
 }
 
-/// As much of a rule's text as an error tells.
+/// Returns the part of a rule's text that an error quotes.
 pub(super) fn beginning(text: &str) -> String {
     const TOLD: usize = 80;
     let mut characters = text.chars();
@@ -214,10 +215,10 @@ pub(super) fn beginning(text: &str) -> String {
     if characters.next().is_some() { begin + "…" } else { begin }
 }
 
-/// Most bytes of a selector: it is part of every watch's address, and compared with every object.
+/// Maximum size of a selector in bytes: it is part of every watch's URL, and compared with every object.
 const MOST_SELECTOR: usize = 2048;
 
-/// Refuses a selector that is too long.
+/// Rejects a selector that is too long.
 pub(super) fn check_length(what: &str, selector: &str) -> Result<(), String> {
     if selector.len() <= MOST_SELECTOR {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Label selectors as kubectl's `-l` takes them (Kubernetes API, "Labels and Selectors").
+//! Label selectors in the syntax of kubectl's `-l` (Kubernetes API, "Labels and Selectors").
 
 use super::interest::check_length;
 use crate::model::Meta;
@@ -22,8 +22,10 @@ enum Test {
 }
 
 impl LabelSelector {
+    /// Parses a selector.
+    ///
     /// # Errors
-    /// Where a requirement is none: which, and what forms there are.
+    /// If a requirement is invalid; the error names it and the valid forms.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         check_length("label", text)?;
         split(text)
@@ -59,15 +61,15 @@ impl LabelSelector {
 /// A label that a selector names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelectedLabel {
-    /// The label.
+    /// The label's key.
     pub key: String,
-    /// The values that it is compared with; none where it only has to be there, or not.
+    /// The values that the label is compared with; empty if only its presence or absence is required.
     pub values: Vec<String>,
-    /// Whether what matches has the label.
+    /// `true` if matching objects have the label.
     pub is_required: bool,
 }
 
-/// The labels that a selector names, in its order; none where it is no selector.
+/// Returns the labels that a selector names, in its order; empty if the selector is invalid.
 pub fn selected_labels(selector: &str) -> Vec<SelectedLabel> {
     let requirements = LabelSelector::parse(selector).unwrap_or_default().0.into_iter();
     let label = |Requirement { key, test }| {
@@ -82,7 +84,7 @@ pub fn selected_labels(selector: &str) -> Vec<SelectedLabel> {
     requirements.map(label).collect()
 }
 
-/// Splits at commas that stand outside parentheses; an empty text has no parts.
+/// Splits at commas outside parentheses; an empty text has no parts.
 fn split(text: &str) -> Vec<&str> {
     if text.trim().is_empty() {
         return Vec::new();

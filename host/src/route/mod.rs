@@ -1,8 +1,9 @@
-//! Which rules see an observation, and as which change.
+//! Routing: decides for each observation the rules that receive it, and as which change.
 //!
-//! The host keeps its own record of the objects it knows, and of each rule's view of them. From it
-//! alone it decides what is added, changed, gone or no longer matching, so a watch, a replay and a
-//! comparison after a gap give the same events, whatever selector a server was given.
+//! The router maintains its own index of the known objects and of their memberships in each rule's
+//! interests. It derives from this index alone if an object is added, changed, deleted or no longer
+//! matching. A watch, a replay and a relist after a gap therefore give the same events, for any selector
+//! that was passed to the API server.
 
 mod backfill;
 mod events;
@@ -34,73 +35,76 @@ use persistence::Keeping;
 use relist::{Compared, Comparison};
 pub use watch_set::Need;
 
-/// The partition that goes with an object; none for a Kubernetes Event, whose end is no news.
+/// Returns the partition of an object itself. `None` for a Kubernetes Event, whose deletion is not
+/// reported.
 pub fn own_partition(object: &Object) -> Option<Arc<str>> {
     let is_kubernetes_event = matches!(object.subject, Subject::KubernetesEvent(_));
     (!is_kubernetes_event).then(|| object.meta.identity.partition().into())
 }
 
-/// Events that an observation made, in the order of the rules.
+/// Events derived from an observation, in the order of the rules; each with the index of its rule.
 pub type Routed = Vec<(usize, Arc<Event>)>;
 
-/// What became of an observation.
+/// The result of routing an observation.
 #[derive(Debug, PartialEq)]
 pub enum Routing {
-    /// It is news; here is who sees it.
+    /// The observation is new: the events for rules.
     News(Routed),
     /// This version of the object was seen before.
     Repeated,
-    /// An object is gone that nobody knew.
+    /// The deletion of an object that was not known.
     Unknown,
 }
 
 /// A period in which changes may have been missed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Gap {
-    /// The last moment before it.
+    /// The last moment before the gap.
     pub from: Timestamp,
-    /// When watching went on.
+    /// The time at which watching resumed.
     pub to: Timestamp,
-    /// The stream or watch that broke.
+    /// The stream or watch that was interrupted.
     pub scope: String,
-    /// The kinds of object that it is about, such as `Pod`.
+    /// The affected kinds of objects, such as `Pod`.
     pub kinds: Vec<String>,
-    /// The namespace that it is about; none: all.
+    /// The affected namespace. `None` if all are affected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Why there was a gap.
+    /// The cause of the gap.
     pub reason: String,
 }
 
-/// Decides who sees what.
+/// Derives the events of each rule from observations.
 pub struct Router {
     origin: Arc<Origin>,
     rules: Vec<RuleInterests>,
     known: KnownObjects,
     keeping: Keeping,
-    /// Grows when a gap finds another history (etcd restored): it is part of every id.
+    /// The revision epoch, a part of every id. It increases if a gap finds another epoch (etcd was
+    /// restored).
     history: u64,
     comparing: Vec<Comparison>,
-    /// Comparisons so far, over all runs on one journal; the newest one's mark.
+    /// The number of relists so far, over all runs on one journal. It is also the mark of the newest
+    /// relist.
     marks: u32,
-    /// The newest version that each scope brought.
+    /// The newest version seen in each scope.
     newest: HashMap<Arc<str>, u64>,
     backfills: Backfills,
 }
 
-/// What the end of a gap brings.
+/// The result of ending a gap.
 #[derive(Debug, Default)]
 pub struct GapEnd {
-    /// Events of what has vanished.
+    /// Events of objects that have vanished or are no longer followed.
     pub routed: Routed,
     /// Partitions of the objects that have vanished.
     pub gone: Vec<Arc<str>>,
-    /// Partitions of the objects that are not followed any longer.
+    /// Partitions of the objects that are no longer followed.
     pub left: Vec<Arc<str>>,
-    /// What the list was about.
+    /// The coverage of the list.
     pub covers: Vec<Coverage>,
-    /// The objects that have vanished or are not followed any longer, and their forms as far as they
-    /// were in memory.
+    /// The objects that have vanished or are no longer followed, each with its last known form if that
+    /// was in memory.
     pub vanished: Vec<(Arc<Object>, Option<Arc<Object>>)>,
 }
 
@@ -108,7 +112,7 @@ pub struct GapEnd {
 pub type Forms<'a> = dyn FnMut(&str) -> Option<Arc<Object>> + 'a;
 
 impl Router {
-    /// A router without rules, which keeps the last form of every object in memory.
+    /// Creates a router without rules, which stores the last form of every object in memory.
     pub fn new(origin: Origin) -> Self {
         Self {
             origin: Arc::new(origin),
@@ -123,10 +127,10 @@ impl Router {
         }
     }
 
-    /// Adds a rule; its place among the rules is the index in what is routed to it.
+    /// Adds a rule. Events refer to it by its index in the order of addition.
     ///
     /// # Errors
-    /// Where an interest of its manifest, or the operator's narrowing of one, cannot be used.
+    /// If an interest of its manifest, or the operator's narrowing of an interest, is invalid.
     pub fn add_rule(
         &mut self,
         name: Arc<str>,
@@ -138,7 +142,7 @@ impl Router {
         Ok(())
     }
 
-    /// What the rules need of objects beyond what is always read.
+    /// Returns the parts of objects that the rules need in addition to those always decoded.
     pub fn wanted(&self) -> Wanted {
         let mut wanted = Wanted::default();
         for interest in self.rules.iter().flat_map(|rule| &rule.interests) {
@@ -147,65 +151,66 @@ impl Router {
         wanted
     }
 
-    /// Whether an object of this kind can interest any rule.
+    /// Returns `true` if some rule is interested in objects of this kind.
     pub fn wants_kind(&self, group: &str, kind: &str) -> bool {
         let mut interests = self.rules.iter().flat_map(|rule| &rule.interests);
         interests.any(|interest| interest.is_kind(group, kind))
     }
 
-    /// The last known form of an object that exists, where it is in memory.
+    /// Returns the last known form of an existing object, if it is in memory.
     pub fn last_known(&self, identity: &Identity) -> Option<Arc<Object>> {
         self.known.get(&identity.unique())?.form.clone()
     }
 
-    /// Returns the values of an interest's fields in an object that changed in a way.
+    /// Returns the values of an interest's fields in an object, for a change.
     pub fn fields(&self, rule: usize, interest: u32, object: &Object, change: Change) -> Fields {
         let rule = self.rules.get(rule);
         rule.map_or_else(|| Ok(Vec::new()), |rule| rule.fields(interest, object, change))
     }
 
-    /// The name of a rule's interest.
+    /// Returns the name of a rule's interest.
     pub fn interest_name(&self, rule: usize, interest: u32) -> String {
         let interests = self.rules.get(rule).map(|rule| &rule.interests);
         let interest = interests.and_then(|interests| interests.get(interest as usize));
         interest.map(|interest| interest.name.clone()).unwrap_or_default()
     }
 
-    /// The place of a rule's interest; the first where there is none of the name.
+    /// Returns the index of a rule's interest by name, or 0 if the rule has no interest of this name.
     pub fn interest_place(&self, rule: usize, name: &str) -> u32 {
         self.find_interest(rule, name).unwrap_or(0)
     }
 
-    /// The place of a rule's interest, if it has one of the name.
+    /// Returns the index of a rule's interest by name. `None` if the rule has no interest of this name.
     pub fn find_interest(&self, rule: usize, name: &str) -> Option<u32> {
         let mut interests = self.rules.get(rule)?.interests.iter();
         u32::try_from(interests.position(|one| one.name == name)?).ok()
     }
 
-    /// Whether the host knows that the partition's object exists.
+    /// Returns `true` if the partition's object is known to exist.
     pub fn knows_partition(&self, partition: &str) -> bool {
         self.known.get(partition).is_some() || self.known.has_node_partition(partition)
     }
 
-    /// How many objects are known.
+    /// Returns the number of known objects.
     pub fn known_objects(&self) -> usize {
         self.known.len()
     }
 
-    /// The source lost its place: what follows in this scope (a stream or a watch) is compared with
-    /// what is known until [`Router::end_gap`].
-    /// All that there was is taken to be known up to the newest version that the scope brought.
+    /// Begins a gap: the source lost its cursor in this scope (a stream or a watch). Until
+    /// [`Router::end_gap`], observations of the scope are compared with the known objects. These are
+    /// taken to be complete up to the newest version that was seen in the scope.
     pub fn begin_gap(&mut self, scope: &str, since: Timestamp, telling: Telling) {
         let complete_at = match self.comparison(scope) {
-            // A list that began anew is of the same period.
+            // A list that was restarted covers the same period.
             Some(open) => open.complete_at,
             None => self.newest.get(scope).copied(),
         };
         self.compare(scope, since, telling, complete_at, false);
     }
 
-    /// The same, where all that existed was known at a version; `None`: it never was. In another
-    /// history versions come again, so that objects are also told apart by what is in them.
+    /// Begins a relist like [`Router::begin_gap`], given the version up to which the known objects are
+    /// complete; `None` if they never were. In another revision epoch versions repeat, so that objects
+    /// are also compared by their digests.
     pub fn compare(
         &mut self,
         scope: &str,
@@ -229,7 +234,7 @@ impl Router {
         });
     }
 
-    /// The number of comparisons, over all runs on one journal.
+    /// Returns the number of relists, over all runs on one journal.
     pub fn comparisons(&self) -> u32 {
         self.marks
     }
@@ -238,13 +243,13 @@ impl Router {
         self.comparing.iter_mut().find(|comparison| comparison.scope == scope)
     }
 
-    /// Whether a scope is being compared.
+    /// Returns `true` if a relist of the scope is in progress.
     pub fn in_gap(&self, scope: &str) -> bool {
         self.comparing.iter().any(|comparison| comparison.scope == scope)
     }
 
-    /// The list after a gap is complete: what was known, is of what the scope covers and was not seen
-    /// again has vanished.
+    /// Completes the list after a gap: known objects that the scope covers and that the list did not
+    /// contain have vanished.
     pub fn end_gap(&mut self, scope: &str, time: Timestamp, forms: &mut Forms<'_>) -> GapEnd {
         let Some(at) = self.comparing.iter().position(|comparison| comparison.scope == scope)
         else {
@@ -272,10 +277,10 @@ impl Router {
         end
     }
 
-    /// An object of a scope could not be decoded. Where at least its metadata can be read, it is known
-    /// from now on in this version, without more: it exists, or it does not any longer. Where of the
-    /// metadata only the name can be read, what is known under the name has not vanished; what has
-    /// no name either cannot be told from what has.
+    /// Records that an object of a scope could not be decoded. If its metadata can be read, the object is
+    /// known from now on in this version, with an earlier form and memberships if there are any, or it is
+    /// known to be deleted. If only the uid or the name can be read, known objects with that uid or name
+    /// have not vanished. An object without either cannot be related to any known object.
     pub fn note_undecodable(&mut self, scope: &str, seen: Seen, meta: Result<Meta, Remains>) {
         let mark = self.comparison(scope).map(|comparison| comparison.mark);
         let meta = match (meta, mark) {
@@ -314,14 +319,15 @@ impl Router {
         self.keeping.touch(&uid);
     }
 
-    /// An object exists that the list of a scope does not have, for a selector leaves it out.
+    /// Records that an object exists that the list of a scope does not contain, because a selector leaves
+    /// it out.
     pub fn note_outside(&mut self, scope: &str, uid: &str) {
         if let Some(comparison) = self.comparison(scope) {
             comparison.outside.insert(uid.to_owned());
         }
     }
 
-    /// Ends a comparison whose list never became complete; returns what it was about.
+    /// Ends a relist whose list never became complete, and returns its coverage.
     pub fn abandon_gap(&mut self, scope: &str) -> Vec<Coverage> {
         let Some(at) = self.comparing.iter().position(|comparison| comparison.scope == scope)
         else {
@@ -330,7 +336,7 @@ impl Router {
         self.comparing.swap_remove(at).covers
     }
 
-    /// Tells a scope's comparison what it is about; a list may be empty.
+    /// Adds to the coverage of a scope's relist; the list may be empty.
     pub fn cover(&mut self, scope: &str, coverage: Coverage) {
         if let Some(comparison) = self.comparison(scope)
             && !comparison.covers.contains(&coverage)
@@ -352,7 +358,7 @@ impl Router {
         match &compared {
             None if self.known.has_tombstone(&uid, version) => return Routing::Repeated,
             None => {}
-            // A list says what exists now, whatever was said of it before.
+            // A list shows the objects that exist now, regardless of earlier deletions.
             Some(_) => self.known.unbury(&uid),
         }
         let mut mark = compared.as_ref().map_or(0, |compared| compared.mark);
@@ -378,7 +384,7 @@ impl Router {
         let (memberships, routed) = self.enter_and_leave(&sight);
         let object = sight.object.clone();
         self.keeping.touch(&uid);
-        // What is outside of its watch is of no further interest, unless some rule matches it still.
+        // An object outside of its watch is dropped, unless some rule still matches it.
         if seen == Seen::Outside && memberships.is_empty() {
             self.known.bury(uid, &object.meta.resource_version, time);
         } else {
@@ -390,8 +396,8 @@ impl Router {
         Routing::News(routed)
     }
 
-    /// An object in the version that is known: no news but, in a list, for rules that are being
-    /// backfilled.
+    /// Handles an object in the version that is already known: it is new only for rules that are being
+    /// backfilled from a list.
     fn known_already(
         &mut self,
         scope: &str,
@@ -418,9 +424,9 @@ impl Router {
         }
     }
 
-    /// Routes an object of a list to the rules that are being backfilled to the watch, and to nobody
-    /// else: the watch itself tells the others. What the list shows in another version than the one
-    /// that is known is left to the watch, which has yet to bring it.
+    /// Routes an object of a list only to the rules that are being backfilled from the watch; the other
+    /// rules get it from the watch itself. If the list shows another version than the known one, the
+    /// object is left to the watch, which will deliver it.
     pub fn backfill(&mut self, scope: &str, observation: Observation) -> Routed {
         let Observation { time, object, .. } = observation;
         let uid = self.known.uid(&object.meta.identity.unique());
@@ -458,12 +464,12 @@ impl Router {
         routed
     }
 
-    /// A watch has listed all that exists, and is not behind: its backfills are complete.
+    /// Completes the backfills of a watch that has listed all existing objects and is up to date.
     pub fn end_backfill(&mut self, scope: &str) -> Vec<Backfill> {
         self.backfills.complete(scope)
     }
 
-    /// Whether a rule is being backfilled to a watch.
+    /// Returns `true` if a rule is being backfilled from a watch.
     pub fn backfills_now(&self, scope: &str) -> bool {
         self.backfills.is_under_way(scope)
     }
@@ -495,19 +501,19 @@ impl Router {
     }
 }
 
-/// Of an object whose metadata cannot be read, the parts that can; the others are empty.
+/// The readable parts of an object whose metadata cannot be decoded; the others are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Remains {
-    /// Its uid.
+    /// The uid.
     pub uid: String,
-    /// Its namespace.
+    /// The namespace.
     pub namespace: String,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
-/// Returns the life of an object that an observation belongs to: a new one where its version may have been told
-/// before, so that it is news again ([`Known::life`]).
+/// Returns the life of an object that an observation belongs to. A new life begins if the observed
+/// version may have been reported before, so that it is reported again ([`Known::life`]).
 fn life(meta: &Meta, before: Option<&Known>, compared: Option<&Compared>) -> u32 {
     match (before, compared) {
         (None, Some(compared)) if compared.has_returned(meta) => compared.mark,

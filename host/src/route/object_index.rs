@@ -1,5 +1,5 @@
-//! The objects that exist as far as the host knows, and each rule's view of them: compact, for there
-//! may be hundreds of thousands.
+//! An index of the objects that exist as far as the host knows, with their memberships. It is compact,
+//! because there may be hundreds of thousands of objects.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::relist::Compared;
 use super::tombstones::Tombstones;
 use crate::model::{Identity, Object, Subject, Timestamp, api_group, are_kubernetes_events};
 
-/// A rule's view of an object.
+/// Membership of an object in an interest of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Membership {
     pub(super) rule: usize,
@@ -25,16 +25,17 @@ pub(super) struct Known {
     pub(super) name: Box<str>,
     pub(super) version: Box<str>,
     pub(super) digest: u64,
-    /// The count, of a Kubernetes Event.
+    /// The count, for a Kubernetes Event.
     pub(super) count: u32,
-    /// One for each rule that it matches.
+    /// One for each rule that the object matches.
     pub(super) memberships: Box<[Membership]>,
-    /// The comparison that saw it last.
+    /// The number of the relist that saw the object last.
     pub(super) mark: u32,
-    /// The comparison that found it again after it was told to be gone, or in an older version than
-    /// before: part of its ids from then on, for its versions may have been told before. 0: none did.
+    /// The number of the relist that found the object again after a deletion had been reported, or in an
+    /// older version than before; 0 if none did. It is part of the object's ids from then on, because its
+    /// versions may have been reported before.
     pub(super) life: u32,
-    /// Its newest form, where it is kept in memory.
+    /// The newest form, if it is in memory.
     pub(super) form: Option<Arc<Object>>,
 }
 
@@ -43,9 +44,9 @@ impl Known {
         self.memberships.iter().find(|membership| membership.rule == rule)
     }
 
-    /// Whether a version of the object is no news.
+    /// Returns `true` if a version of the object is not new.
     pub(super) fn is_same(&self, version: &str, digest: u64, compared: Option<&Compared>) -> bool {
-        // What could not be read before can be now.
+        // An object that could not be decoded before may be decodable now.
         if self.digest == UNREADABLE {
             return false;
         }
@@ -53,7 +54,7 @@ impl Known {
             None => {
                 *self.version == *version && !version.is_empty() || is_older(version, &self.version)
             }
-            // Versions may have gone back: then only the same is the same.
+            // Versions may have gone back: only an identical version is the same.
             Some(compared) => {
                 let tells_apart = compared.is_other_history && self.digest != 0 && digest != 0;
                 *self.version == *version
@@ -67,7 +68,7 @@ impl Known {
         api_group(&self.api_version)
     }
 
-    /// Which object it is; `unique` is what it is known by.
+    /// Returns the identity of the object; `unique` is its key in the index.
     pub(super) fn identity(&self, unique: &str) -> Identity {
         let mut identity = Identity {
             api_version: self.api_version.as_ref().to_owned(),
@@ -76,7 +77,7 @@ impl Known {
             name: self.name.as_ref().to_owned(),
             uid: String::new(),
         };
-        // Objects without a uid are known by their names.
+        // Objects without a uid are indexed by their names.
         if identity.unique() != unique {
             unique.clone_into(&mut identity.uid);
         }
@@ -92,24 +93,24 @@ impl Known {
     }
 }
 
-/// Objects by uid.
+/// The known objects by uid.
 #[derive(Debug, Default)]
 pub(super) struct KnownObjects {
     by_uid: HashMap<Arc<str>, Known>,
-    /// Texts that many objects share.
+    /// Interned strings that many objects share.
     texts: HashSet<Arc<str>>,
-    /// How many nodes exist of a name, for their partitions are named so: after a gap the new one may
-    /// be there before the old one is gone.
+    /// The number of existing Nodes by name, because their partitions are derived from the name: after a
+    /// gap the new Node may be known before the old one is removed.
     nodes: HashMap<Box<str>, usize>,
-    /// Objects that went lately: what a second stream tells of them later is old.
+    /// Recently deleted objects: observations of them from a second stream may be outdated.
     tombstones: Tombstones,
 }
 
-/// The digest of a version that could not be read.
+/// The digest of a version that could not be decoded.
 pub(super) const UNREADABLE: u64 = 1;
 
-/// Whether a resource version is older than another. They are numbers (Kubernetes API concepts,
-/// "Resource versions"); where one is none, nothing is said.
+/// Returns `true` if a resource version is older than another. Versions are numbers (Kubernetes API
+/// concepts, "Resource versions"); if one of them is not a number, returns `false`.
 pub(super) fn is_older(version: &str, than: &str) -> bool {
     match (version.parse::<u64>(), than.parse::<u64>()) {
         (Ok(version), Ok(than)) => version < than,
@@ -134,7 +135,7 @@ impl KnownObjects {
         self.by_uid.iter()
     }
 
-    /// The uid as it is kept, so that it is not kept twice.
+    /// Returns the stored copy of a uid, so that it is not stored twice.
     pub(super) fn uid(&self, uid: &str) -> Arc<str> {
         self.by_uid.get_key_value(uid).map_or_else(|| uid.into(), |(uid, _)| uid.clone())
     }
@@ -165,7 +166,7 @@ impl KnownObjects {
         self.by_uid.insert(uid, known);
     }
 
-    /// One copy of a text that many objects share.
+    /// Returns the shared copy of a string.
     pub(super) fn share(&mut self, text: &str) -> Arc<str> {
         if let Some(shared) = self.texts.get(text) {
             return shared.clone();
@@ -175,7 +176,7 @@ impl KnownObjects {
         shared
     }
 
-    /// What is known of an object from now on.
+    /// Returns the index entry for an object.
     pub(super) fn known(&mut self, object: &Arc<Object>, digest: u64, mark: u32) -> Known {
         let identity = &object.meta.identity;
         Known {
@@ -196,28 +197,29 @@ impl KnownObjects {
         }
     }
 
-    /// Remembers that an object went, with the version of its deletion.
+    /// Adds a tombstone with the version of the deletion.
     pub(super) fn bury(&mut self, uid: Arc<str>, version: &str, now: Timestamp) {
         self.tombstones.bury(uid, version, now);
     }
 
-    /// An object is there after all.
+    /// Removes a tombstone, because the object exists.
     pub(super) fn unbury(&mut self, uid: &str) {
         self.tombstones.unbury(uid);
     }
 
-    /// Ends are told apart by versions, which come again.
+    /// Removes all tombstones: they are compared by version, and versions repeat in another revision
+    /// epoch.
     pub(super) fn unbury_all(&mut self) {
         self.tombstones.clear();
     }
 
-    /// Whether this version of an object is from before its end.
+    /// Returns `true` if this version of an object is from before its deletion.
     pub(super) fn has_tombstone(&self, uid: &str, version: &str) -> bool {
         let end = self.tombstones.end_of(uid);
         end.is_some_and(|end| version == end || is_older(version, end))
     }
 
-    /// Whether a node of a node's partition exists: those are named, not by uid.
+    /// Returns `true` if a Node with this partition exists; Nodes are identified by name, not by uid.
     pub(super) fn has_node_partition(&self, partition: &str) -> bool {
         partition.strip_prefix("Node/").is_some_and(|name| self.nodes.contains_key(name))
     }

@@ -1,23 +1,23 @@
-//! Which events share state and are kept in order.
+//! Partitions: determine the events that share state and order.
 
 use std::sync::Arc;
 
 use crate::model::{Failure, FailureKind, Object, PartitionBy, Value};
 
-/// Most bytes of a field's value that names a partition: the host remembers it for every object.
+/// Maximum size in bytes of a field's value that names a partition: it is stored for every object.
 const MOST_BYTES: usize = 512;
 
-/// How an interest partitions, with a field's place among the interest's fields.
+/// The partitioning of an interest; a field is given by its index among the interest's fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Partitioning {
     Plain(PartitionBy),
     Field(usize),
 }
 
-/// The partition of an object.
+/// Returns the partition of an object.
 ///
 /// # Errors
-/// Where the field that names it is too long.
+/// If the field that names the partition is too long.
 pub(super) fn of(
     by: &Partitioning,
     object: &Object,
@@ -41,7 +41,8 @@ pub(super) fn of(
     Ok(format!("{}/{text}", object.meta.identity.namespace).into())
 }
 
-/// The partition of an object whose fields are not looked at; by a field, that of the object itself.
+/// Returns the partition of an object without evaluating fields; a partition by field becomes that of the
+/// object itself.
 pub(super) fn without_fields(by: &Partitioning, object: &Object) -> Arc<str> {
     let meta = &object.meta;
     let namespace = meta.identity.namespace.as_str();
@@ -57,7 +58,7 @@ pub(super) fn without_fields(by: &Partitioning, object: &Object) -> Arc<str> {
     }
 }
 
-/// A Kubernetes Event's partition is that of the object it regards.
+/// Returns the object's own partition; for a Kubernetes Event that of the object it regards.
 fn by_object(object: &Object) -> Arc<str> {
     object.about().partition().into()
 }

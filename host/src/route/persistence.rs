@@ -1,4 +1,4 @@
-//! What of the known objects goes to the journal, and comes back from it.
+//! Persistence of the known objects: changes for the journal, and restoring from it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use crate::model::{
     Backfill, Change, Coverage, Id, Object, PersistedMembership, PersistedObject, StoreOp,
 };
 
-/// Where last known forms are.
+/// The storage of last known forms.
 #[derive(Debug)]
 pub(super) enum Keeping {
     /// All in memory: nothing outlives the process.
     Memory,
-    /// With the journal; in memory only while a timer needs them, or until it has them.
+    /// In the journal. In memory only while a timer needs them, or until the journal has stored them.
     Journal {
-        /// Objects that changed since the journal was last told.
+        /// Objects that changed since [`Router::take_changes`] was last called.
         touched: HashSet<Arc<str>>,
     },
 }
@@ -31,17 +31,17 @@ impl Keeping {
 }
 
 impl Router {
-    /// From now on what changes is handed out by [`Router::take_changes`].
+    /// Collects changes from now on, to be returned by [`Router::take_changes`].
     pub fn use_journal(&mut self) {
         self.keeping = Keeping::Journal { touched: HashSet::new() };
     }
 
-    /// Whether last known forms are with the journal.
+    /// Returns `true` if last known forms are in the journal.
     pub fn uses_journal(&self) -> bool {
         matches!(self.keeping, Keeping::Journal { .. })
     }
 
-    /// A timer needs the form of this object, or no longer does.
+    /// Marks an object as changed because a timer needs its form, or no longer does.
     pub fn touch(&mut self, object: &Arc<Object>) {
         if matches!(self.keeping, Keeping::Memory) {
             return;
@@ -55,8 +55,8 @@ impl Router {
         }
     }
 
-    /// What changed since this was last asked. A form stays in memory while a timer concerns the
-    /// object.
+    /// Returns the changes since the last call. A form stays in memory while `concerns` returns `true`: a
+    /// timer concerns the object.
     pub fn take_changes(&mut self, concerns: impl Fn(&str) -> bool) -> Vec<StoreOp> {
         let Keeping::Journal { touched } = &mut self.keeping else { return Vec::new() };
         let mut touched: Vec<Arc<str>> = std::mem::take(touched).into_iter().collect();
@@ -106,8 +106,8 @@ impl Router {
         }
     }
 
-    /// Knows an object again. Views of rules that are not there any longer, or that `keeps` says no
-    /// to, are forgotten: those rules are backfilled anew.
+    /// Restores an object. Memberships of rules that no longer exist, or for which `keeps` returns
+    /// `false`, are dropped: those rules are backfilled again.
     pub fn restore(&mut self, object: PersistedObject, keeps: impl Fn(&str) -> bool) {
         let memberships = object.memberships.iter().filter_map(|was| {
             let index = self.rules.iter().position(|rule| rule.name == was.rule)?;
@@ -137,40 +137,40 @@ impl Router {
         self.known.insert(object.uid, known);
     }
 
-    /// The history that ids are made with.
+    /// Sets the revision epoch that ids are derived from.
     pub fn set_history(&mut self, history: u64) {
         self.history = history;
     }
 
-    /// Sets the number of comparisons of earlier runs.
+    /// Sets the number of relists of earlier runs.
     pub fn set_comparisons(&mut self, comparisons: u32) {
         self.marks = comparisons;
     }
 
-    /// Another history was found (etcd restored): ids of what is seen from now on differ from those
-    /// before, for versions may come again. Returns its number.
+    /// Begins another revision epoch (etcd was restored): ids of later observations differ from earlier
+    /// ones, because versions may repeat. Returns the number of the epoch.
     pub fn begin_history(&mut self) -> u64 {
         self.history += 1;
         self.known.unbury_all();
         self.history
     }
 
-    /// Compares an object of a list with what is known: in one history an object that is no newer
-    /// than the cursor is known in just this version.
+    /// Returns `true` if an object of a list agrees with the known objects: within one revision epoch, an
+    /// object that is not newer than the cursor is known in exactly this version.
     pub fn is_of_this_history(&self, uid: &str, version: &str, cursor: u64) -> bool {
         let is_newer = version.parse::<u64>().is_ok_and(|version| version > cursor);
-        // Without a uid nobody can say whether it is the same object.
+        // Objects without a uid cannot be identified.
         is_newer
             || uid.is_empty()
             || self.known.get(uid).is_some_and(|known| *known.version == *version)
     }
 
-    /// Whether any object is known of what a watch covers.
+    /// Returns `true` if any known object is covered by a watch.
     pub fn knows_any(&self, coverage: &Coverage) -> bool {
         self.known.iter().any(|(_, known)| covers(coverage, known))
     }
 
-    /// Known objects of what a watch covers that are not among those listed.
+    /// Returns known objects that a watch covers and that are not among those listed.
     pub fn missing_from(&self, coverage: &Coverage, listed: &HashSet<&str>) -> HashSet<Arc<str>> {
         let covered = self.known.iter().filter(|(_, known)| covers(coverage, known));
         // What has no uid is known by its names, with slashes.
@@ -178,7 +178,8 @@ impl Router {
         missing.map(|(uid, _)| uid.clone()).collect()
     }
 
-    /// Hash of what decides what a rule gets of a kind: its settings, as text, and its interests.
+    /// Returns the hash of all that determines the events of a kind for a rule: its settings, as text,
+    /// and its interests.
     pub fn backfill_digest(&self, rule: usize, settings: &str, group: &str, kind: &str) -> Id {
         let interests = self.rules.get(rule).map_or(&[] as &[_], |rule| &rule.interests);
         let interests = interests.iter().filter(|interest| interest.is_kind(group, kind));
@@ -186,8 +187,8 @@ impl Router {
         Id::of("backfill", &[&settings, &texts.concat()])
     }
 
-    /// Plans the backfills to a watch: of each rule that it feeds, unless one with the same
-    /// digest is complete. Returns those that begin or go on.
+    /// Plans the backfills from a watch, for each rule that the watch feeds, except for rules with a
+    /// complete backfill of the same digest. Returns those that begin or continue.
     pub fn plan_backfills(
         &mut self,
         scope: &Arc<str>,

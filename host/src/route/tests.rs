@@ -1,4 +1,4 @@
-//! Who sees what, as which change.
+//! Tests of routing: the rules that receive an object, and as which change.
 
 use serde_json::{Value as Json, json};
 
@@ -39,7 +39,7 @@ fn manifest(interests: Vec<Interest>) -> Manifest {
     }
 }
 
-/// A router with one rule, and what it said.
+/// A router with one rule, and its clock.
 struct House {
     router: Router,
     now: i64,
@@ -60,7 +60,7 @@ impl House {
         self.router.route("scope", Observation { time, seen, object: object.into(), digest: 0 })
     }
 
-    /// The events of an observation.
+    /// Returns the events of an observation.
     #[track_caller]
     fn events(&mut self, seen: Seen, object: &Json) -> Vec<Event> {
         match self.see(seen, object) {
@@ -71,7 +71,7 @@ impl House {
         }
     }
 
-    /// `change partition` of each event.
+    /// Returns `change partition` of each event.
     #[track_caller]
     fn changes(&mut self, seen: Seen, object: &Json) -> Vec<String> {
         let events = self.events(seen, object);
@@ -110,7 +110,7 @@ fn what_a_second_stream_tells_late_is_no_news() {
     house.events(Seen::Deleted, &pod(9, "a"));
     assert_eq!(house.see(Seen::Present, &pod(5, "a")), Routing::Repeated);
     assert_eq!(house.see(Seen::Deleted, &pod(9, "a")), Routing::Unknown);
-    // After a gap versions may have gone back: there only the same version is the same.
+    // After a gap versions may have gone back: only an identical version is the same.
     house.events(Seen::Present, &pod(20, "a"));
     house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
     assert_eq!(house.changes(Seen::Present, &pod(12, "a")), ["modified u1"]);
@@ -248,7 +248,7 @@ fn an_object_whose_fields_cost_too_much_fails_where_it_is_and_is_back_with_its_n
     let failure = |event: &Event| event.fields.clone().unwrap_err();
     let kind = |event: &Event| (event.change, event.partition.to_string());
 
-    // At first the host knows no other partition than the object's own.
+    // At first the host knows only the object's own partition.
     let event = house.events(Seen::Present, &object(1, "app", 100_000)).remove(0);
     assert_eq!(failure(&event).kind, FailureKind::FieldsOverBudget);
     assert!(
@@ -259,18 +259,18 @@ fn an_object_whose_fields_cost_too_much_fails_where_it_is_and_is_back_with_its_n
     assert_eq!(kind(&event), (Change::Added, "k".to_owned()));
     assert_eq!(house.changes(Seen::Present, &object(2, "app", 1)), ["left k", "added n/app"]);
 
-    // Later the object stays where it was; nothing is told to have left.
+    // Later the object stays in its partition; it is not reported to have left.
     let event = house.events(Seen::Present, &object(3, "other", 100_000)).remove(0);
     assert!(event.fields.is_err());
     assert_eq!(kind(&event), (Change::Modified, "n/app".to_owned()));
     assert_eq!(house.changes(Seen::Present, &object(4, "app", 2)), ["modified n/app"]);
 
-    // So it does where the partition's name would be long.
+    // The same if the partition's name would be too long.
     let long = "x".repeat(513);
     let event = house.events(Seen::Present, &object(5, &long, 1)).remove(0);
     assert!(failure(&event).message.contains("513 bytes"), "{}", failure(&event).message);
     assert_eq!(kind(&event), (Change::Modified, "n/app".to_owned()));
-    // The rule is asked about the end, however large the object has become.
+    // The rule is called for the deletion, however large the object has become.
     let event = house.events(Seen::Deleted, &object(6, "app", 100_000)).remove(0);
     assert_eq!(kind(&event), (Change::Deleted, "n/app".to_owned()));
     assert_eq!(
@@ -319,7 +319,7 @@ fn what_returns_unchanged_after_its_end_was_told_is_another_event_each_time() {
     let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
     let mut ids = vec![house.events(Seen::Present, &node("first", "5"))[0].id];
     for _ in 0..2 {
-        // A list without it, and one with it.
+        // A list without the object, and one with it.
         house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
         let covers = Coverage { group: String::new(), kind: "Node".to_owned(), namespace: None };
         house.router.cover("scope", covers);
@@ -399,7 +399,7 @@ fn an_object_of_which_only_the_name_or_the_uid_can_be_read_has_not_vanished() {
     for remains in [
         Remains { namespace: "n".to_owned(), name: "by-name".to_owned(), ..Remains::default() },
         Remains { uid: "u-by-uid".to_owned(), ..Remains::default() },
-        // One of which nothing can be read does not hide what vanished.
+        // An object of which nothing can be read does not hide vanished objects.
         Remains::default(),
     ] {
         house.router.note_undecodable("scope", Seen::Snapshot, Err(remains));
@@ -465,7 +465,7 @@ fn kubernetes_events_are_asked_for_in_one_form() {
     );
 }
 
-/// `kind labels fields namespaces metadata_only` of each need.
+/// Returns `kind labels fields namespaces metadata_only` of each need.
 fn needs(interests: Vec<Interest>) -> Vec<String> {
     let house = House::new(interests);
     let needs = house.router.needs().into_iter();
@@ -501,7 +501,7 @@ fn a_watch_is_as_wide_as_the_widest_interest() {
         ["Pod [] [] Some([\"x\", \"y\", \"z\"]) false"]
     );
     assert_eq!(needs(vec![one, selected("app=a", "", &[])]), ["Pod [app=a] [] None false"]);
-    // The server cannot select by it.
+    // The server does not support this field selector.
     assert_eq!(needs(vec![selected("", "spec.dnsPolicy=None", &[])]), ["Pod [] [] None false"]);
     let both = [interest("a", "v1", "Event"), interest("b", "events.k8s.io/v1", "Event")];
     assert_eq!(needs(both.to_vec()), ["Event [] [] None false"]);

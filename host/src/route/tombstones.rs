@@ -1,29 +1,29 @@
-//! Objects that went lately, so that what is old news of them is known to be old.
+//! Tombstones: recently deleted objects, so that outdated observations of them are recognized.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::model::Timestamp;
 
-/// The time for which a deletion is remembered.
+/// The time for which a tombstone is stored, in milliseconds.
 const MEMORY_MS: i64 = 600_000;
-/// The most deletions that are remembered; beyond it the oldest are forgotten.
+/// Maximum number of tombstones; the oldest are removed beyond it.
 const MOST: usize = 100_000;
 
-/// Deletions, by object and in their order. Each is looked at twice at most: when it comes, and when
-/// it is forgotten.
+/// Tombstones, by object and in the order of deletion. Each is visited at most twice: when it is added,
+/// and when it expires.
 #[derive(Debug, Default)]
 pub(super) struct Tombstones {
     by_uid: HashMap<Arc<str>, (Box<str>, Timestamp)>,
-    /// Oldest first. One that was taken back, or came again, stays here until its time is over.
+    /// Oldest first. An entry whose tombstone was removed or replaced stays until it expires.
     order: VecDeque<(Arc<str>, Timestamp)>,
-    /// Deletions that were looked at to be forgotten.
+    /// Tombstones that were visited to check if they have expired.
     #[cfg(test)]
     looks: usize,
 }
 
 impl Tombstones {
-    /// Remembers that an object went, with the version of its deletion.
+    /// Adds a tombstone with the version of the deletion.
     pub(super) fn bury(&mut self, uid: Arc<str>, version: &str, now: Timestamp) {
         while let Some((oldest, at)) = self.order.front() {
             #[cfg(test)]
@@ -33,7 +33,7 @@ impl Tombstones {
             if now.millis_since(*at) < MEMORY_MS && self.order.len() < MOST {
                 break;
             }
-            // It may have been buried again since.
+            // The object may have been deleted again since.
             if self.by_uid.get(oldest).is_some_and(|(_, last)| last == at) {
                 self.by_uid.remove(oldest);
             }
@@ -43,18 +43,18 @@ impl Tombstones {
         self.by_uid.insert(uid, (version.into(), now));
     }
 
-    /// Forgets one: it is there after all.
+    /// Removes a tombstone, because the object exists.
     pub(super) fn unbury(&mut self, uid: &str) {
         self.by_uid.remove(uid);
     }
 
-    /// Forgets all.
+    /// Removes all tombstones.
     pub(super) fn clear(&mut self) {
         self.by_uid.clear();
         self.order.clear();
     }
 
-    /// The version of an object's deletion.
+    /// Returns the version of an object's deletion.
     pub(super) fn end_of(&self, uid: &str) -> Option<&str> {
         self.by_uid.get(uid).map(|(version, _)| &**version)
     }

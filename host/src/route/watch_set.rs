@@ -1,5 +1,5 @@
-//! From the interests of all rules to what must be watched: one need for each kind, as wide as the
-//! widest interest, and narrowed at the server only where every interest would lose nothing.
+//! The set of watches that the interests of all rules require: one watch for each kind, as wide as the
+//! widest interest. It is narrowed by a selector at the server only if no interest loses events.
 
 use std::collections::BTreeMap;
 
@@ -7,38 +7,38 @@ use super::Router;
 use super::interest::Compiled;
 use crate::model::api_group;
 
-/// What must be watched of one kind, so that every rule sees what it wants.
+/// The watch of one kind that all rules together require.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Need {
-    /// Such as `apps/v1`: as the first rule that wants the kind names it.
+    /// API version, such as `apps/v1`, as the first rule that wants the kind gives it.
     pub api_version: String,
-    /// Such as `Deployment`.
+    /// Kind, such as `Deployment`.
     pub kind: String,
-    /// Only these, sorted; none: all.
+    /// Namespaces, sorted. `None` for all namespaces.
     pub namespaces: Option<Vec<String>>,
-    /// What the server may select by: every interest has just this selector.
+    /// The label selector for the server: the one that every interest has, or empty.
     pub label_selector: String,
-    /// The same for fields.
+    /// The field selector for the server: the one that every interest has, or empty.
     pub field_selector: String,
-    /// Identity, labels and the like are enough.
+    /// `true` if metadata (identity, labels and the like) is enough.
     pub metadata_only: bool,
-    /// The rules that want it, by their places.
+    /// Indexes of the rules that want the kind.
     pub rules: Vec<usize>,
 }
 
 impl Need {
-    /// The API group; empty for the core group.
+    /// Returns the API group; empty for the core group.
     pub fn group(&self) -> &str {
         api_group(&self.api_version)
     }
 
-    /// Whether objects are left out that have the kind and are in the namespaces.
+    /// Returns `true` if a selector leaves out objects of the kind in these namespaces.
     pub fn selects(&self) -> bool {
         !self.label_selector.is_empty() || !self.field_selector.is_empty()
     }
 }
 
-/// Paths by which the API server selects, and finds in them what we find.
+/// Paths that the API server supports in field selectors, with the values that the host reads too.
 const SELECTABLE: [(&str, &[&str]); 2] = [
     (
         "Pod",
@@ -57,7 +57,7 @@ const SELECTABLE: [(&str, &[&str]); 2] = [
     ),
 ];
 const ALWAYS_SELECTABLE: [&str; 2] = ["metadata.name", "metadata.namespace"];
-/// Kinds of which more than metadata is read.
+/// Kinds of which more than the metadata is decoded.
 const DECODED: [(&str, &[&str]); 3] = [
     ("", &["Pod", "Event", "Node"]),
     ("apps", &["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"]),
@@ -65,12 +65,12 @@ const DECODED: [(&str, &[&str]); 3] = [
 ];
 
 impl Router {
-    /// What must be watched, sorted by group and kind.
+    /// Returns the watches that are needed, sorted by group and kind.
     pub fn needs(&self) -> Vec<Need> {
         let mut by_kind: BTreeMap<(String, String), Vec<(usize, &Compiled)>> = BTreeMap::new();
         for (index, rule) in self.rules.iter().enumerate() {
             for interest in &rule.interests {
-                // Both APIs of Kubernetes Events show the same objects: one watch is enough.
+                // Both APIs of Kubernetes Events serve the same objects: one watch is enough.
                 let group = if interest.is_kind("", "Event") { "" } else { interest.group() };
                 let kind = (group.to_owned(), interest.kind.clone());
                 by_kind.entry(kind).or_default().push((index, interest));

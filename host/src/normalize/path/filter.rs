@@ -21,7 +21,7 @@ pub(super) struct Comparison {
     pub(super) right: Operand,
 }
 
-/// The other two operators are these with the sides changed.
+/// Comparison operators. The other two are these with swapped operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operator {
     Equal,
@@ -39,7 +39,7 @@ pub(super) enum Operand {
 /// A path that finds at most one value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Singular {
-    /// The path begins at the document (`$`), not at the value that is tested (`@`).
+    /// `true` if the path begins at the document (`$`), not at the value that is tested (`@`).
     pub(super) from_root: bool,
     pub(super) steps: Vec<Step>,
 }
@@ -129,7 +129,7 @@ impl Comparison {
     }
 }
 
-/// Two values that are not there are equal.
+/// Returns `true` if two values are equal; two missing values are equal.
 fn equal(left: Option<&Json>, right: Option<&Json>, budget: &mut Budget) -> Result<bool, Spent> {
     match (left, right) {
         (Some(left), Some(right)) => same(left, right, budget),
@@ -191,7 +191,7 @@ fn less(left: Option<&Json>, right: Option<&Json>, budget: &mut Budget) -> Resul
     }
 }
 
-/// Compares numbers as RFC 9535 does: by their value, whatever they are written like.
+/// Compares numbers by value as RFC 9535 does, regardless of their notation.
 fn numbers(left: &Number, right: &Number, compare: fn(&f64, &f64) -> bool) -> bool {
     match (left.as_f64(), right.as_f64()) {
         (Some(left), Some(right)) => compare(&left, &right),

@@ -1,8 +1,9 @@
-//! JSONPath (RFC 9535) for a rule's `fields`: the part of it that costs little, walked within a budget.
+//! JSONPath (RFC 9535) for a rule's `fields`: an inexpensive subset, evaluated within a budget.
 //!
-//! The paths come from a rule and the objects from the users of a cluster, and both are walked on the
-//! one thread that all rules share. So what is slow by itself is refused when the rule is loaded, and
-//! the rest stops at a number of visited values and of bytes found, for all paths of an interest together.
+//! The paths come from a rule and the objects from the users of a cluster, and both are evaluated on the
+//! one thread that all rules share. Constructs that are slow by themselves are therefore rejected when
+//! the rule is loaded, and evaluation stops at a number of visited values and of found bytes, for all
+//! paths of an interest together.
 
 mod filter;
 mod parse;
@@ -14,30 +15,30 @@ use crate::model::Value;
 use filter::Filter;
 use walk::Budget;
 
-/// Most bytes of a path.
+/// Maximum size of a path in bytes.
 const MOST_BYTES_OF_PATH: usize = 512;
-/// Most segments of a path.
+/// Maximum number of segments of a path.
 const MOST_SEGMENTS: usize = 32;
-/// Most selectors of a segment.
+/// Maximum number of selectors of a segment.
 const MOST_SELECTORS: usize = 16;
-/// Most open brackets and parentheses.
+/// Maximum nesting of brackets and parentheses.
 const MOST_NESTING: usize = 8;
-/// Most values of an object that the paths of one interest visit for one event.
+/// Maximum number of values that the paths of one interest visit for one event.
 const MOST_VISITS: usize = 100_000;
-/// Most bytes that the paths of one interest find for one event.
+/// Maximum number of bytes that the paths of one interest find for one event.
 const MOST_FOUND: usize = 256 << 10;
 
-/// A path of an interest, ready to walk.
+/// A parsed path of an interest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldPath {
     text: String,
     segments: Vec<Segment>,
 }
 
-/// One step of a path, which finds values in each value that the step before it found.
+/// One segment of a path, which selects values from each value that the previous segment selected.
 #[derive(Debug, Clone, PartialEq)]
 struct Segment {
-    /// The step is also taken in all values below.
+    /// `true` for a descendant segment, which also selects from all nested values.
     descends: bool,
     selectors: Vec<Selector>,
 }
@@ -51,7 +52,7 @@ enum Selector {
     Filter(Filter),
 }
 
-/// A path went over the budget of its event.
+/// An error: a path exceeded the budget of its event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FieldsOverBudget {
     /// Too many values were visited.
@@ -59,33 +60,34 @@ pub enum FieldsOverBudget {
         "field {path:?}: the rule's fields look at more than {MOST_VISITS} values of this object; hint: name the members on the way in place of `..` and `*`"
     )]
     Visits {
-        /// The path that went over the budget.
+        /// The path that exceeded the budget.
         path: String,
     },
-    /// Too much was found.
+    /// Too many bytes were found.
     #[error(
         "field {path:?}: the rule's fields find more than {MOST_FOUND} bytes in this object; hint: ask for the members that the rule reads"
     )]
     Found {
-        /// The path that went over the budget.
+        /// The path that exceeded the budget.
         path: String,
     },
 }
 
 impl FieldPath {
-    /// Reads a path.
+    /// Parses a path.
     ///
     /// # Errors
-    /// Where the text is no JSONPath, or one that is not supported: what is wrong and what to write.
+    /// If the text is not a JSONPath, or one that is not supported: the error has the problem and a hint.
     pub fn parse(text: &str) -> Result<Self, String> {
         let segments = parse::segments(text)?;
         Ok(Self { text: text.to_owned(), segments })
     }
 
-    /// Returns the value of each path in a document: one match is that value, several are an array of them.
+    /// Returns the value of each path in a document: a single match as it is, several matches as an
+    /// array.
     ///
     /// # Errors
-    /// The path at which the budget of the event was used up.
+    /// The path at which the budget of the event was exceeded.
     pub fn evaluate(paths: &[Self], document: &Json) -> Result<Vec<Value>, FieldsOverBudget> {
         Self::evaluate_within(paths, document, &mut Budget::of_event())
     }

@@ -1,4 +1,4 @@
-//! From the text of a path to its segments, with what costs too much refused.
+//! Parsing of a path into segments; constructs that cost too much are rejected.
 
 use jsonpath_rust::parser::errors::JsonPathError;
 use jsonpath_rust::parser::model as read;
@@ -12,9 +12,9 @@ const NO_FUNCTIONS: &str =
     "functions are not supported; hint: compare values, or do it in the rule";
 const NOT_SINGULAR: &str = "inside a filter only names and indices are supported (such as @.a.b[0]), for anything else is slow on large objects; hint: write $.items[?@.name == 'x'], or select in the rule";
 
-/// Reads the segments of a path.
+/// Parses the segments of a path.
 pub(super) fn segments(text: &str) -> Result<Vec<Segment>, String> {
-    // Before it is parsed: the parser recurses.
+    // Checked before parsing, because the parser recurses.
     if text.len() > MOST_BYTES_OF_PATH {
         return Err(format!(
             "the path has {} bytes, and may have {MOST_BYTES_OF_PATH}; hint: ask for less, and select in the rule",
@@ -26,7 +26,7 @@ pub(super) fn segments(text: &str) -> Result<Vec<Segment>, String> {
             "brackets and parentheses nest more than {MOST_NESTING} deep; hint: write a simpler path"
         ));
     }
-    // The parser takes white space for a part of names.
+    // The parser accepts white space as part of names.
     if has_space_in_name(text) {
         return Err(
             "this is no JSONPath: there is white space in a name or before it; hint: write ['a b']"
@@ -51,7 +51,7 @@ pub(super) fn segments(text: &str) -> Result<Vec<Segment>, String> {
     Ok(segments)
 }
 
-/// The characters of a path outside of its texts; of each text only the quote that opens it.
+/// Returns the characters of a path outside of string literals; of each literal only the opening quote.
 fn outside_of_texts(path: &str) -> impl Iterator<Item = char> {
     let mut characters = path.chars();
     std::iter::from_fn(move || {
@@ -69,7 +69,7 @@ fn outside_of_texts(path: &str) -> impl Iterator<Item = char> {
     })
 }
 
-/// The most brackets and parentheses that are open at once, outside of texts.
+/// Returns the maximum nesting of brackets and parentheses outside of string literals.
 fn nesting(path: &str) -> usize {
     let (mut depth, mut most) = (0usize, 0usize);
     for character in outside_of_texts(path) {
@@ -83,7 +83,8 @@ fn nesting(path: &str) -> usize {
     most
 }
 
-/// Returns `true` if white space outside of texts follows a dot or parts two characters of names.
+/// Returns `true` if white space outside of string literals follows a dot or separates two characters of
+/// names.
 fn has_space_in_name(path: &str) -> bool {
     let is_of_name = |one: char| one.is_ascii_alphanumeric() || one == '_' || !one.is_ascii();
     let (mut before, mut is_spaced) = ('$', false);
@@ -100,8 +101,8 @@ fn has_space_in_name(path: &str) -> bool {
     false
 }
 
-/// The parser draws its errors over several lines: only the place (` --> 1:7`) and the reason
-/// (` = expected …`) are taken.
+/// Formats a parser error in one line. The parser formats it over several lines, of which only the
+/// position (` --> 1:7`) and the reason (` = expected …`) are used.
 fn in_one_line(error: &JsonPathError) -> String {
     let text = error.to_string();
     let line = |begin: &str| text.lines().find_map(|line| Some(line.split_once(begin)?.1));
@@ -187,7 +188,7 @@ fn compares(comparison: read::Comparison) -> Result<Comparison, String> {
         Read::Ne(left, right) => (Operator::NotEqual, left, right),
         Read::Lt(left, right) => (Operator::Less, left, right),
         Read::Lte(left, right) => (Operator::LessOrEqual, left, right),
-        // The two sides change places.
+        // The operands are swapped.
         Read::Gt(left, right) => (Operator::Less, right, left),
         Read::Gte(left, right) => (Operator::LessOrEqual, right, left),
     };

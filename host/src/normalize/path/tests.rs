@@ -1,4 +1,4 @@
-//! Paths on documents: what is refused, what is found, and what it may cost.
+//! Tests of paths on documents: rejected paths, found values and the budget.
 
 use std::fmt::Write as _;
 
@@ -84,12 +84,13 @@ fn a_parser_that_recurses_gets_no_path_that_is_deep() {
         let fault = FieldPath::parse(&path).unwrap_err();
         assert!(fault.contains("nest more than 8 deep"), "{open}: {fault}");
     }
-    // Brackets in a text are no nesting.
+    // Brackets in a string literal do not count as nesting.
     let text = "[".repeat(100);
     assert!(FieldPath::parse(&format!(r"$['\'{text}']")).is_ok());
 }
 
-/// About 1.5 MB and 200,000 values, as wide as it is deep: the most that an API server stores.
+/// Returns a document of about 1.5 MB and 200,000 values, both wide and deep: the largest that an API
+/// server stores.
 fn large() -> Json {
     let mut items = String::new();
     for number in 0..35_000 {
@@ -148,7 +149,7 @@ fn all_paths_of_an_interest_share_one_budget() {
     assert_eq!(spent, FieldsOverBudget::Found { path: "$.a".to_owned() });
 }
 
-/// Paths of all supported forms over few names, so that they find something.
+/// Generates paths of all supported forms over few names, so that they match.
 fn paths() -> impl Strategy<Value = String> {
     let single = prop_oneof![
         Just(".a".to_owned()),
@@ -223,10 +224,11 @@ fn documents() -> impl Strategy<Value = Json> {
 }
 
 proptest! {
-    /// An evaluator that others wrote finds the same.
+    /// An independent evaluator finds the same values.
     #[test]
     fn what_is_found_is_what_another_evaluator_finds(path in paths(), document in documents()) {
-        // There the other one takes two absent values for unequal, against RFC 9535, section 2.3.5.2.2.
+        // For these operators the other evaluator treats two missing values as unequal, against RFC 9535,
+        // section 2.3.5.2.2.
         prop_assume!(!path.contains("<=") && !path.contains(">="));
         let other = serde_json_path::JsonPath::parse(&path).unwrap();
         let ours = FieldPath::parse(&path).unwrap();

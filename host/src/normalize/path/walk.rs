@@ -1,4 +1,4 @@
-//! Walks the segments of a path through a document, and counts.
+//! Evaluation of a path's segments on a document, within a budget.
 
 use std::io::{self, Write};
 
@@ -7,17 +7,17 @@ use serde_json::Value as Json;
 use super::{FieldsOverBudget, MOST_FOUND, MOST_VISITS, Segment, Selector};
 use crate::model::Value;
 
-/// Texts are compared so many bytes for the price of one visit.
+/// Bytes of text that are compared for the cost of one visit.
 const BYTES_A_VISIT: usize = 64;
 
-/// The work that is left for one event.
+/// The remaining work for one event.
 #[derive(Debug)]
 pub(super) struct Budget {
     visits: usize,
     found: usize,
 }
 
-/// The part of the budget that is used up.
+/// The part of the budget that is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spent {
     Visits,
@@ -39,20 +39,20 @@ impl Budget {
         Self { visits: MOST_VISITS, found: MOST_FOUND }
     }
 
-    /// Returns the number of visits that were made.
+    /// Returns the number of visits made.
     #[cfg(test)]
     pub(super) fn visited(&self) -> usize {
         MOST_VISITS - self.visits
     }
 
     pub(super) fn visit(&mut self, values: usize) -> Result<(), Spent> {
-        // What was refused is spent too: nothing goes on in smaller steps.
+        // A rejected visit exhausts the budget too, so that smaller ones do not continue.
         let left = self.visits.checked_sub(values);
         self.visits = left.unwrap_or(0);
         left.map(drop).ok_or(Spent::Visits)
     }
 
-    /// Reads bytes of a text.
+    /// Charges for reading bytes of a text.
     pub(super) fn read(&mut self, bytes: usize) -> Result<(), Spent> {
         self.visit(bytes / BYTES_A_VISIT)
     }
@@ -64,7 +64,7 @@ impl Budget {
     }
 }
 
-/// Returns all values that the segments find, in the order of RFC 9535.
+/// Returns all values that the segments select, in the order of RFC 9535.
 pub(super) fn find<'a>(
     segments: &[Segment],
     root: &'a Json,
@@ -81,7 +81,7 @@ pub(super) fn find<'a>(
     Ok(found)
 }
 
-/// Recurses no deeper than the document, for which the JSON parser has a bound (128).
+/// Recurses no deeper than the document, which the JSON parser limits to 128 levels.
 fn select<'a>(
     segment: &Segment,
     value: &'a Json,
@@ -131,7 +131,7 @@ fn each_child<'a>(
     }
 }
 
-/// The item of an array, counted from the end where the index is negative.
+/// Returns the item of an array; a negative index counts from the end.
 pub(super) fn index_into(value: &Json, index: i64) -> Option<&Json> {
     let items = value.as_array()?;
     let length = i64::try_from(items.len()).ok()?;
@@ -139,7 +139,7 @@ pub(super) fn index_into(value: &Json, index: i64) -> Option<&Json> {
     items.get(usize::try_from(index).ok()?)
 }
 
-/// RFC 9535, section 2.3.4.2.2.
+/// Selects a slice (RFC 9535, section 2.3.4.2.2).
 fn slice<'a>(
     value: &'a Json,
     start: Option<i64>,
@@ -170,7 +170,7 @@ fn slice<'a>(
     Ok(())
 }
 
-/// Returns what was found as one value.
+/// Returns the selected values as one value.
 pub(super) fn value(found: &[&Json], budget: &mut Budget) -> Result<Value, Spent> {
     match found {
         [] => Ok(Value::Null),
@@ -196,16 +196,16 @@ fn single(json: &Json, budget: &mut Budget) -> Result<Value, Spent> {
     })
 }
 
-/// Writes no more than there is room for.
+/// Writes JSON within the budget.
 fn as_json(json: &(impl serde::Serialize + ?Sized), budget: &mut Budget) -> Result<Value, Spent> {
     let mut room = Room { text: Vec::new(), most: budget.found };
-    // The only error that there can be: texts in memory have no other.
+    // Exceeding the budget is the only possible error of writing to memory.
     serde_json::to_writer(&mut room, json).map_err(|_| Spent::Found)?;
     budget.find(room.text.len())?;
     String::from_utf8(room.text).map(Value::Json).map_err(|_| Spent::Found)
 }
 
-/// Bytes up to a bound.
+/// A buffer with a maximum size.
 struct Room {
     text: Vec<u8>,
     most: usize,

@@ -1,4 +1,4 @@
-//! What holds for any policies and any verdicts.
+//! Properties of any policies on any verdicts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::plan::*;
 use super::*;
 
-/// Everything that came of a sequence.
+/// Returns the combined result of a sequence of verdicts.
 fn run(incidents: &mut Incidents, verdicts: &[Verdict]) -> Passed {
     let mut all = Passed::default();
     for verdict in verdicts {
@@ -30,7 +30,7 @@ fn lines(passed: &Passed) -> Vec<String> {
     passed.verdicts.iter().map(|verdict| verdict.to_line().unwrap()).collect()
 }
 
-/// Ends everything that fires, and returns what came of it.
+/// Resolves everything that fires, and returns the result.
 fn end_all(incidents: &mut Incidents, rules: &[&str], at: Timestamp) -> Passed {
     let mut all = Vec::new();
     for rule in rules {
@@ -96,7 +96,7 @@ proptest! {
                     heard.insert(spot(one));
                 }
             }
-            // What waited may have been delivered just before.
+            // A pending firing may have been delivered just before.
             let fires = heard.contains(&about);
             if is_over {
                 let rule = policies.iter().find(|(name, _)| *name == about.0).unwrap();

@@ -1,4 +1,4 @@
-//! What is remembered has bounds.
+//! Tests of the bounds of the policy's state.
 
 use super::*;
 

@@ -59,7 +59,7 @@ fn of_too_many_objects_at_once_nothing_is_written() {
 }
 
 proptest! {
-    /// The plain form of the same: tokens that are counted.
+    /// Compares the budget with a plain token bucket that counts its tokens.
     #[test]
     fn it_is_a_token_bucket(
         burst in 1u32..5,
@@ -92,7 +92,7 @@ proptest! {
     }
 }
 
-/// A verdict that writes a Kubernetes Event about an object, and names a target besides.
+/// Returns a verdict that writes a Kubernetes Event about an object, and names a target in addition.
 fn writes(name: &str, object: &str, at: i64) -> Verdict {
     let refused = |kind: &str, name: Option<&str>, object: Option<&str>| Refused {
         kind: kind.to_owned(),
@@ -105,7 +105,7 @@ fn writes(name: &str, object: &str, at: i64) -> Verdict {
     Verdict { refused, ..verdict(name, "web/R14 a", Status::Firing, second(at)) }
 }
 
-/// Kinds of targets that are refused of each verdict, and what is over the budget.
+/// Returns the kinds of refused targets of each verdict, and the writes over the budget.
 fn spent(passed: &Passed) -> Vec<String> {
     let left =
         passed.verdicts.iter().flat_map(|one| one.refused.iter().map(|one| one.kind.clone()));
@@ -116,7 +116,7 @@ fn spent(passed: &Passed) -> Vec<String> {
 #[test]
 fn what_passes_is_held_to_the_budget_of_its_rule_and_object_also_over_a_restart() {
     let budget = Budget { burst: 2, per: seconds(60) };
-    // What is no news takes no token.
+    // A suppressed verdict takes no token.
     let policies =
         [("web".into(), Policy { repeat: Some(seconds(5)), budget, ..Policy::default() })];
     let mut now = incidents(&policies);
@@ -139,7 +139,7 @@ fn what_passes_is_held_to_the_budget_of_its_rule_and_object_also_over_a_restart(
         now.not_before(second(at));
         now.restore(table.read());
     }
-    // By default there is a budget too.
+    // There is a budget by default.
     let mut now = incidents(&[("web".into(), Policy::default())]);
     let over = (0..40).map(|_| now.decide(writes("one", "Pod/a", 0)).over_budget.len());
     assert_eq!(over.sum::<usize>(), 15);
@@ -155,7 +155,7 @@ fn a_smaller_budget_counts_at_once() {
     assert_eq!(mean.take_changed(), [("a".to_owned(), Some(second(13)))]);
     assert_eq!(mean.take("a", second(10)), over(11, true));
     assert_eq!(mean.take("a", second(11)), Ok(()));
-    // It goes on being filled while nobody asks.
+    // The bucket refills while no token is taken.
     assert!((0..3).all(|_| mean.take("a", second(20)).is_ok()));
 }
 
@@ -171,7 +171,7 @@ fn buckets_that_are_full_are_dropped_with_time_however_few() {
 fn what_passes_is_charged_when_it_passes_whatever_the_clock_was_told_before() {
     let budget = Budget { burst: 1, per: seconds(3600) };
     let policies = [("web".into(), Policy { budget, ..Policy::default() })];
-    // Verdicts of a rule that is behind, by a clock that nothing else moved, or that a neighbour did.
+    // Verdicts of a lagging rule; the clock was advanced by nothing else, or by another rule.
     for is_told in [false, true] {
         let mut now = incidents(&policies);
         now.not_before(second(50_000));

@@ -1,4 +1,4 @@
-//! `inhibited_by`.
+//! Tests of `inhibited_by`.
 
 use super::plan::{Table, incidents};
 use super::*;
@@ -184,7 +184,7 @@ fn while_a_rule_is_not_in_sync_nothing_of_it_is_let_go() {
     play.say(about(elsewhere, "Pod/c on n2"), "c", &["c"]);
     play.incidents.set_suspended(1, true);
     play.incidents.begin_holds(second(12));
-    // Neither by its time, nor with what held it, nor by its age.
+    // A suspended firing is not released by its timeout, by the end of the inhibition or by its age.
     play.passes_until(100, &[]);
     play.node(110, "n1", Status::Resolved, "up", &["up"]);
     play.passes_until(600, &[]);
@@ -194,7 +194,7 @@ fn while_a_rule_is_not_in_sync_nothing_of_it_is_let_go() {
     play.incidents.set_suspended(1, false);
     play.passes_until(603, &["b"]);
     assert_eq!(play.open(), 1);
-    // It was told at the last time before, and is forgotten so long after.
+    // `b` was delivered at second 602, the last time given before, and is forgotten 500 seconds later.
     play.passes_until(1101, &[]);
     assert_eq!(play.open(), 1);
     play.passes_until(1102, &[]);

@@ -1,4 +1,4 @@
-//! The policy on hand-made verdicts, and on any.
+//! Tests of the policy on hand-made and on arbitrary verdicts.
 
 mod any;
 mod bounds;
@@ -30,7 +30,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// An object of the core group: `Pod/a on n1`, `Node/n1`.
+/// Returns an object of the core group: `Pod/a on n1`, `Node/n1`.
 fn object(text: &str) -> Object {
     let (name, node) = text.split_once(" on ").unwrap_or((text, ""));
     let (kind, name) = name.split_once('/').unwrap();
@@ -46,7 +46,7 @@ fn object(text: &str) -> Object {
     Object { meta: Meta { identity, ..Meta::default() }, subject, document: None }
 }
 
-/// A verdict of `rule/code key`, called by its title.
+/// Returns a verdict of `rule/code key`, identified by its title.
 fn verdict(title: &str, about: &str, status: Status, at: Timestamp) -> Verdict {
     let (code, key) = about.split_once(' ').unwrap();
     let (rule, code) = code.split_once('/').unwrap();
@@ -86,7 +86,7 @@ fn verdict(title: &str, about: &str, status: Status, at: Timestamp) -> Verdict {
     }
 }
 
-/// The same verdict about another object.
+/// Returns the same verdict about another object.
 fn about(mut verdict: Verdict, text: &str) -> Verdict {
     let event = Event::clone(verdict.event.as_ref().unwrap());
     let object = object(text);
@@ -95,13 +95,13 @@ fn about(mut verdict: Verdict, text: &str) -> Verdict {
     verdict
 }
 
-/// An inhibitor with the configuration's defaults.
+/// Returns an inhibitor with the configuration's defaults.
 fn inhibitor(text: &str, equal: Equal) -> Inhibitor {
     let (rule, code) = text.split_once('/').unwrap();
     Inhibitor { rule: rule.to_owned(), code: code.to_owned(), equal, at_most: seconds(3600) }
 }
 
-/// What came of it, in words: the titles of what passes, and `-title reason` of what does not.
+/// Returns the result as text: the titles of verdicts that pass, and `-title reason` of suppressed ones.
 fn words(passed: &Passed, names: &[&str]) -> Vec<String> {
     let name = |id: Id| names.iter().find(|name| Id::of("verdict", &[*name]) == id).unwrap();
     let held = passed
@@ -111,7 +111,7 @@ fn words(passed: &Passed, names: &[&str]) -> Vec<String> {
     passed.verdicts.iter().map(|one| one.title.clone()).chain(held).collect()
 }
 
-/// A sequence of verdicts and what must come of each.
+/// A sequence of verdicts with the expected result of each.
 struct Play {
     incidents: Incidents,
     names: Vec<&'static str>,
@@ -132,12 +132,12 @@ impl Play {
         assert_eq!(words(&passed, &self.names), comes, "of {name}");
     }
 
-    /// At so many seconds it fires.
+    /// Fires at a time in seconds.
     fn fires(&mut self, at: i64, about: &str, name: &'static str, comes: &[&str]) {
         self.say(verdict(name, about, Status::Firing, second(at)), name, comes);
     }
 
-    /// At so many seconds it is resolved.
+    /// Resolves at a time in seconds.
     fn ends(&mut self, at: i64, about: &str, name: &'static str, comes: &[&str]) {
         self.say(verdict(name, about, Status::Resolved, second(at)), name, comes);
     }

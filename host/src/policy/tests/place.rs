@@ -1,4 +1,4 @@
-//! Where an incident is, and what that has in common with others.
+//! Tests of an incident's location, and of the properties it has in common with others.
 
 use super::*;
 use crate::model::{KubernetesEvent, ObjectRef};
@@ -11,7 +11,7 @@ fn at(object: Object) -> crate::model::Place {
     place(&verdict)
 }
 
-/// A Kubernetes Event about an object.
+/// Returns a Kubernetes Event about an object.
 fn kubernetes_event(text: &str, host: &str) -> Object {
     let regarding = ObjectRef { identity: object(text).meta.identity, part: None };
     let source_host = Some(host.to_owned());

@@ -1,4 +1,4 @@
-//! Any policies, and any verdicts in event order.
+//! Generators of arbitrary policies, and of arbitrary verdicts in event order.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{IncidentRecord, PersistedIncident, StoreOp};
 
-/// One verdict of three rules, a while after the one before.
+/// One verdict of three rules, with the time since the previous one.
 #[derive(Debug, Clone)]
 pub(super) struct Said {
     pub(super) after_ms: i64,
@@ -21,7 +21,7 @@ pub(super) struct Said {
     severity: usize,
 }
 
-/// `nodes` inhibits and has no policy; `mid` may be inhibited by it, `web` by both and by itself.
+/// `nodes` inhibits and has no policy; `nodes` may inhibit `mid`, and all three rules may inhibit `web`.
 pub(super) const RULES: [&str; 3] = ["nodes", "mid", "web"];
 
 fn one(rule: usize, is_over: impl Strategy<Value = bool>) -> impl Strategy<Value = Said> {
@@ -52,7 +52,7 @@ impl Said {
         let severity = [Severity::Warning, Severity::Error][self.severity];
         let place = match self.rule {
             0 => format!("Node/n{}", self.key),
-            // Some know their node, some do not.
+            // Some verdicts have a node, some do not.
             _ if self.node == 0 => format!("Pod/p{}", self.key),
             _ => format!("Pod/p{} on n{}", self.key, self.node),
         };
@@ -60,7 +60,7 @@ impl Said {
     }
 }
 
-/// The whole sequence with its times.
+/// Returns the whole sequence with its times.
 pub(super) fn verdicts(play: &[Said]) -> Vec<Verdict> {
     let mut now = second(1_000_000);
     let timed = play.iter().enumerate().map(|(number, said)| {
@@ -100,10 +100,10 @@ fn any_policy(rules: usize) -> impl Strategy<Value = Policy> {
     })
 }
 
-/// Policies of the three rules, in their order.
+/// Generates policies of the three rules, in their order.
 pub(super) fn any_policies() -> impl Strategy<Value = Vec<(Arc<str>, Policy)>> {
     (any_policy(2), any_policy(3)).prop_map(|(mut mid, web)| {
-        // A rule that holds itself but for its own codes; no cycle over rules.
+        // A rule may inhibit itself only by its own codes; there is no cycle over rules.
         mid.inhibited_by.retain(|one| one.rule != "web");
         let all = [Policy::default(), mid, web];
         RULES.iter().zip(all).map(|(name, policy)| ((*name).into(), policy)).collect()

@@ -1,4 +1,4 @@
-//! `repeat` and `pair`.
+//! Tests of `repeat` and `pair`.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is remembered over a restart.
+//! Tests of the state over a restart.
 
 use proptest::prelude::*;
 
@@ -40,7 +40,7 @@ proptest! {
                 cut = incidents(&policies);
                 cut.not_before(through.now);
                 cut.restore(cut_table.read());
-                // A start is one of another hold.
+                // A restart begins another suspension.
                 (0..3).for_each(|rule| through.set_suspended(rule, false));
                 // With the same settings nothing has to be changed.
                 prop_assert!(cut.take_changes().is_empty());
@@ -94,7 +94,7 @@ proptest! {
     }
 }
 
-/// What waits for a node, kept.
+/// Returns persisted rows with a pending verdict, inhibited by a node.
 fn waiting() -> Vec<PersistedIncident> {
     let entry = inhibitor("nodes/NotReady", Equal::Cluster);
     let mut play = Play::new(&[("nodes", Policy::default()), ("web", inhibited_by(vec![entry]))]);

@@ -1,4 +1,4 @@
-//! `throttle` and its digest.
+//! Tests of `throttle` and its digest.
 
 use super::*;
 
@@ -90,7 +90,7 @@ fn the_digest_comes_before_the_verdict_that_ends_the_wait_for_it() {
 fn a_rule_that_is_behind_delivers_no_more_than_it_may() {
     let mut play = Play::new(&[("web", throttle(1, 60, false))]);
     play.passes_until(600, &[]);
-    // It speaks of ten minutes ago; it is delivered now.
+    // The verdict's time is ten minutes ago; it is delivered now.
     play.fires(0, "web/R14 a", "a", &["a"]);
     play.passes_until(630, &[]);
     play.fires(0, "web/R14 b", "b", &["-b throttled"]);

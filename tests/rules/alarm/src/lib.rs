@@ -1,5 +1,6 @@
-//! Fires for each state of a pod that has the label `alarm` or `guard`, and resolves once the pod has it no
-//! longer or is gone: a receiver that heard everything knows which pods have the label.
+//! A rule that fires for each state of a pod that has the label `alarm` or `guard`, and resolves once the
+//! pod no longer has the label or is deleted. A receiver that got every verdict knows the pods that have
+//! the label.
 
 use klaxon_sdk::prelude::*;
 use schemars::JsonSchema;

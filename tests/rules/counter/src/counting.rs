@@ -1,5 +1,6 @@
-//! Numbers the pods' events of each lane, so that tests can tell whether state is committed with the
-//! verdicts: each verdict has its number and the event before it. A setting makes each event take time.
+//! A rule that numbers the pods' events of each lane, so that tests can check that state is committed
+//! with the verdicts: each verdict has its number and the event before it. A setting makes each event
+//! take time.
 
 use klaxon_sdk::prelude::*;
 use schemars::JsonSchema;
@@ -68,7 +69,7 @@ impl Rule for Counter {
     }
 }
 
-/// Rounds of which each needs the one before, so that no compiler leaves them out.
+/// Computes rounds that each depend on the previous one, so that the compiler cannot remove them.
 fn work(rounds: u32) -> u32 {
     (0..rounds).fold(0, |sum: u32, round| (sum ^ round).wrapping_mul(0x9e37_79b1).rotate_left(5))
 }

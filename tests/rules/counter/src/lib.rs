@@ -2,7 +2,7 @@
 
 pub mod counting;
 
-/// The version of the rule, and of the state that it keeps.
+/// The version of the rule; `STATE` is the version of its state.
 const VERSION: &str = "1.0.0";
 const STATE: u32 = 1;
 

@@ -1,5 +1,5 @@
-//! Lights a fuse on each new pod that asks for one, and says when it has burnt down. It never puts one
-//! out: that a pod which is gone takes its timers with it is the host's promise.
+//! A rule that lights a fuse on each new pod that asks for one, and emits a verdict when the fuse has
+//! burnt down. It never cancels one: the host guarantees that the timers of a deleted pod do not fire.
 
 use klaxon_sdk::prelude::*;
 use schemars::JsonSchema;
@@ -10,11 +10,11 @@ pub struct Fuse {
     settings: Settings,
 }
 
-/// What a test asks of it.
+/// The settings of a test.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// How long a fuse burns, in milliseconds.
+    /// The time that a fuse burns, in milliseconds.
     pub burns_ms: i64,
 }
 

@@ -1,18 +1,18 @@
-//! A rule that takes as much of one resource as it can get on every event, for tests of the bounds that the
-//! host sets. A setting names the resource.
+//! A rule that takes as much of one resource as it can get on every event, for tests of the host's
+//! limits. A setting names the resource.
 
 use klaxon_sdk::prelude::*;
 use klaxon_sdk::{Extension, Level};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What to take, and how much of it on each event.
+/// The resource to take, and the amount on each event.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The resource.
     pub take: Take,
-    /// How many of it: log lines, timers, verdicts, targets, or thousands of turns of a loop.
+    /// The number of log lines, timers, verdicts, targets, or thousands of loop iterations.
     #[serde(default = "one")]
     pub count: usize,
     /// Bytes of each.
@@ -28,7 +28,7 @@ fn one() -> usize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Take {
-    /// Nothing: one small verdict an event, which is what the other behaviours are compared with.
+    /// Nothing: one small verdict per event, the baseline of the other behaviours.
     Nothing,
     /// Log lines.
     LogLines,
@@ -42,11 +42,11 @@ pub enum Take {
     Payloads,
     /// Small verdicts.
     Verdicts,
-    /// Targets of an extension whose kind no one has used before.
+    /// Targets of an extension, each of a kind that was never used before.
     ExtensionKinds,
     /// The operator's target `pager`, to which the rule is not routed.
     ForeignTarget,
-    /// The sandbox itself: a trap on every event whose pod's number can be divided by five.
+    /// The sandbox itself: a trap on the events of every pod with a number divisible by five.
     Traps,
     /// Time.
     Time,

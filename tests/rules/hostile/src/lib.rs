@@ -1,5 +1,5 @@
-//! A rule that misbehaves on demand. On every other event it counts the events of its partition, in
-//! its state, and says the number.
+//! A rule that misbehaves on demand. On every other event it counts the events of its partition in its
+//! state, and emits the number.
 
 use std::cell::Cell;
 
@@ -7,24 +7,24 @@ use klaxon_sdk::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What to do, and on which object.
+/// The behaviour, and the object that triggers it.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// What to do.
+    /// The behaviour.
     pub behaviour: Behaviour,
-    /// Name of the object on whose events to do it; empty: on all.
+    /// Name of the object that triggers the behaviour; empty for all objects.
     #[serde(default)]
     pub on: String,
-    /// Millions of turns of a busy loop on each event.
+    /// Millions of iterations of a busy loop on each event.
     #[serde(default)]
     pub spins: u32,
-    /// How much of it: bytes of an answer, a line or an error, or a number of verdicts.
+    /// Bytes of an answer, a line or an error, or a number of verdicts.
     #[serde(default)]
     pub size: usize,
 }
 
-/// Ways to misbehave.
+/// Misbehaviours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "each is named after what it does")]
@@ -39,13 +39,13 @@ pub enum Behaviour {
     AnswerTitle,
     /// The body of an extension, of `size` bytes.
     AnswerExtension,
-    /// `size` verdicts beside the one that it always says.
+    /// `size` verdicts in addition to the one that it always emits.
     AnswerVerdicts,
     /// An error of `size` bytes.
     AnswerError,
-    /// Lines of `size` bytes, as many as there are host calls for.
+    /// Lines of `size` bytes, as many as the limit of host calls allows.
     LogLines,
-    /// Removes keys of `size` bytes that are not there.
+    /// Removes keys of `size` bytes that do not exist.
     RemoveLongKeys,
     SayUndeclaredCode,
     SayBrokenPayload,
@@ -57,20 +57,20 @@ pub enum Behaviour {
     /// On odd resource versions.
     FailAfterWriting,
     CountInMemory,
-    /// Says words in the order in which a map happens to iterate.
+    /// Emits words in the order in which a map happens to iterate.
     LeakMapOrder,
-    /// A mebibyte an event.
+    /// A mebibyte per event.
     LeakMemory,
     SetTooManyTimers,
     /// One answer fewer than there are events.
     AnswerTooFew,
-    /// Keeps and moves timers and state, and says all that it is told and all that it kept.
+    /// Sets and moves timers and state, and emits all events and all of its state.
     Remember,
     /// A hundred thousand bytes of state for each event.
     KeepMuch,
-    /// The same, on even resource versions.
+    /// As `KeepMuch`, on even resource versions.
     KeepMuchAtTimes,
-    /// Takes them out again.
+    /// Removes the state of `KeepMuch`.
     KeepLess,
     /// A timer with a payload of a hundred thousand bytes for each event.
     TimerWithMuch,
@@ -204,7 +204,7 @@ impl Hostile {
         Ok(())
     }
 
-    /// Hands the host something of the size that the settings name.
+    /// Sends the host data of the configured size.
     fn enlarge(&self, cx: &mut Cx, out: &mut Outcome) -> Result<(), String> {
         match self.settings.behaviour {
             Behaviour::AnswerTitle => {
@@ -239,7 +239,7 @@ impl Hostile {
         Ok(())
     }
 
-    /// Does too much in all, though not for one event.
+    /// Exceeds a total budget, though not the limits of one event.
     fn overdo(&self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
         match self.settings.behaviour {
             Behaviour::KeepMuchAtTimes
@@ -282,7 +282,7 @@ impl Hostile {
     }
 }
 
-/// What a rule does that lives on its timers and its state: any change of their order shows.
+/// Behaves as a rule that depends on its timers and its state: any change of their order shows.
 fn remember(cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
     let object = &event.object;
     let version: i64 = object.resource_version.parse().unwrap_or(0);
@@ -298,7 +298,7 @@ fn remember(cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String>
         }
         return Ok(());
     }
-    // Several may be due at one moment.
+    // Several timers may be due at the same time.
     let soon = (event.time + 1999).div_euclid(1000) * 1000;
     match version % 5 {
         0 => out.set_timer("a", soon + version % 7 * 500),
@@ -318,11 +318,11 @@ fn map_order() -> Vec<&'static str> {
 
 #[expect(unconditional_recursion, reason = "that is the point")]
 fn recurse(depth: u64) -> u64 {
-    // The addition after the call keeps the compiler from making a loop of it.
+    // The addition after the call prevents the compiler from making a loop of it.
     recurse(std::hint::black_box(depth + 1)) + depth
 }
 
-/// Asks the host about an event of another place than the one at hand.
+/// Calls the host for an event with another index than the current one.
 fn ask_about(index: u32) {
     #[cfg(target_family = "wasm")]
     klaxon_sdk::bindings::klaxon::rule::state::get(index, "x");
@@ -331,11 +331,11 @@ fn ask_about(index: u32) {
 }
 
 thread_local! {
-    /// Whether the call under way is to end with an answer too few.
+    /// `true` if the current call is to return one answer too few.
     static FORGET_ONE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The export by hand, for the SDK's own always answers every event.
+/// The export is implemented by hand, because the SDK's export always answers every event.
 #[cfg(target_family = "wasm")]
 const _: () = {
     use klaxon_sdk::{bindings, guest};

@@ -1,5 +1,5 @@
-//! A classification of pods like that of a real rule, on the least that an event can carry: no
-//! parts, no state. The bench measures what a typed call costs with it.
+//! A rule that classifies pods like a real one, on the smallest possible events: no parts, no state. The
+//! bench measures the cost of a typed call with it.
 
 use klaxon_sdk::prelude::*;
 use klaxon_sdk::{Container, Pod};

@@ -1,5 +1,5 @@
-//! A rule whose interest asks for fields by every class of path that is allowed, for tests of what they cost on
-//! large objects.
+//! A rule whose interest requests fields by every class of path that is allowed, for tests of their cost
+//! on large objects.
 
 use klaxon_sdk::prelude::*;
 

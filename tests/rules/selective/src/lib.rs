@@ -1,5 +1,5 @@
-//! Sees pods that carry a label, and the metadata of config maps: what a server can select, and what
-//! it can leave out.
+//! A rule that sees pods with a label, and the metadata of config maps: a server can select the former
+//! and omit the content of the latter.
 
 use klaxon_sdk::prelude::*;
 

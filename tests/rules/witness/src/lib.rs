@@ -1,4 +1,5 @@
-//! Says everything that it sees, so that tests can count what arrived at a rule.
+//! A rule that emits a verdict for everything that it sees, so that tests can count the events that
+//! arrived.
 
 use klaxon_sdk::prelude::*;
 use klaxon_sdk::{EventRequest, ObjectMeta, ObjectRef};
@@ -10,23 +11,23 @@ pub struct Witness {
     settings: Settings,
 }
 
-/// What a test asks of it.
+/// The settings of a test.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// For each object that is added or listed, a timer so many milliseconds later; 0: none.
+    /// The delay of a timer for each object that is added or listed, in milliseconds; 0 for no timer.
     pub timer_after_ms: i64,
-    /// Only makes one configuration differ from another.
+    /// Has no effect, but makes one configuration differ from another.
     pub label: String,
-    /// Whether what was seen of an object is resolved with its end.
+    /// `true` if the sight of an object is resolved with its deletion.
     pub resolves: bool,
-    /// A target that is named besides the routed ones; empty: none.
+    /// A target that is named in addition to the routed ones; empty for none.
     pub names: String,
-    /// Whether a Kubernetes Event is to be written about each object that is seen.
+    /// `true` to write a Kubernetes Event about each object that is seen.
     pub writes: bool,
 }
 
-/// One thing that was seen.
+/// One observation.
 #[derive(Serialize)]
 struct Sight<'a> {
     change: &'a str,
@@ -93,7 +94,7 @@ impl Rule for Witness {
     }
 }
 
-/// A Kubernetes Event about an object.
+/// Returns a Kubernetes Event about an object.
 fn written(object: &ObjectMeta) -> EventRequest {
     EventRequest {
         reporting_component: None,
