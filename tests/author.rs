@@ -130,7 +130,7 @@ fn config_check_names_every_problem_of_rules_too() {
     let akkeris = module("akkeris");
     write(&json!([{"name": "a", "module": akkeris, "targets": ["out"]}]));
     let text = printed(folder.path(), &["config", "check"], 0);
-    assert_eq!(text, "klaxon.yaml: no problem found, 1 rules loaded\n");
+    assert_eq!(text, "klaxon.yaml: no problem found, 1 rule loaded\n");
     let large = json!({"backlog": "1GiB"});
     write(&json!([{"name": "a", "module": akkeris, "targets": ["out"], "limits": large}]));
     let text = printed(folder.path(), &["config", "check"], 0);

@@ -85,7 +85,7 @@ fn the_first_hour_of_a_rules_author() {
         "OOM                      error    Out of memory",
         "rule oom says the same 1 codes as before",
         "built oom 0.1.0 into oom.wasm",
-        "klaxon.yaml: no problem found, 1 rules loaded",
+        "klaxon.yaml: no problem found, 1 rule loaded",
         "to out: 1 delivered",
     ] {
         assert!(printed.contains(says), "{says:?} is not in:\n{printed}");

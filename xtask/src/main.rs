@@ -13,6 +13,7 @@ mod test;
 mod tidy;
 mod tools;
 mod torture;
+mod words;
 mod workspace;
 
 use std::process::ExitCode;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::words::Words;
 use crate::workspace::{files, root};
 
 const LONGEST_FILE: usize = 600;
@@ -91,16 +92,22 @@ const EDGES: [(&str, &[&str]); 22] = [
 /// Checks everything and reports every error.
 pub(crate) fn run() -> Result<()> {
     let mut errors = Vec::new();
+    let mut words = Words::default();
+    let mut used = BTreeSet::new();
     for folder in SOURCES {
         for path in files(folder, &["rs"])? {
             let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
             let name = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
             check_file(&name, &text, &mut errors);
+            words.check(&name, &text, &mut errors);
             if let Some(module) = host_module(&name) {
-                check_edges(&name, module, &text, &mut errors)?;
+                check_edges(&name, module, &text, &mut errors);
+                used.extend(used_modules(&text).into_iter().map(|to| (module.to_owned(), to)));
             }
         }
     }
+    words.finish(&mut errors);
+    check_unused_edges(&used, &mut errors);
     check_decisions(&mut errors)?;
     if errors.is_empty() {
         println!("tidy: all is well");
@@ -126,12 +133,12 @@ fn host_module(name: &str) -> Option<&str> {
     Some(first.strip_suffix(".rs").unwrap_or(first))
 }
 
-fn check_edges(name: &str, module: &str, text: &str, errors: &mut Vec<String>) -> Result<()> {
+fn check_edges(name: &str, module: &str, text: &str, errors: &mut Vec<String>) {
     let Some((_, allowed)) = EDGES.iter().find(|(from, _)| *from == module) else {
         errors.push(format!(
             "{name}: module {module} has no edges; hint: add it to xtask/src/tidy.rs"
         ));
-        return Ok(());
+        return;
     };
     if text.contains("crate::{") {
         errors.push(format!(
@@ -143,7 +150,19 @@ fn check_edges(name: &str, module: &str, text: &str, errors: &mut Vec<String>) -
             errors.push(format!("{name}: {module} may not use crate::{used}"));
         }
     }
-    Ok(())
+}
+
+/// Reports edges that are allowed and that no file uses.
+fn check_unused_edges(used: &BTreeSet<(String, String)>, errors: &mut Vec<String>) {
+    for (from, allowed) in EDGES {
+        for to in allowed {
+            if !used.contains(&(from.to_owned(), (*to).to_owned())) {
+                errors.push(format!(
+                    "xtask/src/tidy.rs: {from} does not use {to}; hint: remove the edge"
+                ));
+            }
+        }
+    }
 }
 
 /// Returns every `x` of `crate::x` in code.

@@ -213,6 +213,11 @@ pub struct RunSummary {
 }
 
 impl RunSummary {
+    /// Returns the number of dead letters of all targets.
+    pub fn dead(&self) -> u64 {
+        self.targets.values().map(|delivered| delivered.dead).sum()
+    }
+
     /// Deliveries that wait in the journal for the next run.
     fn left(&self) -> u64 {
         self.targets.values().map(|delivered| delivered.left).sum()

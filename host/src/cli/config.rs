@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::exit::fail;
 use super::{CacheArguments, Exit, OutputFormat};
-use crate::config::{Config, Rule, rules_beyond_reserve};
+use crate::config::{Config, Rule, warnings};
 use crate::engine::{LoadErrorKind, Options};
 use crate::model::Origin;
 use crate::pipeline::{AssembleError, assemble};
@@ -108,17 +108,17 @@ fn check(arguments: &CheckArguments) -> Exit {
         #[cfg(feature = "serve")]
         Ok(_) if arguments.cluster => rights(arguments),
         Ok(config) => {
-            let (rules, warning) = (config.rules.len(), rules_beyond_reserve(&config));
+            let (rules, warnings) = (config.rules.len(), warnings(&config));
             match arguments.output {
                 OutputFormat::Text => {
                     let path = path.display();
-                    super::print(&format!("{path}: no problem found, {rules} rules loaded\n"));
-                    if let Some(warning) = &warning {
+                    let noun = if rules == 1 { "rule" } else { "rules" };
+                    super::print(&format!("{path}: no problem found, {rules} {noun} loaded\n"));
+                    for warning in &warnings {
                         super::print(&format!("{path}: warning: {warning}\n"));
                     }
                 }
                 OutputFormat::Json => {
-                    let warnings: Vec<String> = warning.into_iter().collect();
                     super::print(&format!("{}\n", json!({"problems": [], "warnings": warnings})));
                 }
             }

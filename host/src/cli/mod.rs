@@ -241,3 +241,18 @@ pub fn main() -> ExitCode {
     logging.end();
     exit.into()
 }
+
+/// Returns the line of a summary about verdicts that policy has kept from their targets, if there are any.
+fn suppressed(counts: &crate::pipeline::Counts) -> Option<String> {
+    let parts = [
+        (counts.held_back, "suppressed by policy"),
+        (counts.pending_verdicts, "pending (held by another incident)"),
+        (counts.over_budget, "over the budget for writes"),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    (!parts.is_empty()).then(|| format!("verdicts not delivered: {}", parts.join(", ")))
+}

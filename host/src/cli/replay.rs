@@ -23,7 +23,7 @@ pub(super) struct ReplayArguments {
     /// Rules and settings of a configuration; its sources and targets are left alone
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// One rule's module, with its default settings
+    /// One rule, with its default settings: a module, or the folder of a rule, which is built if it changed
     #[arg(long, value_name = "WASM")]
     rule: Option<PathBuf>,
     /// Settings of that rule, as JSON
@@ -96,10 +96,11 @@ fn prepare(arguments: &ReplayArguments) -> Result<(Replay, Pipeline), String> {
 
 fn single_rule(module: &Path, settings: Option<&Path>) -> Result<config::Rule, String> {
     let settings = super::settings(settings)?;
+    let module = crate::harness::module(module, &mut super::rule::say)?;
     let name = module.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into());
     Ok(config::Rule {
         name,
-        module: module.to_owned(),
+        module,
         settings,
         targets: Vec::new(),
         nameable: Vec::new(),
@@ -189,6 +190,14 @@ impl Told {
                     counts.verdicts,
                     counts.failures
                 );
+                if let Some(line) = super::suppressed(counts) {
+                    eprintln!("{line}");
+                }
+                if counts.observed == counts.ignored && counts.observed > 0 {
+                    eprintln!(
+                        "no object of the streams is of a kind that a rule asks for; hint: see `klaxon rule inspect` for the kinds"
+                    );
+                }
                 if summary.skipped > 0 {
                     eprintln!("{} lines of other types were skipped", summary.skipped);
                 }

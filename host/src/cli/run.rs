@@ -42,6 +42,8 @@ pub(super) fn run(arguments: RunArguments, logging: Logging) -> Exit {
     let ran = app::run(config, arguments.engine.options(), &service);
     let output = arguments.output;
     let (exit, patience) = match &ran {
+        // A run on streams has an end, and reports deliveries that failed for good.
+        Ok(summary) if summary.streams > 0 && summary.dead() > 0 => (Exit::Failure, PATIENCE),
         Ok(_) => (Exit::Success, PATIENCE),
         Err(RunError::Interrupted { signal, .. }) => (Exit::Signal(*signal), LAST_WORD),
         Err(RunError::Hung { .. }) => (Exit::Hung, LAST_WORD),
@@ -122,6 +124,9 @@ fn print(summary: &RunSummary, output: OutputFormat) {
         counts.failures,
         summary.gaps
     );
+    if let Some(line) = super::suppressed(counts) {
+        eprintln!("{line}");
+    }
     for (code, count) in &summary.codes {
         eprintln!("  {code}: {count}");
     }

@@ -20,7 +20,7 @@ use crate::model::{Limits, Narrowing};
 use crate::yaml::FileErrors;
 
 pub use policy::{Budget, Equal, Inhibitor, Policy, Throttle};
-pub use quota::rules_beyond_reserve;
+pub use quota::warnings;
 pub use secret::Secret;
 pub use targets::{
     Format, Lines, Login, Nats, Order, Origin as TargetOrigin, Statsd, Target, TargetKind,

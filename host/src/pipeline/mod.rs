@@ -377,8 +377,9 @@ impl Pipeline {
 
     /// What happened so far, in numbers.
     pub fn counts(&self) -> Counts {
-        let queued = self.incidents.sizes().map(|(_, _, queued)| queued as u64).sum();
-        Counts { pending_timers: self.timers.len() as u64, queued, ..self.counts.clone() }
+        let pending_verdicts = self.incidents.sizes().map(|(_, _, pending)| pending as u64).sum();
+        let pending_timers = self.timers.len() as u64;
+        Counts { pending_timers, pending_verdicts, ..self.counts.clone() }
     }
 
     /// The codes that a rule declares; none where there is no such rule.

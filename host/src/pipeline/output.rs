@@ -193,7 +193,7 @@ pub struct Counts {
     pub over_budget: u64,
     /// Verdicts that wait, for something inhibits them.
     #[serde(skip_serializing_if = "crate::model::is_zero")]
-    pub queued: u64,
+    pub pending_verdicts: u64,
     /// Events that a rule did not answer.
     pub failures: u64,
     /// Timers that are set and not due yet.

@@ -49,7 +49,7 @@ pub(super) fn text(resent: Resent) -> String {
     let mut text = String::new();
     if resent.letters > 0 {
         let letters = some(resent.letters, "dead letter is", "dead letters are");
-        text.push_str(&format!("{letters} pending again, after what waits already\n"));
+        text.push_str(&format!("{letters} pending again, after the deliveries that are pending already; the service sends them, at its next start if it is not running\n"));
     }
     if resent.refusals > 0 {
         let refusals = some(resent.refusals, "refused verdict is", "refused verdicts are");

@@ -53,7 +53,7 @@ pub(super) fn load(
 }
 
 #[expect(clippy::print_stderr, reason = "progress is for the person who waits")]
-fn say(what: &str) {
+pub(super) fn say(what: &str) {
     eprintln!("{what}");
 }
 
