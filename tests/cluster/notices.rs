@@ -195,7 +195,9 @@ async fn without_bookmarks_the_server_is_asked_whether_it_is_there() {
 async fn a_pause_while_missed_events_are_sent_does_not_make_the_watch_complete() {
     let api = FakeApi::start().await;
     api.put(kubernetes_event("first", 1));
-    let site = site(&api);
+    let mut site = site(&api);
+    // The watch that is silent after two of the events stays open.
+    site.timing.stall = std::time::Duration::from_secs(600);
     let running = site.start();
     site.wait("the list", |seen| seen.len() == 1);
     site.wait_until_following(&WATCHES);

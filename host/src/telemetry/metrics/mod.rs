@@ -194,9 +194,9 @@ impl Metrics {
             "1 while a rule that failed too often is not asked, else 0",
             self.rule_out_of_service.clone(),
         );
-        registry.register("pending_wakes", "Timers that are set", self.pending_timers.clone());
+        registry.register("pending_timers", "Timers that are set", self.pending_timers.clone());
         registry.register(
-            "held_wakes",
+            "suspended_timers",
             "Timers that do not fire: a watch is not in sync, or their rule is behind",
             self.suspended_timers.clone(),
         );
