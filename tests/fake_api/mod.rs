@@ -1,6 +1,6 @@
 //! A Kubernetes API server in memory, with faults on demand.
 //!
-//! Its behavior was measured on a real API server: one revision over all kinds, windows of watches, bookmarks,
+//! Its behaviour was measured on a real API server: one revision over all kinds, windows of watches, bookmarks,
 //! lists in pages, selectors, and streaming lists; plus the failures of real servers. The server speaks plain HTTP
 //! on the loopback interface and runs in its own thread, so that neither a blocking test nor a test with paused
 //! time stops it.

@@ -1,4 +1,4 @@
-//! The table of behaviors of the greedy rule, and their bounds.
+//! The table of behaviours of the greedy rule, and their bounds.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::trial::Measured;
 
 const MIB: u64 = 1 << 20;
 
-/// A behavior of the greedy rule on every event, and its bounds.
+/// A behaviour of the greedy rule on every event, and its bounds.
 pub(super) struct Behaviour {
     pub(super) name: &'static str,
     pub(super) module: &'static str,
@@ -19,7 +19,7 @@ pub(super) struct Behaviour {
     pub(super) bounds: Bounds,
 }
 
-/// Bounds of the cost of a behavior beyond the run in which the rule takes nothing.
+/// Bounds of the cost of a behaviour beyond the run in which the rule takes nothing.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     /// Most bytes of resident memory.
@@ -32,7 +32,7 @@ pub(super) struct Bounds {
     pub(super) journal: u64,
     /// Rows of the journal.
     pub(super) rows: u64,
-    /// The neighbor's delay at the 99th percentile of its verdicts, as a multiple of the baseline's.
+    /// The neighbour's delay at the 99th percentile of its verdicts, as a multiple of the baseline's.
     pub(super) delay_times: u64,
 }
 
@@ -70,7 +70,7 @@ impl Bounds {
     }
 }
 
-/// The behavior that takes nothing.
+/// The behaviour that takes nothing.
 pub(super) fn nothing() -> Behaviour {
     behaviour("nothing", json!({"take": "nothing"}))
 }
@@ -86,7 +86,7 @@ fn behaviour(name: &'static str, settings: Value) -> Behaviour {
     }
 }
 
-/// All behaviors of the table.
+/// All behaviours of the table.
 pub(super) fn behaviours() -> Vec<Behaviour> {
     let all = Bounds::default();
     vec![

@@ -1,5 +1,5 @@
 //! Tests of rules that take as much as they can get, a thousand events each, in the running service. Their cost to
-//! the process, its journal, its log and a neighbor stays within bounds that one table states.
+//! the process, its journal, its log and a neighbour stays within bounds that one table states.
 
 mod behaviours;
 mod process;

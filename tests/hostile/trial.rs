@@ -38,7 +38,7 @@ pub(super) struct Measured {
     pub(super) journal: u64,
     /// Rows of the journal that the greedy rule caused.
     pub(super) rows: u64,
-    /// Time from a pod's creation to the neighbor's verdict on disk, at the 99th percentile of the pods.
+    /// Time from a pod's creation to the neighbour's verdict on disk, at the 99th percentile of the pods.
     pub(super) delay_ms: u64,
 }
 
@@ -82,7 +82,7 @@ impl Drop for Service {
     }
 }
 
-/// Runs a behavior: a thousand pods, each seen by the greedy rule and by the witness.
+/// Runs a behaviour: a thousand pods, each seen by the greedy rule and by the witness.
 pub(super) fn run(behaviour: &Behaviour) -> Measured {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let api = runtime.block_on(FakeApi::start());
