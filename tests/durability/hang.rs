@@ -152,7 +152,7 @@ async fn standard_error_that_nobody_reads_holds_up_nothing_and_what_it_costs_is_
     site.admin_with(json!({"listen": address, "stall_timeout": "10s"}));
     std::fs::write(log_of(&site), "").unwrap();
     let mut child = spawn(&site, Command::new(KLAXON), Stdio::piped());
-    // Open, and never read.
+    // Standard error stays open and is never read.
     let unread = child.stderr.take().unwrap();
     for number in 0..PODS {
         api.put(pod(&format!("pod-{number}"), number));

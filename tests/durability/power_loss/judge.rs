@@ -68,7 +68,7 @@ fn bodies(verdicts: &[(String, String)]) -> Vec<Value> {
     verdicts.iter().map(|(_, body)| serde_json::from_str(body).unwrap()).collect()
 }
 
-/// Returns the version of each pod that the verdicts' bodies say was seen.
+/// Returns the versions of the pods that the witness saw, according to the verdicts' bodies.
 fn versions(bodies: &[Value]) -> HashSet<u64> {
     bodies
         .iter()

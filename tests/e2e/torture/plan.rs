@@ -27,9 +27,9 @@ pub(super) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Servers {
     Stay,
-    /// One of the two is killed while the service runs, and comes back after the service.
+    /// One of the two is killed while the service runs, and restarts after the service.
     OneDies(usize),
-    /// Both are killed while the service runs, and come back before the service is killed.
+    /// Both are killed while the service runs, and restart before the service is killed.
     BothDie,
     /// Both are killed while the service is down.
     BothDieUnseen,

@@ -205,7 +205,7 @@ impl Run {
         self.sees_as(name, uid, state, delta, 1);
     }
 
-    /// Adds the same with the counting rule at its second version.
+    /// Adds a sight and its counts like [`Run::sees`], with the counting rule at its second version.
     fn recounts(&mut self, name: &str, uid: &str, state: &str) {
         self.sees_as(name, uid, state, 0, 2);
     }
