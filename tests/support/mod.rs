@@ -128,7 +128,7 @@ pub(crate) fn replay(rules: &[Rule], streams: &[PathBuf], options: Options) -> R
     replay_advanced(rules, streams, options, 0)
 }
 
-/// Replays streams, and lets timers fire for `advance` milliseconds after the last event.
+/// Replays streams, and lets timers fire for `advance_ms` milliseconds after the last event.
 pub(crate) fn replay_advanced(
     rules: &[Rule],
     streams: &[PathBuf],

@@ -41,7 +41,7 @@ struct Change<'a> {
     deed: &'a Deed,
 }
 
-/// A file under any name.
+/// A file, independent of its current name.
 #[derive(Default)]
 struct File<'a> {
     changes: Vec<Change<'a>>,

@@ -11,7 +11,7 @@ use crate::support::module;
 
 /// Duration of a fuse: longer than most downtimes, so that many are burning at a kill.
 const BURNS_MS: i64 = 3_000;
-/// Loop count for about two milliseconds of work.
+/// Rounds of work for each event of the slow rule: about two milliseconds.
 const SLOW: u32 = 1_000_000;
 /// Retention of settled rows.
 pub(super) const RETAIN: Duration = Duration::from_secs(15);
