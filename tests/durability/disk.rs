@@ -1,4 +1,4 @@
-//! Disks that fail, and disks that are full.
+//! Tests of disks that fail, and of full disks.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,13 +20,13 @@ async fn so_does_one_that_fails_when_the_log_is_folded_into_the_file() {
     fails_to_sync("inject=fsync,fdatasync:error=EIO:when=1+", Some("klaxon.db")).await;
 }
 
-/// Calls that sync fail, of one file of the journal where that is said.
+/// Makes the syncing calls `fails` fail, for one file of the journal if given.
 async fn fails_to_sync(fails: &str, file: Option<&str>) {
     let api = FakeApi::start().await;
     let (server, taken) = receiver(|_| 204).await;
     let site = site(&api, json!({"notify": webhook(&server.uri())}));
     if file.is_some() {
-        // Its first syncs, when it is made, are not what is meant.
+        // The first syncs, which create the journal, are not to fail.
         let mut service = spawn(&site, None);
         site.wait_until_following(&["Pod"]);
         terminate(&mut service);
@@ -57,7 +57,7 @@ async fn fails_to_sync(fails: &str, file: Option<&str>) {
     let log = log(&site);
     assert!(log.contains("error: the journal's disk failed"), "{log}");
     assert!(log.contains("hint: check the disk, then start again"), "{log}");
-    // On a good disk again: everything arrives, and what may be twice has the same id.
+    // On a healthy disk again, everything arrives, and duplicates have the same id.
     let mut service = spawn(&site, None);
     wait("all pods", || {
         let mut seen = taken.lock().unwrap().clone();
@@ -74,11 +74,11 @@ async fn fails_to_sync(fails: &str, file: Option<&str>) {
     assert_eq!(ids.len(), made);
 }
 
-/// A small disk, while it is mounted.
+/// A small file system, while it is mounted.
 struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
-    /// None where this user may not mount; in CI that is an error.
+    /// Mounts the disk. `None` if this user may not mount; in CI that is an error.
     #[expect(clippy::print_stdout, reason = "whoever runs it sees what was left out")]
     fn mount(at: &'a Path, size: &str) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
@@ -114,7 +114,7 @@ async fn a_full_disk_stops_intake_and_room_lets_it_go_on() {
     let Some(_disk) = SmallDisk::mount(&folder, "4m") else { return };
     let mut service = spawn(&site, None);
     site.wait_until_following(&["Pod"]);
-    // Something else fills the disk up to the last pages.
+    // Another program fills the disk up to the last pages.
     let ballast = folder.join("ballast");
     let filled = Command::new("dd")
         .args(["if=/dev/zero", "bs=4096"])

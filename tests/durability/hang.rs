@@ -1,4 +1,5 @@
-//! What hangs: a disk, and whoever should read standard error. Probes name it, and a signal ends the process.
+//! Tests of hangs: a blocked disk, and standard error that is never read. Probes report the hang, and a signal ends
+//! the process.
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -14,10 +15,10 @@ use crate::receivers::{pod, receiver, site, wait, webhook};
 use crate::support::live::Site;
 use crate::support::{KLAXON, module};
 
-/// How long each call hangs, in microseconds: far longer than the service may take to end. It cannot be for ever, for
-/// strace keeps a thread that it holds from its end.
+/// Duration of each hanging call: 20 seconds, in microseconds, far longer than the shutdown may take. It must be
+/// finite, because strace prevents a blocked thread from ending.
 const HANGS: &str = "delay_enter=20000000";
-/// How long it may take to end: a bound on whether it ends at all.
+/// Time limit of the shutdown, to detect that the process never ends.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn free_address() -> String {
@@ -44,7 +45,7 @@ async fn wait_for(address: &str, path: &str, status: u16, text: &str, site: &Sit
     }
 }
 
-/// The service under a command, which holds up what it says.
+/// Starts the service under a command that delays its system calls.
 fn spawn(site: &Site, under: Command, stderr: Stdio) -> Child {
     let mut command = under;
     command
@@ -71,7 +72,7 @@ fn log_file(site: &Site) -> Stdio {
     std::fs::OpenOptions::new().create(true).append(true).open(log_of(site)).unwrap().into()
 }
 
-/// Tells the service that a command runs, or is, to stop, and waits for its end.
+/// Signals the service, directly or through the command that runs it, to stop, and waits for its end.
 fn stop(mut child: Child, site: &Site) -> ExitStatus {
     let pid = child.id();
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
@@ -92,7 +93,7 @@ fn stop(mut child: Child, site: &Site) -> ExitStatus {
     }
 }
 
-/// The journal is made before, so that only the run that is meant meets the disk that hangs.
+/// Makes the journal first, so that only the run under test meets the hanging disk.
 async fn made_before(api: &FakeApi) -> (Site, String) {
     let (server, _) = receiver(|_| 204).await;
     let mut site = site(api, json!({"notify": webhook(&server.uri())}));
@@ -151,7 +152,7 @@ async fn standard_error_that_nobody_reads_holds_up_nothing_and_what_it_costs_is_
     site.admin_with(json!({"listen": address, "stall_timeout": "10s"}));
     std::fs::write(log_of(&site), "").unwrap();
     let mut child = spawn(&site, Command::new(KLAXON), Stdio::piped());
-    // Open, and never read.
+    // Standard error stays open and is never read.
     let unread = child.stderr.take().unwrap();
     for number in 0..PODS {
         api.put(pod(&format!("pod-{number}"), number));

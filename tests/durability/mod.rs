@@ -1,4 +1,4 @@
-//! What is on disk, and when: the service as a process, its system calls watched or made to fail.
+//! Tests of durability: the service as a process, with its system calls traced or made to fail.
 
 mod disk;
 mod hang;
@@ -23,7 +23,7 @@ fn strace(arguments: &[&str]) -> Command {
     command
 }
 
-/// Starts the service under a command, or by itself; its log goes into a file of the site.
+/// Starts the service, alone or under a command; its log goes into a file of the site.
 fn spawn(site: &Site, under: Option<Command>) -> Child {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log_of(site)).unwrap();
     let mut command = match under {
@@ -51,15 +51,15 @@ fn log(site: &Site) -> String {
     std::fs::read_to_string(log_of(site)).unwrap()
 }
 
-/// Ends a process as an orchestrator does.
+/// Ends a process with SIGTERM, like an orchestrator.
 fn terminate(child: &mut Child) {
     signal(child, "-TERM");
 }
 
-/// Sends a signal and waits for the end. The process group of a traced one is that of strace.
+/// Sends a signal and waits for the end. A traced process belongs to the process group of strace.
 fn signal(child: &mut Child, signal: &str) {
     let pid = child.id();
-    // strace passes nothing on: the service is its child.
+    // strace does not forward signals: the service is its child.
     let children =
         std::fs::read_to_string(Path::new("/proc").join(format!("{pid}/task/{pid}/children")));
     let traced = children.ok().and_then(|text| text.split_whitespace().next().map(str::to_owned));

@@ -1,4 +1,4 @@
-//! Nothing is sent before it is on disk, in the order of the system calls.
+//! Tests that nothing is sent before it is on disk, in the order of the system calls.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,8 +9,7 @@ use super::{spawn, strace, terminate};
 use crate::fake_api::FakeApi;
 use crate::receivers::{pod, receiver, site, wait, webhook};
 
-/// Where in the trace each delivery was written to the log, where that was on disk, and where it was
-/// sent first.
+/// Positions in the trace at which a delivery was written to the log, was on disk, and was first sent.
 #[derive(Debug, Default, Clone, Copy)]
 struct Moments {
     written: Option<usize>,
@@ -18,8 +17,8 @@ struct Moments {
     sent: Option<usize>,
 }
 
-/// Reads a trace of strace with paths: a call that takes a while is told in two lines, of which the
-/// second says that it has returned.
+/// Reads a trace of strace with paths. strace reports a long call in two lines, the second of which shows its
+/// return.
 fn moments(trace: &Path, ids: &[String]) -> BTreeMap<String, Moments> {
     let text = String::from_utf8_lossy(&std::fs::read(trace).unwrap()).into_owned();
     let mut all: BTreeMap<String, Moments> =
@@ -68,7 +67,7 @@ async fn no_byte_of_a_delivery_is_sent_before_it_is_on_disk() {
     let trace = site.folder.path().join("trace");
     let calls = "trace=fsync,fdatasync,pwrite64,pwritev,write,writev,sendto,sendmsg";
     let path = trace.to_str().unwrap();
-    // Long enough for a page of the log, whole.
+    // Long enough for a whole page of the log.
     let under = strace(&["-f", "-y", "-yy", "-s", "8192", "-e", calls, "-o", path]);
     let mut service = spawn(&site, Some(under));
     site.wait_until_following(&["Pod"]);
@@ -95,7 +94,7 @@ async fn no_byte_of_a_delivery_is_sent_before_it_is_on_disk() {
     assert!(late.is_empty(), "sent before it was on disk: {late:?}");
 }
 
-/// The reader of traces finds what it should: with the sending first, or the disk failing, it says so.
+/// Tests the reader of traces: it detects a send before the sync, and a sync that failed.
 #[test]
 fn a_trace_in_the_wrong_order_is_seen() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What needs no control plane of its own: `cargo xtask e2e --kubeconfig FILE` runs it on any cluster.
+//! Tests that run on any cluster: `cargo xtask e2e --kubeconfig FILE`.
 
 use serde_json::json;
 
@@ -29,7 +29,7 @@ async fn a_pod_is_seen_from_its_creation_to_its_end() {
     site.kubernetes("namespaces", json!([namespace]));
     let running = site.start();
     site.wait_until_following(&[&format!("Pod in {namespace}")]);
-    // A cluster makes the account that pods need a moment after the namespace.
+    // A cluster makes the service account that pods need a moment after the namespace.
     for _ in 0..100 {
         if send(&client, "POST", &pods, &pod("web", 1)).await.is_ok() {
             break;

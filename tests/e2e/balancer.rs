@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 
-/// A listener that forwards; it ends with the test.
+/// A forwarding listener that ends with the test.
 pub(crate) struct Balancer {
     port: u16,
 }
 
 impl Balancer {
-    /// Forwards to servers on these ports of this machine, in turn. A server that is away is passed over.
+    /// Forwards to servers on these ports of this machine, round-robin. Servers that are down are skipped.
     pub(crate) async fn start(servers: &[u16]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -32,7 +32,7 @@ impl Balancer {
     }
 }
 
-/// Copies until either side ends: a server that is killed ends its connections.
+/// Copies until either side ends. A killed server ends its connections.
 async fn forward(mut client: TcpStream, servers: Arc<[u16]>, turn: usize) {
     for place in 0..servers.len() {
         let port = servers[(turn + place) % servers.len()];

@@ -1,4 +1,4 @@
-//! Interruptions that lose nothing, and those that are said.
+//! Tests of interruptions: those that lose nothing, and those that are reported as gaps.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ async fn a_restart_and_a_compaction_behind_our_back_lose_nothing() {
     let seen = site.wait("what came meanwhile", |seen| seen.len() >= before + 2);
     running.stop();
     assert!(seen.contains(&"added Pod/new".to_owned()), "{seen:?}");
-    // The window of Events is etcd's own: compacted, their counts say what happened.
+    // The watch window of Events is etcd's own. After a compaction, their counts show the missed changes.
     assert!(seen.contains(&"added Event/one".to_owned()), "{seen:?}");
     let delta = site.sights("witness").iter().filter_map(|one| one["delta"].as_u64()).sum::<u64>();
     assert_eq!(delta, 4);
@@ -68,7 +68,7 @@ async fn the_api_server_stopped_and_killed_under_an_open_watch() {
         });
     }
     running.stop();
-    // No state was said twice.
+    // No state was reported twice.
     let mut versions: Vec<String> = site
         .sights("witness")
         .iter()
@@ -109,7 +109,7 @@ async fn a_first_list_that_is_interrupted_half_way_begins_again() {
     site.wait_until_following(&WATCHES);
     service.kill().unwrap();
     service.wait().unwrap();
-    // By id each came once, and as what it is.
+    // Each object came once, by its id, and as a snapshot.
     assert_eq!(seen.len(), PODS_THERE);
     assert!(seen.iter().all(|one| one.starts_with("snapshot Pod/")));
     println!("killed after {part} of {PODS_THERE}");

@@ -1,5 +1,5 @@
-//! Side by side on one cluster: the service, and exporters that list everything at each start. All are
-//! killed at the same five moments.
+//! A comparison on one cluster: the service, and exporters that list everything at each start. All are killed at
+//! the same five moments.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,16 +19,16 @@ use crate::support::module;
 
 const MADE: usize = 3_000;
 const KILLS: u32 = 5;
-/// How many deliveries of ours may be under way at once, which is the default.
+/// Most concurrent deliveries of the service, which is the default.
 const CONCURRENCY: usize = 16;
-/// Between two kills, and from a kill to the next start: a node that is drained takes as long.
+/// Time between two kills, and from a kill to the next start, which a node drain takes as well.
 const UP: Duration = Duration::from_secs(4);
 const DOWN: Duration = Duration::from_secs(7);
-/// The default of the exporter, and what its users set when they miss something.
+/// Maximum ages of the exporters: the default, and the value that users set after missing events.
 const AGES: [(&str, Duration); 2] =
     [("relister-5s", Duration::from_secs(5)), ("relister-10m", Duration::from_secs(600))];
 
-/// Kubernetes Events at an even pace over all kills; returns their uids.
+/// Makes Kubernetes Events at an even pace over all kills. Returns their uids.
 async fn make_events(client: kube::Client) -> Vec<String> {
     let all = (UP + DOWN) * KILLS + UP;
     let since = Stopwatch::start();
@@ -47,7 +47,7 @@ async fn make_events(client: kube::Client) -> Vec<String> {
     uids
 }
 
-/// What came of one of them.
+/// The results of one participant.
 struct Row {
     name: &'static str,
     lost: usize,
@@ -86,7 +86,7 @@ async fn an_exporter_that_lists_at_each_start_loses_or_repeats_and_the_service_d
     account::wait_while_it_goes_on(&site, "every delivery", || {
         site.rows("SELECT count(*) FROM deliveries WHERE state = 'pending'") == ["0"]
     });
-    // What the last one is told at its start is the most that it ever has to send.
+    // Waits for the list that the 10-minute relister sends at its last start, the longest of all.
     let count = || receiver.taken().counts.get("relister-10m").copied().unwrap_or(0);
     let mut before = 0;
     while before != count() {
@@ -102,8 +102,8 @@ async fn an_exporter_that_lists_at_each_start_loses_or_repeats_and_the_service_d
     print(&rows);
     let [ours, short, long] = rows;
     assert_eq!((ours.lost, ours.ids), (0, MADE), "each once, by its id");
-    // What was under way at a kill, or was answered and not yet noted on disk, is sent again. At this pace,
-    // of fifty a second and a commit in milliseconds, that is less than may be under way.
+    // Deliveries that were under way at a kill, or answered and not yet recorded on disk, are sent again. At this
+    // pace, of fifty a second and a commit in milliseconds, these are fewer than may be under way at once.
     let most = CONCURRENCY * usize::try_from(KILLS).unwrap();
     assert!(ours.again <= most, "{} came again, at most {most} were under way", ours.again);
     let is_ours = |id: &&String| taken.receipts[*id].path == "ours";

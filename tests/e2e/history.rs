@@ -1,4 +1,4 @@
-//! etcd restored from a snapshot: versions are given a second time, and no server says so.
+//! Tests of an etcd restored from a snapshot: versions are reused, and no server reports it.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::support::live::Site;
 
 const API: [Part; 2] = [Part::Etcd, Part::ApiServer];
 
-/// A service that has seen `kept`, `changed` and `lost`, of which a snapshot of etcd knows only the
-/// first two, in their first form.
+/// Starts a service that has seen `kept`, `changed` and `lost`. The snapshot of etcd contains only the first two,
+/// in their first form.
 async fn before_the_restore() -> (Plane, Site, std::path::PathBuf) {
     let plane = Plane::start(&API).await;
     let client = plane.client().await;

@@ -1,4 +1,4 @@
-//! Kinds that come and go while the service runs.
+//! Tests of kinds that are added and removed while the service runs.
 
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ async fn a_custom_resource_is_followed_from_its_definition_to_its_end() {
     let is_added = |one: &String| one.starts_with("added Widget/one");
     site.wait("the first widget", |seen| seen.iter().any(is_added));
 
-    // Another version of the definition ends every watch of its kind.
+    // A new version of the definition ends every watch of its kind.
     let printer = json!({"spec": {"versions": [{"name": "v1", "served": true, "storage": true,
         "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true,
             "description": "changed"}}}]}});

@@ -24,7 +24,7 @@ pub(crate) async fn send(
     client.request(request).await
 }
 
-/// Sends a request that must work.
+/// Sends a request that must succeed.
 #[track_caller]
 pub(crate) fn must(
     client: &Client,
@@ -45,7 +45,7 @@ pub(crate) fn pod(name: &str, output: u64) -> Value {
         "spec": {"containers": [{"name": "app", "image": "app:1"}]}})
 }
 
-/// A Kubernetes Event as a kubelet writes it.
+/// Returns a Kubernetes Event like those of a kubelet.
 pub(crate) fn event(name: &str, count: u64) -> Value {
     json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name},
         "involvedObject": {"kind": "Pod", "namespace": "default", "name": "web", "uid": "of-web"},
@@ -53,17 +53,17 @@ pub(crate) fn event(name: &str, count: u64) -> Value {
         "count": count, "source": {"component": "kubelet", "host": "node-1"}})
 }
 
-/// The path of the pods or Kubernetes Events of a namespace.
+/// Returns the path of the pods or Kubernetes Events of a namespace.
 pub(crate) fn objects_of(kind: &str, namespace: &str) -> String {
     let plural = if kind == "Pod" { "pods" } else { "events" };
     format!("/api/v1/namespaces/{namespace}/{plural}")
 }
 
-/// Where things of a kind are in the namespace `default`.
+/// Path of the pods in the namespace `default`.
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
 pub(crate) const EVENTS: &str = "/api/v1/namespaces/default/events";
 
-/// The version of an object in an answer.
+/// Returns the version of an object in an answer.
 pub(crate) fn version(object: &Value) -> String {
     object["metadata"]["resourceVersion"].as_str().expect("a version").to_owned()
 }

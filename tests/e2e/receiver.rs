@@ -15,24 +15,24 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A receiver, which ends with the test.
+/// A receiver that ends with the test.
 pub(crate) struct Receiver {
     port: u16,
     taken: Arc<Mutex<Taken>>,
 }
 
-/// What was taken.
+/// The deliveries that were taken, and the behaviour of the receiver.
 pub(crate) struct Taken {
     random: StdRng,
-    /// How many of a thousand requests go wrong.
+    /// Number of requests in a thousand that fail at random.
     troubles: u32,
-    /// By path; of other paths what goes wrong follows from the troubles.
+    /// Special treatment by path; requests of other paths fail at random only.
     tempers: HashMap<String, Temper>,
-    /// Nothing is taken, at no path.
+    /// `true` while no request is taken, at any path.
     is_shut: bool,
-    /// By id.
+    /// Receipts by id.
     pub(crate) receipts: HashMap<String, Receipt>,
-    /// Requests that were taken, first and again, by path.
+    /// Requests that were taken, including repeated ones, by path.
     pub(crate) counts: HashMap<String, usize>,
     received: u64,
     /// Requests that were answered with an error, or not at all.
@@ -45,35 +45,35 @@ pub(crate) struct Taken {
 pub(crate) struct Receipt {
     pub(crate) path: String,
     pub(crate) body: Bytes,
-    /// When it came first, among all that were taken.
+    /// Index of the first request that was taken, among all taken requests.
     pub(crate) first: u64,
-    /// The same as a time, in milliseconds.
+    /// Time of that request, in milliseconds.
     pub(crate) at: i64,
 }
 
-/// How the requests of a path are treated.
+/// Treatment of the requests of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Temper {
-    /// None is ever taken: half of them are never answered, the others fail.
+    /// No request is ever taken: half of them are never answered, the others fail.
     Dead,
-    /// One of so many ids fails each time.
+    /// One in this number of ids fails each time.
     Picky(u64),
 }
 
-/// What is done with a request.
+/// Outcome of a request.
 #[derive(Clone, Copy)]
 enum Manner {
     Take,
     Fail(StatusCode),
     HangUp,
-    /// The sender does not learn that it was taken.
+    /// Takes the request without an answer, so the sender does not learn that it was taken.
     TakeAndHangUp,
-    /// No answer ever comes.
+    /// Never answers.
     Ignore,
 }
 
 impl Receiver {
-    /// Of a thousand requests so many go wrong, in ways that follow from the seed.
+    /// Starts a receiver. Of a thousand requests, `troubles` fail, in ways that follow from the seed.
     pub(crate) async fn start(seed: u64, troubles: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -91,7 +91,7 @@ impl Receiver {
         self.port
     }
 
-    /// Where what is for a path goes.
+    /// Returns the URL of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}/{path}", self.port)
     }
@@ -101,7 +101,7 @@ impl Receiver {
         self.taken().tempers.insert(path.to_owned(), temper);
     }
 
-    /// From now on nothing is taken, or all is as usual again.
+    /// Refuses all requests from now on, or takes them as usual again.
     pub(crate) fn shut(&self, is_shut: bool) {
         self.taken().is_shut = is_shut;
     }
@@ -112,7 +112,7 @@ impl Receiver {
 }
 
 impl Taken {
-    /// Before the first request.
+    /// The state before the first request.
     pub(crate) fn nothing(seed: u64, troubles: u32) -> Self {
         Self {
             random: StdRng::seed_from_u64(seed),
@@ -127,12 +127,12 @@ impl Taken {
         }
     }
 
-    /// Requests that brought what had been taken before.
+    /// Returns the number of requests that repeated a delivery that was taken before.
     pub(crate) fn duplicates(&self) -> u64 {
         self.received - self.receipts.len() as u64
     }
 
-    /// What came to a path, in the order in which it came first.
+    /// Returns the receipts of a path, in the order in which they came first.
     pub(crate) fn at(&self, path: &str) -> Vec<&Receipt> {
         let mut found: Vec<&Receipt> =
             self.receipts.values().filter(|receipt| receipt.path == path).collect();
@@ -162,7 +162,7 @@ impl Taken {
         }
     }
 
-    /// Takes a request, or does not.
+    /// Decides the outcome of a request, and takes it accordingly.
     fn receive(&mut self, id: String, path: String, body: Bytes) -> Manner {
         let manner = self.manner(&path, &id);
         if !matches!(manner, Manner::Take) {
@@ -189,7 +189,7 @@ impl Taken {
     }
 }
 
-/// Returns true for an id that always fails.
+/// Returns `true` for an id that always fails.
 fn is_picked(id: &str, every: u64) -> bool {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
@@ -200,11 +200,11 @@ async fn serve(stream: TcpStream, taken: Arc<Mutex<Taken>>) {
     let service = service_fn(|request| answer(request, taken.clone()));
     let connection =
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // Senders are killed, and hung up on.
+    // Errors are expected: senders are killed, and connections are cut.
     connection.await.unwrap_or_default();
 }
 
-/// An error is a connection that ends without an answer.
+/// Answers a request. An error ends the connection without an answer.
 async fn answer(
     request: Request<Incoming>,
     taken: Arc<Mutex<Taken>>,
@@ -212,7 +212,7 @@ async fn answer(
     let id = request.headers().get("webhook-id").and_then(|id| id.to_str().ok());
     let id = id.expect("an id").to_owned();
     let path = request.uri().path().trim_start_matches('/').to_owned();
-    // Of a sender that was killed while it sent nothing is taken.
+    // A request that a killed sender did not finish is not taken.
     let body = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
     let manner = taken.lock().unwrap().receive(id, path, body);
     match manner {

@@ -1,5 +1,5 @@
-//! An exporter of Kubernetes Events of the usual kind, to compare with: it keeps nothing, so at each start
-//! it lists them all, and sends those that are not too old.
+//! A typical exporter of Kubernetes Events, for comparison: it keeps no state, so at each start it lists them all,
+//! and sends those that are not too old.
 
 use std::time::Duration;
 
@@ -12,24 +12,24 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-/// How to run one.
+/// Settings of an exporter.
 #[derive(Clone)]
 pub(crate) struct Relister {
     pub(crate) client: Client,
-    /// Of the receiver, and where what it sends is counted.
+    /// The receiver's port, and the path at which its requests are counted.
     pub(crate) port: u16,
     pub(crate) path: &'static str,
-    /// What is older is passed over.
+    /// Maximum age; older Kubernetes Events are skipped.
     pub(crate) max_age: Duration,
 }
 
 impl Relister {
-    /// Starts it; it is killed by aborting the task.
+    /// Starts the exporter; aborting the task kills it.
     pub(crate) fn start(&self) -> JoinHandle<()> {
         let relister = self.clone();
         tokio::spawn(async move {
             loop {
-                // Whatever went wrong, it begins anew.
+                // After any error, the exporter starts over.
                 relister.list_and_watch().await.unwrap_or_default();
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -61,7 +61,7 @@ impl Relister {
             return;
         }
         let uid = event.metadata.uid.as_deref().unwrap_or_default();
-        // Whoever sends sees to it that it arrives, as long as it lives.
+        // The exporter retries a delivery as long as it runs.
         while self.post(uid).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -1,4 +1,4 @@
-//! Accounts that may see only a part, and rights that come and go.
+//! Tests of service accounts with partial permissions, and of permissions that are granted and revoked.
 
 use serde_json::{Value, json};
 
@@ -67,7 +67,7 @@ async fn rights_that_are_withdrawn_and_given_back_lose_nothing() {
     site.wait_until_following(&["Pod", "Event", "Deployment.apps"]);
 
     must(&client, "DELETE", &format!("{bindings}/klaxon"), json!({})).await;
-    // An open watch goes on without its right: only the next one is refused.
+    // An open watch continues after its permission is revoked: only the next one is refused.
     plane.kill(Part::ApiServer);
     plane.restart(Part::ApiServer).await;
     let client = plane.client().await;

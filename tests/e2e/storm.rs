@@ -1,4 +1,4 @@
-//! The service killed again and again in a storm of changes, and the API server with it.
+//! Tests that kill the service and the API server repeatedly during a storm of changes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,12 +41,12 @@ pub(crate) fn spawn_on(folder: &Path, config: &Path, workers: u32) -> Child {
         .unwrap()
 }
 
-/// Makes changes until there are enough; a server that is away is waited for.
+/// Makes changes until there are enough, and waits for a server that is away.
 async fn storm(client: kube::Client) -> Vec<Confirmed> {
     let mut confirmed = Vec::new();
     let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
     for output in 0..CHANGES {
-        // Every fifth change is a Kubernetes Event, new or counted up.
+        // Every fifth change is a Kubernetes Event, either new or with a higher count.
         let made = if output % 5 == 0 {
             let number = output / 5 % 400;
             let count = counts.entry(number).or_default();
@@ -80,7 +80,7 @@ async fn twenty_kills_in_a_storm_of_five_thousand_changes() {
     let storming = tokio::spawn(storm(client.clone()));
     let (mut kills, mut server_kills) = (0, 0);
     while kills < KILLS {
-        // Never the same moment twice.
+        // Each kill comes after another delay.
         let pause = 250 + u64::from(kills * 137 % 400);
         tokio::time::sleep(Duration::from_millis(pause)).await;
         service.kill().unwrap();

@@ -1,4 +1,4 @@
-//! A cluster with nodes and controllers, and a rule that operators run.
+//! A test on a cluster with nodes and controllers, with a rule for operators.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Who may do what: tokens, rights, and reviews of them.
+//! Access control: tokens, permissions, and their reviews.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Refusal, json as json_reply};
 use super::asked::{Asked, Verb};
 
-/// What somebody wants to do.
+/// An action and the resource that it is requested on.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wish {
     verb: String,
@@ -18,7 +18,7 @@ pub(super) struct Wish {
     namespace: String,
 }
 
-/// Everything is allowed until a test says otherwise.
+/// The access rules. By default everything is allowed.
 #[derive(Default)]
 pub(super) struct Access {
     pub(super) tokens: Option<BTreeSet<String>>,
@@ -38,7 +38,7 @@ impl Access {
         !denied
     }
 
-    /// Refuses what is not allowed, in the words of a real server.
+    /// Refuses requests that are not allowed, with the messages of a real API server.
     pub(super) fn check(&self, asked: &Asked) -> Result<(), Refusal> {
         let Some(place) = &asked.place else { return Ok(()) };
         if asked.verb == Verb::Review {

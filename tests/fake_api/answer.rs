@@ -29,13 +29,13 @@ pub(super) type Reply = Response<Either<Full<Bytes>, Stream>>;
 
 pub(super) type Answer = Result<Reply, Refusal>;
 
-/// A body that is written as time goes by.
+/// A body that is sent piece by piece over time.
 pub(super) struct Stream {
     receiver: mpsc::Receiver<Result<Bytes, Cut>>,
     _open: Option<Open>,
 }
 
-/// Counts as one of the open watches.
+/// A guard that counts as one of the open watches.
 pub(super) struct Open(Arc<AtomicUsize>);
 
 impl Open {
@@ -79,7 +79,7 @@ pub(super) fn cut_short(text: String) -> Answer {
     bytes.truncate(bytes.len() / 2);
     tokio::spawn(async move {
         if sender.send(Ok(bytes)).await.is_ok() {
-            // What is not on its way yet when the body fails is not sent.
+            // Data that is not on its way yet is not sent once the body fails.
             tokio::time::sleep(Duration::from_millis(20)).await;
             // A client that has left needs no cut.
             _ = sender.send(Err(Cut)).await;
@@ -110,7 +110,7 @@ pub(super) fn json(code: u16, text: impl Into<Bytes>) -> Reply {
     body(code, "application/json", text.into())
 }
 
-/// As the server answers where it has no such path.
+/// The answer of a real API server for a path that it does not serve.
 pub(super) fn not_found_page() -> Reply {
     body(404, "text/plain; charset=utf-8", Bytes::from_static(b"404 page not found\n"))
 }
@@ -152,7 +152,7 @@ impl Refusal {
         Self::new(401, "Unauthorized", "Unauthorized")
     }
 
-    /// With the usual reason of a status code.
+    /// A refusal with the usual reason of its status code.
     pub(super) fn usual(code: u16) -> Self {
         let reason = match code {
             400 => "BadRequest",
@@ -180,7 +180,7 @@ impl Refusal {
         Self { retry_after: Some(seconds), ..self }
     }
 
-    /// The Status, as answer or in a watch.
+    /// Returns the Status, as an answer or within a watch.
     pub(super) fn status(&self) -> Value {
         let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
             "status": "Failure", "message": self.message, "code": self.code});

@@ -1,4 +1,4 @@
-//! What a request asks for.
+//! The target and the parameters of a request.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub(crate) struct Seen {
     pub(crate) verb: Verb,
 }
 
-/// What is done, in the words of role-based access control.
+/// The action of a request, in the verbs of role-based access control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     /// Discovery, version and health.
@@ -53,11 +53,11 @@ pub(super) struct Asked {
     pub(super) content_type: String,
     pub(super) token: String,
     pub(super) verb: Verb,
-    /// Nothing for discovery and for paths that mean nothing.
+    /// `None` for discovery and for unknown paths.
     pub(super) place: Option<Place>,
 }
 
-/// Which objects a path means.
+/// The objects that a path denotes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Place {
     pub(super) group: String,
@@ -91,7 +91,7 @@ impl Asked {
         }
     }
 
-    /// A parameter; empty without one.
+    /// Returns a parameter, or an empty string without one.
     pub(super) fn param(&self, name: &str) -> &str {
         self.query.get(name).map(String::as_str).unwrap_or_default()
     }

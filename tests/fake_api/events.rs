@@ -1,10 +1,10 @@
-//! What a server demands of Kubernetes Events that are created.
+//! Validation of Kubernetes Events on creation, as a real API server does it.
 
 use serde_json::Value;
 
 use super::answer::Refusal;
 
-/// The two groups demand different things of the same stored objects.
+/// Checks a Kubernetes Event. The two API groups require different fields of the same stored objects.
 pub(super) fn check(group: &str, event: &Value, namespace: &str) -> Result<(), Refusal> {
     let fault = if group.is_empty() { core(event, namespace) } else { new(event) };
     match fault {

@@ -1,51 +1,51 @@
-//! Faults that a test asks for, and which request each befalls.
+//! Fault injection: the faults that a test asks for, and the requests that they apply to.
 
 use std::collections::VecDeque;
 
 use super::asked::{Asked, Verb};
 
-/// What goes wrong with a request. Lines of a watch are counted with its bookmarks.
+/// A failure to inject into a request. Line counts of a watch include its bookmarks.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
     /// Answers with this code and a Status.
     Status(u16),
     /// 429 with `Retry-After`.
     TooManyRequests { retry_after_seconds: u64 },
-    /// 401, whatever the token.
+    /// 401 for any token.
     Unauthorized,
-    /// HTTP 410, of any request: as older servers and proxies answer a watch.
+    /// HTTP 410 for any request: older servers and proxies answer a watch like this.
     Gone,
-    /// 410 of a request for the next page of a list. The list's other tokens stay valid.
+    /// 410 for a request for the next page of a list. The list's other tokens stay valid.
     ExpiredContinue,
-    /// After so many lines of a watch: a piece of another line, then a TCP reset.
+    /// After `lines` lines of a watch: part of another line, then a TCP reset.
     ResetAfter { lines: usize },
-    /// After so many lines of a watch: its end, with nothing wrong.
+    /// After `lines` lines of a watch: an orderly end.
     CloseAfter { lines: usize },
-    /// After so many lines of a watch: nothing more, on an open connection.
+    /// After `lines` lines of a watch: nothing more, on an open connection.
     SilentAfter { lines: usize },
-    /// A pause before each line of a watch and, after so many lines, nothing more on an open connection.
+    /// A pause before each line of a watch and, after `lines` lines, nothing more on an open connection.
     SlowLines { lines: usize, millis: u64 },
-    /// After so many lines of a watch: an ERROR with a Status, then the end.
+    /// After `lines` lines of a watch: an ERROR with a Status, then the end.
     ErrorAfter { lines: usize, code: u16, reason: &'static str },
-    /// Before the first line of a watch a pause, then an ERROR of an expired version, and the end.
+    /// Before the first line of a watch: a pause, then an ERROR for an expired version, and the end.
     ExpiredAfter { millis: u64 },
-    /// After so many lines of a watch: one that is not JSON; then it goes on.
+    /// After `after` lines of a watch: a line that is not JSON; then the watch continues.
     GarbageLine { after: usize },
     /// Half of a list, then the end of the connection.
     TruncatedList,
     /// The connection is reset without an answer. See `FakeApi::down` for one that is not accepted.
     RefuseConnection,
-    /// A pause before the answer, which is as usual.
+    /// A pause before the usual answer.
     Delay { millis: u64 },
     /// The first item of a list, or the first object of a watch, has a field of a wrong type.
     BadObject,
-    /// The same, in its metadata: labels that are a number.
+    /// Like [`Fault::BadObject`], but in the metadata: the labels are a number.
     BadMetadata,
-    /// The body of a list comes in so many pieces, with pauses in between.
+    /// The body of a list is sent in `pieces` pieces, with pauses in between.
     SlowBody { pieces: usize, millis: u64 },
 }
 
-/// Which requests a fault may befall.
+/// A filter of the requests that a fault applies to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Matching {
     plural: Option<String>,
@@ -72,7 +72,7 @@ impl Matching {
 }
 
 impl Fault {
-    /// Whether such a request can have the fault at all.
+    /// Returns `true` if the fault is possible for such a request.
     fn suits(&self, asked: &Asked) -> bool {
         match self {
             Self::ResetAfter { .. }
@@ -92,7 +92,7 @@ impl Fault {
     }
 }
 
-/// Faults that are still to come, in the order in which they were asked for.
+/// Pending faults, in the order in which they were asked for.
 #[derive(Default)]
 pub(super) struct Faults {
     waiting: VecDeque<(Fault, Matching, usize)>,
@@ -105,7 +105,7 @@ impl Faults {
         }
     }
 
-    /// The fault of a request: the first that can befall it. A request has one at most.
+    /// Takes the fault of a request: the first that applies to it. A request has at most one.
     pub(super) fn take(&mut self, asked: &Asked) -> Option<Fault> {
         let found = self
             .waiting

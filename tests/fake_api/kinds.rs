@@ -1,4 +1,4 @@
-//! What kinds the server knows, and how it tells of them (discovery).
+//! The kinds that the server knows, and discovery.
 
 use serde_json::{Value, json};
 
@@ -10,11 +10,11 @@ pub(crate) struct Kind {
     pub(crate) kind: String,
     pub(crate) plural: String,
     pub(crate) namespaced: bool,
-    /// Whether there is a watch cache: without one there are no bookmarks, and a restart does not
-    /// shorten the window.
+    /// `true` if there is a watch cache. Without one there are no bookmarks, and a restart does not shorten the
+    /// window.
     pub(crate) cached: bool,
-    /// Of a custom resource definition. Items of its lists carry `kind` and `apiVersion`; those of
-    /// the kinds that are built in do not.
+    /// `true` for the kind of a custom resource definition. Items of its lists carry `kind` and `apiVersion`; those
+    /// of built-in kinds do not.
     pub(crate) custom: bool,
 }
 
@@ -32,17 +32,17 @@ impl Kind {
         }
     }
 
-    /// A kind of a custom resource definition, namespaced.
+    /// A namespaced kind of a custom resource definition.
     pub(crate) fn custom(group: &str, version: &str, kind: &str, plural: &str) -> Self {
         Self { custom: true, ..Self::built_in(group, version, kind, plural) }
     }
 
-    /// Without a namespace.
+    /// Makes the kind cluster-scoped.
     pub(crate) fn cluster_scoped(self) -> Self {
         Self { namespaced: false, ..self }
     }
 
-    /// Without a watch cache.
+    /// Removes the watch cache of the kind.
     pub(crate) fn uncached(self) -> Self {
         Self { cached: false, ..self }
     }
@@ -58,8 +58,8 @@ impl Kind {
         self.kind == "Event" && matches!(self.group.as_str(), "" | "events.k8s.io")
     }
 
-    /// What a typed server leaves standing in the object of a bookmark, which a strict decoder of
-    /// the kind refuses.
+    /// Returns the fields that a typed server leaves in the object of a bookmark. A strict decoder of the kind
+    /// refuses them.
     pub(super) fn left_in_bookmarks(&self) -> &'static str {
         match self.kind.as_str() {
             _ if self.custom => "",
@@ -78,7 +78,7 @@ impl Kind {
     }
 }
 
-/// What is served from the start. Both groups of Events show the same stored objects.
+/// The kinds that are served from the start. Both groups of Events show the same stored objects.
 pub(super) fn presets() -> Vec<Kind> {
     vec![
         Kind::built_in("", "v1", "Pod", "pods"),
@@ -92,7 +92,7 @@ pub(super) fn presets() -> Vec<Kind> {
     ]
 }
 
-/// The answer to a path of discovery; nothing where no such group or version is served.
+/// Answers a discovery path. `None` if no such group or version is served.
 pub(super) fn discovery<'a>(
     path: &str,
     kinds: impl Iterator<Item = &'a Kind> + Clone,

@@ -1,4 +1,4 @@
-//! The lines of a watch as they are sent, with the faults that befall them.
+//! The lines of a watch as they are sent, with the injected faults.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::answer::{Cut, Refusal};
 use super::fault::Fault;
 use super::server::Connection;
 
-/// So much is gathered before it is sent.
+/// Bytes that are gathered before they are sent.
 const CHUNK: usize = 64 * 1024;
 
 /// The watch is over: the client has left, or a fault ended it.
@@ -34,12 +34,12 @@ impl Lines {
         Self { out, buffer: String::new(), sent: 0, fault, connection }
     }
 
-    /// Has the faults that come before the first line.
+    /// Injects the faults that come before the first line.
     pub(super) async fn begin(&mut self) -> Result<(), Over> {
         self.befall().await
     }
 
-    /// Adds a line, given without its end.
+    /// Adds a line, given without its line break.
     pub(super) async fn line(&mut self, line: &str) -> Result<(), Over> {
         self.buffer.push_str(line);
         self.buffer.push('\n');
@@ -50,7 +50,7 @@ impl Lines {
         self.befall().await
     }
 
-    /// An ERROR with a Status, after which a server ends the watch.
+    /// Sends an ERROR with a Status, after which a server ends the watch.
     pub(super) async fn error(&mut self, refusal: &Refusal) -> Result<(), Over> {
         let line = json!({"type": "ERROR", "object": refusal.status()});
         self.line(&line.to_string()).await?;
@@ -65,12 +65,12 @@ impl Lines {
         self.out.send(Ok(chunk)).await.map_err(|_| Over)
     }
 
-    /// When the client has left.
+    /// Completes when the client has left.
     pub(super) async fn closed(&self) {
         self.out.closed().await;
     }
 
-    /// Ends the connection without an end of the body, as a server does that is killed.
+    /// Ends the connection without ending the body, like a killed server.
     pub(super) async fn cut(&mut self) -> Over {
         // A client that has left needs no cut.
         _ = self.out.send(Err(Cut)).await;
@@ -86,7 +86,7 @@ impl Lines {
             Some(Fault::ResetAfter { lines }) if self.sent >= lines => {
                 self.buffer.push_str(r#"{"type":"MODIFIED","object":{"kin"#);
                 self.flush().await?;
-                // What is still on its way when a connection is reset may be lost.
+                // Data that is still in flight when a connection is reset may be lost.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 self.connection.reset_when_closed();
                 Err(self.cut().await)

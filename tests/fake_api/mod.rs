@@ -1,9 +1,9 @@
 //! A Kubernetes API server in memory, with faults on demand.
 //!
-//! It does what a real one was measured to do: one revision over all kinds, windows of watches,
-//! bookmarks, lists in pages, selectors, and streaming lists; plus what goes wrong with real ones.
-//! It speaks plain HTTP on the loopback interface and runs in a thread of its own, so that a test
-//! that blocks does not stop it, nor does a test with paused time.
+//! Its behaviour was measured on a real API server: one revision over all kinds, windows of watches, bookmarks,
+//! lists in pages, selectors, and streaming lists; plus the failures of real servers. The server speaks plain HTTP
+//! on the loopback interface and runs in its own thread, so that neither a blocking test nor a test with paused
+//! time stops it.
 
 mod access;
 mod answer;
@@ -40,7 +40,7 @@ pub(crate) use self::fault::{Fault, Matching};
 pub(crate) use self::kinds::Kind;
 pub(crate) use self::store::Saved;
 
-/// A running server. Clones mean the same one; it stops with the last of them.
+/// A running server. Clones refer to the same server, which stops with the last of them.
 #[derive(Clone)]
 pub(crate) struct FakeApi {
     running: Arc<Running>,
@@ -93,14 +93,14 @@ impl FakeApi {
         &self.running.shared
     }
 
-    /// Changes the store, then timers the watches.
+    /// Changes the store, then wakes the watches.
     fn change<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
         let result = change(&mut self.shared().store());
         self.shared().timer.send_replace(());
         result
     }
 
-    /// Changes the store and ends all connections, as one step for every watch.
+    /// Changes the store and ends all connections atomically for every watch.
     fn change_and_cut(&self, change: impl FnOnce(&mut Store)) {
         let mut store = self.shared().store();
         change(&mut store);
@@ -109,13 +109,13 @@ impl FakeApi {
         self.shared().timer.send_replace(());
     }
 
-    /// Creates or updates by kind, namespace and name, and fills in what is missing: uid, time of
-    /// creation, namespace `default`. Another uid than before is a deletion first. The revision.
+    /// Creates or updates an object by kind, namespace and name, and fills in missing fields: uid, creation
+    /// timestamp, namespace `default`. A changed uid implies a deletion first. Returns the revision.
     pub(crate) fn put(&self, object: Value) -> u64 {
         self.change(|store| store.put(object))
     }
 
-    /// Deletes; panics where there is no such object. The revision.
+    /// Deletes an object; panics if there is no such object. Returns the revision.
     pub(crate) fn delete(&self, kind: &str, namespace: &str, name: &str) -> u64 {
         self.change(|store| {
             let table = store.named(None, kind).table;
@@ -125,7 +125,7 @@ impl FakeApi {
         })
     }
 
-    /// An object as it is now.
+    /// Returns the current state of an object.
     pub(crate) fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
         let store = self.shared().store();
         let found = store.named(None, kind);
@@ -135,54 +135,54 @@ impl FakeApi {
         Some(serde_json::from_str(&text).unwrap())
     }
 
-    /// What exists of a kind: by namespace and name, the uid and the revision.
+    /// Returns the uid and the revision of each existing object of a kind, by namespace and name.
     pub(crate) fn state(&self, kind: &str) -> BTreeMap<(String, String), (String, u64)> {
         let store = self.shared().store();
         let objects = store.table(store.named(None, kind).table).objects.values();
         objects.map(|found| (found.body.key(), (found.body.uid.clone(), found.revision))).collect()
     }
 
-    /// Writes of kinds that are not served here.
+    /// Advances the revision, like writes of kinds that are not served here.
     pub(crate) fn bump(&self, by: u64) {
         self.change(|store| store.revision += by);
     }
 
-    /// Serves another kind.
+    /// Starts to serve another kind.
     pub(crate) fn add_kind(&self, kind: Kind) {
         self.change(|store| store.add_kind(kind));
     }
 
-    /// Removes a kind: its objects are deleted, its watches end, then its paths are not found.
+    /// Removes a kind: deletes its objects and ends its watches; afterwards its paths are not found.
     pub(crate) fn remove_kind(&self, api_version: &str, kind: &str) {
         self.change(|store| store.remove_kind(api_version, kind));
     }
 
-    /// A changed definition: the watches of the kind end in order, and do not resume.
+    /// Changes a definition: the watches of the kind end in an orderly way and cannot resume.
     pub(crate) fn change_kind(&self, api_version: &str, kind: &str) {
         self.change(|store| store.change_kind(api_version, kind));
     }
 
-    /// Makes all revisions before now too old for a watch, of kinds without a cache too. Open
-    /// watches go on.
+    /// Makes all earlier revisions too old for a watch, also for kinds without a cache. Open watches continue.
     pub(crate) fn compact(&self) {
         self.change(|store| store.forget(true));
     }
 
-    /// A new process: all connections end without an end of their bodies, and revisions before now
-    /// are too old for watches of kinds with a cache.
+    /// Restarts the server process: all connections end without the end of their bodies, and earlier revisions are
+    /// too old for watches of kinds with a cache.
     pub(crate) fn restart(&self) {
         self.change_and_cut(|store| store.forget(false));
     }
 
-    /// Goes away: all connections end as in a restart, and new ones are refused.
+    /// Stops serving: all connections end as in a restart, and new ones are refused.
     pub(crate) fn down(&self) {
         self.shared().door.send_replace(Door::Shut);
-        // One that the server's thread has not taken yet would accept and never answer.
+        // A connection to a listener that the server's thread has not taken yet would be accepted and never
+        // answered.
         drop(self.shared().take_listener());
         self.restart();
     }
 
-    /// Comes back after `down`, on the same port.
+    /// Serves again after `down`, on the same port.
     pub(crate) fn up(&self) {
         if *self.shared().door.borrow() == Door::Open {
             return;
@@ -201,31 +201,31 @@ impl FakeApi {
         self.shared().door.send_replace(Door::Open);
     }
 
-    /// A backup of the whole state.
+    /// Returns a backup of the whole state.
     pub(crate) fn snapshot(&self) -> Saved {
         self.shared().store().save()
     }
 
-    /// Restores a backup; all connections end as in a restart. Without `bump`, revisions go back
-    /// and nothing says so; with it they go on so many above the backup's, and the rest is too old.
+    /// Restores a backup; all connections end as in a restart. Without `bump`, revisions go back without any sign
+    /// of it. With `bump`, they continue that far above the backup's, and older ones are expired.
     pub(crate) fn restore(&self, saved: &Saved, bump: Option<u64>) {
         self.change_and_cut(|store| store.restore(saved, bump));
     }
 
-    /// When bookmarks come: the first after the start of a watch, and the others.
+    /// Sets when bookmarks are sent: the first after the start of a watch, and the interval of the others.
     pub(crate) fn bookmarks(&self, first: Duration, every: Duration) {
         let mut settings = self.shared().settings.lock().unwrap();
         settings.first_bookmark = first;
         settings.bookmark_every = every;
     }
 
-    /// From now on the server's clock is off by so many seconds.
+    /// Sets the offset of the server's clock in seconds.
     pub(crate) fn clock_offset(&self, seconds: i64) {
         self.shared().store().clock_offset = seconds;
     }
 
-    /// From now on watches of kinds with a cache show changes so much later, all of them or every other
-    /// one, as with two servers behind one address.
+    /// Delays the changes that watches of kinds with a cache show: for all watches, or for every other one, as with
+    /// two servers behind one address.
     pub(crate) fn lag(&self, lag: Duration, every_other: bool) {
         let mut settings = self.shared().settings.lock().unwrap();
         settings.lag = lag;
@@ -234,53 +234,53 @@ impl FakeApi {
         self.shared().timer.send_replace(());
     }
 
-    /// Ends the watches of an API version, and does not know it for so many requests; its objects stay.
-    /// So it is while another server behind the address does not serve it.
+    /// Ends the watches of an API version, and does not serve the version for `requests` requests; its objects
+    /// stay. This happens while another server behind the same address does not serve the version.
     pub(crate) fn hide(&self, api_version: &str, requests: usize) {
         self.shared().settings.lock().unwrap().hidden = Some((api_version.to_owned(), requests));
         self.change(|store| store.end_watches(api_version));
     }
 
-    /// Serves it again.
+    /// Serves the hidden API version again.
     pub(crate) fn show(&self) {
         self.shared().settings.lock().unwrap().hidden = None;
     }
 
-    /// Whether `sendInitialEvents` is served (it is) or refused with 422.
+    /// Sets whether `sendInitialEvents` is served (the default) or refused with 422.
     pub(crate) fn streaming_lists(&self, served: bool) {
         self.shared().settings.lock().unwrap().streaming_lists = served;
     }
 
-    /// Asks for a fault of the next requests that match, after those asked for before.
+    /// Injects a fault into the next requests that match, after the faults asked for before.
     pub(crate) fn fault(&self, fault: Fault, matching: Matching, times: usize) {
         self.shared().faults.lock().unwrap().add(fault, matching, times);
     }
 
-    /// How many faults are still to come.
+    /// Returns the number of pending faults.
     pub(crate) fn faults_left(&self) -> usize {
         self.shared().faults.lock().unwrap().left()
     }
 
-    /// From now on, only these bearer tokens are known. (At first: every one, and none.)
+    /// Accepts only these bearer tokens from now on. By default, every token and no token at all are accepted.
     pub(crate) fn accept_tokens(&self, tokens: &[&str]) {
         let tokens = tokens.iter().map(|token| (*token).to_owned()).collect();
         self.shared().access().tokens = Some(tokens);
     }
 
-    /// Takes a right away. `*` stands for all; the namespace "" for requests over all namespaces.
-    /// Open watches go on.
+    /// Revokes a permission. `*` stands for all; the namespace "" for requests over all namespaces. Open watches
+    /// continue.
     pub(crate) fn deny(&self, verb: &str, resource: &str, namespace: &str) {
         let rule = (verb.to_owned(), resource.to_owned(), namespace.to_owned());
         self.shared().access().denied.push(rule);
     }
 
-    /// Gives back all that was denied.
+    /// Restores all permissions that were denied.
     pub(crate) fn allow_all(&self) {
         let mut access = self.shared().access();
         access.denied.clear();
     }
 
-    /// The requests so far, those with faults too.
+    /// Returns the requests so far, including those with faults.
     pub(crate) fn requests(&self) -> Vec<Seen> {
         self.shared().seen.lock().unwrap().clone()
     }
@@ -290,15 +290,15 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.shared.door.send_replace(Door::Stopped);
         if let Some(thread) = self.thread.take() {
-            // A panic of the server was printed; a second one here would hide the test's own.
+            // A panic of the server was printed already; a second one here would hide the test's own.
             _ = thread.join();
         }
     }
 }
 
-/// A port below those that systems give to clients: while the server is away, a client that tries
-/// again and again could take one of those, or connect to itself. No port is given twice, for a server
-/// that is away wants its own back.
+/// Binds a port below the range that systems give to clients: while the server is down, a client that retries could
+/// take such a port, or connect to itself. No port is given twice, because a stopped server needs its own port
+/// again.
 fn listen() -> TcpListener {
     let begin = std::process::id() as usize * 131;
     let mut ports = std::iter::repeat_with(|| begin + NEXT.fetch_add(1, Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! An object as it is kept, as text, and the forms in which it is shown.
+//! Objects as they are stored, as text, and the forms in which they are shown.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::fault::Fault;
 use super::kinds::Kind;
 
-/// One state of an object, all but its version: that differs where the end of an object, or its
-/// leaving a selector, is told with its last state.
+/// One state of an object without its version. The version differs when a deletion, or leaving a selector, is
+/// reported with the object's last state.
 #[derive(Debug, PartialEq)]
 pub(super) struct Body {
     pub(super) namespace: String,
@@ -17,9 +17,9 @@ pub(super) struct Body {
     pub(super) uid: String,
     pub(super) created: String,
     pub(super) labels: BTreeMap<String, String>,
-    /// The fields of the metadata without the resource version: text without braces.
+    /// The fields of the metadata without the resource version, as text without braces.
     metadata: String,
-    /// The other fields but kind and API version: text without braces, each after a comma.
+    /// The other fields except kind and API version, as text without braces, each after a comma.
     others: String,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Version {
 }
 
 impl Body {
-    /// From a whole object. Its metadata must have a name.
+    /// Makes a body of a whole object. Its metadata must have a name.
     pub(super) fn new(mut object: Map<String, Value>) -> Self {
         object.remove("apiVersion");
         object.remove("kind");
@@ -56,7 +56,7 @@ impl Body {
         }
     }
 
-    /// The object without kind, API version and resource version.
+    /// Returns the object without kind, API version and resource version.
     pub(super) fn value(&self) -> Value {
         let text = format!(r#"{{"metadata":{{{}}}{}}}"#, self.metadata, self.others);
         serde_json::from_str(&text).unwrap()
@@ -72,7 +72,7 @@ fn fields(map: &Map<String, Value>) -> String {
     text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap().to_owned()
 }
 
-/// What is wrong with an object that is shown.
+/// The defect of an object that is shown.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Spoil {
     /// A field of its spec or status.
@@ -91,10 +91,10 @@ impl Spoil {
     }
 }
 
-/// How a request wants objects to be shown.
+/// The form in which a request wants objects to be shown.
 pub(super) struct Shape {
     kind: Kind,
-    /// Metadata alone.
+    /// `true` for metadata only.
     partial: bool,
 }
 
@@ -112,7 +112,7 @@ impl Shape {
         }
     }
 
-    /// As answer to a single request, and in a watch.
+    /// Returns the object as in the answer to a single request, and in a watch.
     pub(super) fn object(&self, body: &Body, revision: u64) -> String {
         self.text(&self.types(), body, revision)
     }
@@ -123,7 +123,7 @@ impl Shape {
         format!(r#"{{{types}"metadata":{{"resourceVersion":"{revision}",{metadata}}}{others}}}"#)
     }
 
-    /// With a field of a wrong type, so that a decoder of the kind refuses it.
+    /// Returns the object with a field of a wrong type, so that a decoder of the kind refuses it.
     pub(super) fn spoiled(&self, body: &Body, revision: u64, spoil: Spoil) -> String {
         let mut object: Value = serde_json::from_str(&self.object(body, revision)).unwrap();
         match self.kind.kind.as_str() {
@@ -140,8 +140,8 @@ impl Shape {
         object.to_string()
     }
 
-    /// A page of a list; `metadata` are further fields of the list's own metadata. Where asked for,
-    /// the first item is spoiled.
+    /// Returns a page of a list; `metadata` are further fields of the list's own metadata. The first item is
+    /// spoiled on request.
     pub(super) fn list(
         &self,
         versions: &[Version],
@@ -171,7 +171,7 @@ impl Shape {
         out
     }
 
-    /// The line of a bookmark; at the end of the initial events it says so.
+    /// Returns the line of a bookmark, annotated at the end of the initial events.
     pub(super) fn bookmark(&self, revision: u64, initial_events_end: bool) -> String {
         let types = self.types();
         let mark = match initial_events_end {

@@ -1,4 +1,4 @@
-//! Lists, in pages that all show the state at the first.
+//! Lists in pages, all of which show the state at the first page.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use super::store::Store;
 use super::watch::too_large;
 use super::{Call, object::Shape, store::Registered};
 
-/// How many lists are kept for their next pages.
+/// Number of lists that are retained for their next pages.
 const KEPT: usize = 32;
 
-/// Lists of which pages are still to be asked for.
+/// Lists with pages that have not been requested yet.
 #[derive(Default)]
 pub(super) struct Pages {
     lists: VecDeque<(u64, Arc<Whole>)>,
     count: u64,
 }
 
-/// A list as it was at its first page.
+/// A list as of its first page.
 pub(super) struct Whole {
     table: usize,
     revision: u64,
@@ -39,7 +39,7 @@ impl Pages {
         self.count
     }
 
-    /// What a token continues: the number of the list, the list, and how many items came before.
+    /// Resolves a continue token to the number of the list, the list, and the number of items on earlier pages.
     fn continued(&self, token: &str, table: usize) -> Result<(u64, Arc<Whole>, usize), Refusal> {
         let invalid = || Refusal::bad_request("continue key is not valid");
         let (number, done) = token
@@ -53,7 +53,7 @@ impl Pages {
         if list.table == table { Ok((number, list.clone(), done)) } else { Err(invalid()) }
     }
 
-    /// Makes all tokens too old.
+    /// Expires all tokens.
     pub(super) fn expire(&mut self) {
         self.lists.clear();
     }
@@ -68,7 +68,7 @@ fn expired() -> Refusal {
     )
 }
 
-/// Answers a list.
+/// Answers a list request.
 pub(super) async fn list(call: &Call, served: &Registered) -> Answer {
     if call.fault == Some(Fault::ExpiredContinue) {
         return Err(expired());
@@ -76,7 +76,7 @@ pub(super) async fn list(call: &Call, served: &Registered) -> Answer {
     let filter = Filter::new(call.asked.namespace(), &call.asked.query);
     let filter = filter.map_err(|fault| Refusal::bad_request(&fault))?;
     let found = page(call, served, &filter, &mut call.shared.store());
-    // A server waits for the version to come, three seconds; here it is enough to wait at all.
+    // A real server waits up to three seconds for the version; here any wait is enough.
     if matches!(&found, Err(refusal) if refusal.code == 504) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -103,7 +103,7 @@ pub(super) async fn list(call: &Call, served: &Registered) -> Answer {
 
 type Page = (Arc<Whole>, usize, usize, Option<String>);
 
-/// The list, which of its items this page shows, and the token for the next one.
+/// Returns the list, the range of its items on this page, and the token of the next page.
 fn page(
     call: &Call,
     served: &Registered,
@@ -124,7 +124,7 @@ fn page(
         }
     };
     let total = list.versions.len();
-    // From the cache, a server gives the whole list whatever the limit.
+    // From its cache, a server returns the whole list for any limit.
     let whole = asked("resourceVersion") == "0" && served.kind.cached && number.is_none();
     let to = limit.filter(|_| !whole).map_or(total, |limit| total.min(from.saturating_add(limit)));
     let token = (to < total).then(|| {
@@ -134,7 +134,7 @@ fn page(
     Ok((list, from.min(to), to, token))
 }
 
-/// The state now, where the request allows it.
+/// Returns the current state, if the request allows that.
 fn first(
     call: &Call,
     served: &Registered,
@@ -164,7 +164,7 @@ fn first(
     Ok(Whole { table: served.table, revision: store.revision, versions })
 }
 
-/// What is there now, in order of namespace and name.
+/// Returns the current objects, ordered by namespace and name.
 pub(super) fn present(store: &Store, table: usize, filter: &Filter) -> Vec<Version> {
     let objects = &store.table(table).objects;
     let start = (filter.namespace().unwrap_or_default().to_owned(), String::new());

@@ -1,4 +1,4 @@
-//! Which objects a request means: namespace, label selector and field selector.
+//! Selection of the objects of a request: namespace, label selector and field selector.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::object::Body;
 
-/// The objects that a request means.
+/// A filter of the objects that a request denotes.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
     namespace: Option<String>,
@@ -25,7 +25,7 @@ enum Test {
     Exists,
     Missing,
     In(Vec<String>),
-    /// True of objects without the label too.
+    /// Also true of objects without the label.
     NotIn(Vec<String>),
 }
 
@@ -49,7 +49,7 @@ impl Filter {
         })
     }
 
-    /// Whether there is a selector: a server then does not say how many items remain.
+    /// Returns `true` if there is a selector. A server then does not report the number of remaining items.
     pub(super) fn selects(&self) -> bool {
         !self.labels.is_empty() || !self.fields.is_empty()
     }
@@ -88,7 +88,7 @@ impl Field {
     }
 }
 
-/// A field as text; empty where there is none, as a server has it.
+/// Returns a field as text, or an empty string if there is none, like a real server.
 fn look_up(object: &Value, path: &str) -> String {
     let found = path.split('.').try_fold(object, |value, name| value.get(name));
     match found {
@@ -102,7 +102,7 @@ fn labels(selector: &str) -> Result<Vec<Requirement>, String> {
     terms(selector).into_iter().map(|term| requirement(&term)).collect()
 }
 
-/// Splits at the commas that are not within parentheses.
+/// Splits at the commas outside of parentheses.
 fn terms(selector: &str) -> Vec<String> {
     let mut terms = vec![String::new()];
     let mut depth = 0;

@@ -1,4 +1,4 @@
-//! Connections, and which part of the server answers what.
+//! Connections, and the dispatch of requests to the parts of the server.
 
 use std::io;
 use std::pin::Pin;
@@ -22,16 +22,16 @@ use super::asked::{Asked, Verb};
 use super::fault::Fault;
 use super::{Call, Door, Shared, kinds, pages, watch, write};
 
-/// What a request knows of its connection.
+/// The connection of a request, as the request sees it.
 #[derive(Clone)]
 pub(super) struct Connection {
     reset: Arc<AtomicBool>,
-    /// How often the server had been restarted when the connection was made.
+    /// The number of restarts of the server when the connection was made.
     pub(super) epoch: u64,
 }
 
 impl Connection {
-    /// Ends the connection with a TCP reset instead of an orderly end.
+    /// Ends the connection with a TCP reset instead of an orderly shutdown.
     pub(super) fn reset_when_closed(&self) {
         self.reset.store(true, Ordering::SeqCst);
     }
@@ -66,7 +66,7 @@ pub(super) async fn serve(shared: Arc<Shared>) {
 }
 
 async fn connection(shared: Arc<Shared>, stream: TcpStream) {
-    // Without it, small lines wait for each other; it cannot fail on an open socket.
+    // Without TCP_NODELAY, small lines wait for each other. The call cannot fail on an open socket.
     _ = stream.set_nodelay(true);
     let mut epochs = shared.epoch.subscribe();
     let epoch = *epochs.borrow_and_update();
@@ -78,7 +78,7 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream) {
     let service = service_fn(|request| answer(shared.clone(), connection.clone(), request));
     let served = http1::Builder::new().serve_connection(TokioIo::new(socket), service);
     tokio::select! {
-        // How a connection ended is the client's to judge.
+        // The client judges how a connection ended.
         _ = served => {}
         _ = epochs.changed() => {}
     }
@@ -162,7 +162,7 @@ struct Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.reset.load(Ordering::SeqCst) {
-            // Fails only where the client has gone already.
+            // Fails only if the client has left already.
             _ = self.stream.set_zero_linger();
         }
     }

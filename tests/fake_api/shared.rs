@@ -1,4 +1,4 @@
-//! What the test's side and the server's side hold in common.
+//! State that the test's side and the server's side share.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,13 +20,13 @@ pub(super) struct Shared {
     pub(super) access: Mutex<Access>,
     pub(super) settings: Mutex<Settings>,
     pub(super) seen: Mutex<Vec<Seen>>,
-    /// How many watches there were so far.
+    /// Number of watches so far.
     pub(super) begun: AtomicUsize,
-    /// How many watches are open.
+    /// Number of open watches.
     pub(super) watches: Arc<AtomicUsize>,
-    /// Written to after each change of the store; open watches listen.
+    /// Written to after each change of the store, to wake the open watches.
     pub(super) timer: latest::Sender<()>,
-    /// How often the server was restarted; connections listen, and end.
+    /// Number of restarts of the server; connections end when it changes.
     pub(super) epoch: latest::Sender<u64>,
     pub(super) door: latest::Sender<Door>,
     /// A listener that the server has not taken yet.
@@ -45,15 +45,15 @@ pub(super) struct Settings {
     pub(super) streaming_lists: bool,
     pub(super) first_bookmark: Duration,
     pub(super) bookmark_every: Duration,
-    /// By how much watches are behind.
+    /// Delay of the changes that watches show.
     pub(super) lag: Duration,
-    /// Only every other watch is: there are two servers behind the address.
+    /// `true` if only every other watch lags, as with two servers behind one address.
     pub(super) lags_every_other: bool,
-    /// An API version that is not served for so many requests.
+    /// An API version that is not served, and for how many more requests.
     pub(super) hidden: Option<(String, usize)>,
 }
 
-/// A request on its way through the server.
+/// A request that the server is processing.
 pub(super) struct Call {
     pub(super) shared: Arc<Shared>,
     pub(super) asked: Asked,
@@ -101,19 +101,19 @@ impl Shared {
         self.listener.lock().unwrap().take()
     }
 
-    /// Notes a request; answers with the fault that befalls it.
+    /// Records a request, and returns the fault to inject into it.
     pub(super) fn note(&self, asked: &Asked) -> Option<Fault> {
         self.seen.lock().unwrap().push(asked.seen());
         self.faults.lock().unwrap().take(asked)
     }
 
-    /// Whether the watch that begins is served by a cache that may lag.
+    /// Returns `true` if the watch that begins is served by a lagging cache.
     pub(super) fn next_watch_lags(&self) -> bool {
         let number = self.begun.fetch_add(1, Ordering::SeqCst);
         number % 2 == 1 || !self.settings().lags_every_other
     }
 
-    /// Whether a request asks for an API version that is hidden from it.
+    /// Returns `true` if a request asks for an API version that is hidden from it.
     pub(super) fn hides(&self, asked: &Asked) -> bool {
         let mut settings = self.settings.lock().unwrap();
         let Some((api_version, left)) = &mut settings.hidden else { return false };
@@ -128,7 +128,7 @@ impl Shared {
         hides
     }
 
-    /// Whether a connection is of the present run of the server.
+    /// Returns `true` if a connection belongs to the current run of the server.
     pub(super) fn is_current(&self, connection: &Connection) -> bool {
         *self.epoch.borrow() == connection.epoch
     }

@@ -1,4 +1,4 @@
-//! What the server keeps: objects, one revision for all kinds, and a log of changes per kind.
+//! The store of the server: objects, one revision for all kinds, and a log of changes per kind.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use super::kinds::{Kind, presets};
 use super::object::{Body, Version};
 use super::pages::Pages;
 
-/// As many changes as a real watch cache keeps at most; watches from before them are too old.
+/// Most changes in the log, the same limit as that of a real watch cache. Watches from before them are too old.
 const LOG: usize = 102_400;
 
-/// How many changes a watch takes at once.
+/// Most changes that a watch takes at once.
 const BATCH: usize = 256;
 
 pub(super) type Key = (String, String);
@@ -23,14 +23,14 @@ pub(super) type Key = (String, String);
 pub(super) struct Store {
     pub(super) revision: u64,
     kinds: Vec<Registered>,
-    /// Tables of kinds that were removed stay: their watches still have to tell of the end.
+    /// Tables of removed kinds stay, because their watches still have to report the end.
     tables: Vec<Table>,
     pub(super) pages: Pages,
     uids: u64,
     names: u64,
-    /// By how many seconds the server's clock is off.
+    /// Offset of the server's clock in seconds.
     pub(super) clock_offset: i64,
-    /// When each revision was written.
+    /// The time at which each revision was written.
     written: VecDeque<(Instant, u64)>,
 }
 
@@ -45,16 +45,16 @@ pub(super) struct Registered {
 pub(super) struct Table {
     pub(super) objects: BTreeMap<Key, Version>,
     log: VecDeque<Change>,
-    /// How many changes were dropped from the front of the log.
+    /// Number of changes that were dropped from the front of the log.
     dropped: u64,
-    /// A watch from below this revision is too old.
+    /// The oldest revision that a watch can start from.
     pub(super) floor: u64,
-    /// Watches of another number end.
+    /// Generation of the watches; those of another generation end.
     streams: u64,
     removed: bool,
 }
 
-/// One write: what was and what is.
+/// One write: the old and the new state.
 #[derive(Clone)]
 pub(super) struct Change {
     pub(super) revision: u64,
@@ -63,7 +63,7 @@ pub(super) struct Change {
     pub(super) new: Option<Arc<Body>>,
 }
 
-/// The whole state of the server, as a backup of its etcd has it.
+/// The whole state of the server, like a backup of its etcd.
 #[derive(Clone)]
 pub(crate) struct Saved {
     revision: u64,
@@ -71,7 +71,7 @@ pub(crate) struct Saved {
     tables: Vec<Table>,
 }
 
-/// How far a watch has come.
+/// The progress of a watch.
 pub(super) struct Position {
     table: usize,
     next: u64,
@@ -79,10 +79,10 @@ pub(super) struct Position {
     streams: u64,
 }
 
-/// What comes next for a watch.
+/// The next step of a watch.
 pub(super) enum Next {
     Changes(Vec<Change>),
-    /// Nothing up to this revision, and then nothing until a time.
+    /// No changes up to this revision, and then none until a time.
     Idle(u64, Option<Instant>),
     Ended,
 }
@@ -105,7 +105,7 @@ impl Store {
         store
     }
 
-    /// Events of both groups share a table.
+    /// Adds a kind. The kinds of both groups of Events share a table.
     pub(super) fn add_kind(&mut self, kind: Kind) {
         let same = |other: &&Registered| kind.is_event() && other.kind.is_event();
         let table = self.kinds.iter().find(same).map(|other| other.table);
@@ -116,7 +116,7 @@ impl Store {
         self.kinds.push(Registered { kind, table });
     }
 
-    /// Deletes the objects; then the watches end and the kind is unknown.
+    /// Deletes the objects of a kind; then its watches end and the kind is unknown.
     pub(super) fn remove_kind(&mut self, api_version: &str, kind: &str) {
         let table = self.named(Some(api_version), kind).table;
         let keys: Vec<Key> = self.tables[table].objects.keys().cloned().collect();
@@ -127,7 +127,7 @@ impl Store {
         self.kinds.retain(|other| other.table != table);
     }
 
-    /// A changed definition: its watches end, and none from before resumes.
+    /// Changes the definition of a kind: its watches end, and no watch from before can resume.
     pub(super) fn change_kind(&mut self, api_version: &str, kind: &str) {
         let table = self.named(Some(api_version), kind).table;
         self.revision += 1;
@@ -160,7 +160,7 @@ impl Store {
         &self.tables[table]
     }
 
-    /// Creates or updates, whatever is there. Another uid is another object: the old one goes.
+    /// Creates or updates an object unconditionally. A changed uid is a new object: the old one is deleted.
     pub(super) fn put(&mut self, object: Value) -> u64 {
         let kind = object["kind"].as_str().expect("an object has a kind");
         let Registered { kind, table } = self.named(object["apiVersion"].as_str(), kind);
@@ -182,7 +182,7 @@ impl Store {
         self.write(table, key, Some(Body::new(object)))
     }
 
-    /// Fills in what the server gives: uid and time of creation.
+    /// Fills in the fields that the server sets: uid and creation timestamp.
     pub(super) fn fill(&mut self, object: &mut Map<String, Value>, old: Option<&Body>) {
         let metadata = object["metadata"].as_object_mut().unwrap();
         let missing = |value: Option<&Value>| value.is_none_or(Value::is_null);
@@ -201,13 +201,13 @@ impl Store {
         }
     }
 
-    /// The end of a name for `generateName`.
+    /// Returns the suffix of a name for `generateName`.
     pub(super) fn suffix(&mut self) -> String {
         self.names += 1;
         format!("{:05x}", self.names)
     }
 
-    /// Writes a state of an object; nothing deletes it.
+    /// Writes a state of an object; `None` deletes the object.
     pub(super) fn write(&mut self, table: usize, key: Key, new: Option<Body>) -> u64 {
         self.revision += 1;
         let revision = self.revision;
@@ -232,7 +232,7 @@ impl Store {
         revision
     }
 
-    /// Makes every watch from before now too old; those without a cache only where asked for.
+    /// Makes every watch from before now too old; kinds without a cache only if asked for.
     pub(super) fn forget(&mut self, uncached_too: bool) {
         for registered in &self.kinds {
             if registered.kind.cached || uncached_too {
@@ -246,7 +246,7 @@ impl Store {
         Saved { revision: self.revision, kinds, tables }
     }
 
-    /// Uids are not counted again from where the backup was: real ones are random.
+    /// Restores a backup. Uids do not start again from the backup's, because real ones are random.
     pub(super) fn restore(&mut self, saved: &Saved, bump: Option<u64>) {
         let saved = saved.clone();
         self.revision = saved.revision;
@@ -259,14 +259,14 @@ impl Store {
         }
     }
 
-    /// Where a watch begins that wants all changes after a revision.
+    /// Returns the position of a watch that wants all changes after a revision.
     pub(super) fn position(&self, table: usize, after: u64) -> Position {
         let kept = &self.tables[table];
         let skip = kept.log.partition_point(|change| change.revision <= after);
         Position { table, next: kept.dropped + skip as u64, after, streams: kept.streams }
     }
 
-    /// Ends the watches of an API version; they can go on.
+    /// Ends the watches of an API version; they can resume.
     pub(super) fn end_watches(&mut self, api_version: &str) {
         for registered in &self.kinds {
             if registered.kind.api_version() == api_version {
@@ -275,7 +275,7 @@ impl Store {
         }
     }
 
-    /// Takes the next changes for a watch whose cache is behind.
+    /// Takes the next changes for a watch whose cache is delayed by `lag`.
     pub(super) fn next(&self, position: &mut Position, lag: Duration) -> Next {
         let now = Instant::now();
         let table = &self.tables[position.table];

@@ -1,4 +1,4 @@
-//! Watches: what was there at the start, then each change, and bookmarks.
+//! Watches: the initial state, then each change, and bookmarks.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use super::pages::present;
 use super::select::Filter;
 use super::store::{Change, Next, Position, Registered, Store};
 
-/// A list or watch that wants a version which is not there yet.
+/// Refuses a list or watch for a version that does not exist yet.
 pub(super) fn too_large(wanted: u64, present: u64) -> Refusal {
     let message = format!("Too large resource version: {wanted}, current: {present}");
     Refusal::new(504, "Timeout", &message).cause("ResourceVersionTooLarge").retry_after(1)
 }
 
-/// What a watch begins with.
+/// The start of a watch.
 struct Opening {
     position: Position,
-    /// Shown as ADDED before anything else.
+    /// Objects that are shown as ADDED before anything else.
     initial: Vec<Version>,
-    /// After them, a bookmark with the mark of their end and this revision.
+    /// Revision of a bookmark after `initial` that marks the end of the initial events.
     mark: Option<u64>,
     /// Bookmarks below this revision are not sent.
     after: u64,
@@ -47,7 +47,7 @@ struct Watch {
     bookmark_due: bool,
     end: Option<Instant>,
     spoil: Option<Spoil>,
-    /// Whether it is served by a cache that may lag.
+    /// `true` if the watch is served by a lagging cache.
     lags: bool,
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn watch(call: Call, served: Registered) -> Answer {
             return;
         }
         match begin {
-            // The client sees the end whether or not it read the error.
+            // The client sees the end even if it did not read the error.
             Begin::TooOld(refusal) => _ = lines.error(&refusal).await,
             Begin::Goes(opening) => Watch::run(call, &served, filter, lines, opening).await,
         }
@@ -82,7 +82,7 @@ fn begin(
     let version = match asked.param("resourceVersion") {
         "" => None,
         text => Some(text.parse::<u64>().map_err(|_| {
-            // Without a reason, and not 400: so it is.
+            // A real server answers like this: without a reason, and not with 400.
             Refusal::new(500, "", &format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
         })?),
     };
@@ -152,7 +152,7 @@ impl Watch {
             lags: served.kind.cached && call.shared.next_watch_lags(),
             call,
         };
-        // The only error is that it is over.
+        // The only error is that the watch is over.
         _ = watch.all(opening.initial, opening.mark).await;
     }
 
@@ -198,7 +198,7 @@ impl Watch {
         }
     }
 
-    /// What comes next; nothing where the server was restarted since the connection was made.
+    /// Returns the next step. `None` if the server was restarted after the connection was made.
     fn next(&mut self) -> Option<Next> {
         let store = self.call.shared.store();
         let current = self.call.shared.is_current(&self.call.connection);
@@ -206,8 +206,8 @@ impl Watch {
         current.then(|| store.next(&mut self.position, lag))
     }
 
-    /// Under a selector, an object that leaves it is DELETED with its old state and the new
-    /// version, and one that comes (back) is ADDED.
+    /// Sends a change. Under a selector, an object that leaves it is DELETED with its old state and the new
+    /// version, and one that enters it (again) is ADDED.
     async fn change(&mut self, change: &Change) -> Result<(), Over> {
         let selected = |body: &&std::sync::Arc<Body>| self.filter.matches(body);
         let old = change.old.as_ref().filter(selected);
@@ -229,7 +229,7 @@ impl Watch {
     }
 }
 
-/// At a moment; never, without one.
+/// Completes at a moment, or never for `None`.
 async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,

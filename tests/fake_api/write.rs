@@ -47,7 +47,7 @@ pub(super) fn single(call: &Call, served: &Registered, body: &[u8]) -> Answer {
                 patch.get("metadata").and_then(|data| data.get("resourceVersion")).cloned();
             let mut object = old.body.value();
             merge(&mut object, Value::Object(patch));
-            // Without a version in the patch, the newest state is meant.
+            // Without a version in the patch, the patch applies to the newest state.
             object["metadata"]["resourceVersion"] = wanted.unwrap_or_default();
             let Value::Object(object) = object else { unreachable!() };
             Ok(show(200, &replace(served, key, object, &old, store)?))
@@ -132,7 +132,7 @@ fn replace(
     metadata.remove("creationTimestamp");
     store.fill(&mut object, Some(&old.body));
     let body = Body::new(object);
-    // A write that changes nothing is none.
+    // A write that changes nothing does not make a new version.
     if body == *old.body { Ok(old.clone()) } else { Ok(written(served, key, body, store)) }
 }
 
@@ -156,7 +156,7 @@ fn written(served: &Registered, key: Key, body: Body, store: &mut Store) -> Vers
     store.table(served.table).objects[&key].clone()
 }
 
-/// Whether a replacement may create: so it is with these kinds.
+/// Returns `true` if a replacement may create the object: a Lease or an Event without a resource version.
 fn may_create(kind: &Kind, object: &Map<String, Value>) -> bool {
     let version = object.get("metadata").and_then(|metadata| metadata.get("resourceVersion"));
     let unset = version.and_then(Value::as_str).unwrap_or_default().is_empty();
@@ -178,7 +178,7 @@ fn metadata(object: &mut Map<String, Value>) -> Result<&mut Map<String, Value>, 
     metadata.ok_or_else(|| Refusal::bad_request("metadata is not an object"))
 }
 
-/// A JSON merge patch (RFC 7386).
+/// Applies a JSON merge patch (RFC 7386).
 fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *target = patch;

@@ -1,4 +1,4 @@
-//! The table: what a greedy rule does, and what it may cost.
+//! The table of behaviours of the greedy rule, and their bounds.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::trial::Measured;
 
 const MIB: u64 = 1 << 20;
 
-/// Something that the greedy rule does on every event, and the bounds of it.
+/// A behaviour of the greedy rule on every event, and its bounds.
 pub(super) struct Behaviour {
     pub(super) name: &'static str,
     pub(super) module: &'static str,
@@ -14,17 +14,17 @@ pub(super) struct Behaviour {
     pub(super) settings: Value,
     /// Names of the rule's targets.
     pub(super) targets: Vec<&'static str>,
-    /// Versions of an object of a megabyte and a half that come among the pods.
+    /// Number of versions of a 1.5 MB object that come among the pods.
     pub(super) large_objects: usize,
     pub(super) bounds: Bounds,
 }
 
-/// What a behaviour may cost beyond the run in which the rule takes nothing.
+/// Bounds of the cost of a behaviour beyond the run in which the rule takes nothing.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
-    /// Bytes of resident memory, at most.
+    /// Most bytes of resident memory.
     pub(super) memory: u64,
-    /// CPU time of the threads that are not the rules' own, as a multiple of the baseline's.
+    /// CPU time of the threads that do not run rules, as a multiple of the baseline's.
     pub(super) cpu_times: u64,
     /// Bytes of the log.
     pub(super) log: u64,
@@ -32,7 +32,7 @@ pub(super) struct Bounds {
     pub(super) journal: u64,
     /// Rows of the journal.
     pub(super) rows: u64,
-    /// The neighbour's delay of 99 in 100 verdicts, as a multiple of the baseline's.
+    /// The neighbour's delay at the 99th percentile of its verdicts, as a multiple of the baseline's.
     pub(super) delay_times: u64,
 }
 
@@ -49,11 +49,11 @@ impl Default for Bounds {
     }
 }
 
-/// The least CPU time and delay in milliseconds that a multiple is taken of: below it the scheduler decides.
+/// The least CPU time and delay, in milliseconds, of which multiples are taken. Scheduler noise dominates below it.
 pub(super) const LEAST_MS: u64 = 500;
 
 impl Bounds {
-    /// What a run has beyond its bounds, in words.
+    /// Describes each bound that a run exceeds.
     pub(super) fn exceeded(self, name: &str, run: &Measured, baseline: &Measured) -> Vec<String> {
         let added = |now: u64, before: u64| now.saturating_sub(before);
         let times = |before: u64, times: u64| before.max(LEAST_MS) * times;
@@ -70,7 +70,7 @@ impl Bounds {
     }
 }
 
-/// The rule takes nothing.
+/// The behaviour that takes nothing.
 pub(super) fn nothing() -> Behaviour {
     behaviour("nothing", json!({"take": "nothing"}))
 }
@@ -86,11 +86,11 @@ fn behaviour(name: &'static str, settings: Value) -> Behaviour {
     }
 }
 
-/// Every behaviour of the table.
+/// All behaviours of the table.
 pub(super) fn behaviours() -> Vec<Behaviour> {
     let all = Bounds::default();
     vec![
-        // A mebibyte a minute, and the run may see two.
+        // The limit is 1 MiB a minute, and the run may see two minutes.
         Behaviour {
             bounds: Bounds { log: 3 * MIB, ..all },
             ..behaviour("log lines", json!({"take": "log-lines", "count": 32, "bytes": 4 << 20}))
@@ -104,7 +104,7 @@ pub(super) fn behaviours() -> Vec<Behaviour> {
             bounds: Bounds { memory: 320 * MIB, journal: 192 * MIB, rows: 110_000, ..all },
             ..behaviour("timers", json!({"take": "timers", "count": 100, "bytes": 10_000}))
         },
-        // The disk is shared: whoever waits for it waits for the 128 MiB that a rule may write in a minute.
+        // The disk is shared: its other users wait for the 128 MiB that a rule may write in a minute.
         Behaviour {
             targets: vec!["first", "second", "third"],
             bounds: Bounds { memory: 320 * MIB, journal: 320 * MIB, delay_times: 60, ..all },
@@ -119,7 +119,7 @@ pub(super) fn behaviours() -> Vec<Behaviour> {
         Behaviour {
             module: "paths",
             large_objects: 100,
-            // A round holds 16 MiB of objects as JSON, which take some fifteen times as much when they are read.
+            // A round holds 16 MiB of objects as JSON, which take about fifteen times as much memory when decoded.
             bounds: Bounds {
                 memory: 640 * MIB,
                 journal: 96 * MIB,

@@ -1,5 +1,5 @@
-//! Rules that take as much as they can get, a thousand events each, in the running service: what they cost the
-//! process, its journal, its log and a neighbour stays within bounds that one table states.
+//! Tests of rules that take as much as they can get, a thousand events each, in the running service. Their cost to
+//! the process, its journal, its log and a neighbour stays within bounds that one table states.
 
 mod behaviours;
 mod process;
@@ -8,7 +8,7 @@ mod trial;
 use behaviours::{Bounds, behaviours};
 use trial::{Measured, run};
 
-/// What a bound is compared with: the same service and stream beside a rule that takes nothing.
+/// Measures the baseline of the bounds: the same service and stream beside a rule that takes nothing.
 fn baseline() -> Measured {
     run(&behaviours::nothing())
 }
@@ -32,7 +32,7 @@ fn a_greedy_rule_costs_the_service_and_its_neighbour_no_more_than_the_table_allo
     assert!(over.is_empty(), "{}", over.join("\n"));
 }
 
-/// The judge finds a run that is over each of its bounds, and nothing in one that is within them.
+/// Tests the judge: it finds a run that exceeds one bound, for each bound, and nothing in a run within them.
 #[test]
 fn each_bound_of_the_table_is_judged() {
     let baseline = Measured::default();

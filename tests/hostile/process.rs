@@ -1,9 +1,9 @@
-//! Reads what the kernel knows of a process and its threads.
+//! Reads kernel statistics of a process and its threads.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Clock ticks of a second in `/proc`, which Linux fixes for user space.
+/// Clock ticks per second in `/proc`, which Linux fixes for user space.
 const TICKS: u64 = 100;
 
 /// A running process.
@@ -16,7 +16,7 @@ impl Process {
         Self { folder: Path::new("/proc").join(pid.to_string()) }
     }
 
-    /// The most memory that it had resident, in bytes (`VmHWM`, proc(5)).
+    /// Returns the peak resident memory in bytes (`VmHWM`, proc(5)).
     pub(super) fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(self.folder.join("status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -24,11 +24,11 @@ impl Process {
         kib * 1024
     }
 
-    /// CPU time in milliseconds of the threads whose name a function accepts.
+    /// Returns the CPU time in milliseconds of the threads with an accepted name.
     pub(super) fn cpu_ms(&self, is_counted: impl Fn(&str) -> bool) -> u64 {
         let tasks = fs::read_dir(self.folder.join("task")).unwrap();
         let ticks = tasks.flatten().filter_map(|task| {
-            // A thread may end between the listing and the look.
+            // A thread may end between the listing and the read.
             let stat = fs::read_to_string(task.path().join("stat")).ok()?;
             let (head, rest) = stat.rsplit_once(')')?;
             let (_, name) = head.split_once('(')?;

@@ -1,4 +1,4 @@
-//! One run of the service with a greedy rule beside a witness, and what it cost.
+//! One run of the service with a greedy rule beside a witness, and its measured cost.
 
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
@@ -14,31 +14,31 @@ use crate::receivers::pod;
 use crate::support::live::Site;
 use crate::support::{KLAXON, module};
 
-/// Pods, one event of each.
+/// Number of pods, one event each.
 const EVENTS: usize = 1_000;
-/// Pods that are made at once, before the service has a moment to answer.
+/// Number of pods that are made at once, before the service has a moment to answer.
 const TOGETHER: usize = 25;
-/// Versions of the large object that come with each group of pods.
+/// Number of versions of the large object that come with each group of pods.
 const LARGE_TOGETHER: usize = 3;
-/// How long a run may take that goes on.
+/// Time limit of a run that makes progress.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// The service is quiet when it uses no CPU time for so long.
+/// The service is quiet when it uses no CPU time for this long.
 const QUIET: Duration = Duration::from_millis(400);
 
-/// What a run cost.
+/// The measured cost of a run.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Measured {
-    /// The most bytes of resident memory.
+    /// Peak resident memory in bytes.
     pub(super) memory: u64,
-    /// CPU time of all threads but those that run rules.
+    /// CPU time of all threads except those that run rules.
     pub(super) cpu_ms: u64,
     /// Bytes of the log.
     pub(super) log: u64,
     /// Bytes of the journal's files.
     pub(super) journal: u64,
-    /// Rows of the journal that come of the greedy rule.
+    /// Rows of the journal that the greedy rule caused.
     pub(super) rows: u64,
-    /// From a pod's creation to the neighbour's verdict on disk, of 99 in 100 pods.
+    /// Time from a pod's creation to the neighbour's verdict on disk, at the 99th percentile of the pods.
     pub(super) delay_ms: u64,
 }
 
@@ -58,7 +58,7 @@ impl Measured {
         )
     }
 
-    /// One run for each bound, over that one alone.
+    /// Returns six runs, each of which exceeds one bound only.
     pub(super) fn each_over(bounds: &Bounds) -> [Self; 6] {
         let none = Self::default();
         [
@@ -72,7 +72,7 @@ impl Measured {
     }
 }
 
-/// Ends the process with the run, also where that fails.
+/// Kills the process when the run ends, also if the run fails.
 struct Service(Child);
 
 impl Drop for Service {
@@ -133,7 +133,8 @@ fn site(api: &FakeApi, behaviour: &Behaviour) -> Site {
     .targets(targets.into())
 }
 
-/// Makes the pods in small groups, and waits until the witness has seen all. Returns the delay of 99 in 100.
+/// Makes the pods in small groups, and waits until the witness has seen all. Returns the 99th percentile of the
+/// delay.
 fn make_pods(api: &FakeApi, site: &Site, service: &mut Service, behaviour: &Behaviour) -> u64 {
     let name = behaviour.name;
     let mut large_objects = (0..behaviour.large_objects).map(large_object);
@@ -170,7 +171,7 @@ fn make_pods(api: &FakeApi, site: &Site, service: &mut Service, behaviour: &Beha
     u64::try_from(delay.as_millis()).unwrap()
 }
 
-/// A version of an object of a megabyte and a half.
+/// Returns a version of a 1.5 MB object.
 fn large_object(version: usize) -> serde_json::Value {
     let item = |n: usize| json!({"name": format!("item-{n}"), "size": n + version});
     let items: Vec<_> = (0..40_000).map(item).collect();
@@ -178,7 +179,7 @@ fn large_object(version: usize) -> serde_json::Value {
         "metadata": {"name": "large", "namespace": "a"}, "spec": {"size": 1, "items": items}})
 }
 
-/// Waits until the process has nothing to do, or a while: a rule that is behind may work for hours.
+/// Waits until the process is idle, or for a bounded time: a lagging rule may work for hours.
 fn wait_until_quiet(process: &Process) {
     let mut before = process.cpu_ms(|_| true);
     for _ in 0..50 {
@@ -191,7 +192,7 @@ fn wait_until_quiet(process: &Process) {
     }
 }
 
-/// Rows of the journal that come of the greedy rule.
+/// Counts the rows of the journal that the greedy rule caused.
 fn rows(site: &Site) -> u64 {
     let tables = ["state", "timers", "verdicts", "quarantine", "refusals", "backlog"];
     let of = |table: &str| {

@@ -1,4 +1,4 @@
-//! The service in this process, on an API server that a test has in hand.
+//! The service in this process, against an API server that the test controls.
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{module, options};
 
-/// How long a test waits before it gives up: not a bound on anything, only the end of a hang.
+/// Time limit of a test's waits: only ends a hang, not a bound on performance.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 const PAUSE: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ pub(crate) struct Site {
     admin: Value,
     targets: Value,
     pub(crate) timing: Timing,
-    /// How long a rule that fails too often is out of service at first.
+    /// Initial pause of a rule that fails too often.
     pub(crate) pause: Duration,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Running {
     thread: Option<JoinHandle<Result<RunSummary, RunError>>>,
 }
 
-/// Patience for tests: everything that takes minutes takes a second.
+/// Timing for tests: every period of minutes takes a second.
 pub(crate) fn timing() -> Timing {
     Timing {
         watch: Duration::from_secs(20),
@@ -51,7 +51,7 @@ pub(crate) fn timing() -> Timing {
 }
 
 impl Site {
-    /// For a kubeconfig in the folder; one rule, the witness.
+    /// Makes a site for a kubeconfig in its folder, with one rule, the witness.
     pub(crate) fn new(kubeconfig: impl FnOnce(&Path) -> PathBuf) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = kubeconfig(folder.path());
@@ -92,7 +92,7 @@ impl Site {
         self.admin = json!({ "listen": address });
     }
 
-    /// The same, with all that can be set of it.
+    /// Serves health and metrics with all settings of `admin`.
     pub(crate) fn admin_with(&mut self, admin: Value) {
         self.admin = admin;
     }
@@ -111,7 +111,7 @@ impl Site {
         path
     }
 
-    /// Starts the service; the journal stays from run to run.
+    /// Starts the service; the journal is reused by later runs.
     pub(crate) fn start(&self) -> Running {
         let config = Config::read(&self.config()).unwrap();
         let mut service = Service::new(Duration::from_secs(5));
@@ -130,7 +130,7 @@ impl Site {
         connection
     }
 
-    /// Rows of a query, each as its columns joined by spaces; none while the journal is not there.
+    /// Returns the rows of a query, each as its columns joined by spaces; no rows before the journal exists.
     pub(crate) fn rows(&self, select: &str) -> Vec<String> {
         if !self.folder.path().join("journal/klaxon.db").exists() {
             return Vec::new();
@@ -151,14 +151,14 @@ impl Site {
         rows.unwrap().collect::<Result<_, _>>().unwrap()
     }
 
-    /// What a rule saw, in order.
+    /// Returns the sights of a rule, in order.
     pub(crate) fn sights(&self, rule: &str) -> Vec<Value> {
         let select = format!("SELECT body FROM verdicts WHERE rule = '{rule}' ORDER BY n");
         let bodies = self.rows(&select);
         bodies.iter().map(|body| serde_json::from_str(body).unwrap()).collect()
     }
 
-    /// `change kind/name`, and whether after a gap, of each event that the witness saw.
+    /// Returns `change kind/name` of each event that the witness saw, marked if it came after a gap.
     pub(crate) fn seen(&self) -> Vec<String> {
         let sights = self.sights("witness").into_iter();
         sights
@@ -171,12 +171,12 @@ impl Site {
             .collect()
     }
 
-    /// `watch: reason` of each gap.
+    /// Returns `watch: reason` of each gap.
     pub(crate) fn gaps(&self) -> Vec<String> {
         self.rows("SELECT watch || ': ' || reason FROM gaps ORDER BY n")
     }
 
-    /// Waits until something is so of what the witness saw.
+    /// Waits until a condition on the witness's sights holds.
     #[track_caller]
     pub(crate) fn wait(&self, what: &str, is_so: impl Fn(&[String]) -> bool) -> Vec<String> {
         let since = Stopwatch::start();
@@ -190,14 +190,14 @@ impl Site {
         }
     }
 
-    /// Waits until the witness saw just this.
+    /// Waits until the witness has seen exactly this.
     #[track_caller]
     pub(crate) fn wait_for(&self, expected: &[&str]) {
         let seen = self.wait(&format!("{expected:?}"), |seen| seen.len() >= expected.len());
         assert_eq!(seen, expected);
     }
 
-    /// Waits until a query of the journal has just these rows.
+    /// Waits until a query of the journal has exactly these rows.
     #[track_caller]
     pub(crate) fn wait_for_rows(&self, select: &str, expected: &[&str]) {
         let since = Stopwatch::start();
@@ -224,7 +224,7 @@ impl Site {
 }
 
 impl Running {
-    /// Stops the service; returns what it did.
+    /// Stops the service and returns its summary.
     pub(crate) fn stop(self) -> RunSummary {
         self.end().unwrap()
     }
@@ -245,7 +245,7 @@ impl Running {
         self.end()
     }
 
-    /// Whether it has ended by itself.
+    /// Returns `true` if the service has ended by itself.
     pub(crate) fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }

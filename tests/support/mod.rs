@@ -1,4 +1,4 @@
-//! What the tests share: built rules, fixtures, and replays in process.
+//! Shared support of the tests: built rules, fixtures, and replays in process.
 
 pub(crate) mod live;
 pub(crate) mod targets;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 /// The `klaxon` binary of this build.
 pub(crate) const KLAXON: &str = env!("CARGO_BIN_EXE_klaxon");
 
-/// The checkout, as cargo tells it when the tests run.
+/// The checkout, as cargo reports it when the tests run.
 pub(crate) fn root() -> PathBuf {
     Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..")
 }
@@ -27,17 +27,17 @@ fn target_dir() -> PathBuf {
     Path::new(KLAXON).ancestors().nth(2).unwrap().to_owned()
 }
 
-/// An object that a source saw, which is no end of a list.
+/// Makes an object that a source saw, outside of a relist.
 pub(crate) fn seen(seen: Seen, json: &str) -> SourceEvent {
     SourceEvent::Object { seen, json: json.into(), is_change: false }
 }
 
-/// A gap of a stream: everything since a time may have been missed.
+/// Makes the start of a gap of a stream: everything since a time may have been missed.
 pub(crate) fn lost(from: Timestamp) -> SourceEvent {
     SourceEvent::GapStarted { from, reason: "lost".to_owned() }
 }
 
-/// A built rule.
+/// Returns the path of a built rule.
 pub(crate) fn module(name: &str) -> PathBuf {
     let path = target_dir().join("rules").join(format!("{name}.wasm"));
     assert!(
@@ -88,7 +88,7 @@ pub(crate) fn akkeris(extended: bool) -> Rule {
     rule("akkeris", "akkeris", json!({ "extended": extended }))
 }
 
-/// One worker, batches of 64, and code cached with the build.
+/// Options with one worker, batches of 64, and code cached with the build.
 pub(crate) fn options() -> Options {
     Options {
         workers: NonZeroUsize::MIN,
@@ -100,14 +100,14 @@ pub(crate) fn options() -> Options {
     }
 }
 
-/// All that came of a replay.
+/// The complete result of a replay.
 pub(crate) struct Ran {
     pub(crate) output: Output,
     pub(crate) summary: Summary,
 }
 
 impl Ran {
-    /// Everything that may not depend on how it was run, as text.
+    /// Returns everything that must not depend on the mode of the run, as text.
     pub(crate) fn text(&self) -> String {
         let lines = |values: Vec<String>| values.join("\n");
         let verdicts = self.output.verdicts.iter().map(|v| serde_json::to_string(v).unwrap());
@@ -116,7 +116,7 @@ impl Ran {
         lines(verdicts.chain(failures).chain(gaps).collect())
     }
 
-    /// `code object` of each verdict, in order.
+    /// Returns `code object` of each verdict, in order.
     pub(crate) fn codes(&self) -> Vec<String> {
         let verdicts = self.output.verdicts.iter();
         verdicts.map(|verdict| format!("{} {}", verdict.code, verdict.object.name)).collect()
@@ -128,7 +128,7 @@ pub(crate) fn replay(rules: &[Rule], streams: &[PathBuf], options: Options) -> R
     replay_advanced(rules, streams, options, 0)
 }
 
-/// Replays, and lets timers fire for so long after the last event.
+/// Replays streams, and lets timers fire for `advance_ms` milliseconds after the last event.
 pub(crate) fn replay_advanced(
     rules: &[Rule],
     streams: &[PathBuf],
@@ -146,7 +146,7 @@ pub(crate) fn replay_advanced(
     Ran { summary: run.unwrap(), output: all }
 }
 
-/// Writes lines as a stream.
+/// Writes lines as a recorded stream.
 pub(crate) fn stream(folder: &Path, name: &str, lines: &[Value]) -> PathBuf {
     let path = folder.join(name);
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
@@ -154,7 +154,7 @@ pub(crate) fn stream(folder: &Path, name: &str, lines: &[Value]) -> PathBuf {
     path
 }
 
-/// A line of a stream: a pod of the app `shop` with one container.
+/// Returns a line of a stream: a pod of the app `shop` with one container.
 pub(crate) fn pod_line(kind: &str, at: &str, name: &str, version: u64, status: &Value) -> Value {
     json!({"at": at, "type": kind, "object": {
         "apiVersion": "v1", "kind": "Pod",

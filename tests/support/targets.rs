@@ -9,7 +9,7 @@ use klaxon::targets::{Attempt, Delivery, Endpoint};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// An id that ends with a number.
+/// Returns an id that ends with a number.
 pub(crate) fn id(number: u64) -> Id {
     format!("{number:032x}").parse().unwrap()
 }
@@ -43,24 +43,24 @@ pub(crate) fn verdict(code: &str) -> Verdict {
     }
 }
 
-/// A target from the configuration as it is written.
+/// Parses a target as written in the configuration.
 #[track_caller]
 pub(crate) fn target(base: &Path, written: Value) -> Target {
     TargetOrigin::new("t", written, base).read_again().unwrap()
 }
 
-/// Ready to be sent to.
+/// Makes the endpoint of a target, ready to send.
 #[track_caller]
 pub(crate) fn endpoint(target: &Target) -> Arc<Endpoint> {
     Arc::new(Endpoint::new("t", target).unwrap())
 }
 
-/// What a verdict is for a target.
+/// Renders a verdict as a delivery for a target.
 pub(crate) fn delivery(number: u64, target: &Target, verdict: &Verdict) -> Delivery {
     Delivery { id: id(number), ..Delivery::new("t", target, verdict).unwrap() }
 }
 
-/// A delivery with just these bytes.
+/// A delivery with exactly these bytes.
 pub(crate) fn bytes(number: u64, body: &[u8]) -> Delivery {
     Delivery {
         id: id(number),

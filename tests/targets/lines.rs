@@ -111,13 +111,13 @@ async fn a_file_that_others_rename_or_remove_is_opened_again() {
     let sender = endpoint(&target);
     write(&sender, "1\n").await;
     fs::rename(&path, folder.path().join("kept")).unwrap();
-    // logrotate's create.
+    // logrotate's `create`.
     fs::write(&path, "").unwrap();
     write(&sender, "2\n").await;
     assert_eq!(read(folder.path(), "out.jsonl"), "2\n");
     fs::remove_file(&path).unwrap();
     write(&sender, "3\n").await;
-    // logrotate's copytruncate.
+    // logrotate's `copytruncate`.
     fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
     write(&sender, "4\n").await;
     assert_eq!(read(folder.path(), "kept"), "1\n");

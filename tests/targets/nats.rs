@@ -70,7 +70,7 @@ async fn announced_servers_get_our_credentials_only_where_they_are_allowed() {
         let (announced, told) = listening();
         let (target, delivery) = made(&fleeting(announced), discover);
         let sender = endpoint(&target);
-        // Returns once the connection is given up, when each server has been tried.
+        // Returns once the connection attempt fails, after each server has been tried.
         let attempt = sender.send(&delivery).await;
         assert!(matches!(attempt, Attempt::Retry(_)), "{attempt:?}");
         let is_asked = told.recv_timeout(Duration::from_millis(10)).is_ok();

@@ -1,4 +1,4 @@
-//! What a disk may hold when the power goes at some moment of a trace.
+//! Possible contents of a disk after a power loss at some moment of a trace.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,18 +8,18 @@ use rand::{RngExt, SeedableRng};
 
 use super::trace::{Deed, Trace};
 
-/// How much of what was not synced is on the disk.
+/// Chance of unsynced changes to be on the disk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Luck {
     pub(super) seed: u64,
-    /// The unit that a disk writes whole.
+    /// The unit that a disk writes atomically.
     pub(super) sector: usize,
-    /// How likely each sector and each change of a name or length is to be there.
+    /// Probability of each sector and of each change of a name or length to be there.
     pub(super) kept: f64,
 }
 
 impl Luck {
-    /// Nothing is there that was not synced.
+    /// No unsynced change is there.
     pub(super) const NONE: Self = Self { seed: 0, sector: 512, kept: 0.0 };
 
     pub(super) fn random(random: &mut StdRng) -> Self {
@@ -35,17 +35,17 @@ impl Luck {
 /// The files of a folder by name, or `None` where the folder itself is not there.
 pub(super) type Disk = Option<BTreeMap<String, Vec<u8>>>;
 
-/// A change of a file, and when.
+/// A change of a file, and its time.
 struct Change<'a> {
     ended: usize,
     deed: &'a Deed,
 }
 
-/// A file, whatever its name is now.
+/// A file, independent of its current name.
 #[derive(Default)]
 struct File<'a> {
     changes: Vec<Change<'a>>,
-    /// Changes that had ended by then are on the disk.
+    /// Changes that had ended by this moment are on the disk.
     synced: usize,
 }
 
@@ -89,13 +89,13 @@ fn write(content: &mut Vec<u8>, offset: usize, data: &[u8]) {
     content[offset..end].copy_from_slice(data);
 }
 
-/// Builds a disk as it may be at a moment. A sync that has returned holds for all that had ended when it
-/// was begun; a name is certain only after a sync of the folder.
+/// Builds a possible disk at a moment. A sync that has returned covers all changes that had ended when it began; a
+/// name is certain only after a sync of the folder.
 pub(super) fn build(trace: &Trace, at: usize, luck: Luck) -> Disk {
     let mut random = StdRng::seed_from_u64(luck.seed);
     let mut files: Vec<File<'_>> = Vec::new();
     let mut live: BTreeMap<&str, usize> = BTreeMap::new();
-    // Names that were given, with the file, or taken away.
+    // Names that were given, with the file, or removed.
     let mut names: Vec<(usize, &str, Option<usize>)> = Vec::new();
     let (mut names_synced, mut made, mut parent_synced) = (0, 0, 0);
     for call in trace.calls.iter().take_while(|call| call.begun <= at) {

@@ -1,4 +1,4 @@
-//! What must be in a journal that a power loss left, against what the whole run decided and sent.
+//! Judges the journal that a power loss left, against the verdicts and deliveries of the whole run.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -14,20 +14,20 @@ const FRAME_HEADER: usize = 24;
 /// Digits of an id.
 const ID: usize = 32;
 
-/// One delivery of the whole run, and the moments of the trace at which things happened to it.
+/// One delivery of the whole run, and the moments of its writing, sync and sending in the trace.
 #[derive(Debug, Clone)]
 pub(super) struct Delivery {
     pub(super) id: String,
     body: Vec<u8>,
-    /// It was written to the log, in the commit that counts.
+    /// Start of the write of the delivery to the log, in the commit that counts.
     pub(super) written: Option<usize>,
-    /// A sync of the log had returned that was begun after the whole commit was written.
+    /// Return of a sync of the log that began after the whole commit was written.
     pub(super) on_disk: Option<usize>,
-    /// Its first byte may have been sent.
+    /// Start of the first call that may have sent it.
     pub(super) sent: Option<usize>,
 }
 
-/// The whole run, as its journal has it in the end.
+/// The whole run, as in its final journal.
 #[derive(Clone)]
 pub(super) struct Truth {
     pub(super) deliveries: Vec<Delivery>,
@@ -68,7 +68,7 @@ fn bodies(verdicts: &[(String, String)]) -> Vec<Value> {
     verdicts.iter().map(|(_, body)| serde_json::from_str(body).unwrap()).collect()
 }
 
-/// Returns the version of each pod that the verdicts' bodies say was seen.
+/// Returns the versions of the pods that the witness saw, according to the verdicts' bodies.
 fn versions(bodies: &[Value]) -> HashSet<u64> {
     bodies
         .iter()
@@ -92,7 +92,7 @@ impl Truth {
         truth
     }
 
-    /// Compares with what the receiver got: each delivery came, with the same body, and nothing else did.
+    /// Compares with the receiver's requests: each delivery came with the same body, and nothing else came.
     pub(super) fn compare_with(&self, requests: &[wiremock::Request]) {
         let bodies: HashMap<&str, &[u8]> =
             self.deliveries.iter().map(|one| (one.id.as_str(), one.body.as_slice())).collect();
@@ -143,19 +143,19 @@ impl Truth {
     }
 }
 
-/// The log, as far as it is known to be on the disk. A frame is written in two calls: its header, which says
-/// whether the frame ends a commit, then its page.
+/// The log, as far as it is known to be on the disk. A frame is written in two calls: its header, which marks the
+/// end of a commit, then its page.
 #[derive(Default)]
 struct Log {
     is_commit: bool,
-    /// Deliveries in frames of a commit that is not whole, and when they were written.
+    /// Deliveries in frames of an incomplete commit, and when they were written.
     unfinished: Vec<(usize, usize)>,
-    /// Deliveries in whole commits, and when the last frame was written.
+    /// Deliveries in complete commits, and when the last frame was written.
     unsynced: Vec<(usize, usize)>,
 }
 
 impl Log {
-    /// Returns the deliveries of a commit that is whole with this call, and when they were written.
+    /// Returns the deliveries of the commit that this call completes, and when they were written.
     fn write(&mut self, call: &Call, data: &[u8], new: Vec<usize>) -> Vec<(usize, usize)> {
         if data.len() == FRAME_HEADER {
             self.is_commit = data[4..8] != [0; 4];
@@ -170,13 +170,13 @@ impl Log {
         whole
     }
 
-    /// Returns the deliveries that are on the disk with this call.
+    /// Returns the deliveries that are on the disk after this call.
     fn sync(&mut self, call: &Call) -> Vec<usize> {
         let is_synced = |one: &mut (usize, usize)| one.1 < call.begun;
         self.unsynced.extract_if(.., is_synced).map(|(n, _)| n).collect()
     }
 
-    /// A run has ended: what it did not write whole is never committed.
+    /// Ends a run. A commit that the run did not complete is never valid.
     fn forget_unfinished(&mut self) {
         self.is_commit = false;
         self.unfinished.clear();
@@ -192,7 +192,8 @@ fn ids(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Opens the journal in a folder as a start after a power loss does, and returns what is wrong with it.
+/// Opens the journal in a folder like a start after a power loss. Returns an error that describes the first
+/// problem.
 pub(super) fn judge(folder: &Path, truth: &Truth, at: usize) -> Result<(), String> {
     let journal = Journal::open(folder).map_err(|fault| format!("open: {fault}"))?;
     journal.load().map_err(|fault| format!("load: {fault}"))?;
@@ -214,7 +215,7 @@ pub(super) fn judge(folder: &Path, truth: &Truth, at: usize) -> Result<(), Strin
     judge_cursor(&connection, &bodies, truth)
 }
 
-/// The deliveries are the first ones of the run, and all that were committed or sent are among them.
+/// Checks that the deliveries are the first ones of the run, and include all that were committed or sent.
 fn judge_deliveries(connection: &Connection, truth: &Truth, at: usize) -> Result<(), String> {
     let deliveries = deliveries(connection)?;
     let is_by = |moment: Option<usize>| moment.is_some_and(|moment| moment <= at);
@@ -239,7 +240,8 @@ fn judge_deliveries(connection: &Connection, truth: &Truth, at: usize) -> Result
     Ok(())
 }
 
-/// The state of each lane is that of its last verdict, and its verdicts are numbered without a break.
+/// Checks that the state of each lane is that of its last verdict, and that its verdicts are numbered without a
+/// break.
 fn judge_lanes(connection: &Connection, bodies: &[Value]) -> Result<(), String> {
     let mut counted: BTreeMap<String, u64> = BTreeMap::new();
     for body in bodies {
@@ -268,7 +270,7 @@ fn judge_lanes(connection: &Connection, bodies: &[Value]) -> Result<(), String> 
     Ok(())
 }
 
-/// What was decided is what the watch had come past, no more and no less.
+/// Checks that the decided pods are exactly those that the watch's cursor has passed.
 fn judge_cursor(connection: &Connection, bodies: &[Value], truth: &Truth) -> Result<(), String> {
     let select = "SELECT cursor FROM watches WHERE name = 'Pod' AND listing = 0";
     let cursors: Vec<Option<String>> = rows(connection, select, |row| row.get(0))?;

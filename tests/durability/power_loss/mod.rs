@@ -1,8 +1,7 @@
-//! Power loss: every disk that a run may leave behind opens without damage, and has all that was promised.
+//! Power loss: every disk that a run may leave behind opens without damage, and has all committed data.
 //!
-//! The service runs under strace; disks are built from the trace, at many moments, from what was synced and a
-//! random part of what was not. `KLAXON_POWER_LOSS_DISKS` says how many, `KLAXON_POWER_LOSS_SEED` takes a seed
-//! again.
+//! The service runs under strace. Disks are built from the trace, at many moments, from all synced changes and a
+//! random part of the others. `KLAXON_POWER_LOSS_DISKS` sets their number, `KLAXON_POWER_LOSS_SEED` repeats a seed.
 
 mod disk;
 mod judge;
@@ -29,16 +28,16 @@ use disk::Luck;
 use judge::{Delivery, Truth};
 use trace::{Deed, Trace};
 
-/// Disks that every change must pass.
+/// Number of disks that every change must pass.
 const DISKS: usize = 40;
-/// Deliveries by which the judge is judged.
+/// Number of deliveries that the judge is tested with.
 const SAMPLES: usize = 8;
 const LANES: usize = 5;
-/// Changes of pods in each of the three runs.
+/// Number of changes of pods in each of the three runs.
 const CHANGES: usize = 300;
 
-/// Three runs of the service on one journal: one that is ended in order, one that is killed, and one that goes
-/// on after that.
+/// Three runs of the service on one journal: one that shuts down, one that is killed, and one that continues after
+/// the kill.
 struct Recording {
     trace: Trace,
     truth: Truth,
@@ -67,14 +66,14 @@ fn site(api: &FakeApi, url: &str) -> Site {
         .targets(targets(url))
 }
 
-/// What a killed run wrote is in the page cache, and so in the journal of the next one, whether or not it was
-/// synced. So the next one syncs it before it writes or sends anything.
+/// The writes of a killed run are in the page cache, and so in the journal of the next run, even if they were never
+/// synced. Therefore the next run syncs the log before it writes or sends anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_of_a_killed_run_is_synced_before_anything_of_it_is_sent() {
     let api = FakeApi::start().await;
     let receiver = MockServer::start().await;
     Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&receiver).await;
-    // Nobody listens there: the run that is killed sends nothing.
+    // Nothing listens there, so the run that is killed sends nothing.
     let site = site(&api, "http://127.0.0.1:9");
     let folder = site.folder.path().join("journal");
     let mut service = spawn(&site, None);
@@ -119,7 +118,7 @@ async fn change_pods(api: &FakeApi, random: &mut StdRng, run: usize) {
 
 fn spawn_traced(site: &Site, run: usize) -> (Child, PathBuf) {
     let path = site.folder.path().join(format!("trace-{run}"));
-    // Long enough for whatever is written or sent at once.
+    // Long enough for the data of any single write or send.
     let size = (1 << 20).to_string();
     let arguments = ["-f", "-y", "-yy", "-xx", "-s", &size, "-e", trace::CALLS, "-o"];
     let mut under = strace(&arguments);
@@ -141,7 +140,7 @@ async fn record() -> Recording {
         change_pods(&api, &mut random, run).await;
         let newest = api.put(pod(&format!("last-{run}"), 0, 0)).to_string();
         if run == 1 {
-            // In the midst of it.
+            // Kills the service in the middle of its work.
             signal(&mut service, "-KILL");
         } else {
             let seen = format!("SELECT name FROM objects WHERE version = '{newest}'");
@@ -163,7 +162,7 @@ fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}; hint: a whole number")))
 }
 
-/// Moments worth a look: while something is synced and right after it, when something is sent, and any other.
+/// Picks an interesting moment: during a sync or right after it, during a send, or any other.
 fn moment(trace: &Trace, random: &mut StdRng) -> usize {
     let is_sync = |deed: &Deed| matches!(deed, Deed::Sync(_) | Deed::SyncFolder);
     let pick = |random: &mut StdRng, is_meant: &dyn Fn(&Deed) -> bool| {
@@ -194,7 +193,7 @@ async fn after_a_power_loss_at_any_moment_nothing_that_was_promised_is_missing()
         trace.calls.iter().filter(|call| is_meant(&call.deed)).count()
     };
     let syncs = count(&|deed| matches!(deed, Deed::Sync(name) if name == "klaxon.db"));
-    // The log was folded into the file while the service ran, not only at its end.
+    // The log was checkpointed into the file while the service ran, not only at shutdown.
     assert!(syncs >= 5, "the file was synced {syncs} times");
     for one in &truth.deliveries {
         assert!(
@@ -220,7 +219,7 @@ async fn after_a_power_loss_at_any_moment_nothing_that_was_promised_is_missing()
     assert!(failures.is_empty(), "seed {seed}: {} of {disks}: {failures:#?}", failures.len());
 }
 
-/// Deliveries that stayed in the log from their commit to their sending, with nothing else on the way there.
+/// Deliveries that were only in the log from their commit to their sending, with no checkpoint in between.
 fn only_in_the_log(trace: &Trace, truth: &Truth) -> Vec<(usize, usize)> {
     let folds: Vec<usize> = trace
         .calls
@@ -232,7 +231,7 @@ fn only_in_the_log(trace: &Trace, truth: &Truth) -> Vec<(usize, usize)> {
     moments.filter(|(from, to)| !folds.iter().any(|fold| (from..to).contains(&fold))).collect()
 }
 
-/// Picks some, evenly over all.
+/// Picks samples that are evenly spread over all.
 fn samples<T: Copy>(all: &[T]) -> Vec<T> {
     all.iter().copied().step_by(all.len().div_ceil(SAMPLES)).collect()
 }

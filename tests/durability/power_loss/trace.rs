@@ -1,22 +1,22 @@
-//! The calls of a service that change a folder, sync it, or send something, as strace recorded them.
+//! The system calls of the service that change a folder, sync it, or send data, as strace recorded them.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Calls that are recorded. Others that could change a file are not among the ones that SQLite uses.
+/// The calls that are recorded. SQLite uses no other call that could change a file.
 pub(super) const CALLS: &str = "trace=open,openat,creat,write,writev,pwrite64,pwritev,pwritev2,\
     ftruncate,truncate,fallocate,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,link,linkat,\
     unlink,unlinkat,mkdir,mkdirat,copy_file_range,sendfile,sendto,sendmsg,sendmmsg";
 
-/// A file's memory, which SQLite makes anew and which no disk needs to have.
+/// The shared memory of SQLite, which it recreates and which need not survive on disk.
 const SHARED_MEMORY: &str = "klaxon.db-shm";
 
-/// A call. Moments are lines of the trace.
+/// A system call. Moments are line numbers of the trace.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
-    /// The call was made: from then on it may have had its effect.
+    /// Start of the call: from then on it may have had its effect.
     pub(super) begun: usize,
-    /// The call had returned.
+    /// Return of the call.
     pub(super) ended: usize,
     pub(super) deed: Deed,
 }
@@ -25,7 +25,7 @@ pub(super) struct Call {
 #[derive(Debug, Clone)]
 pub(super) enum Deed {
     MakeFolder,
-    /// The folder that the folder is in was synced.
+    /// The parent of the folder was synced.
     SyncParent,
     SyncFolder,
     Create(String),
@@ -40,13 +40,13 @@ pub(super) enum Deed {
         length: usize,
     },
     Sync(String),
-    /// Something was sent over the network.
+    /// Data was sent over the network.
     Send(Vec<u8>),
 }
 
 impl Deed {
-    /// Reports whether a call that never returned had its effect, which the folder shows right after the end of
-    /// its process. What it shows of syncs is nothing, so they do not count; what was sent may have arrived.
+    /// Returns `true` if a call that never returned had its effect, judged by the folder right after the end of its
+    /// process. A sync leaves no sign there, so unreturned syncs do not count; sent data may have arrived.
     fn is_done(&self, folder: &Path) -> bool {
         let content = |name: &str| std::fs::read(folder.join(name));
         match self {
@@ -63,7 +63,7 @@ impl Deed {
     }
 }
 
-/// Everything that happened, in the order in which it was begun.
+/// All calls, in the order in which they began.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trace {
     pub(super) calls: Vec<Call>,
@@ -73,7 +73,7 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// Reads what one run of the service did to a folder, after what is known of the runs before it.
+    /// Appends the trace of one run of the service on a folder, after those of the earlier runs.
     pub(super) fn read_on(&mut self, trace: &Path, folder: &Path) {
         let bytes = std::fs::read(trace).unwrap();
         let text = String::from_utf8_lossy(&bytes);
@@ -98,7 +98,7 @@ impl Trace {
             Some(Call { begun, ended, deed: deed(&call, folder)? })
         });
         self.calls.extend(calls);
-        // A process that was killed has calls that never returned.
+        // A killed process has calls that never returned.
         self.lines += 1;
         for (from, first) in begun.into_values() {
             if let Some(deed) = deed(&format!("{first}) = {}", i32::MAX), folder)
@@ -118,13 +118,13 @@ impl Trace {
     }
 }
 
-/// Returns the effect of a call on the folder or the network; `None` where it has none.
+/// Returns the effect of a call on the folder or the network, or `None` if it has none.
 fn deed(call: &str, folder: &Path) -> Option<Deed> {
     let (name, rest) = call.split_once('(')?;
     if !name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') {
         return None;
     }
-    // The result is aligned with that of other calls.
+    // strace aligns the results of the calls.
     let (arguments, result) = rest.rsplit_once(" = ")?;
     let arguments = arguments.trim_end().strip_suffix(')')?;
     let result: i64 =
@@ -136,7 +136,7 @@ fn deed(call: &str, folder: &Path) -> Option<Deed> {
         return Some(Deed::Send(strings(arguments).concat()));
     }
     let path = match arguments.split_once('<') {
-        // The path of a descriptor, unless that only says what a relative path begins at.
+        // The path of a descriptor, except for the base of a relative path.
         Some((descriptor, rest)) if !descriptor.contains('"') && descriptor != "AT_FDCWD" => {
             decoded(rest.split('>').next()?)?
         }
@@ -177,13 +177,13 @@ fn deed(call: &str, folder: &Path) -> Option<Deed> {
     }
 }
 
-/// Returns every string among the arguments; `strace -xx` writes each byte of it as `\x41`.
+/// Returns every string among the arguments; `strace -xx` writes each of its bytes as `\x41`.
 fn strings(arguments: &str) -> Vec<Vec<u8>> {
     let strings = arguments.split('"').skip(1).step_by(2);
     strings.map(|text| decoded(text).expect("a string that -xx wrote")).collect()
 }
 
-/// Returns `None` for what is no path, such as `pipe:[7]`.
+/// Decodes a path. `None` for other text, such as `pipe:[7]`.
 fn decoded(text: &str) -> Option<Vec<u8>> {
     let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (bytes, rest) = text.as_bytes().as_chunks::<4>();

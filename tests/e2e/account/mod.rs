@@ -1,4 +1,4 @@
-//! Changes that the API server confirmed, and the account of what was seen of them.
+//! Changes that the API server confirmed, and the account of their observation.
 
 mod sights;
 
@@ -13,7 +13,7 @@ use crate::objects::{must, objects_of, send, version};
 use crate::support::live::Site;
 pub(crate) use sights::{Account, Gap, Sight, gaps, sights};
 
-/// How long the API server may be away, and how long a service may show no progress.
+/// Longest time for which the API server may be away, and for which a service may show no progress.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A change that the API server confirmed.
@@ -24,7 +24,7 @@ pub(crate) struct Confirmed {
     pub(crate) version: String,
     /// The count of a Kubernetes Event.
     pub(crate) count: u64,
-    /// Milliseconds: not before it was asked for, not after it was confirmed.
+    /// Start of the request and end of its confirmation, in milliseconds.
     pub(crate) from: i64,
     pub(crate) to: i64,
 }
@@ -38,9 +38,9 @@ pub(crate) struct Final {
     pub(crate) labels: Value,
 }
 
-/// Sends a request until it is answered; a server that is away is waited for. `None` where the object is
-/// not there (any longer), is there already, or is in a namespace that ends: an earlier attempt may have been
-/// answered, and that answer was lost.
+/// Sends a request until it is answered, and waits for a server that is away. `None` if the object does not exist
+/// (any more), exists already, or is in a terminating namespace: an earlier attempt may have been answered, and
+/// that answer was lost.
 pub(crate) async fn insist(
     client: &Client,
     method: &str,
@@ -83,11 +83,11 @@ pub(crate) async fn change(
     Some(Confirmed { kind, name, version: version(&answer), count, from, to })
 }
 
-/// How the names begin of the objects that tests make.
+/// Prefixes of the names of objects that tests make.
 const OURS: [&str; 5] = ["pod-", "event-", "fuse-", "guard", "widget-"];
 
-/// By kind, namespace and name: the pods and Kubernetes Events of all namespaces, but for those of the
-/// cluster itself.
+/// Returns the pods and Kubernetes Events of all namespaces, except those of the cluster itself, by kind, namespace
+/// and name.
 pub(crate) async fn final_versions(client: &Client) -> HashMap<String, Final> {
     let mut last = HashMap::new();
     for (kind, path) in [("Pod", "/api/v1/pods"), ("Event", "/api/v1/events")] {
@@ -96,7 +96,7 @@ pub(crate) async fn final_versions(client: &Client) -> HashMap<String, Final> {
     last
 }
 
-/// The objects that are listed at a path.
+/// Lists the objects at a path.
 pub(crate) async fn finals_of(client: &Client, kind: &str, path: &str) -> Vec<(String, Final)> {
     let list = must(client, "GET", path, json!(null)).await;
     let ours = list["items"].as_array().unwrap().iter().filter_map(|item| {
@@ -115,7 +115,7 @@ pub(crate) async fn finals_of(client: &Client, kind: &str, path: &str) -> Vec<(S
     ours.collect()
 }
 
-/// Waits until the journal knows every final state; a service that goes on is given its time.
+/// Waits until the journal knows every final state, as long as the service makes progress.
 #[track_caller]
 pub(crate) fn wait_until_all_arrived(site: &Site, last: &HashMap<String, Final>) {
     wait_while_it_goes_on(site, "every final state", || {
@@ -125,7 +125,7 @@ pub(crate) fn wait_until_all_arrived(site: &Site, last: &HashMap<String, Final>)
     });
 }
 
-/// Waits until something is so, as long as the journal shows that the service gets on with its work.
+/// Waits until a condition holds, as long as the journal shows that the service makes progress.
 #[track_caller]
 pub(crate) fn wait_while_it_goes_on(site: &Site, what: &str, is_so: impl Fn() -> bool) {
     let done = || {

@@ -1,4 +1,4 @@
-//! The account: confirmed changes on one side, what a rule saw and the gap records on the other.
+//! The account: compares confirmed changes with a rule's sights and the gap records.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -26,12 +26,12 @@ pub(crate) struct Sight {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Gap {
     pub(crate) watch: String,
-    /// Its first and last moment, in milliseconds.
+    /// First and last moment of the gap, in milliseconds.
     pub(crate) since: i64,
     pub(crate) until: i64,
 }
 
-/// Everything that is compared.
+/// The data that is compared.
 pub(crate) struct Account<'a> {
     pub(crate) confirmed: &'a [Confirmed],
     pub(crate) last: &'a HashMap<String, Final>,
@@ -44,19 +44,19 @@ pub(crate) struct Account<'a> {
 pub(crate) struct Tally {
     pub(crate) pods: usize,
     pub(crate) events: usize,
-    /// States of pods and of Kubernetes Events that were passed over, each within a gap of its kind.
+    /// States of pods and of Kubernetes Events that were missed, each within a gap of its kind.
     pub(crate) pods_within_gaps: usize,
     pub(crate) events_within_gaps: usize,
 }
 
-/// The sights in the journal of a site.
+/// Returns the sights in the journal of a site.
 pub(crate) fn sights(site: &Site) -> Vec<Sight> {
     let select = "SELECT json_extract(body, '$.payload') FROM verdicts WHERE rule = 'witness' \
                   ORDER BY n";
     site.rows(select).iter().map(|sight| serde_json::from_str(sight).unwrap()).collect()
 }
 
-/// The gap records in the journal of a site.
+/// Returns the gap records in the journal of a site.
 pub(crate) fn gaps(site: &Site) -> Vec<Gap> {
     let rows = site.rows("SELECT since, until, watch FROM gaps");
     let gap = |row: &String| {
@@ -79,9 +79,9 @@ impl Sight {
 }
 
 impl Account<'_> {
-    /// Every confirmed change was seen once, or lies within a gap of its kind; the final state of every
-    /// object was seen, within gaps too; the count of a Kubernetes Event was reported once, and so was
-    /// the end of a pod. Returns the figures, and what is wrong.
+    /// Judges that every confirmed change was seen once, or lies within a gap of its kind; that the final state of
+    /// every object was seen, also within gaps; and that the count of a Kubernetes Event and the end of a pod were
+    /// each reported once. Returns the figures and all violations.
     pub(crate) fn judge(&self) -> (Tally, Vec<String>) {
         let mut faults = Vec::new();
         let seen = self.seen_once(&mut faults);
@@ -119,7 +119,7 @@ impl Account<'_> {
         (tally, faults)
     }
 
-    /// The same, for a run in which nothing is wrong.
+    /// Returns the figures, and panics if there is any violation.
     #[track_caller]
     pub(crate) fn must_hold(&self) -> Tally {
         let (tally, faults) = self.judge();
@@ -132,7 +132,7 @@ impl Account<'_> {
         self.gaps.iter().any(|gap| gap.watch == change.kind && covers(gap))
     }
 
-    /// The states that were seen: name, version, and whether it was the end.
+    /// Collects the states that were seen: name, version, and `true` for the end of the object.
     fn seen_once(&self, faults: &mut Vec<String>) -> HashSet<(String, &str, bool)> {
         let mut seen = HashSet::new();
         for sight in self.sights {
@@ -144,14 +144,14 @@ impl Account<'_> {
         seen
     }
 
-    /// The deltas of a Kubernetes Event add up to its count. Of one that has ended the last change may lie
-    /// within a gap; then they add up to less.
+    /// Judges that the deltas of a Kubernetes Event add up to its count. The last change of a deleted one may lie
+    /// within a gap; then the deltas add up to less.
     fn judge_counts(&self, seen: &HashSet<(String, &str, bool)>, faults: &mut Vec<String>) {
         let mut deltas: HashMap<String, u64> = HashMap::new();
         for sight in self.sights.iter().filter(|sight| sight.kind == "Event") {
             *deltas.entry(sight.key()).or_default() += sight.delta;
         }
-        // The last that was confirmed: a name is never used again.
+        // The last confirmed change: a name is never reused.
         let mut ended: BTreeMap<String, &Confirmed> = BTreeMap::new();
         for change in self.confirmed.iter().filter(|change| change.kind == "Event") {
             let name = format!("Event/{}", change.name);
@@ -174,8 +174,8 @@ impl Account<'_> {
         for (name, last) in ended {
             let sum = deltas.get(&name).copied().unwrap_or_default();
             let is_whole = seen.contains(&(name.clone(), last.version.as_str(), false));
-            // One more change may have been made: its confirmation was lost with a server, and the repeated
-            // request came after the end.
+            // One more change may have been made: a server that died took its confirmation with it, and the
+            // repeated request came after the end.
             if sum > last.count + MOST_AT_ONCE || is_whole && sum < last.count {
                 faults.push(format!(
                     "the deltas of {name}, which has ended, are {sum}, and its count was {}",

@@ -1,4 +1,4 @@
-//! The target `nats` with a credentials file, on a server whose users are known by what an account
+//! Tests of the target `nats` with a credentials file, on a server that identifies users by tokens that an account
 //! signed.
 
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::server::Server;
 use crate::support::targets::{delivery, endpoint, retried, target, verdict};
 
-/// What `nsc` would write: who somebody is, signed by whoever says so.
+/// Makes a JWT like those of `nsc`: the claims of one key, signed by the issuer's.
 fn token(issuer: &KeyPair, about: &KeyPair, name: &str, what: &Value) -> String {
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = part(json!({"typ": "JWT", "alg": "ed25519-nkey"}));

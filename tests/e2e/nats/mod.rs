@@ -1,4 +1,4 @@
-//! The target `nats` on a real server.
+//! Tests of the target `nats` on a real server.
 
 mod credentials;
 mod server;
@@ -59,7 +59,7 @@ async fn a_delivery_that_comes_again_is_stored_once() {
     for number in [1, 1, 2] {
         assert_eq!(sender.send(&oom(number, &target)).await, Attempt::Delivered);
     }
-    // Also from another connection, as after a crash of ours.
+    // Also from another connection, as after a crash of the service.
     let again = endpoint(&target);
     assert_eq!(again.send(&oom(1, &target)).await, Attempt::Delivered);
     assert_eq!(stored(&context).await, 2);
@@ -76,13 +76,13 @@ async fn what_was_acknowledged_outlives_the_server() {
     let why = retried(sender.send(&oom(2, &target)).await);
     assert!(why.contains(&server.url()), "{why}");
     server.start().await;
-    // The same sender finds it again.
+    // The same sender reconnects to it.
     assert_eq!(until_delivered(&sender, &oom(2, &target)).await, Attempt::Delivered);
     let context = server.jetstream(async_nats::ConnectOptions::new()).await;
     assert_eq!(stored(&context).await, 2);
 }
 
-/// As the dispatcher does, again and again.
+/// Sends until the delivery succeeds, like the dispatcher.
 async fn until_delivered(sender: &Arc<Endpoint>, delivery: &Delivery) -> Attempt {
     let mut last = sender.send(delivery).await;
     for _ in 0..600 {
@@ -107,7 +107,7 @@ async fn a_server_that_is_away_for_long_is_told_anew() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut why = String::new();
     for _ in 0..20 {
-        // The client makes the connection again for some seconds; then a new one says what is wrong.
+        // The client reconnects for some seconds; then a new client reports the cause.
         why = retried(sender.send(&oom(2, &target)).await);
         if why.contains("refused") {
             break;
@@ -194,7 +194,7 @@ async fn a_server_that_says_nothing_is_given_up_in_time() {
     let target = target(Path::new("/"), json!({"nats": {"url": url, "timeout": "300ms"}}));
     let sender = endpoint(&target);
     let delivery = oom(1, &target);
-    // Only the end of a hang: what it says shows that its own time was over.
+    // Only ends a hang: the result shows that the target's own timeout elapsed.
     let attempt = tokio::time::timeout(Duration::from_secs(180), sender.send(&delivery));
     let why = retried(attempt.await.unwrap());
     assert!(why.contains("no connection to"), "{why}");

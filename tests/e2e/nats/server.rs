@@ -10,10 +10,10 @@ use async_nats::jetstream::{self, stream};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// Where the programs of the control plane are.
+/// The environment variable with the folder of the control plane's programs.
 const PROGRAMS: &str = "KLAXON_CONTROL_PLANE";
 
-/// It can be killed, and started again on the same port with what it stored.
+/// A server that can be killed, and started again on the same port with its stored data.
 pub(crate) struct Server {
     folder: TempDir,
     pub(crate) port: u16,
@@ -21,10 +21,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Configured, not started. JetStream writes each message to disk before it acknowledges it.
+    /// Configures a server without starting it. JetStream writes each message to disk before it acknowledges the
+    /// message.
     pub(crate) fn new(more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Whoever takes the port in between makes the test fail loudly.
+        // If another program takes the port in between, the test fails visibly.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
             "listen: 127.0.0.1:{port}\njetstream {{ store_dir: {:?}, sync_interval: always }}\n{more}\n",
@@ -44,7 +45,7 @@ impl Server {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// A file in its folder.
+    /// Returns the path of a file in the server's folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -73,7 +74,7 @@ impl Server {
         panic!("{}", fs::read_to_string(self.file("log")).unwrap_or_default());
     }
 
-    /// Without a warning, as `kill -9` does.
+    /// Kills the server without a warning, like `kill -9`.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -81,13 +82,13 @@ impl Server {
         }
     }
 
-    /// Stops it where it is, or lets it go on.
+    /// Sends a signal, for example to pause or resume the server.
     pub(crate) fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().unwrap();
         kill_process(Pid::from_child(child), signal).unwrap();
     }
 
-    /// JetStream, as the tests ask it.
+    /// Connects to JetStream for the test's own queries.
     pub(crate) async fn jetstream(
         &self,
         options: async_nats::ConnectOptions,
@@ -111,7 +112,7 @@ impl Drop for Server {
     }
 }
 
-/// How many messages the stream has.
+/// Returns the number of messages in the stream.
 pub(crate) async fn stored(context: &jetstream::Context) -> u64 {
     context.get_stream("klaxon").await.unwrap().cached_info().state.messages
 }

@@ -1,4 +1,4 @@
-//! The target `nats` over TLS: both sides are known by certificates.
+//! Tests of the target `nats` over TLS, with certificates on both sides.
 
 use std::fs;
 
@@ -59,7 +59,7 @@ async fn both_sides_are_known_by_their_certificates() {
         sender.send(&delivery(1, &target, &verdict("R14"))).await
     };
     let known = json!({"ca": "ca.pem", "certificate": "client.pem", "key": "client.key"});
-    // It is in: what is missing is only a stream.
+    // The connection succeeds; only the stream is missing.
     let why = retried(attempt(known).await);
     assert!(why.starts_with("no stream captures"), "{why}");
 

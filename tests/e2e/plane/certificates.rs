@@ -1,4 +1,4 @@
-//! Who may speak to the control plane: keys, certificates, tokens and kubeconfigs.
+//! Authentication at the control plane: keys, certificates, tokens and kubeconfigs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 
-/// Users with a token and without rights.
+/// Users with a token and without permissions.
 pub(super) const USERS: [&str; 3] = ["klaxon-watcher", "klaxon-nsonly", "klaxon-nobody"];
 
 /// Users with a client certificate: the file's name, the user, its group.
@@ -20,7 +20,7 @@ const CERTIFIED: [(&str, &str, Option<&str>); 4] = [
     ("front-proxy", "front-proxy", None),
 ];
 
-/// The names under which the API server is spoken to; the second is the first of its services.
+/// The names and addresses of the API server; the second is the first address of the service range.
 const SERVER_NAMES: [&str; 6] = [
     "127.0.0.1",
     "10.96.0.1",
@@ -30,12 +30,12 @@ const SERVER_NAMES: [&str; 6] = [
     "kubernetes.default.svc",
 ];
 
-/// Where the kubeconfig of a user is.
+/// Returns the path of a user's kubeconfig.
 pub(super) fn kubeconfig_path(folder: &Path, user: &str) -> PathBuf {
     folder.join(format!("{user}.kubeconfig"))
 }
 
-/// Writes all of it. Keys are EC P-256: an RSA key takes seconds in a test build.
+/// Writes all files. Keys are EC P-256, because an RSA key takes seconds in a test build.
 pub(super) fn write(folder: &Path, apiserver: &str) {
     let ca = authority();
     save(folder, "ca.crt", &ca.pem());
@@ -84,7 +84,7 @@ fn named(user: &str) -> CertificateParams {
     params
 }
 
-/// Signs a certificate with a new key, and writes both.
+/// Signs a certificate for a new key, and writes both.
 fn issue(
     folder: &Path,
     name: &str,
@@ -104,7 +104,7 @@ fn new_key() -> KeyPair {
     KeyPair::generate().expect("a key can be made")
 }
 
-/// JSON is YAML too, and needs no quoting of ours.
+/// Returns a kubeconfig as JSON, which is valid YAML and needs no custom quoting.
 fn kubeconfig(folder: &Path, apiserver: &str, user: &str, proof: &Value) {
     let cluster = json!({"server": apiserver, "certificate-authority": folder.join("ca.crt")});
     let content = json!({

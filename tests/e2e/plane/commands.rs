@@ -10,23 +10,23 @@ use std::process::Command;
 use super::Part;
 use super::certificates::kubeconfig_path;
 
-/// Nodes with this annotation are KWOK's.
+/// Annotation of the nodes that KWOK manages.
 pub(super) const FAKE_NODE: (&str, &str) = ("kwok.x-k8s.io/node", "fake");
-/// What KWOK's nodes and pods do.
+/// The behaviour of KWOK's nodes and pods.
 const STAGES: &str = include_str!("../../control-plane/kwok.yaml");
-/// Where the programs are.
+/// The environment variable with the folder of the programs.
 const PROGRAMS: &str = "KLAXON_CONTROL_PLANE";
-/// Set to anything it spares etcd its fsyncs, for slow disks.
+/// The environment variable that disables the fsyncs of etcd, for slow disks; any value counts.
 const NO_FSYNC: &str = "KLAXON_ETCD_NO_FSYNC";
-/// Below the ports that Linux and macOS give to clients: while a part is down, one of the many that
+/// Range below the ports that Linux and macOS give to clients: while a part is down, one of the many clients that
 /// try to reach it must not get its port as their own.
 const PORTS: std::ops::Range<u16> = 15000..32000;
 
-/// Where a plane is: programs, files and ports.
+/// The programs, files and ports of a plane.
 pub(super) struct Site {
     bin: PathBuf,
     folder: PathBuf,
-    /// The administrator's.
+    /// The administrator's kubeconfig.
     pub(super) kubeconfig: PathBuf,
     etcd: u16,
     etcd_peers: u16,
@@ -38,7 +38,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Ports that are free now.
+    /// Chooses ports that are free now.
     pub(super) fn new(folder: &Path) -> Site {
         let bin = env::var_os(PROGRAMS).unwrap_or_else(|| {
             panic!("{PROGRAMS} does not say where the control plane is; hint: cargo xtask e2e")
@@ -79,7 +79,7 @@ impl Site {
         self.folder.join("etcd")
     }
 
-    /// In the plane's folder, with nothing of the caller's environment.
+    /// Returns a command that runs in the plane's folder, with none of the caller's environment.
     fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.bin.join(name));
         command.current_dir(&self.folder).env_clear().env("HOME", &self.folder);
@@ -101,7 +101,7 @@ impl Site {
         command
     }
 
-    /// What a restored data folder must agree on with the server.
+    /// Adds the flags on which a restored data folder must agree with the server.
     fn etcd_member(&self, command: &mut Command) {
         let peer = format!("http://127.0.0.1:{}", self.etcd_peers);
         command
@@ -126,7 +126,7 @@ impl Site {
         command
     }
 
-    /// The command of either API server.
+    /// Returns the command of either API server.
     pub(super) fn apiserver(&self, part: Part) -> Command {
         let port = match part {
             Part::SecondApiServer => self.second_apiserver,
@@ -137,7 +137,7 @@ impl Site {
             .arg(format!("--etcd-servers={}", self.etcd_url()))
             .arg(format!("--secure-port={port}"))
             .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
-            // Else it objects to endpoints on loopback.
+            // Otherwise the API server rejects endpoints on loopback.
             .arg("--endpoint-reconciler-type=none")
             .args(["--service-cluster-ip-range=10.96.0.0/16", "--allow-privileged=true"])
             .args(["--tls-cert-file=server.crt", "--tls-private-key-file=server.key"])
@@ -153,7 +153,7 @@ impl Site {
             .arg("--requestheader-extra-headers-prefix=X-Remote-Extra-")
             .args(["--proxy-client-cert-file=front-proxy.crt"])
             .args(["--proxy-client-key-file=front-proxy.key", "--profiling=false"])
-            // Else a stop waits for open watches, which Klaxon always has.
+            // Otherwise a stop waits for open watches, which Klaxon always has.
             .arg("--shutdown-watch-termination-grace-period=3s")
             .arg("--shutdown-delay-duration=0s");
         command
@@ -167,9 +167,10 @@ impl Site {
             .arg("--service-account-private-key-file=service-account.key")
             .args(["--root-ca-file=ca.crt", "--cluster-signing-cert-file=ca.crt"])
             .arg("--cluster-signing-key-file=ca.key")
-            // Each controller asks for an account at the start, which takes seconds at 20 a second.
+            // At the start, each controller requests a service account, which takes seconds at 20 requests a
+            // second.
             .args(["--kube-api-qps=200", "--kube-api-burst=400"])
-            // Instead of 50, so that a lost node is seen in a test's time.
+            // Instead of 50 seconds, so that a test sees a lost node in time.
             .arg("--node-monitor-grace-period=20s");
         command
     }
@@ -180,7 +181,7 @@ impl Site {
         command
     }
 
-    /// What controller manager and scheduler have in common.
+    /// Adds the flags that controller manager and scheduler share.
     fn beside_apiserver(&self, command: &mut Command, user: &str, port: u16) {
         let kubeconfig = kubeconfig_path(&self.folder, user);
         for flag in ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"] {
@@ -205,8 +206,8 @@ impl Site {
     }
 }
 
-/// Where a part says whether it is ready. The last three answer with a certificate of the same
-/// authority, or without any.
+/// Returns the health endpoint of a part. The last three parts answer with a certificate of the same authority, or
+/// without any.
 pub(super) fn health_of(site: &Site, part: Part) -> (String, &'static str) {
     match part {
         Part::Etcd => (site.etcd_url(), "/health"),
@@ -222,8 +223,8 @@ pub(super) fn health_of(site: &Site, part: Part) -> (String, &'static str) {
     }
 }
 
-/// Different ports, free when they were looked at. The first to be tried is another one each time,
-/// so that planes side by side seldom meet.
+/// Returns different ports that were free when checked. The first candidate differs each time, so that concurrent
+/// planes seldom collide.
 fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
     let count = u64::from(PORTS.end - PORTS.start);
     let offset = (RandomState::new().hash_one(std::process::id()) % count) as u16;

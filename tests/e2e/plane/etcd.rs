@@ -1,4 +1,4 @@
-//! What happens to etcd: compaction, snapshots, and going back to one.
+//! Operations on etcd: compaction, snapshots, and restoring one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::{Part, Plane};
 
 impl Plane {
-    /// Compacts etcd at its present revision. The API server still answers from its watch cache:
-    /// 410 Gone comes once it was restarted, or with `--watch-cache=false`.
+    /// Compacts etcd at its present revision. The API server still answers from its watch cache: 410 Gone comes
+    /// only after a restart, or with `--watch-cache=false`.
     pub(crate) async fn compact(&self) {
         let status = self.etcdctl(&["endpoint", "status", "--write-out=json"]);
         let status: Value = serde_json::from_str(&status).expect("etcdctl writes JSON");
@@ -18,7 +18,7 @@ impl Plane {
         self.etcdctl(&["compact", &revision]);
     }
 
-    /// A snapshot of everything in etcd, for [`Plane::restore_etcd`].
+    /// Saves a snapshot of everything in etcd, for [`Plane::restore_etcd`].
     pub(crate) fn save_etcd(&self) -> PathBuf {
         let snapshot = (1..).map(|n| self.folder.path().join(format!("etcd-{n}.snapshot")));
         let snapshot = snapshot.into_iter().find(|path| !path.exists()).expect("a free name");
@@ -26,8 +26,8 @@ impl Plane {
         snapshot
     }
 
-    /// Puts etcd back to a snapshot: revisions go back with it, or ahead by `bump`, as etcd's
-    /// guide for Kubernetes has it. The parts beside etcd and the API server run on.
+    /// Restores etcd from a snapshot: revisions go back with it, or ahead by `bump`, as in etcd's guide for
+    /// Kubernetes. The parts other than etcd and the API server keep running.
     pub(crate) async fn restore_etcd(&mut self, snapshot: &Path, bump: Option<u64>) {
         self.kill(Part::ApiServer);
         self.kill(Part::Etcd);
@@ -44,7 +44,7 @@ impl Plane {
     }
 }
 
-/// Runs a command to its end; its standard output.
+/// Runs a command to its end, and returns its standard output.
 fn run(mut command: Command) -> String {
     let output = command.output().unwrap_or_else(|fault| panic!("{command:?}: {fault}"));
     let fault = String::from_utf8_lossy(&output.stderr);

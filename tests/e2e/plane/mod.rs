@@ -1,8 +1,8 @@
 //! A real control plane on loopback, without containers and without root.
 //!
-//! Its programs come from `cargo xtask e2e`. What a plane writes is in one temporary folder. Drop
-//! stops the programs and removes the folder; a test process that is itself killed leaves both
-//! behind, for nothing in safe Rust ties a child's life to its parent's.
+//! Its programs come from `cargo xtask e2e`. A plane writes into one temporary folder only. Drop stops the programs
+//! and removes the folder. A test process that is itself killed leaves both behind, because nothing in safe Rust
+//! ties a child's life to its parent's.
 
 mod certificates;
 mod commands;
@@ -22,11 +22,11 @@ use tokio::time::{sleep, timeout};
 use commands::{Site, health_of};
 use process::Process;
 
-/// How long a program may take until it answers, on a busy machine.
+/// Time limit until a program answers, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Between two looks at something that is awaited.
+/// Pause between two polls of a condition.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Other programs may take a port between its choice and its use.
+/// Attempts to start, because other programs may take a port between its choice and its use.
 const ATTEMPTS: u32 = 3;
 
 /// One program of the control plane, in the order in which they are started.
@@ -45,20 +45,20 @@ pub(crate) enum Part {
 
 /// Running programs; see the module.
 pub(crate) struct Plane {
-    /// Before the folder: they are stopped before it is removed.
+    /// Declared before the folder, so that the programs are stopped before it is removed.
     processes: BTreeMap<Part, Process>,
     site: Site,
     folder: TempDir,
 }
 
 impl Plane {
-    /// Starts these parts, and waits until each of them is ready. All but etcd need the API server,
-    /// which needs etcd.
+    /// Starts these parts, and waits until each of them is ready. All parts except etcd need the API server, which
+    /// needs etcd.
     pub(crate) async fn start(parts: &[Part]) -> Plane {
         Plane::start_with(parts, &[]).await
     }
 
-    /// The same with more flags for the API server, such as `--event-ttl=30s`.
+    /// Starts these parts with more flags for the API server, such as `--event-ttl=30s`.
     pub(crate) async fn start_with(parts: &[Part], apiserver_flags: &[&str]) -> Plane {
         let mut last = String::new();
         for _ in 0..ATTEMPTS {
@@ -72,7 +72,7 @@ impl Plane {
         panic!("{last}");
     }
 
-    /// Everything but running programs.
+    /// Prepares everything without running a program.
     fn prepare(parts: &[Part], apiserver_flags: &[&str]) -> Plane {
         let folder = tempfile::Builder::new().prefix("klaxon-plane-").tempdir();
         let folder = folder.expect("a temporary folder can be made");
@@ -85,7 +85,7 @@ impl Plane {
                 Part::ApiServer | Part::SecondApiServer => {
                     let mut command = site.apiserver(*part);
                     if !parts.contains(&Part::ControllerManager) {
-                        // Nobody makes the accounts without which a pod would be refused.
+                        // Without the controller manager, the service accounts that pods need are missing.
                         command.arg("--disable-admission-plugins=ServiceAccount");
                     }
                     command.args(apiserver_flags);
@@ -119,8 +119,8 @@ impl Plane {
         Ok(())
     }
 
-    /// Ready is not yet usable: the namespace `default` comes a moment later, and its account, which
-    /// pods need, a moment after that.
+    /// Waits for the first objects. A ready plane is not yet usable: the namespace `default` comes a moment later,
+    /// and its service account, which pods need, a moment after that.
     async fn first_objects(&self) {
         let path = if self.processes.contains_key(&Part::ControllerManager) {
             "/api/v1/namespaces/default/serviceaccounts/default"
@@ -139,7 +139,7 @@ impl Plane {
         assert!(made.is_ok(), "{path} was not made in {PATIENCE:?}");
     }
 
-    /// Waits until a started part answers, and says why when it does not.
+    /// Waits until a started part answers, or returns the cause of the failure.
     async fn ready(&mut self, part: Part) -> Result<(), NotReady> {
         let (url, path) = health_of(&self.site, part);
         let client = self.client_at(&url).await;
@@ -147,7 +147,7 @@ impl Plane {
         let looks = async {
             loop {
                 let answers = answers(&client, path).await;
-                // Asked after the answer: it may be another program's, on a port that was taken.
+                // Checked after the answer, which may come from another program on a port that was taken.
                 let ended = process.ended();
                 if answers || ended.is_some() {
                     return ended;
@@ -170,19 +170,19 @@ impl Plane {
         process.unwrap_or_else(|| panic!("{part:?} is not a part of this plane; hint: start it"))
     }
 
-    /// A kubeconfig of the administrator, by client certificate.
+    /// Returns the administrator's kubeconfig, with a client certificate.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.site.kubeconfig
     }
 
-    /// A kubeconfig of a user who has no rights until some are bound, by token: `klaxon-watcher`,
-    /// `klaxon-nsonly` or `klaxon-nobody`.
+    /// Returns the kubeconfig of a user who has no permissions until some are bound, with a token:
+    /// `klaxon-watcher`, `klaxon-nsonly` or `klaxon-nobody`.
     pub(crate) fn kubeconfig_of(&self, user: &str) -> PathBuf {
         assert!(certificates::USERS.contains(&user), "no user {user}: {:?}", certificates::USERS);
         certificates::kubeconfig_path(self.folder.path(), user)
     }
 
-    /// A kubeconfig of the administrator for another address of the API server.
+    /// Writes a kubeconfig of the administrator for another address of the API server.
     pub(crate) fn kubeconfig_at(&self, url: &str) -> PathBuf {
         let written = std::fs::read_to_string(self.kubeconfig()).expect("our kubeconfig");
         let path = self.folder.path().join("admin-elsewhere.kubeconfig");
@@ -191,18 +191,18 @@ impl Plane {
         path
     }
 
-    /// The ports of both API servers.
+    /// Returns the ports of both API servers.
     pub(crate) fn apiserver_ports(&self) -> [u16; 2] {
         self.site.apiserver_ports()
     }
 
-    /// A client of the administrator.
+    /// Returns a client of the administrator.
     pub(crate) async fn client(&self) -> Client {
         self.client_at(&self.site.apiserver_url()).await
     }
 
-    /// A client of the administrator at another address of the API server. All parts accept or ignore
-    /// the certificate.
+    /// Returns a client of the administrator at another address of the API server. All parts accept or ignore the
+    /// certificate.
     pub(crate) async fn client_at(&self, url: &str) -> Client {
         let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).expect("our kubeconfig");
         let options = KubeConfigOptions::default();
@@ -212,20 +212,19 @@ impl Plane {
         Client::try_from(config).expect("our certificates can be read")
     }
 
-    /// SIGKILL; returns when the process is gone.
+    /// Sends SIGKILL; returns when the process is gone.
     pub(crate) fn kill(&mut self, part: Part) {
         self.process(part).kill();
     }
 
-    /// SIGTERM, and SIGKILL when that does not help in 20 seconds; returns when it is gone. Under an
-    /// API server etcd takes several seconds.
+    /// Sends SIGTERM, and SIGKILL if the process still runs after 20 seconds; returns when it is gone. Under an API
+    /// server, etcd takes several seconds.
     pub(crate) fn terminate(&mut self, part: Part) {
         self.process(part).terminate();
     }
 
-    /// Starts a part with the same command line, killing it first where it still runs, and waits
-    /// until it is ready. KWOK minds its nodes again up to 15 seconds later, when the leases of its
-    /// former run have ended.
+    /// Starts a part with the same command line, killing it first if it still runs, and waits until it is ready.
+    /// KWOK manages its nodes again up to 15 seconds later, when the leases of its former run have expired.
     pub(crate) async fn restart(&mut self, part: Part) {
         self.restart_all(&[part]).await;
     }
@@ -252,7 +251,8 @@ impl Plane {
         for _ in 0..ATTEMPTS {
             match self.ready(part).await {
                 Ok(()) => return,
-                // Its port stays, for others know it; who has taken it may let go.
+                // The part keeps its port, because others know it; the program that has taken the port may release
+                // it.
                 Err(NotReady { port_taken: true, report }) => last = report,
                 Err(NotReady { report, .. }) => panic!("{report}"),
             }
@@ -265,12 +265,12 @@ impl Plane {
 
 /// A part that does not answer.
 struct NotReady {
-    /// Worth another attempt.
+    /// `true` if another attempt may help.
     port_taken: bool,
     report: String,
 }
 
-/// Whether a path is answered with success, and soon.
+/// Returns `true` if a path is answered with success, and soon.
 async fn answers(client: &Client, path: &str) -> bool {
     let request = http::Request::get(path).body(Vec::new()).expect("a path");
     let answer = timeout(Duration::from_secs(2), client.request_text(request)).await;

@@ -8,23 +8,23 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How much of a log is shown.
+/// Lines of a log that are shown.
 const TAIL_LINES: usize = 30;
 const PAUSE: Duration = Duration::from_millis(20);
-/// 20 seconds of pauses.
+/// Number of pauses before a process is killed: 20 seconds in all.
 const PAUSES_UNTIL_KILLED: u32 = 1000;
 
-/// Can be started again and again, with the same command line.
+/// A process that can be started repeatedly with the same command line.
 pub(super) struct Process {
     command: Command,
     child: Option<Child>,
     log: PathBuf,
-    /// Where in the log the present run begins.
+    /// Offset in the log at which the present run begins.
     run_begins: usize,
 }
 
 impl Process {
-    /// Starts nothing yet.
+    /// Describes a process without starting it.
     pub(super) fn new(command: Command, log: PathBuf) -> Process {
         Process { command, child: None, log, run_begins: 0 }
     }
@@ -41,13 +41,13 @@ impl Process {
         }));
     }
 
-    /// How it ended, when it did so by itself.
+    /// Returns the exit status of a process that ended by itself.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
         let child = self.child.as_mut()?;
         child.try_wait().expect("a child can be asked")
     }
 
-    /// Waiting is what makes it gone: until then it is a zombie, and its port may be held.
+    /// Kills the process and waits for it: before the wait it is a zombie, and its port may still be bound.
     pub(super) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("a child can be killed");
@@ -70,7 +70,7 @@ impl Process {
         self.kill();
     }
 
-    /// The last lines of the present run.
+    /// Returns the last lines of the present run.
     pub(super) fn log_tail(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let run = String::from_utf8_lossy(log.get(self.run_begins..).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Changes of a cluster, by several writers at once, as many as are allowed.
+//! Changes of a cluster by several concurrent writers, up to an allowed number.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,9 +17,9 @@ use crate::account::{Confirmed, change, insist};
 use crate::objects::{EVENTS, PODS, event, must, pod};
 
 const WRITERS: u64 = 8;
-/// Each writer's own, so that the changes of an object come one after the other.
+/// Pods of each writer. Writers share no pods, so that the changes of an object are sequential.
 const PODS_EACH: u64 = 12;
-/// Partitions of the rules that count.
+/// Number of partitions of the rules that count.
 const LANES: u64 = 16;
 
 /// Several writers at work.
@@ -28,7 +28,7 @@ pub(super) struct Generator {
     allowed: Arc<Semaphore>,
     total: AtomicU64,
     made: Arc<AtomicU64>,
-    /// Those that burn and are to be cut.
+    /// Fuses that burn and are to be cut.
     fuses: Arc<Mutex<Vec<Fuse>>>,
     writers: Vec<JoinHandle<Made>>,
 }
@@ -39,11 +39,11 @@ struct Fuse {
     uid: String,
 }
 
-/// What was made in the end.
+/// The changes that were made.
 #[derive(Default)]
 pub(super) struct Made {
     pub(super) confirmed: Vec<Confirmed>,
-    /// Pods whose fuse burns down, for nobody cuts it.
+    /// Pods with a fuse that burns down, because it is never cut.
     pub(super) left_burning: Vec<String>,
     /// Kubernetes Events and namespaces that were deleted.
     pub(super) ended_events: usize,
@@ -54,7 +54,7 @@ struct Writer {
     number: u64,
     client: Client,
     random: StdRng,
-    /// Of the Kubernetes Events that are there, by their number.
+    /// Counts of the existing Kubernetes Events, by their number.
     counts: BTreeMap<u64, u64>,
     next_event: u64,
     steps: u64,
@@ -98,13 +98,13 @@ impl Generator {
         Self { client: client.clone(), allowed, total, made, fuses, writers }
     }
 
-    /// Lets so many more changes be made.
+    /// Allows more changes.
     pub(super) fn allow(&self, changes: u64) {
         self.total.fetch_add(changes, Ordering::Relaxed);
         self.allowed.add_permits(usize::try_from(changes).unwrap());
     }
 
-    /// Waits until no more than so many that are allowed are left to be made.
+    /// Waits until at most `left` allowed changes remain to be made.
     pub(super) async fn caught_up(&self, left: u64) {
         while self.allowed.available_permits() as u64 > left {
             self.are_well();
@@ -112,12 +112,12 @@ impl Generator {
         }
     }
 
-    /// A writer ends early only where it failed.
+    /// Panics if a writer has ended early, which only a failure causes.
     fn are_well(&self) {
         assert!(!self.writers.iter().any(JoinHandle::is_finished), "a writer has failed");
     }
 
-    /// Waits until all that is allowed is made.
+    /// Waits until all allowed changes are made.
     pub(super) async fn idle(&self) {
         while self.made() < self.total.load(Ordering::Relaxed) {
             self.are_well();
@@ -129,8 +129,8 @@ impl Generator {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// Deletes the pods whose fuses burn, but for those that are left to burn down. Returns their uids
-    /// when they are gone.
+    /// Deletes the pods with burning fuses, except those that are left to burn down. Returns their uids when they
+    /// are gone.
     pub(super) async fn cut_fuses(&self) -> Vec<String> {
         let fuses = std::mem::take(&mut *self.fuses.lock().unwrap());
         let mut cut = Vec::new();
@@ -141,7 +141,7 @@ impl Generator {
         cut
     }
 
-    /// When all that is allowed is made: what was made.
+    /// Waits until all allowed changes are made, and returns them.
     pub(super) async fn end(self) -> Made {
         self.idle().await;
         self.allowed.close();
@@ -149,7 +149,7 @@ impl Generator {
         for writer in self.writers {
             all.add(writer.await.unwrap());
         }
-        // Those that were lit after the last kill burn down too.
+        // Fuses that were lit after the last kill burn down too.
         let fuses = std::mem::take(&mut *self.fuses.lock().unwrap());
         all.left_burning.extend(fuses.into_iter().map(|fuse| fuse.uid));
         all
@@ -184,7 +184,7 @@ impl Writer {
         self.made
     }
 
-    /// One of the writer's own pods: its name and number.
+    /// Picks one of the writer's own pods, and returns its name and number.
     fn pod(&mut self) -> (String, u64) {
         let number = self.number * PODS_EACH + self.random.random_range(0..PODS_EACH);
         (format!("pod-{number}"), number)
@@ -201,7 +201,7 @@ impl Writer {
         self.made.confirmed.extend(made);
     }
 
-    /// A pod gets the label that a rule fires on, or another severity, or loses it.
+    /// Gives a pod the label on which a rule fires, or another severity, or removes it.
     async fn alarm(&mut self) {
         let (name, _) = self.pod();
         let level = [json!("error"), json!("critical"), Value::Null];
@@ -210,7 +210,7 @@ impl Writer {
         self.change("Pod", &name, "PATCH", &label).await;
     }
 
-    /// A Kubernetes Event, new or counted up.
+    /// Makes a Kubernetes Event, or raises the count of one.
     async fn event(&mut self) {
         let known: Vec<u64> = self.counts.keys().copied().collect();
         let is_new = known.is_empty() || self.random.random_ratio(1, 4);
@@ -229,7 +229,7 @@ impl Writer {
         self.change("Event", &name, method, &body).await;
     }
 
-    /// A Kubernetes Event is deleted long before its time; its name is not used again.
+    /// Deletes a Kubernetes Event long before its TTL; its name is not reused.
     async fn end_event(&mut self) {
         let known: Vec<u64> = self.counts.keys().copied().collect();
         if known.is_empty() {
@@ -242,7 +242,7 @@ impl Writer {
         self.made.ended_events += 1;
     }
 
-    /// Another pod under the same name.
+    /// Replaces a pod with another one of the same name.
     async fn replace(&mut self) {
         let (name, number) = self.pod();
         delete(&self.client, &name).await;
@@ -266,7 +266,7 @@ impl Writer {
     }
 }
 
-/// It was not scheduled, so it is gone when that is confirmed.
+/// Deletes a pod. The pod was not scheduled, so it is gone when the deletion is confirmed.
 async fn delete(client: &Client, name: &str) {
     let now = json!({"gracePeriodSeconds": 0});
     insist(client, "DELETE", &format!("{PODS}/{name}"), &now).await;

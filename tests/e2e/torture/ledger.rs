@@ -1,4 +1,5 @@
-//! A ledger of what the journal ever held: rows are removed between kills, so it reads along.
+//! A ledger of all rows that the journal ever held. It reads during the run, because rows are removed between
+//! kills.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,17 +15,17 @@ use rusqlite::{Connection, OpenFlags, Row};
 use super::record::{Alarm, Verdict};
 use crate::account::Gap;
 
-/// Between two readings.
+/// Pause between two readings.
 const PAUSE: Duration = Duration::from_millis(250);
-/// How far settled rows are read back: they are committed a moment after the time that they carry.
+/// Overlap of the readings of settled rows, which are committed a moment after the time that they carry.
 const BACK_MS: i64 = 10_000;
-/// How long another program may hold the journal.
+/// Longest time for which another program may lock the journal.
 const BUSY: Duration = Duration::from_secs(60);
 
 /// Everything that was ever read.
 #[derive(Default)]
 pub(super) struct Ledger {
-    /// By their number, which is the order in which they were decided.
+    /// Deliveries by their number, in the order in which they were decided.
     pub(super) deliveries: BTreeMap<i64, Entry>,
     pub(super) gaps: BTreeSet<Gap>,
     pub(super) quarantined: BTreeSet<String>,
@@ -58,14 +59,14 @@ pub(super) struct Said {
 pub(super) enum State {
     Pending,
     Sent,
-    /// With the reason.
+    /// Dead letter, with the reason.
     Dead(String),
-    /// It was pending when it was read last, and was then removed.
+    /// Removed after it was pending at the last reading.
     Removed,
 }
 
 impl Entry {
-    /// The hash that stands for a body.
+    /// Returns the hash that stands for a body.
     pub(super) fn hash(body: &[u8]) -> u64 {
         let mut hasher = DefaultHasher::new();
         body.hash(&mut hasher);
@@ -74,8 +75,8 @@ impl Entry {
 }
 
 impl Ledger {
-    /// Reads what is new or has changed since the last reading. `retain` is how long settled rows are
-    /// kept at least: readings that are further apart may have missed some.
+    /// Reads rows that are new or have changed since the last reading. `retain` is the least time for which settled
+    /// rows are retained: readings that are further apart may have missed some.
     pub(super) fn read(&mut self, journal: &Path, retain: Duration) {
         let Ok(connection) = open(journal) else { return };
         let now = clock::now().as_millis();
@@ -136,7 +137,7 @@ impl Ledger {
         }
     }
 
-    /// The last reading, when the service has ended: finds out which deliveries are still there.
+    /// Reads for the last time, after the service has ended, and finds out which deliveries are still there.
     pub(super) fn finish(&mut self, journal: &Path, retain: Duration) {
         self.read(journal, retain);
         let connection = open(journal).unwrap();
@@ -149,18 +150,18 @@ impl Ledger {
         }
     }
 
-    /// Returns true for a moment at which rows may have come and gone unread.
+    /// Returns `true` for a moment at which rows may have come and gone unread.
     pub(super) fn is_unread(&self, at: i64) -> bool {
         self.unread.iter().any(|(from, to)| (*from..=*to).contains(&at))
     }
 
-    /// How many deliveries of a target there are, by id.
+    /// Returns the deliveries by id.
     pub(super) fn by_id(&self) -> HashMap<&str, &Entry> {
         self.deliveries.values().map(|entry| (entry.id.as_str(), entry)).collect()
     }
 }
 
-/// The state in a column, with the reason in the next.
+/// Returns the state in a column, with the reason in the next.
 fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
     let reason: Option<String> = row.get(column + 1)?;
     let state: String = row.get(column)?;
@@ -172,7 +173,7 @@ fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
     })
 }
 
-/// Takes the free pages out of a journal that no service uses. Returns the bytes that are left.
+/// Removes the free pages of a journal that no service uses. Returns the remaining size in bytes.
 pub(super) fn shrink(journal: &Path) -> u64 {
     let connection = Connection::open(journal).unwrap();
     connection.busy_timeout(BUSY).unwrap();
@@ -187,7 +188,7 @@ fn open(journal: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// A journal that is being made has none yet.
+/// Returns `true` if the journal has its tables; one that is being made does not have them yet.
 fn has_tables(connection: &Connection) -> bool {
     let select = "SELECT count(*) FROM sqlite_master WHERE name = 'refusals'";
     connection.query_row(select, [], |row| row.get::<_, i64>(0)).is_ok_and(|count| count == 1)
@@ -202,7 +203,7 @@ fn all<T>(
     statement.query_map([], of).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-/// A thread that reads along.
+/// A thread that reads during the run.
 pub(super) struct Reader {
     ledger: Arc<Mutex<Ledger>>,
     is_over: Arc<AtomicBool>,
@@ -226,12 +227,12 @@ impl Reader {
         Self { ledger, is_over, thread: Some(thread), journal, retain }
     }
 
-    /// Reads now; the service is down.
+    /// Reads once, while the service is down.
     pub(super) fn read(&self) {
         self.ledger.lock().unwrap().read(&self.journal, self.retain);
     }
 
-    /// The whole ledger; the service has ended.
+    /// Returns the whole ledger after the service has ended.
     pub(super) fn finish(mut self) -> Ledger {
         self.end();
         let mut ledger = std::mem::take(&mut *self.ledger.lock().unwrap());

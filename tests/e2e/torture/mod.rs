@@ -1,6 +1,6 @@
-//! The service is killed at random moments, again and again, while a cluster changes, API servers die,
-//! receivers misbehave and the configuration changes; then every promise is judged. `cargo xtask torture`
-//! sets how often.
+//! A torture test: the service is killed repeatedly at random moments while a cluster changes, API servers die,
+//! receivers misbehave and the configuration changes; then every promise is judged. `cargo xtask torture` sets the
+//! number of kills.
 
 mod generator;
 mod judge;
@@ -30,17 +30,17 @@ use record::Record;
 use scene::Scene;
 use setup::{RETAIN, Setup};
 
-/// Of a thousand deliveries so many go wrong at the receivers.
+/// Deliveries in a thousand that fail at the receivers.
 const TROUBLES: u32 = 15;
 const PARTS: [Part; 3] = [Part::Etcd, Part::ApiServer, Part::SecondApiServer];
 
-/// A pod that was gone while the service was down, and from when on its fuse may not burn down.
+/// A pod that was deleted while the service was down, and the moment after which its fuse must not burn down.
 struct Cut {
     uid: String,
     since: i64,
 }
 
-/// The deeds of a run.
+/// The disturbances of a run.
 #[derive(Default)]
 struct Deeds {
     kills: u64,
@@ -48,14 +48,14 @@ struct Deeds {
     servers_unseen: u64,
     servers_seen: u64,
     compactions: u64,
-    /// Times at which the kind of the widgets was served no longer.
+    /// Number of times that the kind of the widgets stopped being served.
     unserved: u64,
-    /// Starts with another configuration than before.
+    /// Number of starts with a changed configuration.
     reconfigured: u64,
     cuts: Vec<Cut>,
-    /// Periods in which the journal had no room, so that rows may have gone early.
+    /// Periods in which the journal was full, so that rows may have been removed early.
     full: Vec<(i64, i64)>,
-    /// Lines of the log that a service which is well never writes.
+    /// Log lines that a healthy service never writes.
     panics: Vec<String>,
     seconds: u64,
 }
@@ -71,7 +71,7 @@ async fn killed_at_random_moments_the_service_keeps_its_promises() {
     let kubeconfig = plane.kubeconfig_at(&balancer.url());
     let receiver = Receiver::start(plan.seed, TROUBLES).await;
     let mut site = Site::new(|_| kubeconfig.clone());
-    // The journal and the log of a run that fails stay.
+    // The journal and the log of a failed run are not removed.
     site.folder.disable_cleanup(true);
     eprintln!("torture: a run that fails leaves {}", site.folder.path().display());
     generator::first_pods(&client).await;

@@ -1,7 +1,7 @@
-//! Namespaces that are made, used, and deleted whole while changes in them go on.
+//! Namespaces that are made, used, and deleted while changes in them continue.
 //!
-//! The test does the work of the namespace controller, which is no part of this control plane: all
-//! that is in the namespace is deleted kind by kind, then its finalizer is removed.
+//! The test does the work of the namespace controller, which is not part of this control plane: it deletes the
+//! objects in the namespace kind by kind, then removes its finalizer.
 
 use kube::Client;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::account::{Confirmed, change, insist};
 use crate::objects::{event, objects_of, pod};
 
 const NAMESPACES: &str = "/api/v1/namespaces";
-/// How many pods, and how many Kubernetes Events, each namespace has.
+/// Number of pods, and of Kubernetes Events, in each namespace.
 const EACH: u64 = 2;
 
 /// Makes a namespace with pods and Kubernetes Events, and deletes it while both are changed.

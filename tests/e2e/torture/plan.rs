@@ -1,4 +1,4 @@
-//! The plan of a run: what happens in each cycle follows from its number and the seed.
+//! The plan of a run: the events of each cycle follow from its number and the seed.
 
 use std::env;
 use std::str::FromStr;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// The form that every change must pass.
+/// The size that every change of the code must pass.
 const CYCLES: u64 = 25;
 const EVENTS: u64 = 6_000;
-/// The seed of that form; `cargo xtask torture --seed` takes others.
+/// The seed of that run; `cargo xtask torture --seed` takes others.
 const SEED: u64 = 2;
 /// Longest time between the first change of a cycle and its kill, in milliseconds.
 const LONGEST: u64 = 2_000;
@@ -27,9 +27,9 @@ pub(super) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Servers {
     Stay,
-    /// One of the two is killed while the service runs, and comes back after the service.
+    /// One of the two is killed while the service runs, and restarts after the service.
     OneDies(usize),
-    /// Both are killed while the service runs, and come back before the service is killed.
+    /// Both are killed while the service runs, and restart before the service is killed.
     BothDie,
     /// Both are killed while the service is down.
     BothDieUnseen,
@@ -38,29 +38,29 @@ pub(super) enum Servers {
 /// One cycle: the service runs, is killed, and starts again.
 pub(super) struct Cycle {
     pub(super) number: u64,
-    /// From the first change to the kill.
+    /// Time from the first change to the kill.
     pub(super) runs: Duration,
     pub(super) servers: Servers,
-    /// While the service is down Kubernetes Events come and go, and etcd forgets its past.
+    /// While the service is down, Kubernetes Events are created and deleted, and etcd is compacted.
     pub(super) compacts: bool,
-    /// While the service runs the kind of the widgets is served no longer, or again.
+    /// While the service runs, the kind of the widgets stops or starts being served.
     pub(super) serves_widgets: Option<bool>,
-    /// The journal has no room for what the cycle decides.
+    /// The journal is too small for the cycle's verdicts.
     pub(super) fills: bool,
-    /// The incident that inhibits begins or ends.
+    /// `Some(true)` begins the inhibiting incident, `Some(false)` ends it.
     pub(super) guard: Option<bool>,
 }
 
 /// The parts of the configuration that change between kills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Variant {
-    /// The rule that comes and goes, with a setting that changes.
+    /// The rule that is added and removed, with a setting that changes.
     pub(super) guest: Option<u64>,
-    /// The target of the rule that is routed anew: 0 or 1.
+    /// The index of the target of the rule that is rerouted: 0 or 1.
     pub(super) route: usize,
-    /// The other target is configured too.
+    /// `true` if the other target is configured too.
     pub(super) has_other: bool,
-    /// The counting rule is of its second version.
+    /// `true` if the counting rule is at its second version.
     pub(super) recounts: bool,
     /// Most bytes of the journal.
     pub(super) max_size: Option<u64>,
@@ -74,13 +74,13 @@ impl Plan {
         Self { cycles, events, seed }
     }
 
-    /// How many changes a cycle allows.
+    /// Returns the number of changes that a cycle allows.
     pub(super) fn share(self, cycle: u64) -> u64 {
         let Self { cycles, events, .. } = self;
         events * cycle / cycles - events * (cycle - 1) / cycles
     }
 
-    /// The cycles, from 1.
+    /// Returns a cycle; numbers start at 1.
     pub(super) fn cycle(self, number: u64) -> Cycle {
         let mut random = StdRng::seed_from_u64(self.seed ^ number.wrapping_mul(0x9e37_79b9));
         let is_last = number == self.cycles;
@@ -110,9 +110,9 @@ impl Plan {
         }
     }
 
-    /// The configuration with which the service starts after a cycle; 0: at first.
+    /// Returns the configuration with which the service starts after a cycle, or at first for 0.
     pub(super) fn variant(self, cycle: u64) -> Variant {
-        // The last ones have everything, so that all is delivered in the end.
+        // The last variants include everything, so that all is delivered in the end.
         let is_whole = cycle + 2 > self.cycles;
         let has_guest = is_whole || cycle % 6 >= 2;
         Variant {
@@ -124,7 +124,8 @@ impl Plan {
         }
     }
 
-    /// Returns true where everything should have arrived before a cycle: its API servers forget it.
+    /// Returns `true` if everything should have arrived before a cycle, because its API servers lose their watch
+    /// cache.
     pub(super) fn settles_before(self, cycle: u64) -> bool {
         cycle <= self.cycles
             && matches!(self.cycle(cycle).servers, Servers::BothDie | Servers::BothDieUnseen)

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::receiver::{Receipt, Taken};
 
-/// A verdict, as the journal has it and as a CloudEvent carries it.
+/// A verdict in the form of the journal and of a CloudEvent.
 #[derive(Deserialize)]
 pub(super) struct Verdict {
     pub(super) id: String,
@@ -26,7 +26,7 @@ struct CloudEvent {
     data: Verdict,
 }
 
-/// The state of a pod of which the rule `alarm` fires or resolves.
+/// The state of a pod for which the rule `alarm` fires or resolves.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Alarm {
     pub(super) change: String,
@@ -44,7 +44,7 @@ pub(super) struct Heard<'a> {
 
 /// The verdicts of all receivers.
 pub(super) struct Record<'a> {
-    /// By rule, in the order in which each came first.
+    /// Verdicts by rule, in the order in which each came first.
     by_rule: BTreeMap<String, Vec<Heard<'a>>>,
 }
 
@@ -54,7 +54,7 @@ impl Verdict {
             .unwrap_or_else(|fault| panic!("{}: {fault}: {}", self.rule, self.payload))
     }
 
-    /// The state that it is about, where it is of a rule of that module.
+    /// Returns the state that the verdict is about, for rules of the module `alarm`.
     pub(super) fn alarm(&self) -> Option<Alarm> {
         matches!(self.code.as_str(), "ALARM" | "GUARD").then(|| self.payload())
     }
@@ -77,7 +77,7 @@ impl<'a> Record<'a> {
         Self { by_rule }
     }
 
-    /// The verdicts of a rule, in the order in which each came first.
+    /// Returns the verdicts of a rule, in the order in which each came first.
     pub(super) fn of_rule(&self, rule: &str) -> &[Heard<'a>] {
         self.by_rule.get(rule).map_or(&[], Vec::as_slice)
     }
@@ -86,12 +86,12 @@ impl<'a> Record<'a> {
         self.by_rule.values().flatten()
     }
 
-    /// The payloads of a rule.
+    /// Returns the payloads of a rule.
     pub(super) fn payloads<T: DeserializeOwned>(&self, rule: &str) -> Vec<T> {
         self.of_rule(rule).iter().map(|heard| heard.verdict.payload()).collect()
     }
 
-    /// The last verdict of each key of a rule's code.
+    /// Returns the last verdict of each key of a rule's code.
     pub(super) fn last(&self, rule: &str, code: &str) -> HashMap<&str, &Verdict> {
         let of_code = self.of_rule(rule).iter().filter(|heard| heard.verdict.code == code);
         of_code.map(|heard| (heard.verdict.key.as_str(), &heard.verdict)).collect()

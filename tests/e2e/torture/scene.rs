@@ -1,4 +1,4 @@
-//! A run on stage: the service is started, troubled and killed as the plan has it.
+//! Execution of a run: the service is started, disturbed and killed according to the plan.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -23,25 +23,25 @@ use crate::storm::spawn_on;
 use crate::support::live::Site;
 
 const SERVERS: [Part; 2] = [Part::ApiServer, Part::SecondApiServer];
-/// Of the service.
+/// Number of workers of the service.
 const WORKERS: u32 = 2;
-/// Part of the line that a service logs when its journal has no room, or a target's queue in it.
+/// Part of the line that a service logs when its journal is full, or a target's queue in it.
 const FULL: &str = "intake waits until there is";
-/// The least that a journal is bounded to: each target needs its part of it.
+/// The smallest size limit of a journal: each target needs its part of the journal.
 const SMALLEST: u64 = 2 << 20;
-/// More changes until a journal is full, as often as this.
+/// Changes that are added, up to `MORE_TIMES` times, until a journal is full.
 const MORE: u64 = 150;
 const MORE_TIMES: u32 = 40;
-/// Time for the service to find out, by looking twice, that a kind is not served any longer.
+/// Time for the service to detect, with two lookups, that a kind is not served any more.
 const UNSERVED: Duration = Duration::from_millis(2_500);
-/// How long what the policy keeps back may take to be let go.
+/// Time limit for pending verdicts of the policy to be released.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The service as a process, which does not outlive a test that fails.
+/// The service as a process, which does not outlive a failed test.
 struct Service(Child);
 
 impl Service {
-    /// Kills it. It ends by itself only where no API server is there when it starts.
+    /// Kills the service. It ends by itself only if no API server is reachable at its start.
     fn kill(&mut self, log: &Path) {
         let ended = self.0.try_wait().unwrap();
         let could_not_sign_in = |status: ExitStatus| {
@@ -68,7 +68,7 @@ impl Drop for Service {
     }
 }
 
-/// Everybody who takes part, and the service.
+/// All participants of a run, including the service.
 pub(super) struct Scene<'a> {
     plan: Plan,
     client: &'a Client,
@@ -115,7 +115,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Lets the cluster change, kills the service in the midst of it, and starts it again.
+    /// Lets the cluster change, kills the service in the middle of the changes, and starts it again.
     pub(super) async fn cycle(&mut self, cycle: &Cycle, plane: &mut Plane) {
         self.generator.allow(self.plan.share(cycle.number));
         if let Some(is_up) = cycle.guard {
@@ -141,7 +141,7 @@ impl<'a> Scene<'a> {
         self.tell(cycle);
     }
 
-    /// The moment of the kill is what is tested: nothing is waited for before it.
+    /// Runs until the kill. The moment of the kill is under test, so nothing is awaited before it.
     async fn run(&mut self, cycle: &Cycle, plane: &mut Plane) {
         let half = cycle.runs / 2;
         tokio::time::sleep(half).await;
@@ -160,7 +160,7 @@ impl<'a> Scene<'a> {
         tokio::time::sleep(half).await;
     }
 
-    /// The part of a cycle in which the service is down.
+    /// Performs the part of a cycle in which the service is down.
     async fn down(&mut self, cycle: &Cycle, plane: &mut Plane) {
         if cycle.servers == Servers::BothDieUnseen {
             SERVERS.into_iter().for_each(|server| plane.kill(server));
@@ -192,24 +192,24 @@ impl<'a> Scene<'a> {
 
     /// Waits until the next cycle may begin.
     async fn settle(&self, cycle: &Cycle) {
-        // So that the last kill, too, finds changes under way.
+        // Leaves changes under way for the last kill too.
         self.generator.caught_up(self.plan.events / self.plan.cycles / 2).await;
         if self.plan.settles_before(cycle.number + 1) {
-            // The servers forget their history: else most changes would lie within gaps.
+            // The servers lose their watch caches: otherwise most changes would lie within gaps.
             self.arrive().await;
         }
     }
 
-    /// Waits until the service knows all that was changed.
+    /// Waits until the service knows all changes.
     async fn arrive(&self) {
         self.generator.idle().await;
         let last = account::final_versions(self.client).await;
         account::wait_until_all_arrived(self.site, &last);
     }
 
-    /// Fills the journal while no receiver takes anything, kills the service while intake waits, and lets
-    /// it go on under twice the bound, for what rules keep and what waits for them must find room too. The
-    /// bound is the size of the journal without its free pages.
+    /// Fills the journal while the receiver refuses everything, kills the service while intake waits, and restarts
+    /// it with twice the size limit, because rules' state and their backlogs need space too. The limit is the size
+    /// of the journal without its free pages.
     async fn fill(&mut self) {
         self.generator.idle().await;
         self.kill();
@@ -252,7 +252,7 @@ impl<'a> Scene<'a> {
         );
     }
 
-    /// Waits until everything has come to its end, and kills the service for the last time.
+    /// Waits until all timers and deliveries are done, and kills the service for the last time.
     pub(super) async fn end(mut self) -> (Deeds, Made) {
         self.made.add(self.generator.end().await);
         let mut last = account::final_versions(self.client).await;
@@ -278,7 +278,7 @@ fn log_path(site: &Site) -> PathBuf {
     site.folder.path().join("klaxon.log")
 }
 
-/// The service's log from a place on.
+/// Returns the service's log from an offset.
 fn log_from(site: &Site, place: u64) -> String {
     let mut file = std::fs::File::open(log_path(site)).unwrap();
     file.seek(SeekFrom::Start(place)).unwrap();
@@ -287,8 +287,8 @@ fn log_from(site: &Site, place: u64) -> String {
     String::from_utf8_lossy(&log).into_owned()
 }
 
-/// The last digest comes when its time is over, and what an inhibitor held comes after it. What never comes
-/// is for the judge to say.
+/// Waits for the last verdicts of the policy: the last digest comes when its period ends, and inhibited firings
+/// come after it. The judge reports those that never come.
 async fn wait_for_policy(receiver: &Receiver, last: &HashMap<String, Final>) {
     let since = Stopwatch::start();
     let is_settled = || {

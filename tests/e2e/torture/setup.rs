@@ -1,4 +1,4 @@
-//! The configuration of the service: the rules, their targets, and how each receiver behaves.
+//! The configuration of the service: the rules, their targets, and the treatment of each path by the receiver.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,22 +9,22 @@ use super::plan::Variant;
 use crate::receiver::{Receiver, Temper};
 use crate::support::module;
 
-/// How long a fuse burns: longer than most downtimes, so that many are burning at a kill.
+/// Duration of a fuse: longer than most downtimes, so that many are burning at a kill.
 const BURNS_MS: i64 = 3_000;
-/// About two milliseconds of work.
+/// Rounds of work for each event of the slow rule: about two milliseconds.
 const SLOW: u32 = 1_000_000;
-/// How long settled rows are kept.
+/// Retention of settled rows.
 pub(super) const RETAIN: Duration = Duration::from_secs(15);
-/// One of so many deliveries of the rule `doomed` fails until it is given up.
+/// One in this number of deliveries of the rule `doomed` fails until it is given up.
 const DOOMED: u64 = 6;
-/// The names of the target of the rule `mover`, which is routed to either.
+/// The names of the targets of the rule `mover`, which is routed to one of them.
 pub(super) const ROUTES: [&str; 2] = ["here", "there"];
 /// The rule and target whose receiver takes nothing.
 pub(super) const VOID: &str = "void";
-/// The rule and target of which deliveries are given up.
+/// The rule and target whose deliveries are sometimes given up.
 pub(super) const GIVEN_UP: &str = "doomed";
 
-/// Everything that stays the same over a run.
+/// Everything that is constant during a run.
 pub(super) struct Setup {
     folder: PathBuf,
     kubeconfig: PathBuf,
@@ -83,7 +83,7 @@ impl Setup {
         targets[GIVEN_UP]["webhook"]["retry"] = json!({"for": "1s"});
         targets[VOID] = self.target(VOID);
         targets[VOID]["webhook"]["timeout"] = json!("2s");
-        // Most of what is decided finds no room there, and is a dead letter at once.
+        // Most deliveries do not fit into that queue, and become dead letters at once.
         targets[VOID]["max_queue"] = json!("64KiB");
         targets
     }
@@ -93,7 +93,7 @@ impl Setup {
         json!({"webhook": {"url": url, "format": "cloudevents", "allow": ["loopback"]}})
     }
 
-    /// A target that waits when the journal is small, for its queue has a part of it only.
+    /// Returns a target that waits when the journal is small, because its queue gets only a part of the journal.
     fn patient_target(&self, name: &str, variant: Variant) -> Value {
         let mut target = self.target(name);
         if variant.max_size.is_some() {
@@ -130,7 +130,7 @@ fn rules(variant: Variant) -> Value {
     Value::Array(rules)
 }
 
-/// A rule that is routed to the target of its name, but for what is set otherwise.
+/// Returns a rule that is routed to the target of its name, with the overrides of `more`.
 fn rule(name: &str, module_name: &str, more: Value) -> Value {
     let mut rule = json!({"name": name, "module": module(module_name), "targets": [name]});
     for (key, value) in more.as_object().unwrap() {

@@ -1,4 +1,4 @@
-//! Changes of the cluster that belong to a moment of the plan: the writers make all others.
+//! Changes of the cluster at planned moments; the writers make all others.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitio
 const WIDGETS: &str = "/apis/example.test/v1/namespaces/default/widgets";
 /// The path of the widgets of all namespaces.
 pub(super) const ALL_WIDGETS: &str = "/apis/example.test/v1/widgets";
-/// How long the API server may take to serve a kind, or to serve it no longer.
+/// Time limit for the API server to start or stop serving a kind.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The kind of the widgets, and the first of them.
+/// Defines the kind of the widgets, and makes the first widget.
 pub(super) async fn first_widget(client: &Client) {
     must(client, "POST", DEFINITIONS, definition(true)).await;
     until_served(client, true).await;
     widget(client, 0).await;
 }
 
-/// Makes more widgets under a watch. Nothing changes them later, so that one which is back has the version
-/// that it had.
+/// Makes more widgets under a watch. They never change afterwards, so that a widget that returns has its former
+/// version.
 pub(super) async fn more_widgets(client: &Client) {
     for number in 1..3 {
         widget(client, number).await;
@@ -49,7 +49,7 @@ fn definition(served: bool) -> Value {
                 "schema": {"openAPIV3Schema": schema}}]}})
 }
 
-/// The kind of the widgets is served no longer, or again; the widgets stay as they are.
+/// Stops or starts serving the kind of the widgets; the widgets stay as they are.
 pub(super) async fn serve_widgets(client: &Client, served: bool) {
     let versions = json!({"spec": {"versions": definition(served)["spec"]["versions"]}});
     let path = format!("{DEFINITIONS}/widgets.example.test");
@@ -65,14 +65,14 @@ async fn until_served(client: &Client, served: bool) {
     }
 }
 
-/// The pod whose label inhibits the alarms of its namespace.
+/// Makes the pod whose label inhibits the alarms of its namespace.
 pub(super) async fn first_guard(client: &Client) {
     let mut guard = pod("guard", 0);
     guard["metadata"]["labels"] = json!({"lane": "guard"});
     must(client, "POST", PODS, guard).await;
 }
 
-/// Begins or ends the incident that inhibits.
+/// Begins or ends the inhibiting incident.
 pub(super) async fn set_guard(client: &Client, is_up: bool) -> Made {
     let label = if is_up { json!("up") } else { Value::Null };
     let label = json!({"metadata": {"labels": {"guard": label}}});
@@ -80,7 +80,7 @@ pub(super) async fn set_guard(client: &Client, is_up: bool) -> Made {
     Made { confirmed: made.into_iter().collect(), ..Made::default() }
 }
 
-/// Kubernetes Events that begin in a downtime; half of them end in it too.
+/// Makes Kubernetes Events in a downtime; half of them are deleted in it too.
 pub(super) async fn brief_events(client: &Client, cycle: u64) -> Made {
     let mut made = Made::default();
     for number in 0..4 {

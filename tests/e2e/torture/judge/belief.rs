@@ -1,4 +1,4 @@
-//! A receiver believes what it heard last of each key. In the end that is how the cluster is.
+//! Judges the belief of each receiver: the last verdict of each key must match the cluster's final state.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use crate::torture::record::{Alarm, Record};
 /// The rules that fire exactly while a pod has the label.
 const EXACT: [&str; 3] = ["alarm", "paired", "guarded"];
 
-/// Each receiver's belief against the final state of the cluster.
+/// Compares each receiver's belief with the final state of the cluster.
 pub(in crate::torture) fn faults(
     record: &Record<'_>,
     last: &HashMap<String, Final>,
@@ -46,7 +46,7 @@ struct Alarmed<'a> {
     version: &'a str,
 }
 
-/// Those that fire, by uid.
+/// Returns the objects whose rules fire, by uid.
 fn alarms(last: &HashMap<String, Final>) -> BTreeMap<&str, Alarmed<'_>> {
     let with_label = last.values().filter_map(|known| {
         let level = known.labels["alarm"].as_str()?;
@@ -56,7 +56,7 @@ fn alarms(last: &HashMap<String, Final>) -> BTreeMap<&str, Alarmed<'_>> {
     with_label.collect()
 }
 
-/// The witness fires for what exists, and resolves what has ended.
+/// Judges that the witness fires for what exists, and resolves what has ended.
 fn existence(record: &Record<'_>, last: &HashMap<String, Final>) -> Vec<String> {
     let mut faults = Vec::new();
     let heard = record.last("witness", "SAW");
@@ -72,7 +72,7 @@ fn existence(record: &Record<'_>, last: &HashMap<String, Final>) -> Vec<String> 
         }
     }
     for (uid, verdict) in heard {
-        // The end of a Kubernetes Event is no news.
+        // The witness does not report the end of a Kubernetes Event.
         let sight: crate::account::Sight = verdict.payload();
         if verdict.is_firing() && sight.kind != "Event" && !alive.contains_key(uid) {
             faults.push(format!("the witness never said that {} {uid} has ended", sight.kind));
@@ -91,7 +91,7 @@ fn false_alarms(
     wrong.map(|(uid, _)| format!("{rule} said last that {uid} fires, and it does not")).collect()
 }
 
-/// The last firing of what fires is of its final state.
+/// Judges that the last firing of each firing object is of its final state.
 fn old_alarms(
     record: &Record<'_>,
     rule: &str,

@@ -1,5 +1,5 @@
-//! Each delivery was received as the journal had it, or is a dead letter with its reason where one is
-//! expected; and receivers got nothing else.
+//! Judges deliveries: each was received as in the journal, or is a dead letter with its reason if one is expected;
+//! and receivers got nothing else.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use crate::torture::setup::{GIVEN_UP, VOID};
 
 pub(super) struct Judged {
     pub(super) faults: Vec<String>,
-    /// Dead letters of the receiver that fails some of what it gets.
+    /// Dead letters of the receiver that fails some of its requests.
     pub(super) given_up: usize,
     /// Dead letters of the receiver that takes nothing.
     pub(super) void: usize,
@@ -53,7 +53,7 @@ fn is_dead(entry: &Entry) -> bool {
     matches!(entry.state, State::Dead(_))
 }
 
-/// The fault of a delivery that never came, if it is one.
+/// Returns the violation of a delivery that never came, if it is one.
 fn not_received(entry: &Entry) -> Option<String> {
     let Entry { id, target, state, .. } = entry;
     let may_be_dead = target == GIVEN_UP || target == VOID;
@@ -72,7 +72,8 @@ fn not_received(entry: &Entry) -> Option<String> {
     }
 }
 
-/// The same id always came with the same body, nothing came that was not decided, and no event has two ids.
+/// Judges ids: the same id always came with the same body, each received delivery was decided, and no event has two
+/// ids.
 fn ids(run: &Evidence<'_>) -> Vec<String> {
     let mut faults: Vec<String> = Vec::new();
     let differing = run.taken.differing.iter();

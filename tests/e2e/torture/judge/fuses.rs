@@ -1,4 +1,5 @@
-//! A fuse that nobody cut burns down once; of one whose pod was gone before a start nothing is said after it.
+//! Judges fuses: an uncut fuse burns down once, and one on a pod that was gone before a start does not burn down
+//! after that start.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! The numbers of each lane are one row for each version of the state, in which each knows the one before: a
-//! verdict and the state that it left were committed together, each time.
+//! Judges the numbers of each lane: they form one chain for each version of the state, in which each names the one
+//! before. This proves that each verdict was committed together with the state that it left.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ struct Counted {
     previous: String,
 }
 
-/// `pods` is how many events of pods the witness saw.
+/// Judges all lanes. `pods` is the number of pod events that the witness saw.
 pub(super) fn judge(record: &Record<'_>, pods: usize) -> Judged {
     let mut judged = Judged { faults: Vec::new(), rows: 0 };
     for rule in ["counter", "slow"] {
@@ -46,7 +46,7 @@ pub(super) fn judge(record: &Record<'_>, pods: usize) -> Judged {
     judged
 }
 
-/// Returns the first break of a row.
+/// Returns the first break of a chain.
 fn break_of(row: &[Counted]) -> Option<String> {
     let mut previous = "";
     for (n, one) in (1..).zip(row) {

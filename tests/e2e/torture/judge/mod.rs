@@ -1,5 +1,5 @@
-//! Every promise, against the cluster, the receivers' record and the ledger of the journal. Each oracle is
-//! in a file of its own; all faults are collected, so that one does not hide another.
+//! Judges every promise against the cluster, the receivers' record and the ledger of the journal. Each oracle has
+//! its own file. All violations are collected, so that one does not hide another.
 
 pub(super) mod belief;
 mod deliveries;
@@ -18,7 +18,7 @@ use super::record::Record;
 use crate::account::{Account, Final, Gap, Sight};
 use crate::receiver::Taken;
 
-/// So many faults of an oracle are shown.
+/// Violations of an oracle that are shown.
 const SHOWN: usize = 10;
 
 /// Everything that a run leaves behind.
@@ -36,15 +36,15 @@ pub(super) struct Evidence<'a> {
 pub(super) struct Report(Vec<(&'static str, String)>);
 
 impl Evidence<'_> {
-    /// Returns true for a moment at which rows of the journal may have gone unread: there was no room, or
-    /// the ledger did not come to read.
+    /// Returns `true` for a moment at which rows of the journal may have gone unread, because the journal was full
+    /// or the ledger could not read in time.
     pub(super) fn is_blind(&self, at: i64) -> bool {
         let was_full = self.deeds.full.iter().any(|(from, to)| (*from..=*to).contains(&at));
         was_full || self.ledger.is_unread(at)
     }
 }
 
-/// Judges a run: panics with what is wrong, or returns the figures.
+/// Judges a run: panics with all violations, or returns the figures.
 pub(super) fn judge(run: &Evidence<'_>) -> Report {
     let sights: Vec<Sight> = run.record.payloads("witness");
     let of_widgets = |sight: &Sight| sight.kind == "Widget";
@@ -115,7 +115,7 @@ pub(super) fn judge(run: &Evidence<'_>) -> Report {
     ])
 }
 
-/// Ends a run in which anything is wrong, with the first faults of each oracle.
+/// Panics if there is any violation, with the first ones of each oracle.
 fn convict(faults: [Vec<String>; 8]) {
     let all: usize = faults.iter().map(Vec::len).sum();
     let shown: Vec<String> = faults.into_iter().flat_map(shown).collect();
@@ -131,7 +131,7 @@ fn shown(faults: Vec<String>) -> Vec<String> {
     shown
 }
 
-/// No event was quarantined, no target was refused, and the service never panicked.
+/// Judges that no event was quarantined, no target was refused, and the service never panicked.
 fn nothing_went_wrong(run: &Evidence<'_>) -> Vec<String> {
     let quarantined = run.ledger.quarantined.iter().map(|one| format!("quarantined: {one}"));
     let refused = run.ledger.refused.iter().map(|one| format!("refused: {one}"));

@@ -1,4 +1,4 @@
-//! The promises of the policy: pairs, repeats, throttles with their digests, and inhibition.
+//! Judges the promises of the policy: pairs, repeats, throttles with their digests, and inhibition.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +12,7 @@ pub(super) struct Judged {
     pub(super) faults: Vec<String>,
     /// Verdicts in digests.
     pub(super) throttled: u64,
-    /// Firings that an inhibitor let go.
+    /// Firings that were released after their inhibitor was resolved.
     pub(super) inhibited: usize,
 }
 
@@ -36,7 +36,7 @@ pub(super) fn judge(run: &Evidence<'_>) -> Judged {
     Judged { faults, throttled, inhibited: waited }
 }
 
-/// The verdicts of each incident of a rule, in the order in which they came.
+/// Returns the verdicts of each incident of a rule, in the order in which they came.
 fn incidents<'a>(
     record: &'a Record<'_>,
     rule: &str,
@@ -49,7 +49,7 @@ fn incidents<'a>(
     incidents
 }
 
-/// With `pair` a `resolved` comes only after a firing, and a second firing only with another severity.
+/// Judges that with `pair` a `resolved` comes only after a firing, and a second firing only with another severity.
 fn pairs(record: &Record<'_>) -> Vec<String> {
     let mut faults = Vec::new();
     for ((code, key), verdicts) in incidents(record, "paired") {
@@ -73,7 +73,7 @@ fn pairs(record: &Record<'_>) -> Vec<String> {
     faults
 }
 
-/// Within `repeat`, which is longer than a run, an incident fires once with each severity in a row.
+/// Judges that within `repeat`, which is longer than a run, an incident fires once with each severity in a row.
 fn repeats(record: &Record<'_>) -> Vec<String> {
     let mut faults = Vec::new();
     for ((code, key), verdicts) in incidents(record, "guarded") {
@@ -92,8 +92,8 @@ fn digests(record: &Record<'_>) -> Vec<Digest> {
     digests.map(|one| one.verdict.payload()).collect()
 }
 
-/// Deliveries and digests add up to the verdicts of the rule. Another rule of the same module, without a
-/// policy, has the total.
+/// Judges that deliveries and digests add up to the verdicts of the rule. Another rule of the same module, without
+/// a policy, has the total.
 pub(in crate::torture) fn sums(record: &Record<'_>) -> Vec<String> {
     let count = |rule: &str| {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
@@ -119,8 +119,8 @@ pub(in crate::torture) fn sums(record: &Record<'_>) -> Vec<String> {
     faults
 }
 
-/// While a guard fires nothing begins to fire in its namespace. Returns how many firings were delivered in
-/// the moment in which a guard was resolved, and what is wrong.
+/// Judges that while a guard fires, no other incident begins to fire in its namespace. Returns the number of
+/// firings that were delivered at the moment in which a guard was resolved, and all violations.
 fn inhibition(run: &Evidence<'_>) -> (usize, Vec<String>) {
     let mut faults = Vec::new();
     let (mut waited, mut guards) = (0, HashMap::<&str, bool>::new());

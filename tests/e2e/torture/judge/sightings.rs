@@ -1,6 +1,5 @@
-//! Rules of one module say the same of each event, wherever they are routed and whoever takes it: what one
-//! receiver heard tells what the others must have heard. This needs no row of the journal that may have
-//! been removed.
+//! Judges that rules of one module report the same for each event, independent of route and receiver: each
+//! receiver's record predicts the others'. This needs no row of the journal that may have been removed.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,7 +8,7 @@ use crate::torture::ledger::State;
 use crate::torture::record::{Alarm, Record};
 use crate::torture::setup::{GIVEN_UP, VOID};
 
-/// A state of a pod with the code that was said of it.
+/// A state of a pod, with the code that was reported for it.
 type Sighting = (String, Alarm);
 
 pub(super) fn faults(run: &Evidence<'_>) -> Vec<String> {
@@ -46,14 +45,15 @@ fn received(record: &Record<'_>, rule: &str, faults: &mut Vec<String>) -> HashSe
     received
 }
 
-/// The deliveries of a rule that are in the ledger and were not sent.
+/// Returns the deliveries of a rule that are in the ledger and were not sent.
 fn unsent(run: &Evidence<'_>, rule: &str) -> HashSet<Sighting> {
     let of_rule = run.ledger.deliveries.values().filter(|entry| entry.rule == rule);
     let unsent = of_rule.filter(|entry| matches!(entry.state, State::Pending | State::Dead(_)));
     unsent.filter_map(|entry| Some((entry.said.code.clone(), entry.said.alarm.clone()?))).collect()
 }
 
-/// Those that were decided while the ledger read everything: of others a dead letter may have gone unread.
+/// Returns the sightings that were decided while the ledger read everything. For others, a dead letter may have
+/// gone unread.
 fn all_but_unread(run: &Evidence<'_>, all: &HashSet<Sighting>) -> HashSet<Sighting> {
     let of_rule = run.ledger.deliveries.values().filter(|entry| entry.rule == "alarm");
     let read = of_rule.filter(|entry| !run.is_blind(entry.made_at));
@@ -61,7 +61,7 @@ fn all_but_unread(run: &Evidence<'_>, all: &HashSet<Sighting>) -> HashSet<Sighti
     read.filter(|one| all.contains(one)).collect()
 }
 
-/// Compares with what must be there, and with what may be.
+/// Compares the sightings of a rule with the required and the permitted ones.
 fn differ(
     rule: &str,
     (must, may): (&HashSet<Sighting>, &HashSet<Sighting>),
@@ -80,7 +80,7 @@ fn shown((code, alarm): &Sighting) -> String {
     format!("{code} {namespace}/{name} {uid} {version} {change}")
 }
 
-/// Rules that name the event in their payload name each once.
+/// Judges that rules that name the event in their payload name each once.
 fn events_once(run: &Evidence<'_>) -> Vec<String> {
     let mut faults = Vec::new();
     for rule in ["counter", "slow", "fuse"] {

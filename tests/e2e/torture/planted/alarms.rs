@@ -1,4 +1,4 @@
-//! Faults of the policy, and of what a receiver believes in the end.
+//! Planted violations of the policy, and of the final belief of receivers.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Faults of deliveries: lost, given up, sent twice, out of order.
+//! Planted violations of deliveries: lost, given up, sent twice, out of order.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! The judge is judged: a run is made up, once whole and then with one fault at a time, each of which it
-//! must see and name.
+//! Tests of the judge: a run is made up, once without a violation and then with one at a time, each of which the
+//! judge must detect and name.
 
 mod alarms;
 mod deliveries;
@@ -23,7 +23,7 @@ use crate::account::{Confirmed, Final};
 use crate::receiver::Taken;
 use crate::support::live::Site;
 
-/// A verdict with its delivery, as they are in the journal.
+/// A verdict with its delivery, as in the journal.
 #[derive(Clone)]
 struct Said {
     rule: &'static str,
@@ -92,7 +92,7 @@ impl Said {
 }
 
 impl Run {
-    /// One in which every promise was kept, and in which each had something to keep.
+    /// A run in which every promise was kept, and in which each promise was exercised.
     fn whole() -> Self {
         let mut run = Self {
             said: Vec::new(),
@@ -108,8 +108,8 @@ impl Run {
         run
     }
 
-    /// A state was passed over within a gap, and so was the end of a Kubernetes Event; one fuse burnt down and
-    /// another was cut in time; the counting rule changed to its second version and back.
+    /// Makes the events of the cluster: a state was missed within a gap, and so was the end of a Kubernetes Event;
+    /// one fuse burnt down and another was cut in time; the counting rule changed to its second version and back.
     fn cluster(&mut self) {
         self.sees("Pod/pod-0", "u0", "1 snapshot", 0);
         self.sees("Widget/widget-0", "w0", "1 snapshot", 0);
@@ -142,9 +142,9 @@ impl Run {
         self.last.insert("Widget/default/widget-0".to_owned(), known("w0", "1", 0, Value::Null));
     }
 
-    /// A pod fires and gets worse; another fires, while a guard does, and is resolved. Each rule reports it
-    /// as its policy and its receiver allow: the second pod never fires for those that the guard inhibits,
-    /// a digest has one firing, a dead letter another.
+    /// Makes the alarms: a pod fires and gets worse; another fires while a guard does, and is resolved. Each rule
+    /// reports them as its policy and its receiver allow: the second pod never fires for those that the guard
+    /// inhibits, a digest has one firing, a dead letter another.
     fn alarms(&mut self) {
         let first = State {
             code: "ALARM",
@@ -170,7 +170,7 @@ impl Run {
         self.gives_up("doomed ALARM u0 9 modified");
     }
 
-    /// Every rule of the module reports it, but for some.
+    /// Adds a verdict on a state for every rule of the module, except those in `without`.
     fn alarm(&mut self, state: State, without: &[&str]) {
         let rules = ["alarm", "paired", "throttled", "guarded", "guest", "doomed", "mover", "void"];
         for rule in rules.into_iter().filter(|rule| !without.contains(rule)) {
@@ -199,12 +199,13 @@ impl Run {
         }
     }
 
-    /// The witness reports it, and of a pod both rules that count; `state` is its version and the change.
+    /// Adds a sight of the witness and, for a pod, a count of both rules that count; `state` is its version and the
+    /// change.
     fn sees(&mut self, name: &str, uid: &str, state: &str, delta: u64) {
         self.sees_as(name, uid, state, delta, 1);
     }
 
-    /// The same, with the counting rule in its second version.
+    /// Adds a sight and its counts like [`Run::sees`], with the counting rule at its second version.
     fn recounts(&mut self, name: &str, uid: &str, state: &str) {
         self.sees_as(name, uid, state, 0, 2);
     }
@@ -231,7 +232,7 @@ impl Run {
         }
     }
 
-    /// The witness reports an object again as it was reported first.
+    /// Repeats the first report of the witness on an object.
     fn reports_again(&mut self, uid: &str) {
         let first = self.said.iter().find(|said| said.rule == "witness" && said.key == uid);
         let mut again = first.unwrap().clone();
@@ -269,7 +270,7 @@ impl Run {
         });
     }
 
-    /// It is decided, and unless it still waits, sent and received.
+    /// Adds a decided verdict which, unless it is pending, is also sent and received.
     fn say(&mut self, said: Said) {
         if said.state == "sent" {
             self.received.push(Came {
@@ -290,7 +291,7 @@ impl Run {
         self.said.iter_mut().find(|said| said.id == id).unwrap()
     }
 
-    /// It is decided in another way, in the journal and at the receiver.
+    /// Changes a verdict, in the journal and at the receiver.
     fn changes(&mut self, id: &str, change: impl FnOnce(&mut Said)) {
         change(self.said(id));
         let body = self.said(id).body();
@@ -298,12 +299,12 @@ impl Run {
         self.received[place].body = body;
     }
 
-    /// A payload of it is another.
+    /// Changes a value in the payload of a verdict.
     fn says(&mut self, id: &str, key: &str, value: Value) {
         self.changes(id, |said| said.payload[key] = value);
     }
 
-    /// It became a dead letter.
+    /// Turns a delivery into a dead letter.
     fn gives_up(&mut self, id: &str) {
         let place = self.place(id);
         self.received.remove(place);
@@ -311,7 +312,7 @@ impl Run {
         (said.state, said.reason) = ("dead", Some("status 500"));
     }
 
-    /// As if it had never been decided.
+    /// Removes a verdict, as if it had never been decided.
     fn never(&mut self, id: &str) {
         let before = self.said.len();
         self.said.retain(|said| said.id != id);
@@ -319,13 +320,13 @@ impl Run {
         self.received.retain(|came| came.id != id);
     }
 
-    /// As if it had never been decided, by any rule of the module `alarm`.
+    /// Removes the verdicts on a state, as if no rule of the module `alarm` had decided them.
     fn never_alarmed(&mut self, of: &str) {
         self.said.retain(|said| !said.id.ends_with(of));
         self.received.retain(|came| !came.id.ends_with(of));
     }
 
-    /// A journal with the tables of a real one.
+    /// Writes a journal with the tables of a real one.
     fn write(&self, site: &Site) {
         let folder = site.folder.path().join("journal");
         drop(Journal::open(&folder).unwrap());
@@ -352,7 +353,7 @@ impl Run {
         all.commit().unwrap();
     }
 
-    /// The journal is read in the midst of the run too, before `later` changes it.
+    /// Judges a run whose journal is also read before `later` changes it.
     fn judge_after(&self, later: &str) {
         let site = Site::new(std::path::Path::to_owned);
         self.write(&site);

@@ -1,4 +1,4 @@
-//! Faults of what rules see: changes lost outside of gaps, counts, ends.
+//! Planted violations of rules' sights: changes lost outside of gaps, counts, ends.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Faults of a rule's state and timers.
+//! Planted violations of a rule's state and timers.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ fn a_number_that_was_lost() {
 #[should_panic(expected = "slow, lane-0, state version 1: number 7")]
 fn a_number_that_is_missing() {
     let mut run = Run::whole();
-    // Its state went on twice, and a verdict once.
+    // The state advanced twice, and the verdicts once.
     run.says("slow u0 9 modified", "n", json!(7));
     run.judge();
 }
@@ -25,7 +25,7 @@ fn a_number_that_is_missing() {
 #[should_panic(expected = "counter, lane-0, state version 1: number 4")]
 fn a_number_that_is_there_twice() {
     let mut run = Run::whole();
-    // Its state was that of the event before.
+    // The state was that of the event before.
     run.says("counter u0 9 modified", "n", json!(4));
     run.judge();
 }
