@@ -45,22 +45,22 @@ pub(crate) fn spawn_on(folder: &Path, config: &Path, workers: u32) -> Child {
 async fn storm(client: kube::Client) -> Vec<Confirmed> {
     let mut confirmed = Vec::new();
     let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
-    for output in 0..CHANGES {
+    for step in 0..CHANGES {
         // Every fifth change is a Kubernetes Event, either new or with a higher count.
-        let made = if output % 5 == 0 {
-            let number = output / 5 % 400;
+        let made = if step % 5 == 0 {
+            let number = step / 5 % 400;
             let count = counts.entry(number).or_default();
-            *count += 1 + output % 3;
+            *count += 1 + step % 3;
             let name = format!("event-{number}");
-            let (method, body) = match *count <= 3 && output < 2_000 {
+            let (method, body) = match *count <= 3 && step < 2_000 {
                 true => ("POST", event(&name, *count)),
                 false => ("PATCH", json!({ "count": *count })),
             };
             change(&client, "Event", ("default", &name), method, &body).await
         } else {
-            let name = format!("pod-{}", output % PODS_THERE);
-            let output = json!({"metadata": {"annotations": {"step": output.to_string()}}});
-            change(&client, "Pod", ("default", &name), "PATCH", &output).await
+            let name = format!("pod-{}", step % PODS_THERE);
+            let step = json!({"metadata": {"annotations": {"step": step.to_string()}}});
+            change(&client, "Pod", ("default", &name), "PATCH", &step).await
         };
         confirmed.extend(made);
     }

@@ -96,7 +96,7 @@ impl FakeApi {
     /// Changes the store, then wakes the watches.
     fn change<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
         let result = change(&mut self.shared().store());
-        self.shared().timer.send_replace(());
+        self.shared().changed.send_replace(());
         result
     }
 
@@ -106,7 +106,7 @@ impl FakeApi {
         change(&mut store);
         self.shared().epoch.send_modify(|epoch| *epoch += 1);
         drop(store);
-        self.shared().timer.send_replace(());
+        self.shared().changed.send_replace(());
     }
 
     /// Creates or updates an object by kind, namespace and name, and fills in missing fields: uid, creation
@@ -231,7 +231,7 @@ impl FakeApi {
         settings.lag = lag;
         settings.lags_every_other = every_other;
         drop(settings);
-        self.shared().timer.send_replace(());
+        self.shared().changed.send_replace(());
     }
 
     /// Ends the watches of an API version, and does not serve the version for `requests` requests; its objects

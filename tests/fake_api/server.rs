@@ -137,7 +137,7 @@ async fn route(call: Call, body: Bytes) -> Answer {
         Verb::Update | Verb::Patch | Verb::Delete if !named => Err(Refusal::usual(405)),
         _ => {
             let answer = write::single(&call, &served, &body);
-            call.shared.timer.send_replace(());
+            call.shared.changed.send_replace(());
             answer
         }
     }

@@ -25,7 +25,7 @@ pub(super) struct Shared {
     /// Number of open watches.
     pub(super) watches: Arc<AtomicUsize>,
     /// Written to after each change of the store, to wake the open watches.
-    pub(super) timer: latest::Sender<()>,
+    pub(super) changed: latest::Sender<()>,
     /// Number of restarts of the server; connections end when it changes.
     pub(super) epoch: latest::Sender<u64>,
     pub(super) door: latest::Sender<Door>,
@@ -78,7 +78,7 @@ impl Shared {
             seen: Mutex::default(),
             begun: AtomicUsize::new(0),
             watches: Arc::default(),
-            timer: latest::Sender::new(()),
+            changed: latest::Sender::new(()),
             epoch: latest::Sender::new(0),
             door: latest::Sender::new(Door::Open),
             listener: Mutex::new(Some(listener)),

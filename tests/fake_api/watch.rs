@@ -40,7 +40,7 @@ struct Watch {
     shape: Shape,
     filter: Filter,
     lines: Lines,
-    timer: Receiver<()>,
+    changed: Receiver<()>,
     position: Position,
     after: u64,
     next_bookmark: Option<Instant>,
@@ -142,7 +142,7 @@ impl Watch {
             shape: Shape::new(&served.kind, &call.asked.accept),
             filter,
             lines,
-            timer: call.shared.timer.subscribe(),
+            changed: call.shared.changed.subscribe(),
             position: opening.position,
             after: opening.after,
             next_bookmark: bookmarks.then(|| Instant::now() + first),
@@ -165,7 +165,7 @@ impl Watch {
         }
         loop {
             self.lines.flush().await?;
-            self.timer.borrow_and_update();
+            self.changed.borrow_and_update();
             match self.next() {
                 None => return Err(self.lines.cut().await),
                 Some(Next::Ended) => return Ok(()),
@@ -185,7 +185,7 @@ impl Watch {
                 }
                 Some(Next::Idle(_, later)) => tokio::select! {
                     () = at(later) => {}
-                    woken = self.timer.changed() => woken.map_err(|_| Over)?,
+                    woken = self.changed.changed() => woken.map_err(|_| Over)?,
                     () = at(self.next_bookmark) => {
                         self.bookmark_due = true;
                         let every = self.call.shared.settings().bookmark_every;

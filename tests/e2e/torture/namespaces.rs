@@ -15,13 +15,13 @@ const NAMESPACES: &str = "/api/v1/namespaces";
 const EACH: u64 = 2;
 
 /// Makes a namespace with pods and Kubernetes Events, and deletes it while both are changed.
-pub(super) async fn one(client: &Client, writer: u64, output: u64) -> Made {
-    let namespace = format!("room-{writer}-{output}");
+pub(super) async fn one(client: &Client, writer: u64, step: u64) -> Made {
+    let namespace = format!("room-{writer}-{step}");
     let mut made = Made { ended_namespaces: 1, ..Made::default() };
     let body = json!({"metadata": {"name": namespace}});
     insist(client, "POST", NAMESPACES, &body).await;
     for number in 0..EACH {
-        let mut pod = pod(&format!("pod-{number}"), output);
+        let mut pod = pod(&format!("pod-{number}"), step);
         pod["metadata"]["labels"] = json!({"lane": namespace, "alarm": "error"});
         let name = format!("pod-{number}");
         made.confirmed.extend(change(client, "Pod", (&namespace, &name), "POST", &pod).await);
@@ -39,10 +39,10 @@ pub(super) async fn one(client: &Client, writer: u64, output: u64) -> Made {
 /// Changes a pod and a Kubernetes Event until either is gone.
 async fn change_until_gone(client: &Client, namespace: &str) -> Vec<Confirmed> {
     let mut confirmed = Vec::new();
-    for output in 1u64.. {
-        let annotations = json!({"metadata": {"annotations": {"step": format!("late-{output}")}}});
+    for step in 1u64.. {
+        let annotations = json!({"metadata": {"annotations": {"step": format!("late-{step}")}}});
         let pod = change(client, "Pod", (namespace, "pod-0"), "PATCH", &annotations).await;
-        let count = json!({ "count": 1 + output });
+        let count = json!({ "count": 1 + step });
         let event = change(client, "Event", (namespace, "event-0"), "PATCH", &count).await;
         let is_gone = pod.is_none() || event.is_none();
         confirmed.extend(pod.into_iter().chain(event));

@@ -192,7 +192,7 @@ impl Watch {
                 State::List(start) => Some(start.clone()),
                 _ => None,
             };
-            let stop = match self.output(state).await {
+            let stop = match self.advance(state).await {
                 Ok(next) => {
                     state = next;
                     continue;
@@ -206,7 +206,7 @@ impl Watch {
         }
     }
 
-    async fn output(&mut self, state: State) -> Result<State, Stop> {
+    async fn advance(&mut self, state: State) -> Result<State, Stop> {
         let Some(served) = self.served().await? else {
             return self.absent(state).await;
         };
