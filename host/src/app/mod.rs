@@ -9,7 +9,8 @@
 //! Every channel is bounded, so a stage that is full blocks the one before it, up to the source. The stages end from
 //! left to right: a source that is exhausted or stopped drops its sender; the pipeline thread drains the channel,
 //! evaluates the pending round and sends its output to the journal; each target ends when its outbox is empty; the
-//! journal ends when no writer is left. If a stage hangs, [`LastResort`] ends the process soon after the time to drain.
+//! journal ends when no writer is left. If a stage hangs, [`LastResort`] ends the process soon after the time to
+//! drain.
 
 mod capture;
 mod cluster;

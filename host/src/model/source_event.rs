@@ -79,7 +79,7 @@ impl SourceEvent {
 /// The reason for listing everything that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListStart {
-    /// Nothing was known before: existing objects are state, not news.
+    /// Nothing was known before: existing objects are reported as state, not as changes.
     First,
     /// Changes may have been missed since a time.
     Compare {
@@ -90,7 +90,7 @@ pub enum ListStart {
         /// The marks that the gap leaves on events and records.
         telling: Telling,
         /// The version at which everything that existed was known: an unknown object of a higher version is
-        /// new. `None` where there never was one.
+        /// new. `None` if that was never so.
         complete_at: Option<u64>,
         /// `true` where etcd was restored and versions may repeat.
         is_other_history: bool,

@@ -36,7 +36,7 @@ impl Pipeline {
         let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else { return };
         let version = loaded.manifest.state_version;
         for slot in self.state.purge(&loaded.name, now) {
-            // The journal removes what is over in a slot when it writes to it.
+            // The journal removes the expired entries of a slot when it writes to the slot.
             self.store(|| StoreOp::State(slot, SlotKind::Shared, version, Vec::new(), now));
         }
     }

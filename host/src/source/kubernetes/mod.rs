@@ -86,9 +86,9 @@ pub enum Question {
         /// Receives `true` if such an object is known.
         reply: oneshot::Sender<bool>,
     },
-    /// Asks whether a list of all versions belongs to the revision epoch that is known.
+    /// Asks for a check that a list of all versions belongs to the known revision epoch.
     IsSameEpoch {
-        /// The version from which the watch would go on.
+        /// The version from which the watch would continue.
         cursor: u64,
         /// Uid and version of every object that exists.
         listed: Vec<(String, String)>,
