@@ -1,4 +1,4 @@
-//! Recording a cluster: what watches see, as streams, one file for each watch.
+//! Recording of a cluster: the events of its watches, as streams, one file for each watch.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -18,15 +18,15 @@ use crate::source::kubernetes::{
     Cluster, ITEMS, Item, Question, Resume, Timing, WatchMessage, WatchPlan, find, plan, start,
 };
 
-/// What is recorded, from where.
+/// The settings of a recording.
 pub struct Capture {
     /// The cluster.
     pub settings: config::Kubernetes,
     /// Names of resources such as `pods` or `deployments.apps`.
     pub resources: Vec<String>,
-    /// What rules need, beside.
+    /// Watches that rules need, in addition to `resources`.
     pub needs: Vec<Need>,
-    /// For how long; none: until it is told to stop.
+    /// The duration of the recording. `None` records until it is stopped.
     pub lasts: Option<Duration>,
 }
 
@@ -40,10 +40,10 @@ pub struct Captured {
 }
 
 impl Capture {
-    /// Records into a folder until its time is over or it is told to stop.
+    /// Records into a folder until its time is over or it is stopped.
     ///
     /// # Errors
-    /// Where there is no way into the cluster, a resource is not served, or a file cannot be written.
+    /// Returns an error if the cluster cannot be reached, a resource is not served, or a file cannot be written.
     pub fn run(self, folder: &Path, stop: &Stop) -> Result<Vec<Captured>, RunError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -107,7 +107,7 @@ impl Capture {
     }
 }
 
-/// A file under way.
+/// A file that is being written.
 struct Recording {
     path: PathBuf,
     file: BufWriter<File>,
@@ -131,7 +131,7 @@ impl Recording {
                 self.write(&Record { at, line: 0, event })
             }
             WatchMessage::BackfillListed(_) => Ok(()),
-            // A recording knows of nothing before: every revision epoch is as good as another.
+            // A recording knows no earlier objects, so a list of any revision epoch is accepted.
             WatchMessage::Question(Question::IsSameEpoch { reply, .. }) => {
                 reply.send(Ok(false)).unwrap_or_default();
                 Ok(())

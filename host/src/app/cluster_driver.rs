@@ -1,5 +1,5 @@
-//! A cluster as the service's source: what its watches tell, into the pipeline; how far they came,
-//! into the journal.
+//! A cluster as the service's source: applies the events of its watches to the pipeline, and stores the progress of
+//! the watches in the journal.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,26 +18,26 @@ use crate::model::{Backfill, Coverage, ListStart, SourceEvent, Telling, Timestam
 use crate::pipeline::{MemoryState, Pipeline};
 use crate::source::kubernetes::{Item, Question, Resume, WatchMessage, WatchPlan};
 
-/// Most items that are decided together.
+/// Maximum number of items that are decided together.
 const TOGETHER: usize = 512;
-/// Bytes after which no more are taken together.
+/// Size of the items after which no more are decided together, in bytes.
 const TOGETHER_BYTES: usize = 16 << 20;
-/// How long items are gathered before they are decided.
+/// Time for which items are gathered before they are decided.
 const GATHER: Duration = Duration::from_millis(20);
-/// When nothing comes for so long, it is looked whether a timer is due.
+/// Interval at which due timers are checked while no items arrive.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// How far a watch has come, in the pipeline.
+/// The progress of a watch in the pipeline.
 pub(super) struct Place {
     plan: WatchPlan,
     cursor: Cursor,
     since: Timestamp,
-    /// The version of a list that was made for new rules: when the watch has come past it, they know
-    /// all that exists.
+    /// The version of a list that was made for new rules. Once the watch has come past it, they know all existing
+    /// objects.
     backfilled_at: Option<u64>,
 }
 
-/// The items that the pipeline thread takes in, and the tasks that they come from.
+/// The items that the pipeline thread receives, and the tasks that send them.
 pub(super) struct Intake {
     pub(super) items: mpsc::Receiver<Item>,
     pub(super) tasks: Tasks,
@@ -47,24 +47,24 @@ pub(super) struct Intake {
 enum Turn {
     Item(Item),
     Idle,
-    /// There are no watches any longer.
+    /// All watches have ended.
     Over,
-    /// A task has ended that should not.
+    /// A task ended that must not end.
     Broken(String),
 }
 
-/// The watches of a cluster, as the middle sees them.
+/// The progress of a cluster's watches, on the pipeline thread.
 pub(super) struct Live {
     places: Vec<Place>,
-    /// Watches whose progress is not in the journal.
+    /// Watches with progress that is not in the journal.
     moved: BTreeSet<usize>,
-    /// Rung when a rule that is behind has answered.
+    /// Notified when a lagging rule has answered.
     pub(super) waker: Arc<Notify>,
-    /// There is no room to park more for some rule.
+    /// `true` while the backlog of a rule is full.
     is_blocked: bool,
 }
 
-/// Prepares a pipeline to go on where the last run stopped. Returns where each watch begins.
+/// Prepares a pipeline to continue where the last run stopped. Returns the start of each watch.
 pub(super) fn prepare(
     pipeline: &mut Pipeline,
     plans: &[WatchPlan],
@@ -81,7 +81,7 @@ pub(super) fn prepare(
             pipeline.plan_backfills(&plan.name, &plan.coverage(), &plan.need, before)
         })
         .collect();
-    // Since when something that was known may have changed unseen, whoever followed it.
+    // The time since which a known object may have changed unseen, regardless of the watch that followed it.
     let last = watches.values().map(|saved| saved.since).min();
     let is_new = watches.is_empty();
     pipeline.restore(kept, state);
@@ -105,15 +105,14 @@ pub(super) fn prepare(
         places.push(Place { plan: plan.clone(), cursor, since, backfilled_at: None });
         resumes.push(resume);
     }
-    // What the Lease told is in the journal before the Lease tells something else.
+    // The time that the Lease reported must be in the journal before the Lease reports another one.
     let moved =
         if is_new && lost.is_some() { (0..places.len()).collect() } else { BTreeSet::new() };
     (Live { places, moved, waker: Arc::default(), is_blocked: false }, resumes)
 }
 
-/// Where a watch begins; `known_until` says until when objects of its are known though it has no
-/// saved version, for other watches followed them; `lost` until when a journal that is lost was in
-/// use.
+/// Returns the start of a watch. `known_until` is the time up to which its objects are known without a saved
+/// version, because other watches followed them. `lost` is the time up to which a lost journal was in use.
 fn resume(
     plan: &WatchPlan,
     saved: Option<&SavedWatch>,
@@ -130,7 +129,7 @@ fn resume(
             is_other_history: false,
         })
     };
-    // Versions that are no numbers do not compare: then all that is unknown is new.
+    // Versions that are not numbers cannot be compared: then all unknown objects are new.
     let number = |version: &String| version.parse().unwrap_or(0);
     match saved {
         Some(SavedWatch { digest, since, .. }) if *digest != plan.digest => {
@@ -157,7 +156,7 @@ fn resume(
 }
 
 impl Live {
-    /// Takes what the watches tell until they are gone or the service is told to stop.
+    /// Processes the items of the watches until all watches have ended or the service is stopped.
     pub(super) fn run(
         &mut self,
         middle: &mut Middle,
@@ -167,7 +166,7 @@ impl Live {
         stop: &Stop,
     ) -> Result<(), RunError> {
         self.settle(middle)?;
-        // Nobody waits for it where no Lease is kept.
+        // Without a Lease, nothing waits for this.
         begun.send(()).unwrap_or_default();
         while !stop.is_told() {
             let is_blocked = self.is_blocked(middle);
@@ -201,12 +200,12 @@ impl Live {
                 }
                 Turn::Idle => {}
             }
-            // What waits in the channel is earlier, and may be why a timer must not fire.
+            // Items in the channel are earlier, and may be the reason for which a timer must not fire.
             if items.is_empty() {
                 middle.pipeline.advance_to(clock::now());
             }
             middle.pipeline.flush();
-            // The clock of a pause: while intake waits the event clock stands still.
+            // Pauses end with the wall clock: while intake waits the event clock stands still.
             middle.pipeline.pump(clock::now());
             let progress = self.progress();
             middle.commit(progress)?;
@@ -214,7 +213,7 @@ impl Live {
         self.settle(middle)
     }
 
-    /// Whether intake must wait until a rule has made room.
+    /// Returns `true` if intake must wait until a rule has reduced its backlog.
     fn is_blocked(&mut self, middle: &Middle) -> bool {
         let is_blocked = middle.pipeline.is_full();
         match (self.is_blocked, is_blocked) {
@@ -228,7 +227,7 @@ impl Live {
         is_blocked
     }
 
-    /// Takes what comes within a short time, so that it is decided and committed together.
+    /// Processes the items that arrive within a short time, so that they are decided and committed together.
     fn gather(
         &mut self,
         middle: &mut Middle,
@@ -247,7 +246,7 @@ impl Live {
         Ok(())
     }
 
-    /// What has moved since this was last asked.
+    /// Returns the progress since the last call.
     fn progress(&mut self) -> Vec<Progress> {
         let moved = std::mem::take(&mut self.moved);
         let places = moved.into_iter().filter_map(|at| self.places.get(at));
@@ -261,7 +260,8 @@ impl Live {
             .collect()
     }
 
-    /// All that was decided, and how far it goes, on disk: what is read next must be there.
+    /// Commits all decisions and the progress, and waits until they are on disk: the pipeline may read them from the
+    /// journal next.
     fn settle(&mut self, middle: &mut Middle) -> Result<(), RunError> {
         middle.pipeline.flush();
         let progress = self.progress();
@@ -269,7 +269,7 @@ impl Live {
     }
 
     fn take(&mut self, middle: &mut Middle, item: Item) -> Result<(), RunError> {
-        // The share of the item is free again when it is decoded.
+        // The item's share of the queued bytes is released when the item has been processed.
         let Item { watch, at, since, message, share: _share } = item;
         let Some(place) = self.places.get_mut(watch) else { return Ok(()) };
         let name = place.plan.name.clone();
@@ -291,7 +291,7 @@ impl Live {
         }
     }
 
-    /// Hands an event to the pipeline and notes how far its watch has come.
+    /// Applies an event to the pipeline and notes the progress of its watch.
     fn apply(
         &mut self,
         middle: &mut Middle,
@@ -316,7 +316,7 @@ impl Live {
             SourceEvent::ListCompleted { .. } => self.settle(middle)?,
             SourceEvent::NotServed { start, .. } => {
                 place.backfilled_at = None;
-                // Only with the comparison: before it the kind may still have been there.
+                // Set only after the event was applied: before the comparison, the kind may still have been served.
                 (cursor, moves) = (Some(Cursor::Absent), true);
                 if start.is_some() {
                     self.settle(middle)?;
@@ -363,7 +363,7 @@ impl Live {
     }
 }
 
-/// Answers a question of a watch. A watch that does not wait any longer asks again.
+/// Answers a question of a watch. A watch that no longer waits for the answer asks again.
 fn answer(pipeline: &mut Pipeline, scope: &Arc<str>, coverage: &Coverage, question: Question) {
     match question {
         Question::IsAnyKnown { reply } => {

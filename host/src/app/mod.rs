@@ -1,17 +1,16 @@
-//! The running service. This is the only wiring: which threads and tasks there are, who holds which
-//! end of which channel, and in what order they end.
+//! The running service: the only wiring of threads, tasks and channels, and of the order in which they end.
 //!
 //! ```text
-//! source ──items──► middle thread ──groups──► journal thread ──bells──► one task a target
-//!  (a task a watch,   owns the pipeline         owns the file              reads its deliveries
-//!   or one thread)                                                        from the journal
+//! source ──items──► pipeline thread ──groups──► journal thread ──wakers──► one task per target
+//!  (a task per watch,  owns the pipeline          owns the file             reads its deliveries
+//!   or one thread)                                                          from the journal
 //! ```
 //!
-//! Every channel is bounded, so a full step makes the one before it wait, up to the source. They end
-//! from left to right: a source that is exhausted or stopped drops its sender; the middle drains the
-//! channel, evaluates what waits and hands it over; each target ends when its outbox is empty; the
-//! journal ends when nobody writes any longer. Where one of them hangs the process ends all the same, soon
-//! after the time to drain: [`LastResort`].
+//! Every channel is bounded, so a stage that is full blocks the one before it, up to the source. The stages end from
+//! left to right: a source that is exhausted or stopped drops its sender; the pipeline thread drains the channel,
+//! evaluates the pending round and sends its output to the journal; each target ends when its outbox is empty; the
+//! journal ends when no writer is left. If a stage hangs, [`LastResort`] ends the process soon after the time to
+//! drain.
 
 mod capture;
 mod cluster;
@@ -58,43 +57,45 @@ use shutdown::Ends;
 pub use signals::{Ending, LastResort, Stop};
 use start::Started;
 
-/// What a first signal means.
+/// The log message of a first signal.
 const DRAINING: &str = "draining; told once more, it ends at once";
-/// A write to a pipe that nobody reads cannot be ended: the process does not wait for it.
+/// Time for which the process waits for the runtime to end. A write to a pipe without a reader cannot be ended, so
+/// the process does not wait for it longer.
 const ABANDON: Duration = Duration::from_secs(1);
-/// The same when the time to drain is over: deliveries, the journal and the runtime have so long each.
+/// Time for which deliveries, the journal and the runtime are each waited for when the time to drain is over.
 const LATE: Duration = Duration::from_millis(400);
-/// The last resort, from outside of all that may hang, when both are over and the process has not ended.
+/// Time after the drain at which the last resort ends a process that has not ended, when both other limits are over,
+/// from outside of all parts that may hang.
 const AFTER_DRAIN: Duration = Duration::from_millis(1900);
 
-/// Why the service cannot run on.
+/// The error that ends the service.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The rules cannot be loaded.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
-    /// A target cannot be made ready.
+    /// A target cannot be prepared.
     #[error("target {name}: {why}")]
     Target {
         /// The target's name.
         name: String,
-        /// Why.
+        /// The cause.
         why: String,
     },
     /// A stream cannot be read.
     #[error(transparent)]
     Stream(#[from] StreamError),
-    /// There is no way into the cluster.
+    /// Authenticating with the cluster failed.
     #[error(transparent)]
     SignIn(#[from] SignInError),
-    /// It is another cluster than the journal's.
+    /// The cluster is not the one of the journal.
     #[error(
         "the journal is of the cluster {was}, and this is {is} ({server}): what was known would be told as deleted; hint: sign in to the right cluster, or name another journal.path; to go on with this journal here, set `kubernetes: {{cluster_uid: {is}}}`"
     )]
     OtherCluster {
-        /// The uid of the cluster that is expected.
+        /// The uid of the journal's cluster.
         was: String,
-        /// The uid of the cluster that was signed in to.
+        /// The uid of the cluster that the service authenticated with.
         is: String,
         /// Its API server.
         server: String,
@@ -104,9 +105,9 @@ pub enum RunError {
         "`cluster_uid` is {wanted}, and the cluster at {server} is {is}; hint: sign in to the right cluster, or correct cluster_uid"
     )]
     NotTheCluster {
-        /// The uid of the configuration.
+        /// The uid in the configuration.
         wanted: String,
-        /// The uid of the cluster that was signed in to, or why it cannot be read.
+        /// The uid of the cluster that the service authenticated with, or the reason why it cannot be read.
         is: String,
         /// Its API server.
         server: String,
@@ -114,33 +115,33 @@ pub enum RunError {
     /// The admin server cannot listen.
     #[error(transparent)]
     Admin(#[from] AdminError),
-    /// What was decided cannot be kept.
+    /// The output cannot be stored.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// A thread or the runtime cannot be started, or ended without an outcome.
     #[error("the service cannot run: {0}")]
     System(String),
-    /// Deliveries were still under way when the time to drain was over.
+    /// Deliveries were still in progress when the time to drain was over.
     #[error(
         "told to stop, and deliveries were still under way after {0:?}: they are lost, for the journal was a temporary one"
     )]
     NotDrained(Duration),
-    /// Something in it hung when the time to drain was over.
+    /// A part of the service hung when the time to drain was over.
     #[error(
         "told to stop, and not all of it has ended after {drain:?} ({doing}): the process ends as in a crash; what is in the journal goes on from there at the next start"
     )]
     Hung {
         /// The time to drain.
         drain: Duration,
-        /// The activities that are still under way.
+        /// The activities that are still in progress.
         doing: String,
     },
-    /// It was told to stop once more while it drained.
+    /// A second signal arrived during the drain.
     #[error("told to stop once more: it ends at once, and {}", fate(*.keeps))]
     Interrupted {
         /// The number of the signal.
         signal: i32,
-        /// Whether the journal is there for the next run.
+        /// `true` if the journal is available to the next run.
         keeps: bool,
     },
 }
@@ -153,25 +154,26 @@ fn fate(keeps: bool) -> &'static str {
     }
 }
 
-/// How the service is run, beside its configuration.
+/// The settings of a run that are not in the configuration.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// How long it may take to end when told to stop.
+    /// Maximum duration of the drain after a stop was requested.
     pub drain: Duration,
-    /// How patient watches are.
+    /// Time limits and sizes of the watches' requests.
     pub timing: Timing,
-    /// Tells it to stop.
+    /// Requests the stop of the service.
     pub stop: Stop,
-    /// A rule that keeps a worker for longer than this falls behind: its events are parked.
+    /// A rule that occupies a worker for longer than this starts to lag: its events are queued in its backlog.
     pub patience: Duration,
-    /// How long a rule that fails too often is out of service at first.
+    /// The first period for which a rule that fails too often is out of service.
     pub pause: Duration,
-    /// Ends the process when a signal has told it to stop and it does not; `None`: signals are not ours.
+    /// Ends the process if a signal requested a stop and the service does not end. `None` if the service does not
+    /// handle signals.
     pub last_resort: Option<fn(Ending)>,
 }
 
 impl Service {
-    /// With the patience that clusters need.
+    /// Creates the settings with the time limits that clusters need.
     pub fn new(drain: Duration) -> Self {
         Self {
             drain,
@@ -183,8 +185,7 @@ impl Service {
         }
     }
 
-    /// From now on rules fall behind rather than hold up others. Returns what is rung when one of them
-    /// has answered.
+    /// Lets rules lag instead of blocking others. Returns the notification that signals answers of a lagging rule.
     fn let_lag(&self, pipeline: &mut Pipeline) -> Arc<Notify> {
         let waker = Arc::new(Notify::new());
         let wake = waker.clone();
@@ -194,7 +195,7 @@ impl Service {
     }
 }
 
-/// What a run did.
+/// The summary of a run.
 #[derive(Debug, Default, serde::Serialize)]
 pub struct RunSummary {
     /// Streams that were read.
@@ -203,12 +204,12 @@ pub struct RunSummary {
     pub skipped: u64,
     /// Gaps that were recorded.
     pub gaps: u64,
-    /// What the pipeline counted.
+    /// Counts of the pipeline.
     #[serde(flatten)]
     pub counts: Counts,
     /// Verdicts by rule and code.
     pub codes: BTreeMap<String, u64>,
-    /// What each target's queue did.
+    /// The deliveries of each target.
     pub targets: BTreeMap<String, Delivered>,
 }
 
@@ -224,18 +225,18 @@ impl RunSummary {
     }
 }
 
-/// Runs the service until its source is exhausted or it is told to stop, and drains it; told to stop,
-/// it drains for so long and no longer. What is not delivered by then waits in the journal. A second signal
-/// ends it at once, as a crash would, which the journal is made for.
+/// Runs the service until its source is exhausted or it is stopped, and drains it. After a stop it drains no longer
+/// than `Service::drain`; the deliveries that are left stay in the journal. A second signal ends the service at
+/// once, like a crash, from which the journal recovers.
 ///
 /// # Errors
-/// Where it cannot start, a source cannot be read, or what was decided cannot be kept.
+/// Returns an error if the service cannot start, a source cannot be read, or the output cannot be stored.
 pub fn run(config: Config, options: Options, service: &Service) -> Result<RunSummary, RunError> {
     let system = |error: std::io::Error| RunError::System(error.to_string());
     let Some(source) = config.sources.first().cloned() else {
         return Err(RunError::System("there is no source".to_owned()));
     };
-    // Before anything that may take its time.
+    // Before anything that may take long.
     let last_resort = service.last_resort.map(|end| {
         let within = service.drain.saturating_add(AFTER_DRAIN);
         LastResort { within, end }
@@ -267,15 +268,15 @@ pub fn run(config: Config, options: Options, service: &Service) -> Result<RunSum
     outcome
 }
 
-/// All that a run is made of.
+/// The parts of a run.
 struct Parts {
     config: Config,
     source: Source,
     options: Options,
-    /// The journal's.
+    /// The folder of the journal.
     folder: PathBuf,
     vitals: Arc<Vitals>,
-    /// Whether the journal is there for the next run.
+    /// `true` if the journal is available to the next run.
     keeps: bool,
 }
 
@@ -360,7 +361,7 @@ impl Started {
         let work = ends.finish(middle, &mut deliveries, service);
         let late = async {
             ends.deadline(service).await;
-            // A writer that waits for room on its disk, and a middle that waits for it, end too.
+            // A journal writer that waits for disk space, and a pipeline that waits for the writer, end too.
             handle.give_up();
             ends.abandon.cancel();
             tokio::time::sleep(LATE).await;
@@ -394,8 +395,8 @@ impl Started {
     }
 }
 
-/// Ends deliveries and the journal. Whatever hangs, a disk perhaps: when the time to drain is over it is not
-/// waited for.
+/// Ends the deliveries and the journal. A part that hangs, perhaps because of a disk, is not waited for after the
+/// time to drain.
 async fn close(
     mut deliveries: Queues,
     journal: Handle,
@@ -419,8 +420,8 @@ async fn close(
     }
 }
 
-/// Runs on a thread of its own: takes what the source yields, decides, and hands it to the journal.
-/// What was decided is handed over even where a fault ends the run early.
+/// Runs the pipeline on a thread of its own: receives the source's events, decides, and sends the output to the
+/// journal, even if an error ends the run early.
 fn decide(
     mut middle: Middle,
     source: &Source,

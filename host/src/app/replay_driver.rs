@@ -12,14 +12,13 @@ use crate::model::Timestamp;
 use crate::recording::StreamFile;
 use crate::source::{Record, ReplaySource};
 
-/// Records between the source and the middle.
+/// Capacity of the channel from the source to the pipeline thread, in records.
 const RECORDS: usize = 1024;
-/// When nothing comes for so long, what waits is evaluated.
+/// Time without records after which the pending round is evaluated.
 const IDLE: Duration = Duration::from_millis(20);
 
 impl Middle {
-    /// Takes all that the streams yield. What was decided is committed even where a fault ends it
-    /// early.
+    /// Processes all records of the streams. Decisions are committed even if an error ends the replay early.
     pub(super) fn replay(&mut self, replay: &config::Replay, stop: &Stop) -> Result<(), RunError> {
         self.summary.streams = replay.streams.len() as u64;
         let fed = self.feed(replay, stop);
@@ -28,12 +27,12 @@ impl Middle {
             Err(error) => (None, Some(error)),
         };
         self.pipeline.finish(until);
-        // On disk before the queues are told that nothing more comes.
+        // On disk before the queues are informed that no more deliveries follow.
         let committed = self.commit_and_wait(Vec::new());
         error.map_or(committed, Err)
     }
 
-    /// Returns how far the clock may go after the last event.
+    /// Processes the records. Returns the time up to which the clock may advance after the last event.
     fn feed(
         &mut self,
         replay: &config::Replay,
@@ -52,14 +51,16 @@ impl Middle {
             })
             .map_err(|error| RunError::System(error.to_string()))?;
         let taken = self.take_records(&inbox);
-        // A source that waits, for room or for its next record, must see that nobody listens.
+        // A source that is blocked, on the full channel or until its next record, must notice that no receiver is
+        // left.
         enough.store(true, Ordering::Relaxed);
         drop(inbox);
         let read = reader.join().map_err(|_| RunError::System("the source ended".to_owned()))?;
         taken?;
         let (last, skipped) = read?;
         self.summary.skipped = skipped;
-        // Told to stop, the clock stays where it is: what would have come is not known.
+        // If stopped, the clock does not advance further, because the records that would have followed are not
+        // known.
         let advance_ms = if stop.is_told() { 0 } else { replay.advance_ms };
         Ok(last.map(|last| last.plus_millis(advance_ms)))
     }

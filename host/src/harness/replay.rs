@@ -1,4 +1,4 @@
-//! Feeds recorded streams to a pipeline.
+//! Replays of recorded streams through a pipeline.
 
 use std::path::Path;
 
@@ -8,25 +8,25 @@ use crate::model::Timestamp;
 use crate::pipeline::{Counts, Output, Pipeline};
 use crate::recording::{Merged, StreamError, StreamFile};
 
-/// Why a replay ended early.
+/// The error that ended a replay early.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError<E> {
     /// A stream cannot be read.
     #[error(transparent)]
     Stream(#[from] StreamError),
-    /// Whoever takes the steps said no.
+    /// The sink rejected an output.
     #[error("{0}")]
     Sink(E),
 }
 
-/// What a replay did, in numbers.
+/// Counts of a replay.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Streams that were read.
     pub streams: u64,
     /// Lines of other types that were skipped, such as a recorder's own marks.
     pub skipped: u64,
-    /// What the pipeline counted.
+    /// Counts of the pipeline.
     #[serde(flatten)]
     pub counts: Counts,
 }
@@ -36,15 +36,15 @@ pub struct Summary {
 pub struct Replay {
     /// The streams.
     pub streams: Vec<StreamFile>,
-    /// How long after the last event timers may still fire, in milliseconds.
+    /// Time after the last event for which timers may still fire, in milliseconds.
     pub advance_ms: i64,
 }
 
 impl Replay {
-    /// Runs the streams through a pipeline and hands on each step.
+    /// Runs the streams through a pipeline and passes each output to `sink`.
     ///
     /// # Errors
-    /// Where a stream cannot be read, or the sink says no.
+    /// Returns an error if a stream cannot be read, or if the sink returns one.
     pub fn run<E>(
         &self,
         pipeline: &mut Pipeline,
@@ -74,7 +74,7 @@ impl Replay {
     }
 }
 
-/// A stream's name in gap and quarantine records.
+/// Returns the name of a stream in gap and quarantine records.
 fn scope_of(path: &Path) -> String {
     path.display().to_string()
 }

@@ -1,4 +1,4 @@
-//! The events of a source: everything that a watch of the cluster or a recorded stream tells the pipeline.
+//! The events of a source: everything that a watch of the cluster or a recorded stream reports to the pipeline.
 
 use super::{PersistedObject, Seen, Timestamp, api_group, are_kubernetes_events};
 
@@ -12,7 +12,7 @@ pub enum SourceEvent {
         /// The kind and namespace that the scope follows, where that is known before the list is complete.
         coverage: Option<Coverage>,
     },
-    /// A recorded stream lost its place: changes were missed, and a list follows.
+    /// A recorded stream lost its position: changes were missed, and a list follows.
     GapStarted {
         /// The time of the last record before the gap.
         from: Timestamp,
@@ -44,14 +44,14 @@ pub enum SourceEvent {
     BackfillObject(Box<str>),
     /// The new rules have been given everything that exists.
     BackfillCompleted,
-    /// The watch goes on where it was, and nothing was missed.
+    /// The watch continues where it was, and nothing was missed.
     Connected,
     /// The watch lost its connection: timers of the rules that it feeds are suspended until it is back.
     Disconnected,
-    /// The API server does not serve the kind, so nothing of it exists. With the reason for comparing where
-    /// something of it was known before.
+    /// The API server does not serve the kind, so nothing of it exists. `start` is the reason for comparing if
+    /// objects of the kind were known before.
     NotServed {
-        /// `None` where nothing was known before.
+        /// `None` if nothing was known before.
         start: Option<ListStart>,
         /// The kind and namespace that the watch follows.
         coverage: Coverage,
@@ -79,7 +79,7 @@ impl SourceEvent {
 /// The reason for listing everything that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListStart {
-    /// Nothing was known before: existing objects are state, not news.
+    /// Nothing was known before: existing objects are reported as state, not as changes.
     First,
     /// Changes may have been missed since a time.
     Compare {
@@ -90,7 +90,7 @@ pub enum ListStart {
         /// The marks that the gap leaves on events and records.
         telling: Telling,
         /// The version at which everything that existed was known: an unknown object of a higher version is
-        /// new. `None` where there never was one.
+        /// new. `None` if that was never so.
         complete_at: Option<u64>,
         /// `true` where etcd was restored and versions may repeat.
         is_other_history: bool,
@@ -103,7 +103,7 @@ pub enum Telling {
     /// Events that are found carry the mark `gap`, and there is a record of the gap.
     Gap,
     /// Kubernetes Events outlive the period and count their repeats: only those that were deleted
-    /// before their time can have been missed. The record says so; events that are found carry no mark.
+    /// before their time can have been missed. The record of the gap notes it; events that are found carry no mark.
     Counted,
 }
 

@@ -1,4 +1,4 @@
-//! A pipeline from configured rules.
+//! Creation of a pipeline from configured rules.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,39 +11,39 @@ use crate::model::{Capability, Origin};
 use crate::policy::{RulePolicy, Targets, UnknownCode, check_codes};
 use crate::route::InterestError;
 
-/// Most codes of one rule.
+/// Maximum number of codes of one rule.
 const MAX_CODES: usize = 1000;
 
-/// Why a pipeline cannot be put together.
+/// The error of creating a pipeline.
 #[derive(Debug, thiserror::Error)]
 pub enum AssembleError {
     /// The engine cannot start.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A module's file cannot be read.
+    /// The file of a module cannot be read.
     #[error("rule {rule}: {path}: {source}; hint: build the rule, or check the path")]
     File {
         /// The rule's configured name.
         rule: String,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// A rule cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// A policy names a code that there is not.
+    /// A policy names a code that its rule does not declare.
     #[error(transparent)]
     Code(#[from] UnknownCode),
-    /// A rule declares more codes than there are series for.
+    /// A rule declares more codes than the limit on metric series allows.
     #[error(
         "rule {rule}: its manifest declares {codes} codes, and each is a series of metrics: at most {MAX_CODES} are taken; hint: say what differs in the key or the payload"
     )]
     Codes {
         /// The rule's configured name.
         rule: String,
-        /// The number that it declares.
+        /// The number of declared codes.
         codes: usize,
     },
     /// An interest of a rule cannot be used.
@@ -51,15 +51,15 @@ pub enum AssembleError {
     Interest {
         /// The rule's configured name.
         rule: String,
-        /// Why.
+        /// The cause.
         source: InterestError,
     },
 }
 
-/// Loads rules, in order, into a new pipeline that keeps their state in memory.
+/// Loads rules, in order, into a new pipeline that stores their state in memory.
 ///
 /// # Errors
-/// The first rule that cannot be loaded, and why.
+/// Returns the error of the first rule that cannot be loaded.
 pub fn assemble(
     rules: &[config::Rule],
     targets: Targets,
@@ -69,10 +69,10 @@ pub fn assemble(
     assemble_with(rules, targets, origin, options, Arc::new(MemoryState::default()))
 }
 
-/// The same, with the rules' state in the caller's hands.
+/// Loads rules like [`assemble`], with the rules' state provided by the caller.
 ///
 /// # Errors
-/// As [`assemble`].
+/// Returns the errors of [`assemble`].
 pub fn assemble_with(
     rules: &[config::Rule],
     targets: Targets,

@@ -1,4 +1,5 @@
-//! Gaps: from the moment at which a source lost its place to the end of the list that is compared.
+//! Gaps: the span from the time at which a source lost its position to the end of the list that is compared with the
+//! known objects.
 
 use super::Pipeline;
 use super::backlog::entry::Entry;
@@ -6,11 +7,11 @@ use super::watches::Watching;
 use crate::model::{Coverage, StoreOp, Telling, Timestamp};
 use crate::route::{Gap, GapEnd};
 
-/// The text that a gap record adds where Kubernetes Events outlived the gap.
+/// The text that is added to a gap's record if Kubernetes Events outlived the gap.
 const COUNTED: &str =
     "; Kubernetes Events are complete, but for those that were deleted before their time";
 
-/// A gap that is not over.
+/// A gap that has not ended.
 pub(super) struct OpenGap {
     pub(super) scope: String,
     pub(super) from: Timestamp,
@@ -18,21 +19,22 @@ pub(super) struct OpenGap {
     pub(super) telling: Telling,
 }
 
-/// Whether a rule's timers are held: something that feeds it is not in sync.
+/// Returns `true` if a rule's timers are suspended, because a watch or stream that feeds the rule is out of sync.
 pub(super) fn is_suspended(watching: &Watching, open_gaps: &[OpenGap], rule: usize) -> bool {
     watching.holds(rule) || open_gaps.iter().any(|gap| watching.feeds(&gap.scope, rule))
 }
 
 impl Pipeline {
-    /// The source lost its place in a scope: what follows is a list, to be compared with what is
-    /// known.
+    /// Begins a gap in a scope, after its source lost its position. A list follows, which is compared with the known
+    /// objects.
     pub(super) fn begin_gap(&mut self, scope: &str, from: Timestamp, reason: &str) {
         let (from, telling) = self.open_gap(scope, from, reason, Telling::Gap);
         self.router.begin_gap(scope, from, telling);
         self.number_comparison();
     }
 
-    /// The same for a watch, which knows at which version all that existed was known.
+    /// Begins a gap of a watch like [`Pipeline::begin_gap`]. `complete_at` is the version at which all existing
+    /// objects were known.
     pub(super) fn compare(
         &mut self,
         scope: &str,
@@ -52,8 +54,8 @@ impl Pipeline {
         self.store(|| StoreOp::Comparison(number));
     }
 
-    /// Begins a gap; a list that broke off and begins again is still the one that is open. Returns when
-    /// it began, and how it is told.
+    /// Opens a gap. If a list was interrupted and starts again, the gap that is already open continues. Returns the
+    /// time at which the gap began and the marks that it leaves.
     fn open_gap(
         &mut self,
         scope: &str,
@@ -76,7 +78,7 @@ impl Pipeline {
         begun
     }
 
-    /// The list after a gap is complete; nothing happens where the scope has no gap.
+    /// Ends the gap of a scope, after its list is complete. Does nothing if the scope has no open gap.
     pub(super) fn end_gap(&mut self, scope: &str, time: Timestamp) {
         let time = self.advance_to(time);
         let watching = &mut self.watching;
@@ -102,7 +104,7 @@ impl Pipeline {
         }
     }
 
-    /// Writes the record of a gap that is over.
+    /// Adds the record of a gap that has ended to the output.
     pub(super) fn close(&mut self, open: OpenGap, covers: Vec<Coverage>, to: Timestamp) {
         let OpenGap { scope, from, mut reason, telling } = open;
         if telling == Telling::Counted {

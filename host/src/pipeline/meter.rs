@@ -1,8 +1,8 @@
-//! Meters one rule within a minute, and its answers until they are handed on: bounds on sums,
-//! beside those on each event.
+//! Metering of one rule within a minute, and of its answers until the output is taken: limits on sums, in addition
+//! to those on each event.
 //!
-//! None of them changes a verdict. Over the rate of verdicts, or with too many bytes of answers, the rule
-//! lags: its events wait. Log lines over their rate are dropped and counted.
+//! None of them changes a verdict. Over the rate of verdicts, or with too many bytes of answers, the rule lags and
+//! its events are queued. Log lines over their rate are dropped and counted.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::model::{Limits, Timestamp};
 
 const MINUTE_MS: i64 = 60_000;
 
-/// A bound on the sum of what one rule does or keeps.
+/// A limit on the sum of one rule's output or stored data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
     /// State over all partitions.
@@ -30,7 +30,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// As it is written in metrics.
+    /// Returns the name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::State => "state",
@@ -48,7 +48,7 @@ impl Limit {
 pub(super) struct AnswerSize {
     /// Bytes in memory.
     pub(super) bytes: usize,
-    /// Bytes that the journal will take for it.
+    /// Bytes that the answer will take in the journal.
     pub(super) output: usize,
     pub(super) verdicts: usize,
 }
@@ -85,30 +85,31 @@ impl Meter {
         }
     }
 
-    /// Returns `true` if the rule said too many verdicts and must wait.
+    /// Returns `true` if the rule emitted too many verdicts and must pause.
     pub(super) fn is_paused(&self, now: Timestamp) -> bool {
         self.paused_until.is_some_and(|until| now < until)
     }
 
-    /// Returns `true` if so many bytes of answers are not handed on that the rule must wait for that.
+    /// Returns `true` if the bytes of answers in the output that is not taken yet are at the limit, so that the rule
+    /// must pause until it is taken.
     pub(super) fn is_full(&self, limits: &Limits) -> bool {
         self.answers >= limits.answers
     }
 
-    /// The output was taken.
+    /// Resets the bytes of answers, after the output was taken.
     pub(super) fn handed_on(&mut self) {
         self.answers = 0;
     }
 
-    /// Ends a pause that is over: a rule that lags may be asked again. Its events are older than the clock
-    /// that ends the pause, so they cannot begin another minute.
+    /// Ends a pause that is over, so that a lagging rule may be asked again. The rule's events are older than the
+    /// clock that ends the pause, so they cannot begin another minute.
     pub(super) fn resume(&mut self, now: Timestamp) {
         if self.paused_until.take().is_some() {
             (self.began, self.verdicts, self.output) = (self.began.max(now), 0, 0);
         }
     }
 
-    /// Begins another minute where one is over. Returns what is said of the one before.
+    /// Begins another minute if one has ended. Returns the report on the minute before.
     pub(super) fn advance_to(&mut self, now: Timestamp) -> Option<Limited> {
         if now.millis_since(self.began) < MINUTE_MS {
             return None;
@@ -118,13 +119,13 @@ impl Meter {
         self.dropped_lines()
     }
 
-    /// Returns the number of lines that were dropped in a minute that is over.
+    /// Returns the number of log lines that were dropped in a minute that has ended.
     pub(super) fn tell_dropped(&mut self, now: Timestamp) -> Option<Limited> {
         let is_over = now.millis_since(self.began) >= MINUTE_MS;
         if is_over { self.dropped_lines() } else { None }
     }
 
-    /// Returns the number of lines that were dropped since it was last reported, if any were.
+    /// Returns the number of log lines that were dropped since the last report. `None` if none were.
     fn dropped_lines(&mut self) -> Option<Limited> {
         let dropped = std::mem::take(&mut self.dropped);
         let what =
@@ -132,7 +133,8 @@ impl Meter {
         (dropped > 0).then(|| self.limited(Limit::Log, 0, Some(what)))
     }
 
-    /// Takes the log lines of an answer as far as there is room for them in this minute.
+    /// Returns the log lines of an answer that are within the limit of this minute, and a report if others were
+    /// dropped.
     pub(super) fn take_lines(
         &mut self,
         lines: Vec<Line>,
@@ -158,7 +160,7 @@ impl Meter {
         (taken, limited)
     }
 
-    /// Counts an answer at a time. Returns what is said where the rule must wait after it.
+    /// Counts an answer at a time. Returns the reports of the limits at which the rule must pause.
     pub(super) fn count(
         &mut self,
         size: AnswerSize,
@@ -267,7 +269,7 @@ mod tests {
         let limited = meter.count(size(0, 1), at(20), &limits);
         assert_eq!((limited.len(), limited[0].limit), (1, Limit::Verdicts));
         assert!(meter.is_paused(at(59_999)) && !meter.is_paused(at(60_000)));
-        // It goes on with events that are older than the clock: those are in the minute that began then.
+        // The rule continues with events that are older than the clock: they count for the minute that began then.
         meter.resume(at(60_000));
         assert_eq!(meter.advance_to(at(30)), None);
         assert_eq!(meter.count(size(0, 5), at(30), &limits), []);
@@ -299,7 +301,7 @@ mod tests {
         assert!(meter.is_full(&limits));
         meter.handed_on();
         assert!(!meter.is_full(&limits));
-        // Told once a minute, counted each time.
+        // Reported once a minute, counted each time.
         assert_eq!(meter.count(size(100, 0), at(1000), &limits)[0].what, None);
         meter.handed_on();
         assert!(meter.count(size(100, 0), at(60_000), &limits)[0].what.is_some());

@@ -1,10 +1,10 @@
-//! The middle of the house: normalize, route, engine and policy under one event clock. The service
-//! and the harness drive the same code, which is why offline answers equal live ones.
+//! The pipeline: normalize, route, engine and policy under one event clock. The service and the harness run the same
+//! code, so offline answers equal live ones.
 //!
-//! Events are gathered into *rounds* and each round is evaluated at once, on all workers. A round
-//! spans less than a second of event time and ends at the next timer that is due. A timer is set at
-//! least a second ahead, so nothing that an event of the round does can concern another event of
-//! the same round, but by its partition's state, which the engine keeps in order.
+//! Events are gathered into *rounds*, and each round is evaluated at once, on all workers. A round spans less than a
+//! second of event time and ends at the next timer that is due. A timer is set at least a second ahead, so one event
+//! of a round can affect another event of the same round only through the state of their partition, which the engine
+//! keeps in order.
 
 mod backlog;
 mod builder;
@@ -47,22 +47,22 @@ use timers::TimerQueue;
 use watches::Watching;
 pub use watches::{Persisted, ReadForm};
 
-/// Event time that a round may span: the least distance of a timer.
+/// Event time that a round may span, in milliseconds: the minimum distance of a timer.
 const ROUND_MS: i64 = 1000;
-/// Most entries of a round, events among them: few enough that their objects are still in the cache
-/// when they are asked about.
+/// Maximum number of entries of a round, events among them: few enough that their objects are still in the CPU cache
+/// when the rules are asked about them.
 const ROUND_ENTRIES: usize = 1024;
-/// Most bytes that the values of fields take in a round: they are evaluated from the objects, once for each
-/// rule and interest.
+/// Maximum size of the field values in a round, in bytes: fields are evaluated from the objects, once for each rule
+/// and interest.
 const ROUND_FIELDS: usize = 32 << 20;
-/// Most timers of a rule that fire together: each may carry values of fields.
+/// Maximum number of timers of a rule that fire together: each may carry field values.
 const FIRED_TOGETHER: usize = 256;
-/// How long the state of a by-object partition outlives its object, for stragglers.
+/// Time for which the state of a by-object partition outlives its object, for late events, in milliseconds.
 const AFTER_DELETION_MS: i64 = 600_000;
-/// How long state about an object that the host does not know is kept.
+/// Time for which state about an object that the host does not know is stored, in milliseconds.
 const UNKNOWN_OBJECT_MS: i64 = 86_400_000;
 
-/// Everything between sources and the journal.
+/// The stages between the sources and the journal.
 pub struct Pipeline {
     engine: Engine,
     router: Router,
@@ -74,7 +74,7 @@ pub struct Pipeline {
     expiries: Expiries,
     origin: Arc<Origin>,
     round: Vec<Happening>,
-    /// Bytes of the values of fields in the round.
+    /// Bytes of the field values in the round.
     round_fields: usize,
     round_began: Timestamp,
     now: Timestamp,
@@ -83,14 +83,14 @@ pub struct Pipeline {
     incidents: Incidents,
     output: Output,
     counts: Counts,
-    /// Rules that are behind go on on threads of their own, which ring it; none: they go on with the
-    /// event clock.
+    /// Wakes the driver when a lagging rule's dedicated thread has answers. `None` in replay, where backlogs drain
+    /// on the event clock.
     waker: Option<Waker>,
-    /// The time by the clock, as it was told last: events of a rule that is behind are older.
+    /// The wall-clock time of the last [`Pipeline::pump`]. Events of a lagging rule are older.
     wall: Timestamp,
-    /// The next row of what is parked.
+    /// The number of the next backlog row in the journal.
     next_row: i64,
-    /// The activity of the thread that drives it.
+    /// The activity of the thread that drives the pipeline.
     pulse: Arc<Pulse>,
 }
 
@@ -99,19 +99,19 @@ struct Rule {
     policy: RulePolicy,
     breaker: Breaker,
     meter: Meter,
-    /// Whether its timers were held when the clock last moved.
+    /// `true` if the rule's timers were suspended when the clock last moved.
     is_suspended: bool,
     backlog: Option<Box<Backlog>>,
 }
 
-/// Something that happens in a round to one rule or, without one, to all.
+/// An entry of a round. It concerns one rule or, if `rule` is `None`, all rules.
 struct Happening {
     rule: Option<usize>,
     entry: Entry,
 }
 
 impl Pipeline {
-    /// A pipeline without rules. `keeper` holds the rules' state.
+    /// Creates a pipeline without rules. `keeper` stores the rules' state.
     pub fn new<K: StateKeeper + 'static>(engine: Engine, origin: Origin, keeper: Arc<K>) -> Self {
         Self {
             engine,
@@ -139,15 +139,15 @@ impl Pipeline {
         }
     }
 
-    /// From now on rules that are slow or out of service hold up nobody: they go on on threads of
-    /// their own, which ring the bell when [`Pipeline::pump`] has something to do. A rule is slow that
-    /// keeps a worker for longer than `patience`.
+    /// Lets slow rules and rules that are out of service lag instead of blocking others: they continue on dedicated
+    /// threads, which call `waker` when [`Pipeline::pump`] has something to do. A rule is slow if it occupies a
+    /// worker for longer than `patience`.
     pub fn serve(&mut self, patience: Duration, waker: Waker) {
         self.engine.be_patient_for(patience);
         self.waker = Some(waker);
     }
 
-    /// Rules that fail too often are out of service for so long at first.
+    /// Sets the first period for which a rule that fails too often is out of service.
     pub fn first_pause(&mut self, pause: Duration) {
         let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
         for rule in &mut self.rules {
@@ -155,20 +155,21 @@ impl Pipeline {
         }
     }
 
-    /// Returns the activity of the thread that drives it, for a watchdog.
+    /// Returns the activity of the thread that drives the pipeline, for a watchdog.
     pub fn pulse(&self) -> Arc<Pulse> {
         self.pulse.clone()
     }
 
-    /// The engine, to load rules with.
+    /// Returns the engine, which loads rules.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Adds a loaded rule. Verdicts of several rules on one event come in the order of adding.
+    /// Adds a loaded rule. The verdicts of several rules on one event are in the order in which the rules were
+    /// added.
     ///
     /// # Errors
-    /// Where an interest of its manifest, or the operator's narrowing of one, cannot be used.
+    /// Returns an error if an interest of the rule's manifest, or the operator's narrowing of one, is invalid.
     pub fn add_rule(
         &mut self,
         loaded: Arc<LoadedRule>,
@@ -190,14 +191,14 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Takes an object that a source saw, as JSON.
+    /// Processes an object that a source saw, as JSON.
     fn observe(&mut self, scope: &str, time: Timestamp, seen: Seen, json: &str) {
         let time = self.advance_to(time);
         let Some(observation) = self.decode(scope, time, seen, json, true) else { return };
         let object = observation.object.clone();
         self.watching.hear_of(scope, &object.meta.identity.uid);
         let partition = own_partition(&object);
-        // What rules in step have no use for.
+        // Only lagging rules need the earlier form.
         let (before, came) = match &partition {
             _ if !self.is_any_lagging() => (None, false),
             None => (self.router.last_known(&object.meta.identity), false),
@@ -212,7 +213,7 @@ impl Pipeline {
                 self.enqueue(events);
                 self.happen(Entry::Known { object, exists, before, time });
                 let Some(partition) = partition else { return };
-                // A node may have come back under its name.
+                // A node may have been created again under the same name.
                 match (seen, self.router.knows_partition(&partition)) {
                     (_, true) if came => self.happen(Entry::Came(partition, time)),
                     (Seen::Deleted, false) => self.happen(Entry::Went(partition, time)),
@@ -225,8 +226,8 @@ impl Pipeline {
         }
     }
 
-    /// Reads an object that some rule may want; sets it aside where it cannot be read, and `notes`
-    /// that it exists all the same.
+    /// Decodes an object that some rule may want. If it cannot be decoded it is quarantined and, with `notes`, the
+    /// router records that the object exists.
     fn decode(
         &mut self,
         scope: &str,
@@ -265,7 +266,7 @@ impl Pipeline {
                     json: json.to_owned(),
                 });
                 match (head, seen) {
-                    // Its end is news, whatever its last state was.
+                    // The deletion is reported even if the last state cannot be decoded.
                     (Ok(meta), Seen::Deleted) => {
                         let object = Object { meta, subject: Subject::Other, document: None };
                         Some(Observation { time, seen, object: Arc::new(object), digest: 0 })
@@ -281,9 +282,9 @@ impl Pipeline {
         }
     }
 
-    /// Moves the clock: evaluates what waits, and fires the timers that are due before this time.
-    /// While a gap is open timers are held, so that no alarm is raised from a state that may be old;
-    /// they fire when it ends. Returns the time, which never goes back.
+    /// Moves the clock: evaluates the pending round, and fires the timers that are due before `time`. While a gap is
+    /// open timers are suspended, so that no alarm is raised from state that may be outdated; they fire when the gap
+    /// ends. Returns the time, which never goes back.
     pub fn advance_to(&mut self, time: Timestamp) -> Timestamp {
         let time = time.max(self.now);
         let next_timer = self.next_timer().is_some_and(|due| due < time);
@@ -295,7 +296,8 @@ impl Pipeline {
             self.flush();
         }
         if self.round.is_empty() {
-            // Nothing is due by then; who is behind is heard at this time, whoever else spoke.
+            // No event is pending. The policy decides on answers of lagging rules at this time, regardless of the
+            // events of other rules.
             self.tell_policy(self.now);
         }
         self.note_suspensions();
@@ -311,8 +313,8 @@ impl Pipeline {
         }
         self.expire(time);
         self.tell_dropped(time);
-        // What came of the timers may be due too. Of what waits for its round nothing is, and it is decided on at
-        // its own time.
+        // Results of the timers may be due too. Nothing of the events that are pending in a round is due yet; they
+        // are decided on at their own time.
         if self.round.is_empty() {
             self.tell_policy(time);
         }
@@ -320,25 +322,26 @@ impl Pipeline {
         time
     }
 
-    /// When the next timer is due that may fire.
+    /// Returns the time at which the next timer is due that may fire.
     fn next_timer(&self) -> Option<Timestamp> {
         self.timers.next_due(|rule| self.waits(rule))
     }
 
-    /// Whether a rule's timers do not fire with the clock: they are held, or it is behind.
+    /// Returns `true` if a rule's timers do not fire with the clock, because they are suspended or the rule is
+    /// lagging.
     fn waits(&self, rule: usize) -> bool {
         self.is_lagging(rule) || is_suspended(&self.watching, &self.open_gaps, rule)
     }
 
-    /// Ends a run: evaluates what waits, fires what is due up to `until` or, without it, up to the
-    /// last event, and closes gaps that are still open.
+    /// Ends a run: evaluates the pending round, fires the timers that are due up to `until` (if `None`, up to the
+    /// last event), and closes the gaps that are still open.
     pub fn finish(&mut self, until: Option<Timestamp>) {
         let end = until.unwrap_or(self.now).max(self.now);
-        // What is due now is not known to be so any longer: it stays pending.
+        // In an open gap the state may be outdated: due timers stay pending.
         let suspends_timers = !self.open_gaps.is_empty();
         self.note_suspensions();
         for gap in std::mem::take(&mut self.open_gaps) {
-            // What was not seen again may yet have come: nothing is taken as vanished.
+            // Objects that were not listed again could still have followed: none is taken as vanished.
             let covers = self.router.abandon_gap(&gap.scope);
             let reason = format!("{}; the stream ended before a list was complete", gap.reason);
             self.close(OpenGap { reason, ..gap }, covers, end);
@@ -351,20 +354,20 @@ impl Pipeline {
         self.tell_policy(end);
     }
 
-    /// The policy's clock moves.
+    /// Moves the policy's clock.
     fn tell_policy(&mut self, time: Timestamp) {
         let passed = self.incidents.advance_to(time);
         self.pass_on(passed);
     }
 
-    /// Log lines were dropped, and their minute is over.
+    /// Reports the log lines that were dropped in a minute that has ended.
     fn tell_dropped(&mut self, time: Timestamp) {
         for rule in &mut self.rules {
             self.output.limited.extend(rule.meter.tell_dropped(time));
         }
     }
 
-    /// What was decided since this was last asked.
+    /// Returns the output since the last call. `None` if it is empty.
     pub fn take_output(&mut self) -> Option<Output> {
         self.rules.iter_mut().for_each(|rule| rule.meter.handed_on());
         self.output.ops.extend(self.incidents.take_changes());
@@ -375,31 +378,31 @@ impl Pipeline {
         (!self.output.is_empty()).then(|| std::mem::take(&mut self.output))
     }
 
-    /// What happened so far, in numbers.
+    /// Returns the counts since the start.
     pub fn counts(&self) -> Counts {
         let pending_verdicts = self.incidents.sizes().map(|(_, _, pending)| pending as u64).sum();
         let pending_timers = self.timers.len() as u64;
         Counts { pending_timers, pending_verdicts, ..self.counts.clone() }
     }
 
-    /// The codes that a rule declares; none where there is no such rule.
+    /// Returns the codes that a rule declares. `None` if no such rule exists.
     fn codes(&self, rule: &str) -> Option<Vec<&str>> {
         let rule = self.rules.iter().find(|one| *one.loaded.name == *rule)?;
         Some(rule.loaded.manifest.codes.iter().map(|code| code.name.as_str()).collect())
     }
 
-    /// What is held back of the rules' verdicts: by default nothing. For all rules, in their order.
+    /// Sets the policies of all rules, in their order. By default, nothing is suppressed.
     pub(super) fn set_policies(&mut self, policies: &[(Arc<str>, Policy)]) {
         self.incidents = Incidents::new(policies);
     }
 
-    /// Open incidents, and what waits of them.
+    /// Returns the policy's open incidents and pending verdicts.
     pub fn incidents(&self) -> &Incidents {
         &self.incidents
     }
 
-    /// How many timers are set, and how many of them do not fire with the clock: something that feeds
-    /// their rules is not in sync, or their rules are behind.
+    /// Returns the number of timers that are set, and the number of those that do not fire with the clock: a watch
+    /// or stream that feeds their rule is out of sync, or their rule is lagging.
     pub fn timers(&self) -> (usize, usize) {
         (self.timers.len(), self.timers.suspended(|rule| self.waits(rule)))
     }
@@ -414,7 +417,7 @@ impl Pipeline {
         }
     }
 
-    /// Something happens that concerns all rules.
+    /// Adds an entry that concerns all rules to the round.
     fn happen(&mut self, entry: Entry) {
         self.add_to_round(Happening { rule: None, entry });
     }

@@ -1,4 +1,4 @@
-//! What the pipeline hands on: all that came of a stretch of events, in their order.
+//! The output of the pipeline: the results of a sequence of events, in event order.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use crate::model::{Event, Failure, Id, ObjectName, StoreOp, Timestamp, Verdict};
 use crate::policy::{HeldBack, OverBudget, Refusal};
 use crate::route::Gap;
 
-/// What is to be kept and delivered.
+/// The results to store and deliver.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// Verdicts in event order; of one event, in the order of the rules.
+    /// Verdicts in event order; for one event, in the order of the rules.
     pub verdicts: Vec<Verdict>,
     /// Events that a rule did not answer.
     pub failures: Vec<FailedEvent>,
-    /// Targets that were not granted, of the verdicts.
+    /// Targets of the verdicts that were not granted.
     pub refusals: Vec<Refusal>,
-    /// Writes to the cluster that the policy holds back.
+    /// Writes to the cluster that are not made, because they exceed the rule's budget for the object.
     pub over_budget: Vec<OverBudget>,
-    /// Verdicts that are not delivered, by the policy.
+    /// Verdicts that the policy suppressed.
     pub held_back: Vec<HeldBack>,
     /// Objects that could not be decoded.
     pub quarantine: Vec<QuarantinedObject>,
@@ -29,18 +29,18 @@ pub struct Output {
     pub gaps: Vec<Gap>,
     /// Rules that were taken out of service.
     pub out_of_service: Vec<OutOfService>,
-    /// Rules that came to a bound on what they do or keep in all.
+    /// Rules that reached a limit on the sum of their output or stored data.
     pub limited: Vec<Limited>,
-    /// What rules wrote to the log.
+    /// Log lines of the rules.
     pub log: Vec<LogLine>,
-    /// What events cost that had a call to themselves, where the engine measures.
+    /// Costs of the events that were evaluated in a call of their own, if the engine measures.
     pub costs: Vec<EventCost>,
-    /// What a restart must know, in the order of the changes; empty where nothing is kept.
+    /// Changes that a restart must know, in order. Empty without a journal.
     pub ops: Vec<StoreOp>,
 }
 
 impl Output {
-    /// Adds what came later.
+    /// Appends a later output.
     pub fn append(&mut self, later: Self) {
         self.verdicts.extend(later.verdicts);
         self.failures.extend(later.failures);
@@ -56,7 +56,7 @@ impl Output {
         self.ops.extend(later.ops);
     }
 
-    /// Whether nothing came of it.
+    /// Returns `true` if the output has no results.
     pub fn is_empty(&self) -> bool {
         self.verdicts.is_empty()
             && self.failures.is_empty()
@@ -78,18 +78,18 @@ impl Output {
 pub struct FailedEvent {
     /// The event.
     pub event: Id,
-    /// Its time.
+    /// The time of the event.
     pub time: Timestamp,
     /// The rule's configured name.
     pub rule: Arc<str>,
-    /// Why the rule was called.
+    /// The change for which the rule was called.
     pub change: &'static str,
-    /// What the event is about.
+    /// The object of the event.
     pub object: ObjectName,
-    /// Why there is no answer.
+    /// The reason for which there is no answer.
     #[serde(flatten)]
     pub failure: Failure,
-    /// The event itself, so that it can be looked at and run again.
+    /// The event itself, for inspection and for running it again.
     #[serde(skip)]
     pub input: Arc<Event>,
 }
@@ -108,7 +108,7 @@ impl FailedEvent {
     }
 }
 
-/// What one event cost.
+/// The cost of one event.
 #[derive(Debug, Clone)]
 pub struct EventCost {
     /// The event.
@@ -120,78 +120,78 @@ pub struct EventCost {
 /// An object that could not be decoded.
 #[derive(Debug, Clone, Serialize)]
 pub struct QuarantinedObject {
-    /// When it was seen.
+    /// The time at which the object was seen.
     pub time: Timestamp,
     /// The stream or watch that it came from.
     pub scope: String,
-    /// Why it cannot be decoded.
+    /// The reason for which the object cannot be decoded.
     pub reason: String,
-    /// Its JSON.
+    /// The object's JSON.
     #[serde(skip)]
     pub json: String,
 }
 
-/// A rule that failed too often.
+/// A rule that failed too often and is out of service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OutOfService {
     /// The rule's configured name.
     pub rule: Arc<str>,
-    /// The time of the event that was too much.
+    /// The time of the event that took it out of service.
     pub since: Timestamp,
-    /// When the rule is tried again.
+    /// The time at which the rule is tried again.
     pub until: Timestamp,
 }
 
-/// A rule came to a bound on what it does or keeps in all.
+/// A rule that reached a limit on the sum of its output or stored data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited {
     /// The rule's configured name.
     pub rule: Arc<str>,
-    /// The bound.
+    /// The limit.
     pub limit: Limit,
-    /// The number of times, or of dropped log lines.
+    /// The number of times that the limit was reached, or of dropped log lines.
     pub count: u64,
-    /// The text for the operator; `None` where it was reported before, or the failure reports it.
+    /// The text for the operator. `None` if it was reported before, or if the failure reports it.
     pub what: Option<String>,
 }
 
-/// A line that a rule wrote.
+/// A log line of a rule.
 #[derive(Debug, Clone)]
 pub struct LogLine {
     /// The rule's configured name.
     pub rule: Arc<str>,
-    /// The event that it was about.
+    /// The event for which the rule wrote it.
     pub event: Id,
     /// The line.
     pub line: Line,
 }
 
-/// What happened, in numbers.
+/// Counts of the pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Objects that sources saw.
     pub observed: u64,
-    /// Of those: of a kind that no rule is interested in.
+    /// Observed objects of a kind that no rule is interested in.
     pub ignored: u64,
-    /// Of those: a version that was seen before.
+    /// Observed objects in a version that was seen before.
     pub repeated: u64,
-    /// Of those: deletions of objects that nobody knew.
+    /// Observed deletions of objects that were not known.
     pub unknown: u64,
-    /// Of those: not decodable, and set aside.
+    /// Observed objects that cannot be decoded and were quarantined.
     pub undecodable: u64,
     /// Events that rules were asked about, timers included.
     pub events: u64,
-    /// Of those: timers.
+    /// Events of timers, which `events` includes.
     pub timers: u64,
-    /// Verdicts, without those that the policy holds back.
+    /// Verdicts, without suppressed ones.
     pub verdicts: u64,
-    /// Verdicts that the policy held back.
+    /// Verdicts that the policy suppressed.
     #[serde(skip_serializing_if = "crate::model::is_zero")]
     pub held_back: u64,
-    /// Writes to the cluster that the policy held back.
+    /// Writes to the cluster that were not made, because they exceed the rule's budget for the object.
     #[serde(skip_serializing_if = "crate::model::is_zero")]
     pub over_budget: u64,
-    /// Verdicts that wait, for something inhibits them.
+    /// Pending verdicts, which are inhibited.
     #[serde(skip_serializing_if = "crate::model::is_zero")]
     pub pending_verdicts: u64,
     /// Events that a rule did not answer.

@@ -1,4 +1,4 @@
-//! Rounds: events are evaluated together, on all workers, and their answers taken in event order.
+//! Rounds: groups of events that are evaluated together, on all workers. Their answers are applied in event order.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::model::{
 };
 use crate::policy::{Passed, Refusal};
 
-/// Most rules that a sign of life names.
+/// Maximum number of rules that an activity names.
 const NAMED: usize = 8;
 
 /// Returns the activity that a watchdog reports while rules are asked.
@@ -30,28 +30,31 @@ pub(super) fn evaluating(asked: &[Task]) -> String {
 /// The consequence of an answer for later answers of the same rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Settled {
-    /// They stand.
+    /// The later answers are used.
     GoesOn,
-    /// Its writes were refused: later events of its partition may have read them, and are asked again.
+    /// The answer's writes were refused. Later events of its partition may have read them, and are asked about
+    /// again.
     Refused,
-    /// The rule must wait: all are asked for again.
+    /// The rule must pause: all later events are asked about again.
     Stops,
 }
 
-/// An event that is further ahead of the clock was queued under another one.
+/// The maximum lead of an event over the wall clock, in milliseconds. An event that is further ahead was queued
+/// under a clock that was wrong.
 const DAY_MS: i64 = 86_400_000;
 
 impl Pipeline {
-    /// Evaluates what waits.
+    /// Evaluates the pending round.
     pub fn flush(&mut self) {
         let round = std::mem::take(&mut self.round);
         self.round_fields = 0;
         self.evaluate(round);
     }
 
-    /// Asks rules that are in step, and parks what is for others. A rule falls behind with the first
-    /// event to which it has no answer, with one that may have read what was refused since, or with the one
-    /// after that which took it out of service or to a bound: whatever else it answered is asked again.
+    /// Asks the rules that are caught up, and queues the entries of lagging rules. A rule starts to lag with the
+    /// first event that it did not answer, with the first event that may have read a write that was refused since,
+    /// or with the event after the one that took it out of service or to a limit. Its answers to later events are
+    /// discarded, and it is asked about them again.
     fn evaluate(&mut self, round: Vec<Happening>) {
         let in_step = |happening: &Happening| -> Option<Task> {
             let Entry::Ask(event) = &happening.entry else { return None };
@@ -106,13 +109,14 @@ impl Pipeline {
         match entry {
             Entry::Went(partition, time) => self.went(rule, partition, *time),
             Entry::Unfollowed(partition, time) => self.unfollowed(rule, partition, *time),
-            // A rule in step is asked, and sees the rest as it is.
+            // A rule that is caught up is asked in `evaluate`, and sees the other changes in the router.
             Entry::Ask(_) | Entry::Known { .. } | Entry::Came(..) | Entry::Suspended(..) => {}
         }
     }
 
-    /// Fires what is due at one time, at most [`FIRED_TOGETHER`] timers of each rule; `at` is later where they
-    /// were held. The number is of each rule, so that where its calls begin and end does not depend on others.
+    /// Fires the timers that are due at one time, at most [`FIRED_TOGETHER`] of each rule; `at` is later if they
+    /// were suspended. The limit is per rule, so that the first and last event of a rule's calls do not depend on
+    /// other rules.
     pub(super) fn fire(&mut self, due: Timestamp, at: Timestamp) {
         let waits: Vec<bool> = (0..self.rules.len()).map(|rule| self.waits(rule)).collect();
         let is_suspended = |rule: usize| waits.get(rule).copied().unwrap_or(true);
@@ -125,8 +129,8 @@ impl Pipeline {
         self.evaluate(fired);
     }
 
-    /// A timer carries the object of the event that last set it, as last known; once that is gone,
-    /// its identity.
+    /// Returns the event of a timer. It carries the last known form of the object of the event that last set the
+    /// timer or, if that object is gone, its identity.
     pub(super) fn timer_event(&self, rule: usize, at: Timestamp, timer: &PersistedTimer) -> Event {
         let PersistedTimer { slot, key, due, payload, set_by, interest, object } = timer.clone();
         let interest = self.router.interest_place(rule, &interest);
@@ -155,7 +159,7 @@ impl Pipeline {
         }
     }
 
-    /// Takes one answer, in event order.
+    /// Applies one answer, in event order.
     pub(super) fn settle(&mut self, task: &Task, mut answer: Answer) -> Settled {
         let Task { rule: loaded, event } = task;
         let place = loaded.index.0;
@@ -185,7 +189,7 @@ impl Pipeline {
         let kind = rule.kind_of(event);
         let failed =
             answer.outcome.as_ref().is_err_and(|failure| failure.kind.counts_against_rule());
-        // A pause that began with an old event would be over before it began.
+        // Uses `now`: a pause that began at the time of an old event would be over already.
         let ruling = rule.breaker.rule(now, failed);
         if let Ruling::AcceptAndOpen { until } = ruling {
             self.output.out_of_service.push(OutOfService {
@@ -229,18 +233,20 @@ impl Pipeline {
         }
     }
 
-    /// A timer that fired stays in the journal until it is answered, for its rule may be behind.
+    /// Removes a timer that fired, after it was answered. It stays in the journal until then, because its rule may
+    /// be lagging.
     pub(super) fn end_timer(&mut self, rule: usize, event: &Event, slot: &Slot) {
         let Some(timer) = event.timer.as_ref().filter(|_| event.change == Change::Timer) else {
             return;
         };
         self.timers.answered(rule, &event.object.meta.identity.unique());
         self.router.touch(&event.object);
-        // An earlier answer to timers of the same moment may have set it anew.
+        // An earlier answer to timers of the same moment may have set it again.
         self.remove_stored_timer(slot, &timer.key);
     }
 
-    /// Takes what the policy lets through, now or after a while.
+    /// Adds the policy's decisions to the output: verdicts that pass, at once or after an inhibition, suppressed
+    /// verdicts, and writes over the budget.
     pub(super) fn pass_on(&mut self, passed: Passed) {
         self.counts.verdicts += passed.verdicts.len() as u64;
         self.counts.held_back += passed.held_back.len() as u64;
@@ -273,7 +279,7 @@ impl Pipeline {
             self.store(|| StoreOp::Timer(Box::new(timer.clone())));
             let refused = match self.timers.set(loaded.index.0, timer) {
                 Ok(moved) => {
-                    // Another object's form may be needed no longer.
+                    // The form of the moved timer's object may not be needed any longer.
                     if let Some(moved) = moved {
                         self.router.touch(&moved.object);
                         self.drop_form(loaded.index.0, &moved.object.meta.identity.unique());
@@ -300,8 +306,8 @@ impl Pipeline {
     }
 }
 
-/// The time of an answer for rates and pauses: the later of the event's and the clock's, unless the event was
-/// queued under a clock that was far ahead and is not believed any longer.
+/// Returns the time of an answer for rates and pauses: the later of the event's time and the wall clock, unless the
+/// event was queued under a clock that was far ahead and is no longer trusted.
 fn believed(event: Timestamp, wall: Timestamp) -> Timestamp {
     let has_clock = wall != Timestamp::from_millis(i64::MIN);
     if has_clock && event.millis_since(wall) > DAY_MS { wall } else { event.max(wall) }

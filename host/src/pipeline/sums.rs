@@ -1,6 +1,6 @@
-//! Budgets of one rule over all its partitions: what it may keep in state and timers. They are looked at when
-//! an answer is taken, in event order, so that neither the number of workers nor the size of a batch nor a
-//! backlog decides which event goes over them.
+//! Budgets of one rule over all its partitions, for state and timers. They are checked when an answer is applied, in
+//! event order, so that neither the number of workers nor the size of a batch nor a backlog determines which event
+//! exceeds them.
 
 use super::meter::Limit;
 use super::output::Limited;
@@ -31,18 +31,18 @@ impl Pipeline {
         usage.collect()
     }
 
-    /// Forgets state of a rule whose time to live is over.
+    /// Removes state of a rule whose time to live is over.
     pub(super) fn purge(&mut self, rule: usize, now: Timestamp) {
         let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else { return };
         let version = loaded.manifest.state_version;
         for slot in self.state.purge(&loaded.name, now) {
-            // The journal removes what is over in a slot when it writes to it.
+            // The journal removes the expired entries of a slot when it writes to the slot.
             self.store(|| StoreOp::State(slot, SlotKind::Shared, version, Vec::new(), now));
         }
     }
 
-    /// The failure of an event whose answer would take its rule over a budget. What makes less of it passes,
-    /// also where there is too much, for a budget may have been lowered.
+    /// Returns the failure of an event whose answer would take its rule over a budget. An answer that does not
+    /// increase the usage is accepted even over the budget, because the budget may have been lowered.
     pub(super) fn over_sum(
         &self,
         task: &Task,
@@ -97,14 +97,14 @@ impl Rule {
         let is_own = match by {
             Some(PartitionBy::Object) => true,
             Some(PartitionBy::Namespace | PartitionBy::WholeCluster) | None => false,
-            // An object without the label or the field is in its own.
+            // An object without the label or the field is in a partition of its own.
             Some(PartitionBy::Label(_) | PartitionBy::Field(_)) => is_object(&event.partition),
         };
         if is_own { SlotKind::Object } else { SlotKind::Shared }
     }
 
-    /// Whose partition state is of that was written before this was kept: what the manifest leaves no doubt
-    /// of. `None` where a rule partitions by object and by namespace.
+    /// Returns the owner of a partition whose state was written before owners were stored, as far as the manifest
+    /// determines it. `None` if the rule partitions both by object and by namespace.
     pub(super) fn kind_of_old(&self, partition: &str) -> Option<SlotKind> {
         let is_whole =
             |by: &PartitionBy| matches!(by, PartitionBy::Namespace | PartitionBy::WholeCluster);
@@ -118,8 +118,8 @@ impl Rule {
     }
 }
 
-/// Returns `true` if a partition is an object's own where it is by object, label or field: a shared one has the
-/// namespace, which may be empty, and a slash before its value. Names of namespaces begin with no capital.
+/// Returns `true` if a partition by object, label or field is an object's own. A shared partition has the namespace,
+/// which may be empty, and a slash before its value; a namespace's name does not begin with a capital letter.
 fn is_object(partition: &str) -> bool {
     !partition.contains('/') || partition.starts_with(|first: char| first.is_ascii_uppercase())
 }

@@ -1,5 +1,5 @@
-//! What a live source needs of the pipeline beyond a replay: watches that are known by name, what was
-//! kept from the last run, and timers that wait until the watches behind them are in sync.
+//! Support for a live source beyond a replay: named watches, the restore of the last run, and the suspension of
+//! timers until the watches that feed their rules are in sync.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -12,38 +12,38 @@ use crate::model::{
 };
 use crate::route::{Need, own_partition};
 
-/// Reads an object's last known form from the journal.
+/// Reads the last known form of an object from the journal, by uid.
 pub type ReadForm = Box<dyn FnMut(&str) -> Option<Object> + Send>;
 
 /// The watches that feed the rules.
 #[derive(Default)]
 pub(super) struct Watching {
-    /// Rules that a watch feeds, by its name.
+    /// The rules that each watch feeds, by the watch's name.
     fed: HashMap<Arc<str>, Vec<usize>>,
     covers: Vec<Coverage>,
     /// Watches that are not in sync.
     out_of_sync: HashSet<Arc<str>>,
     forms: Option<ReadForm>,
-    /// Known objects that a list of all that exists did not have, by watch: the watch must tell that
-    /// they are gone.
+    /// Known objects that were missing from a list of everything that exists, by watch: the watch must report their
+    /// deletion.
     suspects: BTreeMap<Arc<str>, HashSet<Arc<str>>>,
-    /// Rules, by name, that are backfilled anew to what a watch covers: what they saw of it before does
-    /// not count.
+    /// Rules, by name, that are backfilled again with the objects that a watch covers: their earlier view of those
+    /// objects does not count.
     renewed: Vec<(Coverage, Arc<str>)>,
 }
 
 impl Watching {
-    /// Whether something that feeds a rule is not in sync.
+    /// Returns `true` if a watch that feeds a rule is out of sync.
     pub(super) fn holds(&self, rule: usize) -> bool {
         self.out_of_sync.iter().any(|scope| self.feeds(scope, rule))
     }
 
-    /// Whether a stream or watch feeds a rule; a stream may feed any.
+    /// Returns `true` if a stream or watch feeds a rule; a recorded stream may feed any rule.
     pub(super) fn feeds(&self, scope: &str, rule: usize) -> bool {
         self.fed.get(scope).is_none_or(|rules| rules.contains(&rule))
     }
 
-    /// A watch tells something of an object: what it was suspected of is settled.
+    /// Clears the suspicion against an object, after its watch reported something about it.
     pub(super) fn hear_of(&mut self, scope: &str, uid: &str) {
         if let Some(suspects) = self.suspects.get_mut(scope) {
             suspects.remove(uid);
@@ -55,33 +55,34 @@ impl Watching {
     }
 }
 
-/// What the last run left.
+/// The data that the last run stored.
 #[derive(Debug, Default)]
 pub struct Persisted {
     /// Known objects.
     pub objects: Vec<PersistedObject>,
     /// Timers.
     pub timers: Vec<PersistedTimer>,
-    /// Rules' state, of all its versions.
+    /// State of the rules, of all state versions.
     pub state: Vec<PersistedState>,
-    /// When partitions' state goes.
+    /// Times at which the state of partitions expires.
     pub expiries: Vec<(Slot, Timestamp)>,
-    /// What waits for rules that were behind.
+    /// Backlogs of lagging rules.
     pub backlog: Vec<BacklogEntry>,
-    /// What the policy remembers.
+    /// Incidents of the policy.
     pub incidents: Vec<PersistedIncident>,
-    /// Introductions, complete or not.
+    /// Backfills, complete or not.
     pub backfills: Vec<Backfill>,
-    /// The number of the history.
+    /// The number of the revision epoch.
     pub history: u64,
     /// The number of comparisons so far.
     pub comparisons: u32,
-    /// The event clock: time does not go back over a restart.
+    /// The time of the event clock, which does not go back over a restart.
     pub now: Option<Timestamp>,
 }
 
 impl Pipeline {
-    /// From now on steps say what a restart must know; `forms` reads what they said.
+    /// Adds the changes that a restart must know to every output from now on; `forms` reads the last known forms of
+    /// objects from the journal.
     pub fn use_journal(&mut self, forms: ReadForm) {
         self.router.use_journal();
         self.incidents.use_journal();
@@ -94,31 +95,31 @@ impl Pipeline {
         }
     }
 
-    /// Takes back what was said last.
+    /// Removes the change that was added to the output last.
     pub(super) fn unstore(&mut self) {
         if self.router.uses_journal() {
             self.output.ops.pop();
         }
     }
 
-    /// A timer is gone; its object's form may be needed no longer.
+    /// Records that a timer is gone. The form of its object may not be needed any longer.
     pub(super) fn forget_timer(&mut self, rule: usize, timer: PersistedTimer) {
         self.router.touch(&timer.object);
         self.drop_form(rule, &timer.object.meta.identity.unique());
         self.store(|| StoreOp::NoTimer(timer.slot, timer.key));
     }
 
-    /// What must be watched for the rules.
+    /// Returns the watches that the rules need.
     pub fn needs(&self) -> Vec<Need> {
         self.router.needs()
     }
 
-    /// Whether any object is known of what a watch covers.
+    /// Returns `true` if any object that a watch covers is known.
     pub fn knows_any(&self, coverage: &Coverage) -> bool {
         self.router.knows_any(coverage)
     }
 
-    /// The event clock.
+    /// Returns the time of the event clock.
     pub fn now(&self) -> Timestamp {
         self.now
     }
@@ -127,13 +128,13 @@ impl Pipeline {
         self.rules.get(rule).map(|rule| rule.loaded.name.clone())
     }
 
-    /// How many objects are known.
+    /// Returns the number of known objects.
     pub fn known_objects(&self) -> usize {
         self.router.known_objects()
     }
 
-    /// Goes on where the last run stopped. Watches are declared with [`Pipeline::follow`], and
-    /// backfills planned, before.
+    /// Continues where the last run stopped. Watches must be declared with [`Pipeline::follow`], and backfills
+    /// planned with [`Pipeline::plan_backfills`], before.
     pub fn restore(&mut self, kept: Persisted, state: &MemoryState) {
         if let Some(now) = kept.now {
             self.now = self.now.max(now);
@@ -145,7 +146,7 @@ impl Pipeline {
             let is_planned = self.watching.fed.get(&one.scope).is_some_and(|rules| {
                 rules.iter().any(|rule| self.rule_name(*rule).as_ref() == Some(&one.rule))
             });
-            // Should it come back it is new: nobody kept its view of what happened meanwhile.
+            // If the rule is added again it is backfilled again; its memberships were not maintained.
             if !is_planned {
                 self.store(|| StoreOp::NoBackfill(one.rule, one.scope));
             }
@@ -169,7 +170,7 @@ impl Pipeline {
     }
 
     fn restore_object(&mut self, object: PersistedObject) {
-        // Nobody follows it any longer: what is known of it would grow old.
+        // No watch covers the object any longer: its last known form would become outdated.
         if !self.watching.covers.iter().any(|coverage| coverage.has_kept(&object)) {
             self.store(|| StoreOp::NoObject(object.uid));
             return;
@@ -183,8 +184,8 @@ impl Pipeline {
         self.router.restore(object, |rule| !renewed.iter().any(|name| **name == *rule));
     }
 
-    /// A partition that many objects share does not go with any of them, though an older version of the
-    /// program may have taken it for an object's own.
+    /// Restores the expiry of a partition's state. State of a partition that many objects share does not expire with
+    /// any of them, though an older version of the program may have stored the partition as an object's own.
     fn restore_expiry(&mut self, slot: Slot, time: Timestamp, is_shared: bool) {
         let rule = self.rules.iter().find(|rule| rule.loaded.name == slot.rule);
         let by_manifest = rule.and_then(|rule| rule.kind_of_old(&slot.partition));
@@ -199,16 +200,16 @@ impl Pipeline {
         let end = self.now.plus_millis(UNKNOWN_OBJECT_MS);
         for PersistedState { slot, kind, version, key, value, expires_at } in kept {
             let rule = self.rules.iter().find(|rule| rule.loaded.name == slot.rule);
-            // Where it is not known whose the partition is, its state stays until the rule writes it again.
+            // If the owner of the partition is not known, its state stays until the rule writes it again.
             let kind = kind.or_else(|| rule?.kind_of_old(&slot.partition));
-            // Its object's end was not seen, or it is not followed any longer.
+            // The end of the object was not seen, or the object is not followed any longer.
             let is_orphan = kind == Some(SlotKind::Object)
                 && !self.router.knows_partition(&slot.partition)
                 && !self.expiries.has(&slot);
             if is_orphan {
                 self.expire_at(end, &slot);
             }
-            // Another version of the rule finds its own when it is back.
+            // State of another state version stays in the journal, for the version of the rule that wrote it.
             let rule = self.rules.iter().find(|rule| rule.loaded.name == slot.rule);
             if rule.is_some_and(|rule| rule.loaded.manifest.state_version == version) {
                 state.restore(slot, key, value, expires_at);
@@ -228,33 +229,35 @@ impl Pipeline {
                 self.store(|| StoreOp::NoTimer(timer.slot, timer.key));
             }
             Some(rule) => {
-                // It may fire before the rule comes to its end, which it may be about to hear of.
+                // The timer may fire before the lagging rule comes to the end of the object, which may be queued
+                // already.
                 let partition = &timer.slot.partition;
                 let hears = self.backlog(rule).is_some_and(|one| one.knows(partition).is_some());
                 if is_over && !hears {
                     self.push_to_backlog(rule, Entry::Went(partition.clone(), self.now));
                 }
                 self.router.touch(&timer.object);
-                // There was room when it was set, and those that fired since have made more of it.
+                // The limit was checked when the timer was set, and timers that fired since have only reduced their
+                // number.
                 self.timers.put(rule, timer);
             }
         }
     }
 
-    /// A watch that was kept in the last run is none of this one's.
+    /// Removes a watch of the last run that this run does not have.
     pub fn forget_watch(&mut self, name: &str) {
         self.store(|| StoreOp::NoWatch(name.to_owned()));
     }
 
-    /// Declares a watch and the rules that it feeds; until [`Pipeline::in_sync`] their timers wait.
+    /// Declares a watch and the rules that it feeds. Their timers are suspended until the watch is in sync.
     pub fn follow(&mut self, scope: &Arc<str>, coverage: Coverage, rules: &[usize]) {
         self.watching.covers.push(coverage);
         self.watching.fed.insert(scope.clone(), rules.to_vec());
         self.watching.out_of_sync.insert(scope.clone());
     }
 
-    /// Plans what new rules get from a watch; to be done for every watch before
-    /// [`Pipeline::restore`]. Returns whether it must list what exists for them.
+    /// Plans the backfills of new rules from a watch. Must be called for every watch before [`Pipeline::restore`].
+    /// Returns `true` if the watch must list the existing objects for these rules.
     pub fn plan_backfills(
         &mut self,
         scope: &Arc<str>,
@@ -280,7 +283,7 @@ impl Pipeline {
         must
     }
 
-    /// Takes one event of a source. `scope` names its watch or stream; times of one source never go back.
+    /// Applies one event of a source. `scope` names its watch or stream; the times of one source never go back.
     pub fn apply(&mut self, scope: &str, time: Timestamp, event: SourceEvent) {
         match event {
             SourceEvent::ListStarted { start, coverage } => {
@@ -358,7 +361,7 @@ impl Pipeline {
         self.in_sync(scope, true);
     }
 
-    /// Takes an object of a list that is made only for rules that are being backfilled.
+    /// Processes an object of a list that is made only for rules that are being backfilled.
     fn backfill(&mut self, scope: &str, time: Timestamp, json: &str) {
         let time = self.advance_to(time);
         // The watch itself reports objects that cannot be read.
@@ -374,12 +377,12 @@ impl Pipeline {
         }
     }
 
-    /// Compares the metadata of all that a watch covers with what is known, to see whether a cursor
-    /// still belongs to the cluster's history. Returns whether anything that is known was not listed;
-    /// it must be gone once the watch has come past the list.
+    /// Compares the uids and versions of all listed objects of a watch with the known objects, to check that a
+    /// cursor still belongs to the cluster's revision epoch. Returns `true` if a known object was not listed; that
+    /// object must be gone once the watch has come past the list.
     ///
     /// # Errors
-    /// The first object that says that it does not.
+    /// Describes the first object that contradicts the revision epoch.
     pub fn verify(
         &mut self,
         scope: &Arc<str>,
@@ -395,7 +398,7 @@ impl Pipeline {
         }
         let listed: HashSet<&str> = listed.iter().map(|(uid, _)| uid.as_str()).collect();
         let mut missing = self.router.missing_from(coverage, &listed);
-        // The end of a Kubernetes Event is no news, however it came.
+        // The end of a Kubernetes Event is not reported, regardless of its cause.
         if coverage.is_of_events() {
             missing.clear();
         }
@@ -404,8 +407,9 @@ impl Pipeline {
         Ok(has_suspects)
     }
 
-    /// Returns an object that the list of [`Pipeline::verify`] did not have and that is known all the same, now
-    /// that the watch has come past that list: it vanished without being deleted. Without one, the watch is in sync.
+    /// Returns an object that the list of [`Pipeline::verify`] did not have and that is still known, now that the
+    /// watch has come past that list: the object vanished without being deleted. `None` if there is no such object;
+    /// the watch is then in sync.
     pub fn undeleted(&mut self, scope: &str) -> Option<Arc<str>> {
         let suspects = self.watching.suspects.remove(scope).unwrap_or_default();
         let undeleted = suspects.into_iter().find(|uid| self.router.knows_partition(uid));
@@ -426,8 +430,8 @@ impl Pipeline {
     }
 }
 
-/// Hash of what an object is, whichever way it came: a watch puts its kind first, a list leaves it
-/// out, and both write the rest alike.
+/// Returns a hash of an object that is the same for a watch and a list: a watch puts the kind first, a list leaves
+/// it out, and both write the rest alike.
 pub(super) fn digest(json: &str) -> u64 {
     let from = json.find("\"metadata\"").unwrap_or(0);
     let text = json.get(from..).unwrap_or(json).trim_end();
@@ -436,6 +440,6 @@ pub(super) fn digest(json: &str) -> u64 {
     for (to, from) in first.iter_mut().zip(hash.as_bytes()) {
         *to = *from;
     }
-    // The first two have a meaning of their own.
+    // The values 0 and 1 are reserved.
     u64::from_le_bytes(first).max(2)
 }

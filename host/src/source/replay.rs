@@ -13,7 +13,7 @@ use crate::recording::{Merged, StreamError, StreamFile};
 pub struct Record {
     /// The stream's file.
     pub scope: String,
-    /// When it was recorded.
+    /// The time at which it was recorded.
     pub at: Timestamp,
     /// The event.
     pub event: SourceEvent,

@@ -1,8 +1,8 @@
-//! How a rule that is behind goes on: what waits for it is taken in its order, and the rule's timers
-//! fire between, exactly where they would have fired.
+//! Catching up of lagging rules: the backlog of a rule is processed in order, and the rule's timers fire in between,
+//! exactly where they would have fired.
 //!
-//! In the service it is asked on a thread of its own ([`Pipeline::pump`]); a replay has no other time
-//! than that of the events, so a rule that is out of service goes on when their clock has come so far.
+//! In the service, a lagging rule is asked on a dedicated thread ([`Pipeline::pump`]). A replay has only the time of
+//! the events, so a rule that is out of service continues when the event clock has advanced far enough.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,35 +15,36 @@ use crate::pipeline::output::FailedEvent;
 use crate::pipeline::round::{Settled, evaluating};
 use crate::pipeline::{Pipeline, Rule};
 
-/// Most events that a rule which is behind is asked about at once.
+/// Maximum number of events that a lagging rule is asked about at once.
 const TOGETHER: usize = 256;
 
 impl Rule {
-    /// Whether the rule is behind and may be asked at this time.
+    /// Returns `true` if the rule is lagging and may be asked at this time.
     fn may_go_on(&self, now: Timestamp) -> bool {
         self.is_in_service(now) && !self.meter.is_paused(now)
     }
 
-    /// The same, however much it has said.
+    /// Returns `true` if the rule is lagging and may be asked at this time, regardless of the limits of its meter.
     fn is_in_service(&self, now: Timestamp) -> bool {
         let stays = self.backlog.as_ref().is_none_or(|backlog| backlog.stays);
         !stays && self.breaker.open_until().is_none_or(|until| until <= now)
     }
 
-    /// After a pause one event is the trial.
+    /// Returns the maximum number of events to ask about at once. After the rule was out of service, one event is
+    /// the trial.
     fn most_events(&self) -> usize {
         if self.breaker.open_until().is_some() { 1 } else { TOGETHER }
     }
 }
 
 impl Pipeline {
-    /// Whether a replay's clock lets a rule go on.
+    /// Returns `true` in a replay if the event clock allows a lagging rule to continue.
     pub(in crate::pipeline) fn goes_on_by(&self, rule: usize, now: Timestamp) -> bool {
         self.waker.is_none() && self.rules.get(rule).is_some_and(|rule| rule.may_go_on(now))
     }
 
-    /// Takes the answers that are there of rules that are behind, and asks them on. `now` is the time by
-    /// the clock, at which those that are out of service may be tried again.
+    /// Takes the available answers of lagging rules, and asks the rules about their next events. `now` is the
+    /// wall-clock time, at which rules that are out of service may be tried again.
     pub fn pump(&mut self, now: Timestamp) {
         self.wall = now;
         self.flush();
@@ -88,7 +89,7 @@ impl Pipeline {
         }
     }
 
-    /// Lets rules go on whose time has come, on the shared workers.
+    /// Lets lagging rules of a replay continue that may do so at this time, on the shared workers.
     pub(in crate::pipeline) fn catch_up(&mut self, now: Timestamp) {
         for rule in 0..self.rules.len() {
             while self.goes_on_by(rule, now) && self.is_lagging(rule) && !self.is_answer_full(rule)
@@ -105,12 +106,12 @@ impl Pipeline {
         }
     }
 
-    /// Returns `true` if a rule goes on only when its answers were handed on.
+    /// Returns `true` if a rule must pause until the output with its answers is taken.
     fn is_answer_full(&self, rule: usize) -> bool {
         self.rules.get(rule).is_some_and(|rule| rule.meter.is_full(rule.loaded.limits()))
     }
 
-    /// Asks a rule that is behind about the next events.
+    /// Asks a lagging rule about its next events.
     fn catch_up_some(&mut self, rule: usize, most: usize) {
         let Some(owner) = self.rules.get(rule) else { return };
         let (loaded, most) = (owner.loaded.clone(), owner.most_events().min(most));
@@ -125,8 +126,8 @@ impl Pipeline {
         self.settle_late(rule, answers);
     }
 
-    /// Takes what waits for a rule up to the next events that it must be asked about; none: it is in
-    /// step again.
+    /// Processes the backlog of a rule up to the next events that the rule must be asked about. `None` if the rule
+    /// has caught up.
     fn take_up(&mut self, rule: usize, most: usize) -> Option<Vec<Arc<Event>>> {
         let name = self.rules.get(rule)?.loaded.name.clone();
         loop {
@@ -153,7 +154,7 @@ impl Pipeline {
         }
     }
 
-    /// State goes relative to where the rule is: what is known of its objects by now may be later.
+    /// Expires state relative to the rule's position in its backlog: the latest known objects may be newer.
     pub(in crate::pipeline) fn expire_late(&mut self, rule: usize, name: &str, now: Timestamp) {
         let backlog = self.rules.get_mut(rule).and_then(|rule| rule.backlog.take());
         self.expire_of(name, now, |partition| backlog.as_ref()?.knows(partition));
@@ -162,9 +163,9 @@ impl Pipeline {
         }
     }
 
-    /// Takes answers to the first events that wait, in order, up to the first that is none, that may have
-    /// read what was refused since, or that takes the rule out of service or to a bound: what comes after is
-    /// asked again.
+    /// Applies answers to the first events of the backlog, in order, up to the first that is missing, the first that
+    /// may have read a write that was refused since, or the first that takes the rule out of service or to a limit.
+    /// The rule is asked again about the events after it.
     fn settle_late(&mut self, rule: usize, answers: Vec<Option<Answer>>) {
         let mut refused: BTreeSet<Arc<str>> = BTreeSet::new();
         for answer in answers {
@@ -191,7 +192,7 @@ impl Pipeline {
         }
     }
 
-    /// Takes the event that comes first.
+    /// Removes the first entry of the backlog and returns its event.
     pub(in crate::pipeline) fn take_front(&mut self, rule: usize) -> Option<Arc<Event>> {
         let queued = self.backlog_mut(rule)?.pop()?;
         if let Some(row) = queued.row {
@@ -203,12 +204,12 @@ impl Pipeline {
         }
     }
 
-    /// The rule has come past an event.
+    /// Moves the rule's position past an event.
     pub(in crate::pipeline) fn go_past(&mut self, rule: usize, event: &Event) {
         let Some(backlog) = self.backlog_mut(rule) else { return };
         backlog.now = backlog.now.max(event.time);
-        // While a timer is being answered no other may concern its object, so that changes of it
-        // were not noted; it says itself what the object was like.
+        // While a timer is being answered there may be no other timer of its object, so changes of the object were
+        // not recorded. The timer's event itself carries the form of the object.
         let (object, is_timer) = (&event.object, event.change == Change::Timer);
         let uid = unique(object);
         if is_timer && backlog.forms.contains_key(&uid) {
@@ -219,11 +220,11 @@ impl Pipeline {
         }
     }
 
-    /// The rule has come to a form of an object; what no timer carries is forgotten.
+    /// Records the form of an object at the rule's position. A form that no timer carries is removed.
     fn see_form(&mut self, rule: usize, object: &Arc<Object>, exists: bool, time: Timestamp) {
         let uid = unique(object);
         if self.timers.of_rule_concern(rule, &uid) {
-            // The timer may be set only now, and outlast what was parked.
+            // The timer may be set only now, and outlast the backlog.
             if exists {
                 self.router.touch(object);
             }
@@ -233,7 +234,7 @@ impl Pipeline {
         }
     }
 
-    /// Takes the first of what waits, which is no question.
+    /// Processes the first entry of the backlog, which the rule is not asked about.
     pub(in crate::pipeline) fn pass(&mut self, rule: usize) {
         let Some(queued) = self.backlog_mut(rule).and_then(|backlog| backlog.pop()) else { return };
         if let Some(row) = queued.row {
@@ -263,11 +264,12 @@ impl Pipeline {
         }
     }
 
-    /// At the end of a replay rules may still be out of service: what waits for them has no answer.
+    /// Ends all backlogs at the end of a replay. Queued events of rules that are still out of service become
+    /// failures.
     pub(in crate::pipeline) fn give_up_backlogs(&mut self, end: Timestamp) {
         self.catch_up(end);
         for rule in 0..self.rules.len() {
-            // A bound on what it says is no reason to leave an event without an answer.
+            // A limit on the rule's output is no reason to leave an event without an answer.
             while self.waker.is_none()
                 && self.is_lagging(rule)
                 && self.rules.get(rule).is_some_and(|rule| rule.is_in_service(end))
@@ -295,7 +297,7 @@ impl Pipeline {
         }
     }
 
-    /// Parks what is for a rule from now on until [`Pipeline::let_go_on`]: for tests and measurements.
+    /// Makes a rule lag until [`Pipeline::let_go_on`], for tests and measurements.
     pub fn hold_back(&mut self, rule: usize) {
         self.flush();
         self.start_lagging(rule, self.now);
@@ -304,8 +306,8 @@ impl Pipeline {
         }
     }
 
-    /// Asks a rule that is held back about so many events at most, on the shared workers; or lets it go
-    /// on by itself.
+    /// Asks a rule after [`Pipeline::hold_back`] about at most this number of events, on the shared workers. With
+    /// `None`, the rule continues by itself.
     pub fn let_go_on(&mut self, rule: usize, events: Option<usize>) {
         self.flush();
         match events {

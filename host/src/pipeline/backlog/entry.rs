@@ -1,5 +1,5 @@
-//! What happens to a rule, in its order: what it is asked, and what else its timers and its state
-//! depend on. For a rule that is behind these wait, in memory and in the journal.
+//! Entries: the events that a rule is asked about, and the other changes that its timers and state depend on, in
+//! order. For a lagging rule they are queued, in memory and in the journal.
 
 use std::sync::Arc;
 
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Change, Event, Id, Object, Timer, Timestamp};
 
-/// One thing that happens to a rule.
+/// One event or change that a rule processes.
 #[derive(Debug, Clone)]
 pub(in crate::pipeline) enum Entry {
-    /// It is asked about an event.
+    /// The rule is asked about an event.
     Ask(Arc<Event>),
-    /// An object has another form, or does not exist any longer: timers carry it as last known.
+    /// An object has another form, or does not exist any longer. Timers carry the last known form.
     Known { object: Arc<Object>, exists: bool, before: Option<Arc<Object>>, time: Timestamp },
-    /// The object of a partition is known.
+    /// The object of a partition exists.
     Came(Arc<str>, Timestamp),
-    /// The object of a partition has gone.
+    /// The object of a partition was deleted.
     Went(Arc<str>, Timestamp),
     /// The object of a partition is not followed any longer.
     Unfollowed(Arc<str>, Timestamp),
-    /// From then on its timers are held, or are not any longer.
+    /// The rule's timers are suspended from this time on, or no longer suspended.
     Suspended(bool, Timestamp),
 }
 
@@ -36,7 +36,7 @@ impl Entry {
         }
     }
 
-    /// Returns the bytes that it takes in memory and not in the journal.
+    /// Returns the number of bytes that the entry takes in memory but not in the journal.
     pub(in crate::pipeline) fn more_bytes(&self) -> usize {
         match self {
             Self::Ask(event) => event.fields_bytes(),
@@ -48,13 +48,13 @@ impl Entry {
         }
     }
 
-    /// Whether it is a timer that fired. In the journal it waits as the timer that it is, unless that is
-    /// set anew.
+    /// Returns `true` for a timer that fired. The journal stores it as the timer that it was, unless that timer is
+    /// set again.
     pub(in crate::pipeline) fn is_timer(&self) -> bool {
         matches!(self, Self::Ask(event) if event.change == Change::Timer)
     }
 
-    /// Whether it is the timer of a partition and key.
+    /// Returns `true` for a fired timer with this partition and key.
     pub(in crate::pipeline) fn is_timer_of(&self, partition: &str, key: &str) -> bool {
         let Self::Ask(event) = self else { return false };
         let timer = event.timer.as_ref().filter(|_| event.change == Change::Timer);
@@ -62,7 +62,7 @@ impl Entry {
     }
 }
 
-/// An entry as the journal has it. Aliases are the names in journals of earlier versions.
+/// An entry as stored in the journal. Aliases are the names in journals of earlier versions.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::pipeline) enum PersistedEntry {
     Ask {
@@ -70,7 +70,7 @@ pub(in crate::pipeline) enum PersistedEntry {
         time: Timestamp,
         change: Change,
         gap: bool,
-        /// By name: a new version of the rule may have it at another place.
+        /// The name of the interest: its index may differ in a new version of the rule.
         interest: String,
         timer: Option<Timer>,
         object: Arc<Object>,
@@ -81,7 +81,7 @@ pub(in crate::pipeline) enum PersistedEntry {
         object: Arc<Object>,
         exists: bool,
         time: Timestamp,
-        /// It is not waiting: it is so already for the rule.
+        /// `true` if this is not a queued entry, but the form at the rule's position.
         is_so: bool,
     },
     Came(Arc<str>, Timestamp),
@@ -92,13 +92,13 @@ pub(in crate::pipeline) enum PersistedEntry {
         #[serde(alias = "is_held")]
         is_suspended: bool,
         time: Timestamp,
-        /// As above.
+        /// `true` if this is not a queued entry, but the state at the rule's position.
         is_so: bool,
     },
 }
 
 impl PersistedEntry {
-    /// What of an entry is kept; `interest_name` names an interest of the rule.
+    /// Creates the stored part of an entry; `interest_name` returns the name of an interest of the rule.
     pub(in crate::pipeline) fn of(
         entry: &Entry,
         interest_name: impl FnOnce(u32) -> String,
@@ -141,7 +141,7 @@ impl PersistedEntry {
         }
     }
 
-    /// As bytes, and how many they were before they were compressed.
+    /// Returns the compressed bytes, and their number before compression.
     pub(in crate::pipeline) fn pack(&self) -> Result<(Vec<u8>, usize), String> {
         let json = serde_json::to_vec(self).map_err(|error| error.to_string())?;
         let packed = zstd::encode_all(json.as_slice(), 1).map_err(|error| error.to_string())?;

@@ -1,5 +1,4 @@
-//! Parking: what is for a rule that is behind waits, in memory and in the journal, until the rule comes
-//! to it.
+//! Backlogs: entries for a lagging rule are queued, in memory and in the journal, until the rule comes to them.
 
 mod catch_up;
 pub(in crate::pipeline) mod entry;
@@ -19,18 +18,18 @@ use crate::pipeline::gaps::is_suspended;
 use crate::pipeline::output::FailedEvent;
 use crate::pipeline::{Pipeline, Rule};
 
-/// How a rule is doing.
+/// The backlog and the service state of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleBacklog {
     /// The rule's configured name.
     pub rule: Arc<str>,
-    /// Events that wait for it.
+    /// Number of queued events.
     pub events: usize,
-    /// Their bytes.
+    /// Size of the queued entries, in bytes.
     pub bytes: usize,
-    /// The time of the first of them.
+    /// Time of the first queued event.
     pub oldest: Option<Timestamp>,
-    /// Whether it is out of service.
+    /// `true` if the rule is out of service.
     pub is_out_of_service: bool,
 }
 
@@ -51,7 +50,7 @@ impl Pipeline {
         self.rules.get_mut(rule)?.backlog.as_deref_mut()
     }
 
-    /// What waits for each rule.
+    /// Returns the backlog of each rule.
     pub fn backlogs(&self) -> Vec<RuleBacklog> {
         let backlog = self.rules.iter().map(|rule| {
             let backlog = rule.backlog.as_deref();
@@ -66,17 +65,18 @@ impl Pipeline {
         backlog.collect()
     }
 
-    /// Whether intake must wait until a rule that is behind has come on.
+    /// Returns `true` if intake must wait until a lagging rule has made progress.
     pub fn is_full(&self) -> bool {
         self.rules.iter().any(Rule::is_full)
     }
 
-    /// From here on what is for the rule waits.
+    /// Starts the backlog of a rule at a time: its entries are queued from now on.
     pub(in crate::pipeline) fn start_lagging(&mut self, rule: usize, time: Timestamp) {
         if self.is_lagging(rule) {
             return;
         }
-        // What happened since the clock last moved comes after what falls behind.
+        // Uses the suspension as of the clock's last move: later changes are queued after the first entry of the
+        // backlog.
         let is_suspended = self.rules.get(rule).is_some_and(|rule| rule.is_suspended);
         let row = self.new_row();
         self.write_row(rule, row, &PersistedEntry::Suspended { is_suspended, time, is_so: true });
@@ -85,7 +85,7 @@ impl Pipeline {
         }
     }
 
-    /// The rule has come to all that was parked for it.
+    /// Ends the backlog of a rule that has processed all of it.
     pub(in crate::pipeline) fn stop_lagging(&mut self, rule: usize) {
         let backlog = self.rules.get_mut(rule).and_then(|rule| rule.backlog.take());
         for row in backlog.map(|backlog| backlog.rows()).unwrap_or_default() {
@@ -100,7 +100,7 @@ impl Pipeline {
         row
     }
 
-    /// Keeps what waits in the journal; returns its size.
+    /// Stores an entry in the journal. Returns its size before compression, in bytes.
     pub(in crate::pipeline) fn write_row(
         &mut self,
         rule: usize,
@@ -127,7 +127,7 @@ impl Pipeline {
         }
     }
 
-    /// Puts an entry at the end of what waits for a rule.
+    /// Appends an entry to the backlog of a rule.
     pub(in crate::pipeline) fn push_to_backlog(&mut self, rule: usize, entry: Entry) {
         if let Entry::Ask(event) = &entry
             && entry.is_timer()
@@ -154,7 +154,7 @@ impl Pipeline {
         Queued { row: Some(row), bytes, entry }
     }
 
-    /// An event that the rule is not asked about.
+    /// Records the failure of an event that the rule is not asked about.
     pub(in crate::pipeline) fn skip(&mut self, rule: usize, event: &Arc<Event>, message: String) {
         let Some(loaded) = self.rules.get(rule).map(|rule| rule.loaded.clone()) else { return };
         self.counts.failures += 1;
@@ -162,8 +162,8 @@ impl Pipeline {
         self.output.failures.push(FailedEvent::new(&loaded, event, failure));
     }
 
-    /// Whether a timer of a rule that is behind may carry another form of the object than before; what
-    /// it was before is remembered.
+    /// Returns `true` if a timer of a lagging rule may carry another form of the object than before. Stores the form
+    /// before.
     fn needs_form(
         &mut self,
         rule: usize,
@@ -181,14 +181,14 @@ impl Pipeline {
         if has_timer && !backlog.forms.contains_key(&uid) {
             self.set_form(rule, uid, before.unwrap_or(object), before.is_some(), time);
         }
-        // The event before it says the same.
+        // The event queued before it has the same form.
         let said = self.backlog(rule).and_then(Backlog::back).is_some_and(
             |entry| matches!(entry, Entry::Ask(event) if exists && Arc::ptr_eq(&event.object, object)),
         );
         !said
     }
 
-    /// What an object is like where the rule is, is of no use to it any longer.
+    /// Removes the form of an object at a lagging rule's position, unless a timer of the rule concerns the object.
     pub(in crate::pipeline) fn drop_form(&mut self, rule: usize, uid: &str) {
         if self.timers.of_rule_concern(rule, uid) {
             return;
@@ -199,7 +199,7 @@ impl Pipeline {
         }
     }
 
-    /// What an object is like where the rule is.
+    /// Stores the form of an object at a lagging rule's position in its backlog.
     pub(in crate::pipeline) fn set_form(
         &mut self,
         rule: usize,
@@ -218,7 +218,8 @@ impl Pipeline {
         }
     }
 
-    /// The form of an object where a rule is, if that is another matter than what is known now.
+    /// Returns the form of an object at a rule's position in its backlog, if that may differ from the latest known
+    /// form. The inner `None` means that the object does not exist there.
     pub(in crate::pipeline) fn form_where_it_is(
         &self,
         rule: usize,
@@ -228,7 +229,8 @@ impl Pipeline {
         Some(form.clone())
     }
 
-    /// Whether something has happened that rules which are behind must hear of before the clock moves.
+    /// Returns `true` if something happened that must be queued for lagging rules, or lets them continue, before the
+    /// clock moves.
     pub(in crate::pipeline) fn has_news_for_lagging(&self, time: Timestamp) -> bool {
         (0..self.rules.len())
             .any(|rule| self.suspension_change(rule).is_some() || self.goes_on_by(rule, time))
@@ -240,7 +242,8 @@ impl Pipeline {
         (backlog.will_be_suspended != is_suspended).then_some(is_suspended)
     }
 
-    /// Whether a rule is not held any longer: what was seen before comes before what was due.
+    /// Returns `true` if the suspension of a rule has ended: events that were seen before are evaluated before the
+    /// timers that are due.
     pub(in crate::pipeline) fn has_come_in_sync(&self) -> bool {
         let mut rules = self.rules.iter().enumerate();
         rules.any(|(number, rule)| {
@@ -248,7 +251,7 @@ impl Pipeline {
         })
     }
 
-    /// The clock moves: tells rules that are behind, and the policy, whether timers are held from here on.
+    /// Applies the suspensions as of a move of the clock to rules, lagging rules' backlogs and the policy.
     pub(in crate::pipeline) fn note_suspensions(&mut self) {
         for rule in 0..self.rules.len() {
             let is_suspended = is_suspended(&self.watching, &self.open_gaps, rule);
@@ -262,7 +265,8 @@ impl Pipeline {
         }
     }
 
-    /// The policy waits while a rule is held, also where it is: what it was told meanwhile may be parked.
+    /// Suspends incident timeouts while the rule is out of sync, now or at its position in its backlog: the event
+    /// that resolves an incident may still be queued.
     pub(in crate::pipeline) fn suspend_policy(&mut self, rule: usize) {
         let is_suspended = self.rules.get(rule).is_some_and(|rule| {
             rule.is_suspended || rule.backlog.as_ref().is_some_and(|backlog| backlog.is_suspended())

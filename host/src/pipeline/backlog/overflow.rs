@@ -1,10 +1,10 @@
-//! Skipping of events, where a rule's backlog has no room and its operator allows it (`when_backlog_full: skip`).
+//! Skipping of events when a rule's backlog is full and its operator allows it (`when_backlog_full: skip`).
 //!
-//! First go events that a later one of the same object and interest follows, wherever they are, the oldest
-//! first: the rule still comes to the newest state of each object, and to each object's end. Only where the
-//! newest states alone have no room are the oldest events skipped. Everything else that happens to the rule
-//! keeps its order, so that its timers and its state stay right. A timer that fired is set again as it was;
-//! only one that was set anew since, or whose object has gone, is skipped.
+//! The first events to be skipped are those that a later event of the same object and interest follows, at any
+//! position, the oldest first: the rule still comes to the newest state of each object, and to each object's end.
+//! Only if the newest states alone exceed the limit are the oldest events skipped. All other entries of the rule
+//! stay in order, so that its timers and its state stay correct. A fired timer is set again as it was; it is skipped
+//! only if it was set again since, or if its object is gone.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::pipeline::backlog::entry::{Entry, PersistedEntry};
 use crate::pipeline::backlog::queue::Backlog;
 use crate::pipeline::{Pipeline, Rule};
 
-/// Why an event was skipped.
+/// The reason for skipping an event.
 const NO_ROOM: &str =
     "there is no room to park it (`limits.backlog`), and `limits.when_backlog_full` says skip";
-/// The same, for an event after which the rule comes to a later one of its object.
+/// The reason for skipping an event that a later event of its object follows.
 const SUPERSEDED: &str = "there is no room to park it (`limits.backlog`), `limits.when_backlog_full` says skip, and a later event of its object follows";
 
 impl Rule {
@@ -24,8 +24,9 @@ impl Rule {
         self.backlog.as_deref().map_or(0, Backlog::bytes)
     }
 
-    /// Whether intake must wait. Where events may be skipped that is so only while the rule is being asked
-    /// about the first of them, for those must stay in their places, and as much again has come.
+    /// Returns `true` if intake must wait. With `when_backlog_full: skip` intake waits only at twice the limit,
+    /// which the backlog reaches only while the rule is being asked about its first events, which must then keep
+    /// their positions.
     pub(in crate::pipeline) fn is_full(&self) -> bool {
         let limits = self.loaded.limits();
         let most = match limits.when_backlog_full {
@@ -42,7 +43,8 @@ impl Rule {
 }
 
 impl Pipeline {
-    /// Skips events of all rules until there is room again, where that may be and can be.
+    /// Skips events of each rule whose backlog is over its limit, if the operator allows it, until the backlog is
+    /// below the limit or no event can be skipped.
     pub(in crate::pipeline) fn make_room(&mut self) {
         for rule in 0..self.rules.len() {
             let is_asked = self.backlog(rule).is_some_and(Backlog::is_asked);
@@ -54,7 +56,8 @@ impl Pipeline {
             if !self.rules.get(rule).is_some_and(Rule::must_skip) {
                 continue;
             }
-            // Timers that fired together go together, or one could be set anew by another that came after it.
+            // Timers that fired together are removed together: otherwise one could be set again by another that
+            // fired after it.
             while self.rules.get(rule).is_some_and(Rule::must_skip) || self.has_fired_first(rule) {
                 if !self.leave_first(rule) {
                     break;
@@ -64,7 +67,7 @@ impl Pipeline {
         }
     }
 
-    /// Skips the oldest event that a later one of its object follows. Returns whether there was one.
+    /// Skips the oldest event that a later event of its object follows. Returns `true` if there was one.
     fn leave_superseded(&mut self, rule: usize) -> bool {
         let Some(queued) = self.backlog_mut(rule).and_then(Backlog::pop_superseded) else {
             return false;
@@ -82,7 +85,7 @@ impl Pipeline {
         self.backlog(rule).and_then(Backlog::front).is_some_and(Entry::is_timer)
     }
 
-    /// The rule goes past what comes first, and is not asked. Returns whether there was something.
+    /// Moves the rule past the first entry of its backlog without asking it. Returns `true` if there was an entry.
     fn leave_first(&mut self, rule: usize) -> bool {
         let Some(first) = self.backlog(rule).and_then(Backlog::front).cloned() else {
             return false;
@@ -111,8 +114,8 @@ impl Pipeline {
         true
     }
 
-    /// The object went, and with it go timers that were due before and had not fired: nobody is asked
-    /// about them any more.
+    /// Skips the timers of an object that was deleted, if they were due before and had not fired: the rule will not
+    /// be asked about them any more.
     fn skip_timers(&mut self, rule: usize, partition: &Arc<str>, time: Timestamp) {
         let Some(backlog) = self.backlog(rule) else { return };
         let (now, end) =
@@ -125,7 +128,7 @@ impl Pipeline {
         }
     }
 
-    /// After a restart the rule is where it is now: what it went past left nothing behind that says so.
+    /// Stores the rule's position for a restart: the skipped entries leave no other record of it.
     fn note_place(&mut self, rule: usize) {
         let Some(backlog) = self.backlog(rule) else { return };
         let (row, is_suspended, time) =

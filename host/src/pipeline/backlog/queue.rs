@@ -1,4 +1,4 @@
-//! What waits for a rule that is behind, and where it is on its own timeline.
+//! The backlog of a lagging rule, and the rule's position on its own timeline.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -9,42 +9,43 @@ use crate::pipeline::ROUND_MS;
 use crate::pipeline::backlog::entry::Entry;
 use crate::pipeline::backlog::superseded::Superseded;
 
-/// An entry that waits.
+/// A queued entry.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Queued {
-    /// Its row in the journal; none: a timer that has fired and is there as a timer.
+    /// The entry's row in the journal. `None` for a timer that fired and that the journal stores as a timer.
     pub(in crate::pipeline) row: Option<i64>,
     pub(in crate::pipeline) bytes: usize,
     pub(in crate::pipeline) entry: Entry,
 }
 
-/// A rule that is behind.
+/// The backlog of a lagging rule.
 pub(in crate::pipeline) struct Backlog {
-    /// Timers that have fired: they come before everything else.
+    /// Timers that fired: they come before everything else.
     fired: VecDeque<Queued>,
-    /// Everything else, by its number in the order of arrival.
+    /// Everything else, by number in the order of arrival.
     queue: BTreeMap<u64, Queued>,
     next_number: u64,
-    /// The events of each object in the queue, and which of them a later one follows.
+    /// The events of each object in the queue, and those of them that a later event follows.
     superseded: Superseded,
-    /// The rule's own clock: the time of what it came to last.
+    /// The rule's own clock: the time of the last entry that it processed.
     pub(in crate::pipeline) now: Timestamp,
-    /// Since when its timers are held, where it is; and whether they will be after all that waits.
+    /// The time since which the rule's timers are suspended at its position, and their suspension after all queued
+    /// entries.
     pub(in crate::pipeline) suspended_since: Option<Timestamp>,
     pub(in crate::pipeline) will_be_suspended: bool,
     pub(in crate::pipeline) suspension_row: i64,
-    /// Forms of objects where the rule is, with their rows, for those that timers concern and that
-    /// have changed since it fell behind; none: only the identity is known.
+    /// Forms of objects at the rule's position, with their rows, for objects that timers concern and that changed
+    /// since the rule started to lag. `None` if only the identity is known.
     pub(in crate::pipeline) forms: HashMap<String, (i64, Option<Arc<Object>>)>,
-    /// What will be heard of the object of a partition: it came, or it went.
+    /// The queued appearances (`true`) and deletions (`false`) of the object of a partition.
     existence: HashMap<Arc<str>, VecDeque<bool>>,
-    /// Keys of timers that have fired and that the journal has as timers only, by partition.
+    /// Keys of fired timers that the journal stores as timers only, by partition.
     fired_keys: HashMap<Arc<str>, HashSet<String>>,
     bytes: usize,
     events: usize,
-    /// It is not to go on by itself.
+    /// `true` while the rule must not continue by itself.
     pub(in crate::pipeline) stays: bool,
-    /// Its own thread, where it has one.
+    /// The rule's dedicated thread, if it has one.
     pub(in crate::pipeline) dedicated: Option<Dedicated>,
 }
 
@@ -73,22 +74,22 @@ impl Backlog {
         }
     }
 
-    /// Whether its timers are held, where it is.
+    /// Returns `true` if the rule's timers are suspended at its position.
     pub(in crate::pipeline) fn is_suspended(&self) -> bool {
         self.suspended_since.is_some()
     }
 
-    /// It comes to where its timers are held, or are not any longer.
+    /// Sets the suspension of the rule's timers at its position.
     pub(in crate::pipeline) fn set_suspended(&mut self, is_suspended: bool, time: Timestamp) {
         self.suspended_since = is_suspended.then(|| self.suspended_since.unwrap_or(time));
     }
 
-    /// Whether it is being asked about what comes first.
+    /// Returns `true` while the rule is being asked about the first entries.
     pub(in crate::pipeline) fn is_asked(&self) -> bool {
         self.dedicated.as_ref().is_some_and(Dedicated::is_asked)
     }
 
-    /// Puts anything but a timer that fired at the end.
+    /// Appends an entry that is not a fired timer.
     pub(in crate::pipeline) fn push(&mut self, queued: Queued) {
         let number = self.next_number;
         self.next_number += 1;
@@ -110,13 +111,13 @@ impl Backlog {
         self.queue.insert(number, queued);
     }
 
-    /// Puts a timer that fired before all else.
+    /// Puts a fired timer before all other entries.
     pub(in crate::pipeline) fn push_first(&mut self, queued: Queued) {
         self.note_fired(&queued);
         self.fired.push_front(queued);
     }
 
-    /// Puts a timer that fired after others that have, and before all else.
+    /// Puts a fired timer after the other fired timers, and before all other entries.
     pub(in crate::pipeline) fn push_fired(&mut self, queued: Queued) {
         self.note_fired(&queued);
         self.fired.push_back(queued);
@@ -158,7 +159,7 @@ impl Backlog {
         Some(queued)
     }
 
-    /// Removes the oldest event that a later one of the same object and interest follows, wherever it is.
+    /// Removes the oldest event that a later event of the same object and interest follows, at any position.
     pub(in crate::pipeline) fn pop_superseded(&mut self) -> Option<Queued> {
         let number = self.superseded.oldest()?;
         let queued = self.queue.remove(&number)?;
@@ -186,12 +187,12 @@ impl Backlog {
         }
     }
 
-    /// Returns a timer that fired, by its place among them.
+    /// Returns a fired timer by its index among them.
     pub(in crate::pipeline) fn fired(&self, place: usize) -> Option<&Queued> {
         self.fired.get(place)
     }
 
-    /// Records that a timer that fired is in the journal as an event from now on.
+    /// Records that the journal stores a fired timer as an event from now on.
     pub(in crate::pipeline) fn set_row(&mut self, place: usize, row: Option<i64>, bytes: usize) {
         let Some(mut queued) = self.fired.remove(place) else { return };
         self.no_longer_fired(&queued);
@@ -200,8 +201,8 @@ impl Backlog {
         self.fired.insert(place, queued);
     }
 
-    /// Timers that have fired, up to the one of this partition and key, if that is one of them that the
-    /// journal has as a timer only.
+    /// Returns the number of fired timers up to and including the one with this partition and key; 0 if there is
+    /// none or the journal does not store it as a timer only.
     pub(in crate::pipeline) fn fired_up_to(&self, partition: &str, key: &str) -> usize {
         if !self.fired_keys.get(partition).is_some_and(|keys| keys.contains(key)) {
             return 0;
@@ -223,9 +224,8 @@ impl Backlog {
         last.or_else(|| self.fired.back()).map(|queued| &queued.entry)
     }
 
-    /// Events of the front that can be asked about together: nothing that happens to one of them can
-    /// concern the clock of another, as in a round. `end` is when the next timer is due, and `expiry`
-    /// when state goes.
+    /// Returns the first events that can be asked about together: none of them can affect the clock of another, as
+    /// in a round. `end` is the time at which the next timer is due, and `expiry` the time at which state expires.
     pub(in crate::pipeline) fn batch(
         &self,
         end: Option<Timestamp>,
@@ -253,18 +253,19 @@ impl Backlog {
         events
     }
 
-    /// Whether the object of a partition is known where the rule is; none: as it is known now.
+    /// Returns `true` if the object of a partition exists at the rule's position. `None` if no entry about it is
+    /// queued, so that the latest knowledge is valid.
     pub(in crate::pipeline) fn knows(&self, partition: &str) -> Option<bool> {
         let came_next = self.existence.get(partition)?.front()?;
         Some(!came_next)
     }
 
-    /// Whether an event that waits is about an object.
+    /// Returns `true` if a queued event is about an object.
     pub(in crate::pipeline) fn is_about(&self, uid: &str) -> bool {
         self.superseded.is_about(uid)
     }
 
-    /// All rows of the journal, in order.
+    /// Returns all rows in the journal, in order.
     pub(in crate::pipeline) fn rows(&self) -> Vec<i64> {
         let mut rows: Vec<i64> = self.entries().filter_map(|queued| queued.row).collect();
         rows.extend(self.forms.values().map(|(row, _)| *row));
@@ -281,19 +282,19 @@ impl Backlog {
         self.events
     }
 
-    /// The time of the first event that waits.
+    /// Returns the time of the first queued event.
     pub(in crate::pipeline) fn oldest(&self) -> Option<Timestamp> {
         let mut entries = self.entries().map(|queued| &queued.entry);
         entries.find(|entry| matches!(entry, Entry::Ask(_))).map(Entry::time)
     }
 }
 
-/// What an object is known by.
+/// Returns the key that distinguishes objects.
 pub(in crate::pipeline) fn unique(object: &Object) -> String {
     object.meta.identity.unique().into_owned()
 }
 
-/// The key of a timer that fired and that the journal has as a timer only.
+/// Returns the key of a fired timer that the journal stores as a timer only.
 fn fired_key(queued: &Queued) -> Option<String> {
     let Entry::Ask(event) = &queued.entry else { return None };
     let is_fired = queued.row.is_none() && queued.entry.is_timer();

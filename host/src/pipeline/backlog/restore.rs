@@ -1,4 +1,4 @@
-//! What was parked, after a restart: it goes on before anything newer for its rule.
+//! Restore of backlogs after a restart: a rule processes its backlog before anything newer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::pipeline::backlog::entry::{Entry, PersistedEntry};
 use crate::pipeline::backlog::queue::{Backlog, Queued, unique};
 
 impl Pipeline {
-    /// Takes up what the last run left waiting, in order.
+    /// Restores the backlogs that the last run stored, in order.
     pub(in crate::pipeline) fn restore_backlogs(&mut self, backlog: Vec<BacklogEntry>) {
         let mut foreign: BTreeMap<Arc<str>, usize> = BTreeMap::new();
         let last = backlog.iter().map(|row| row.number).max();
@@ -37,7 +37,7 @@ impl Pipeline {
                 return;
             }
         };
-        // The first row of a rule says where it was.
+        // The first row of a rule has the rule's position.
         if !self.is_lagging(rule) {
             let (is_suspended, suspension_row) = match &stored {
                 PersistedEntry::Suspended { is_suspended, is_so: true, .. } => {
@@ -94,8 +94,8 @@ impl Pipeline {
         }
     }
 
-    /// An event as the rule would see it today; set aside where the rule has no such interest any
-    /// longer.
+    /// Returns an event as the rule would see it now. An event of an interest that the rule no longer has is
+    /// skipped.
     fn restore_event(&mut self, rule: usize, number: i64, stored: PersistedEntry) -> Option<Entry> {
         let PersistedEntry::Ask {
             id,
@@ -126,7 +126,7 @@ impl Pipeline {
             delta,
             partition,
         });
-        // A timer fires all the same, as one does that had not fired.
+        // A timer fires even without its interest, like a timer that had not fired before the restart.
         if place.is_none() && change != Change::Timer {
             let message = format!(
                 "the event was backlog for the rule's interest {interest:?}, which it has no longer"

@@ -1,5 +1,5 @@
-//! Which events of a backlog a later event of the same object follows. Where there is no room for all, a rule
-//! that misses those still comes to the newest state of each object.
+//! An index of the events of a backlog that a later event of the same object follows. If the backlog is full, a rule
+//! that skips these events still comes to the newest state of each object.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,12 +18,12 @@ struct About {
 #[derive(Debug, Default)]
 pub(in crate::pipeline) struct Superseded {
     objects: HashMap<String, About>,
-    /// Numbers of events that a later one of the same object and interest follows.
+    /// Numbers of the events that a later event of the same object and interest follows.
     followed: BTreeSet<u64>,
 }
 
 impl Superseded {
-    /// Adds an event, whose number is higher than all before.
+    /// Adds an event. Its number must be higher than all before.
     pub(in crate::pipeline) fn push(&mut self, number: u64, event: &Event) {
         let about = self.objects.entry(unique(&event.object)).or_default();
         about.events += 1;
@@ -31,7 +31,7 @@ impl Superseded {
         if let Some((_, before)) = place.map(|place| about.newest.swap_remove(place)) {
             self.followed.insert(before);
         }
-        // An end is told, whatever comes after it.
+        // The end of an object is never skipped, regardless of later events.
         if !is_end(event.change) {
             about.newest.push((event.interest, number));
         }
@@ -43,12 +43,12 @@ impl Superseded {
         self.forget(event, |about| about.newest.retain(|(_, newest)| *newest != number));
     }
 
-    /// Adds a timer that fired: no event takes its place.
+    /// Adds a fired timer: no event supersedes it.
     pub(in crate::pipeline) fn push_timer(&mut self, event: &Event) {
         self.objects.entry(unique(&event.object)).or_default().events += 1;
     }
 
-    /// Removes a timer that fired.
+    /// Removes a fired timer.
     pub(in crate::pipeline) fn remove_timer(&mut self, event: &Event) {
         self.forget(event, |_| {});
     }
@@ -68,7 +68,7 @@ impl Superseded {
         self.objects.contains_key(uid)
     }
 
-    /// Returns the number of the oldest event that a later one follows.
+    /// Returns the number of the oldest event that a later event follows.
     pub(in crate::pipeline) fn oldest(&self) -> Option<u64> {
         self.followed.first().copied()
     }

@@ -1,4 +1,4 @@
-//! What ends with time: state of objects that have gone, and timers that concern them.
+//! Expiry of the state of objects that are gone, and removal of the timers that concern them.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ impl Pipeline {
         Some(Slot { rule, partition: partition.clone() })
     }
 
-    /// With an object go its timers, for every rule, whether or not it heard of the end; and, after a
-    /// while, its state.
+    /// Removes a rule's timers of a deleted object, even if the rule did not see the deletion, and sets the time at
+    /// which its state of the object expires.
     pub(in crate::pipeline) fn went(&mut self, rule: usize, partition: &Arc<str>, time: Timestamp) {
         let Some(slot) = self.slot(rule, partition) else { return };
         for timer in self.timers.cancel_all(rule, &slot) {
@@ -21,8 +21,8 @@ impl Pipeline {
         self.expire_at(time.plus_millis(AFTER_DELETION_MS), &slot);
     }
 
-    /// An object is not followed any longer, so its end will not be seen: its state lasts as long as
-    /// that of any object that the host does not know.
+    /// Sets the expiry of a rule's state of an object that is not followed any longer. The object's end will not be
+    /// seen, so the state lasts as long as that of any object that the host does not know.
     pub(in crate::pipeline) fn unfollowed(
         &mut self,
         rule: usize,
@@ -40,7 +40,7 @@ impl Pipeline {
         self.store(|| StoreOp::Expiry(slot.clone(), Some(time)));
     }
 
-    /// State about an object that the host does not watch would stay for ever.
+    /// Sets an expiry for state about an object that the host does not watch, which would otherwise stay forever.
     pub(in crate::pipeline) fn expire_if_unknown(
         &mut self,
         slot: &Slot,
@@ -54,7 +54,7 @@ impl Pipeline {
         }
     }
 
-    /// Rules of which state goes with the clock, which is not so for those that are behind.
+    /// Returns the rules with state that expires with the event clock. State of lagging rules does not.
     pub(in crate::pipeline) fn lapsed(&self, now: Timestamp) -> Vec<Arc<str>> {
         let mut rules = self.expiries.due(now);
         rules.retain(|name| {
@@ -64,15 +64,15 @@ impl Pipeline {
         rules
     }
 
-    /// Forgets state whose time is over.
+    /// Removes expired state.
     pub(in crate::pipeline) fn expire(&mut self, now: Timestamp) {
         for rule in self.lapsed(now) {
             self.expire_of(&rule, now, |_| None);
         }
     }
 
-    /// The same for one rule; `knew` says which partitions' objects were known where it is, as far as
-    /// that is another matter than what is known now.
+    /// Removes expired state of one rule. `knew` returns `Some(true)` if the object of a partition existed at the
+    /// rule's position in its backlog, and `None` if the latest knowledge is valid.
     pub(in crate::pipeline) fn expire_of(
         &mut self,
         rule: &str,

@@ -1,11 +1,11 @@
-//! When partitions' state goes: each rule has its own order, for a rule may be behind.
+//! Expiry times of the state of partitions. Each rule has a queue of its own, because a rule may be lagging.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{Slot, Timestamp};
 
-/// Times at which slots' state goes, by rule.
+/// Times at which the state of slots expires, by rule.
 #[derive(Debug, Default)]
 pub(in crate::pipeline) struct Expiries {
     queues: BTreeMap<Arc<str>, BTreeSet<(Timestamp, Arc<str>)>>,
@@ -13,7 +13,7 @@ pub(in crate::pipeline) struct Expiries {
 }
 
 impl Expiries {
-    /// Sets or moves the time of a slot.
+    /// Sets or moves the expiry time of a slot.
     pub(in crate::pipeline) fn set(&mut self, time: Timestamp, slot: &Slot) {
         let queue = self.queues.entry(slot.rule.clone()).or_default();
         if let Some(before) = self.of.insert(slot.clone(), time) {
@@ -26,12 +26,12 @@ impl Expiries {
         self.of.contains_key(slot)
     }
 
-    /// When the next state of a rule goes.
+    /// Returns the time at which the next state of a rule expires.
     pub(in crate::pipeline) fn next_of(&self, rule: &str) -> Option<Timestamp> {
         self.queues.get(rule)?.first().map(|(time, _)| *time)
     }
 
-    /// The rules of which state goes by a time.
+    /// Returns the rules with state that expires by this time.
     pub(in crate::pipeline) fn due(&self, now: Timestamp) -> Vec<Arc<str>> {
         let is_due = |queue: &BTreeSet<(Timestamp, Arc<str>)>| {
             queue.first().is_some_and(|(time, _)| *time <= now)
@@ -40,7 +40,7 @@ impl Expiries {
         queues.map(|(rule, _)| rule.clone()).collect()
     }
 
-    /// The next slot of a rule whose time has come.
+    /// Removes and returns the next slot of a rule whose expiry time has come.
     pub(in crate::pipeline) fn pop(&mut self, rule: &str, now: Timestamp) -> Option<Slot> {
         let (rule, _) = self.queues.get_key_value(rule)?;
         let rule = rule.clone();

@@ -1,4 +1,4 @@
-//! The rules' state in memory, and when it expires.
+//! The rules' state in memory, and its expiry.
 
 mod expiry;
 mod expiry_queue;

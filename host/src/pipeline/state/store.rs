@@ -1,4 +1,4 @@
-//! The rules' state in memory, and how many bytes the state of each rule takes.
+//! The rules' state in memory, and the number of bytes that each rule's state takes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,7 +21,7 @@ impl Entry {
 #[derive(Debug, Default)]
 struct Used {
     bytes: usize,
-    /// Keys with a time to live, by its end.
+    /// Keys with a time to live, ordered by its end.
     ends: BTreeSet<(Timestamp, Arc<str>, String)>,
 }
 
@@ -31,12 +31,12 @@ struct Slots {
     used: HashMap<Arc<str>, Used>,
 }
 
-/// Bytes that an entry counts for.
+/// Returns the bytes that an entry counts for.
 fn size(key: &str, value: &str) -> usize {
     key.len() + value.len() + KEY_BYTES
 }
 
-/// Bytes that a partition with state counts for.
+/// Returns the bytes that a partition with state counts for.
 fn slot_size(slot: &Slot) -> usize {
     slot.partition.len() + SLOT_BYTES
 }
@@ -75,9 +75,9 @@ impl Slots {
         }
     }
 
-    /// Subtracts an entry that is in its slot no longer.
+    /// Subtracts an entry that is no longer in its slot.
     fn uncount(&mut self, slot: &Slot, key: String, entry: &Entry) {
-        // Another entry of the key, with the same end, may have taken its place.
+        // Another entry of the key, with the same end, may have replaced it.
         let is_there = |end: Timestamp| {
             let entry = self.slots.get(slot).and_then(|entries| entries.get(&key));
             entry.is_some_and(|entry| entry.expires_at == Some(end))
@@ -136,14 +136,14 @@ impl Slots {
     }
 }
 
-/// State that ends with the process.
+/// State that lasts as long as the process.
 #[derive(Debug, Default)]
 pub struct MemoryState {
     slots: RwLock<Slots>,
 }
 
 impl MemoryState {
-    /// Every key and value of every slot, sorted.
+    /// Returns every key and value of every slot, sorted.
     pub fn entries(&self) -> Vec<(Slot, String, String)> {
         let mut entries: Vec<(Slot, String, String)> = self.read(|slots| {
             let all = slots.slots.iter().flat_map(|(slot, entries)| {
@@ -155,13 +155,12 @@ impl MemoryState {
         entries
     }
 
-    /// Puts an entry back that was kept from an earlier run, whatever the budget is by now.
+    /// Restores an entry that an earlier run stored, regardless of the current budget.
     pub fn restore(&self, slot: Slot, key: String, value: String, expires_at: Option<Timestamp>) {
         self.write(|slots| slots.put(&slot, key, Entry { value, expires_at }));
     }
 
-    // A poisoned lock means that a reader or writer panicked between two complete writes: the map
-    // is whole.
+    // A poisoned lock means that a reader or writer panicked between two complete writes: the map is consistent.
     fn read<T>(&self, look: impl FnOnce(&Slots) -> T) -> T {
         look(&self.slots.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -210,7 +209,7 @@ impl StateKeeper for MemoryState {
     }
 
     fn purge(&self, rule: &str, now: Timestamp) -> Vec<Slot> {
-        // Most rules have nothing with a time to live, and readers need not wait then.
+        // Most rules have no entries with a time to live; readers are not blocked for them.
         let is_due = self.read(|slots| {
             let used = slots.used.get(rule);
             used.is_some_and(|used| used.ends.first().is_some_and(|(end, ..)| *end <= now))
@@ -262,7 +261,7 @@ mod tests {
             0,
             3 + 2 * part + 6 + 3 * key,
         );
-        // The same end again, then another one: the first must not take the key with it.
+        // The same end again, then another one: the first must not remove the key when it is due.
         check(vec![put("k", "1", Some(50))], &a, 0, 3 + 2 * part + 6 + 3 * key);
         check(vec![put("k", "1", Some(60))], &a, 0, 3 + 2 * part + 6 + 3 * key);
         assert_eq!(state.purge("rule", at(49)), []);

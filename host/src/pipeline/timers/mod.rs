@@ -1,4 +1,4 @@
-//! Timers that rules set: those that are pending, and those that fired and have no answer yet.
+//! Timers that rules set: pending timers, and fired timers that are not answered yet.
 
 mod in_flight;
 mod queue;

@@ -1,4 +1,4 @@
-//! Timers that rules asked for, ordered by (due, rule, partition, key).
+//! Pending timers of rules, ordered by (due, rule, partition, key).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -8,29 +8,29 @@ use crate::model::{Outcome, PersistedTimer, Slot, Timestamp};
 
 type Place = (Timestamp, Arc<str>, String);
 
-/// Bytes that each timer counts for besides its key and payload: memory that it takes.
+/// Bytes that each timer counts for in addition to its key and payload: the memory that it takes.
 const TIMER_BYTES: usize = 256;
 
-/// Bytes that a timer counts for.
+/// Returns the bytes that a timer counts for.
 fn size(key: &str, payload: &str) -> usize {
     key.len() + payload.len() + TIMER_BYTES
 }
 
-/// All timers of all rules. A rule's timers can be held: then they wait, whatever their time.
+/// All timers of all rules. Timers of a suspended rule do not fire, even if they are due.
 #[derive(Debug, Default)]
 pub(in crate::pipeline) struct TimerQueue {
-    /// By the rule's place.
+    /// The timers of each rule, by the rule's index.
     queues: Vec<BTreeMap<Place, PersistedTimer>>,
     due: HashMap<Slot, BTreeMap<String, Timestamp>>,
-    /// How many timers of each rule concern an object, by what it is known by.
+    /// The number of timers of each rule that concern an object, by the object's distinguishing key.
     concerned: HashMap<String, BTreeMap<usize, usize>>,
     len: usize,
-    /// Bytes of the timers of each rule, by its place.
+    /// Bytes of the timers of each rule, by the rule's index.
     used: BTreeMap<usize, usize>,
 }
 
 impl TimerQueue {
-    /// When the next timer is due of a rule that is not held.
+    /// Returns the time at which the next timer of a rule that is not suspended is due.
     pub(in crate::pipeline) fn next_due(
         &self,
         is_suspended: impl Fn(usize) -> bool,
@@ -43,12 +43,12 @@ impl TimerQueue {
         self.len
     }
 
-    /// Bytes that a rule's timers take.
+    /// Returns the bytes that a rule's timers take.
     pub(in crate::pipeline) fn used(&self, rule: usize) -> usize {
         self.used.get(&rule).copied().unwrap_or(0)
     }
 
-    /// Bytes that a rule's timers would take if an answer's were cancelled and set.
+    /// Returns the bytes that a rule's timers would take if the timers of an answer were cancelled and set.
     pub(in crate::pipeline) fn used_with(
         &self,
         rule: usize,
@@ -72,20 +72,20 @@ impl TimerQueue {
         self.queues.get(rule)?.get(&place(*due, slot, key))
     }
 
-    /// Whether a timer concerns the object.
+    /// Returns `true` if a timer concerns the object.
     pub(in crate::pipeline) fn concern(&self, uid: &str) -> bool {
         self.concerned.contains_key(uid)
     }
 
-    /// Whether one of a rule does.
+    /// Returns `true` if a timer of the rule concerns the object.
     pub(in crate::pipeline) fn of_rule_concern(&self, rule: usize, uid: &str) -> bool {
         self.concerned.get(uid).is_some_and(|rules| rules.contains_key(&rule))
     }
 
-    /// Sets or moves a timer; returns the one that was moved.
+    /// Sets or moves a timer. Returns the timer that was replaced.
     ///
     /// # Errors
-    /// The key, where the partition has no room for another timer.
+    /// Returns the key if the partition has the maximum number of timers.
     pub(in crate::pipeline) fn set(
         &mut self,
         rule: usize,
@@ -98,7 +98,7 @@ impl TimerQueue {
         Ok(self.put(rule, timer))
     }
 
-    /// Sets a timer, however many there are.
+    /// Sets or moves a timer without checking the maximum number.
     pub(in crate::pipeline) fn put(
         &mut self,
         rule: usize,
@@ -121,7 +121,7 @@ impl TimerQueue {
         moved
     }
 
-    /// Removes a timer; returns it where there was one.
+    /// Removes a timer. Returns it if it was set.
     pub(in crate::pipeline) fn cancel(
         &mut self,
         rule: usize,
@@ -149,7 +149,7 @@ impl TimerQueue {
             .collect()
     }
 
-    /// Removes timers of a partition that were due before a time.
+    /// Removes the timers of a partition that were due before a time.
     pub(in crate::pipeline) fn cancel_due(
         &mut self,
         rule: usize,
@@ -161,14 +161,14 @@ impl TimerQueue {
         keys.iter().filter_map(|key| self.cancel(rule, slot, key)).collect()
     }
 
-    /// A timer of a rule concerns an object.
+    /// Records that a timer of a rule concerns an object.
     pub(in crate::pipeline) fn note(&mut self, rule: usize, uid: &str) {
         *self.concerned.entry(uid.to_owned()).or_default().entry(rule).or_default() += 1;
     }
 
-    /// Takes the timers that are due by this time of rules that are not held, at most `most` of each rule, in
-    /// order, each with its rule. Each concerns its object until [`Timers::answered`]: should that be after a
-    /// restart, it must still be known what the object was like.
+    /// Removes and returns the timers that are due by this time of rules that are not suspended, in order, at most
+    /// `most` of each rule, each with its rule. Each timer concerns its object until [`TimerQueue::answered`],
+    /// because the form of the object must still be known if the answer comes after a restart.
     pub(in crate::pipeline) fn take(
         &mut self,
         due: Timestamp,
@@ -199,23 +199,23 @@ impl TimerQueue {
         taken
     }
 
-    /// When the next timer of a rule is due.
+    /// Returns the time at which the next timer of a rule is due.
     pub(in crate::pipeline) fn next_of(&self, rule: usize) -> Option<Timestamp> {
         self.queues.get(rule)?.first_key_value().map(|((due, ..), _)| *due)
     }
 
-    /// Whether a timer is set.
+    /// Returns `true` if a timer is set.
     pub(in crate::pipeline) fn has(&self, slot: &Slot, key: &str) -> bool {
         self.due.get(slot).is_some_and(|keys| keys.contains_key(key))
     }
 
-    /// How many timers of rules there are that are held.
+    /// Returns the number of timers of suspended rules.
     pub(in crate::pipeline) fn suspended(&self, is_suspended: impl Fn(usize) -> bool) -> usize {
         let queues = self.queues.iter().enumerate().filter(|(rule, _)| is_suspended(*rule));
         queues.map(|(_, queue)| queue.len()).sum()
     }
 
-    /// A timer that was taken is answered, and concerns its object no longer.
+    /// Records that a timer that was taken is answered and no longer concerns its object.
     pub(in crate::pipeline) fn answered(&mut self, rule: usize, uid: &str) {
         let Some(rules) = self.concerned.get_mut(uid) else { return };
         if let Some(count) = rules.get_mut(&rule) {

@@ -56,7 +56,7 @@ pub struct Item {
     pub since: Timestamp,
     /// The message.
     pub message: WatchMessage,
-    /// Its share of the bytes that may wait for the pipeline; given back when the item is dropped.
+    /// Its share of the bytes that may be queued for the pipeline, released when the item is dropped.
     pub share: Share,
 }
 
@@ -67,7 +67,7 @@ pub enum WatchMessage {
     Event {
         /// The event.
         event: SourceEvent,
-        /// The version from which the watch goes on after it. `None` leaves the version that is known.
+        /// The version from which the watch continues after it. `None` leaves the version unchanged.
         version: Option<String>,
     },
     /// The list for rules that are new is complete, at a version. They know everything that exists once the watch
@@ -83,16 +83,16 @@ pub enum Question {
     /// Asks whether any object of a kind is known that is not served now. If so, it is not taken as deleted yet,
     /// and timers are suspended.
     IsAnyKnown {
-        /// Receives `true` if one is.
+        /// Receives `true` if such an object is known.
         reply: oneshot::Sender<bool>,
     },
-    /// Asks whether a list of all versions belongs to the revision epoch that is known.
+    /// Asks for a check that a list of all versions belongs to the known revision epoch.
     IsSameEpoch {
-        /// The version from which the watch would go on.
+        /// The version from which the watch would continue.
         cursor: u64,
         /// Uid and version of every object that exists.
         listed: Vec<(String, String)>,
-        /// Receives whether a known object was not listed, or the first contradiction.
+        /// Receives `true` if a known object was not listed, or the first contradiction.
         reply: oneshot::Sender<Result<bool, String>>,
     },
     /// Asks, after the watch has come past that list, for an object that it did not have and that is still known.
@@ -228,7 +228,7 @@ impl Out {
 }
 
 impl WatchMessage {
-    /// An event that does not move the watch.
+    /// Returns a message with an event that does not change the watch's version.
     pub(super) fn of(event: SourceEvent) -> Self {
         Self::Event { event, version: None }
     }
