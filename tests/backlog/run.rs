@@ -227,7 +227,11 @@ impl Run {
             }
         }
         for one in &self.came.failures {
-            assert!(one.failure.message.contains("no room to park"), "{}", one.failure.message);
+            assert!(
+                one.failure.message.contains("no room in the backlog"),
+                "{}",
+                one.failure.message
+            );
             if one.change != "timer" {
                 assert!(skipped.insert((one.rule.to_string(), one.event)));
             }

@@ -179,7 +179,7 @@ async fn without_room_events_can_be_skipped_which_is_recorded() {
     let answered = answered(&site, "slow").len();
     running.stop();
     let skipped = site.rows("SELECT reason FROM quarantine WHERE rule = 'slow'");
-    assert!(skipped.iter().all(|reason| reason.contains("no room to park it")), "{skipped:?}");
+    assert!(skipped.iter().all(|reason| reason.contains("no room in the backlog")), "{skipped:?}");
     assert!(answered > 0 && !skipped.is_empty());
     assert_eq!(answered + skipped.len(), PODS);
 }

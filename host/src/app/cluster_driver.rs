@@ -217,10 +217,10 @@ impl Live {
     fn is_blocked(&mut self, middle: &Middle) -> bool {
         let is_blocked = middle.pipeline.is_full();
         match (self.is_blocked, is_blocked) {
-            (false, true) => warn!(
-                "there is no room to park more for a rule (`limits.backlog`): intake waits for it"
-            ),
-            (true, false) => info!("there is room to park again: intake goes on"),
+            (false, true) => {
+                warn!("the backlog of a rule is full (`limits.backlog`): intake waits for the rule")
+            }
+            (true, false) => info!("the backlog has room again: intake goes on"),
             _ => {}
         }
         self.is_blocked = is_blocked;

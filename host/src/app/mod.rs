@@ -58,7 +58,8 @@ pub use signals::{Ending, LastResort, Stop};
 use start::Started;
 
 /// The log message of a first signal.
-const DRAINING: &str = "draining; told once more, it ends at once";
+const DRAINING: &str =
+    "shutting down: draining deliveries; send the signal again to exit immediately";
 /// Time for which the process waits for the runtime to end. A write to a pipe without a reader cannot be ended, so
 /// the process does not wait for it longer.
 const ABANDON: Duration = Duration::from_secs(1);

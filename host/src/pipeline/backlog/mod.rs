@@ -121,7 +121,7 @@ impl Pipeline {
                 bytes
             }
             Err(error) => {
-                tracing::error!(rule = %name, %error, "an event is backlog in memory only: it is lost with the process");
+                tracing::error!(rule = %name, %error, "an entry of the backlog is in memory only: it is lost with the process");
                 0
             }
         }

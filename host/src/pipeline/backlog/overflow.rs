@@ -15,9 +15,9 @@ use crate::pipeline::{Pipeline, Rule};
 
 /// The reason for skipping an event.
 const NO_ROOM: &str =
-    "there is no room to park it (`limits.backlog`), and `limits.when_backlog_full` says skip";
+    "there is no room in the backlog (`limits.backlog`), and `limits.when_backlog_full` says skip";
 /// The reason for skipping an event that a later event of its object follows.
-const SUPERSEDED: &str = "there is no room to park it (`limits.backlog`), `limits.when_backlog_full` says skip, and a later event of its object follows";
+const SUPERSEDED: &str = "there is no room in the backlog (`limits.backlog`), `limits.when_backlog_full` says skip, and a later event of its object follows";
 
 impl Rule {
     fn backlog_bytes(&self) -> usize {

@@ -23,7 +23,7 @@ impl Pipeline {
         for (rule, rows) in foreign {
             tracing::warn!(
                 %rule, rows,
-                "events are backlog for a rule that is not configured: they wait until it is"
+                "events are in the backlog of a rule that is not configured: they stay there until it is"
             );
         }
     }
@@ -33,7 +33,7 @@ impl Pipeline {
         let (stored, bytes) = match PersistedEntry::unpack(&row.entry) {
             Ok(unpacked) => unpacked,
             Err(error) => {
-                tracing::error!(rule = %row.rule, number, %error, "what is backlog cannot be read: it stays in the journal");
+                tracing::error!(rule = %row.rule, number, %error, "an entry of the backlog cannot be read: it stays in the journal");
                 return;
             }
         };
@@ -129,7 +129,7 @@ impl Pipeline {
         // A timer fires even without its interest, like a timer that had not fired before the restart.
         if place.is_none() && change != Change::Timer {
             let message = format!(
-                "the event was backlog for the rule's interest {interest:?}, which it has no longer"
+                "the event was in the backlog for the rule's interest {interest:?}, which it has no longer"
             );
             self.skip(rule, &event, message);
             self.store(|| StoreOp::NoBacklog(number));
