@@ -29,7 +29,7 @@ enum Step {
     Unserved(usize),
     /// Widgets are not served for longer than the short grace.
     Gone,
-    /// Every other watch is served by a lagging cache, or none is any longer.
+    /// Every other watch is served by a lagging cache, or all are served as of now.
     Lag(bool),
     /// The API server's clock is off by this number of seconds.
     Clock(i64),

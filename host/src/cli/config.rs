@@ -49,7 +49,7 @@ pub(super) struct CheckArguments {
     #[cfg(feature = "serve")]
     #[arg(long)]
     cluster: bool,
-    /// How problems are written, to stdout
+    /// Format of the problems, on stdout
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
     #[command(flatten)]

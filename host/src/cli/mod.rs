@@ -39,7 +39,7 @@ pub use exit::Exit;
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// How log lines on stderr are written
+    /// Format of log lines, on stderr
     #[arg(long, global = true, value_enum, default_value_t)]
     log_format: LogFormat,
 }
@@ -130,7 +130,7 @@ struct EngineArguments {
 /// The location of the cache for compiled code.
 #[derive(Debug, Args)]
 struct CacheArguments {
-    /// Where compiled code is kept [default: klaxon/compiled in the user's cache folder]
+    /// Folder of compiled code [default: klaxon/compiled in the user's cache folder]
     #[arg(long, value_name = "DIR", env = "KLAXON_CACHE", hide_env_values = true)]
     cache: Option<PathBuf>,
     /// Keep no compiled code

@@ -25,7 +25,7 @@ pub(super) struct RecordArguments {
     #[cfg(feature = "serve")]
     #[command(flatten)]
     live: super::live::LiveArguments,
-    /// Where to: a file for one stream, a folder for several; .gz and .zst are compressed
+    /// Destination: a file for one stream, a folder for several; .gz and .zst are compressed
     #[arg(short, long, value_name = "PATH")]
     out: PathBuf,
     /// Rules (folders or .wasm) whose interests say what stays; each must say the same codes after
@@ -34,7 +34,7 @@ pub(super) struct RecordArguments {
     /// Settings of the rule, as JSON; with one --rule only
     #[arg(long, value_name = "FILE", requires = "rule")]
     settings: Option<PathBuf>,
-    /// What else stays: label:KEY (with its values), annotation:KEY, name:NAME, word:WORD or
+    /// More that stays readable: label:KEY (with its values), annotation:KEY, name:NAME, word:WORD or
     /// field:JSONPATH
     #[arg(long, value_name = "WHAT")]
     keep: Vec<String>,
@@ -45,7 +45,7 @@ pub(super) struct RecordArguments {
     /// Replace nothing
     #[arg(long, conflicts_with_all = ["keep", "key"])]
     no_redact: bool,
-    /// What comes before this time is state, not news (RFC 3339)
+    /// Objects before this time are state, not news (RFC 3339)
     #[arg(long, value_name = "TIME")]
     snapshot_until: Option<Timestamp>,
     #[command(flatten)]

@@ -32,13 +32,13 @@ pub(super) struct ReplayArguments {
     /// Recorded streams, merged by time; .gz and .zst are read too
     #[arg(value_name = "STREAM", required = true)]
     streams: Vec<PathBuf>,
-    /// What comes before this time is state, not news (RFC 3339)
+    /// Objects before this time are state, not news (RFC 3339)
     #[arg(long, value_name = "TIME")]
     snapshot_until: Option<Timestamp>,
     /// Let timers fire for so long after the last event, such as 90s
     #[arg(long, value_name = "SPAN", value_parser = super::span)]
     advance: Option<Duration>,
-    /// How the summary is written, to stderr
+    /// Format of the summary, on stderr
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
     #[command(flatten)]

@@ -22,10 +22,10 @@ pub(super) struct RunArguments {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = "klaxon.yaml")]
     config: PathBuf,
-    /// How the summary at the end is written, to stderr
+    /// Format of the summary at the end, on stderr
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
-    /// How long draining may take when told to stop; Kubernetes kills after thirty seconds. A second
+    /// Longest time for draining deliveries on shutdown; Kubernetes kills after thirty seconds. A second
     /// signal ends it at once
     #[arg(long, value_name = "SPAN", default_value = "25s", value_parser = super::span)]
     drain: Duration,

@@ -31,7 +31,7 @@ pub(super) struct TestArguments {
     /// Also write the report as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// How the report is written, to stdout
+    /// Format of the report, on stdout
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
     /// Test files that are run at once [default: one per core]

@@ -24,13 +24,13 @@ pub(super) struct ConfigFile {
     api_version: String,
     /// The cluster's name in events, verdicts and ids.
     pub(super) cluster: String,
-    /// Where events come from.
+    /// The sources of events.
     pub(super) sources: Vec<SourceFile>,
     /// The rules, in the order in which their verdicts on one event come.
     pub(super) rules: Vec<RuleFile>,
-    /// Where verdicts go, by name.
+    /// The targets of verdicts, by name.
     pub(super) targets: BTreeMap<String, TargetFile>,
-    /// Where what was decided is kept until it is delivered.
+    /// The journal, which stores verdicts until they are delivered.
     #[serde(default)]
     journal: JournalFile,
     /// For those who operate it.
@@ -92,7 +92,7 @@ pub(super) struct JournalFile {
     /// how large it may grow (2GiB, at least 1MiB): beyond that what is settled goes early, and then intake
     /// waits. The targets' queues may take three quarters of it together.
     pub(super) max_size: Option<Size>,
-    /// How many dead letters are kept (100000); beyond that the oldest of the target and rule with the most
+    /// The most dead letters (100000); beyond that the oldest of the target and rule with the most
     /// are removed.
     pub(super) max_dead_letters: Option<u32>,
 }
@@ -101,7 +101,7 @@ pub(super) struct JournalFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AdminFile {
-    /// Address and port of /healthz, /readyz and /metrics; none: nothing is served.
+    /// Address and port of /healthz, /readyz and /metrics. Without it nothing is served.
     pub(super) listen: Option<String>,
     /// how long a part of the service may make no progress before /healthz fails (60s).
     pub(super) stall_timeout: Option<Span>,
@@ -152,22 +152,22 @@ pub(super) struct RuleFile {
     pub(super) name: String,
     /// The module's file, relative to this file's folder.
     pub(super) module: PathBuf,
-    /// What the rule is configured with.
+    /// The settings of the rule.
     #[serde(default)]
     pub(super) settings: Map<String, Value>,
     /// Names of targets.
     #[serde(default)]
     pub(super) targets: Vec<String>,
-    /// What is held back of its verdicts. Without it: nothing.
+    /// The policy for its verdicts. Without it, every verdict is delivered.
     #[serde(default)]
     pub(super) policy: PolicyFile,
     /// Narrows interests of the rule, by their names.
     #[serde(default)]
     pub(super) interests: BTreeMap<String, InterestFile>,
-    /// What it may use.
+    /// The limits of the rule.
     #[serde(default)]
     pub(super) limits: LimitsFile,
-    /// What it may do.
+    /// The permissions of the rule.
     #[serde(default)]
     pub(super) grants: GrantsFile,
 }
@@ -192,13 +192,13 @@ pub(super) struct LimitsFile {
     pub(super) module: Option<Size>,
     /// the events that may wait while the rule is slow or out of service, such as 64MiB.
     pub(super) backlog: Option<Size>,
-    /// What happens when there is no more room for them.
+    /// The behaviour at that limit.
     pub(super) when_backlog_full: WhenFullFile,
     /// the timers of the rule over all partitions, 256 bytes for each besides its key and payload (64MiB).
     pub(super) timers: Option<Size>,
     /// answers of the rule that are in memory before they are in the journal (16MiB): beyond that its events wait.
     pub(super) answers: Option<Size>,
-    /// How many verdicts it may say in a minute (60000): beyond that its events wait.
+    /// The most verdicts in a minute (60000): beyond that its events wait.
     pub(super) verdicts_per_minute: Option<u64>,
     /// the bytes that its answers may take of the journal within a minute, once for each target, such as
     /// 128MiB; beyond it its events wait.

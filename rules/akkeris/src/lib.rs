@@ -17,7 +17,7 @@ use crash::{BOOT_TIMER, Boot};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// How long a pod that goes on failing in the same way stays quiet.
+    /// Time for which a pod that keeps failing in the same way is not reported again.
     pub repeat: Duration,
     /// Also report what apps-watcher did not know: StartError, image and configuration errors at
     /// creation, init and sidecar containers.

@@ -16,7 +16,7 @@ pub struct Settings {
     pub event_filter: EventFilter,
     /// Passed on with each alarm: an object of texts, or `key=value` with commas between them.
     pub environment: Environment,
-    /// How long an alarm about one object stays quiet after it was raised; without it, it never does.
+    /// Time for which an alarm about one object is not raised again; without it, every alarm is raised.
     pub repeat: Option<Duration>,
     /// The form of what receivers get.
     pub payload: Form,

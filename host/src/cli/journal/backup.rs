@@ -11,13 +11,13 @@ use crate::journal::inspect;
 
 #[derive(Debug, Args)]
 pub(super) struct BackupArguments {
-    /// Where to
+    /// File of the copy
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Replace a file that is there
     #[arg(long)]
     force: bool,
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

@@ -12,7 +12,7 @@ use crate::journal::wal::Wal;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

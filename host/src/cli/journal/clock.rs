@@ -15,7 +15,7 @@ pub(super) struct ClockArguments {
     /// Confirm --reset: times of later events may be before those of earlier ones
     #[arg(long, requires = "reset")]
     yes: bool,
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

@@ -12,7 +12,7 @@ pub(super) struct EnableArguments {
     /// The target's name
     #[arg(value_name = "TARGET")]
     target: String,
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

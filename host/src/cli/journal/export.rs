@@ -18,7 +18,7 @@ use crate::model::clock;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
-    /// What to write
+    /// Table to export
     #[arg(value_enum)]
     what: What,
     #[command(flatten)]
@@ -26,7 +26,7 @@ pub(super) struct ExportArguments {
     /// In this state: pending, sent, dead or superseded
     #[arg(long, value_name = "STATE", value_parser = super::arguments::state)]
     state: Option<State>,
-    /// Where to [default: stdout]
+    /// File to write [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -34,7 +34,7 @@ pub(super) struct ExportArguments {
 /// The kinds of rows that can be exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// What rules decided, as `klaxon replay` prints it.
+    /// Verdicts, as `klaxon replay` prints them.
     Verdicts,
     /// Deliveries with their bodies.
     Deliveries,

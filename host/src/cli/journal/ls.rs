@@ -16,7 +16,7 @@ use crate::model::clock;
 
 #[derive(Debug, Args)]
 pub(super) struct LsArguments {
-    /// What to list [default: how much there is of everything]
+    /// Table to list [default: the number of rows of each]
     #[arg(value_enum)]
     what: Option<What>,
     #[command(flatten)]
@@ -27,7 +27,7 @@ pub(super) struct LsArguments {
     /// Most rows that are listed
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u64,
-    /// How it is written; json: one object a line
+    /// Format of the list; json: one object a line
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }
@@ -35,7 +35,7 @@ pub(super) struct LsArguments {
 /// The kinds of rows that can be listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// What rules decided.
+    /// Verdicts of the rules.
     Verdicts,
     /// A verdict for a target each.
     Deliveries,
@@ -47,15 +47,15 @@ enum What {
     Quarantine,
     /// Events that wait for their rule.
     Backlog,
-    /// How far each watch is.
+    /// Watches, with their progress.
     Watches,
     /// Verdicts that could not be made deliveries.
     Refusals,
-    /// What the policies of rules know to be open, and what waits of it.
+    /// Open incidents, and verdicts that are pending because of one.
     Incidents,
     /// Timers of rules.
     Timers,
-    /// What rules remember.
+    /// State of the rules.
     State,
 }
 

@@ -22,7 +22,7 @@ pub(super) struct DropArguments {
     /// Do not ask
     #[arg(long)]
     yes: bool,
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

@@ -17,7 +17,7 @@ pub(super) struct RetryArguments {
     /// Only say how many there are
     #[arg(long)]
     dry_run: bool,
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

@@ -17,7 +17,7 @@ pub(super) struct ShowArguments {
     /// The number of the gap or the quarantined event
     #[arg(value_name = "N")]
     number: Option<i64>,
-    /// How it is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

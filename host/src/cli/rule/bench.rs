@@ -20,7 +20,7 @@ pub(in crate::cli) struct BenchArguments {
     /// Settings of the rule, as JSON
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// How it is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
     #[command(flatten)]

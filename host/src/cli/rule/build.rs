@@ -16,7 +16,7 @@ pub(in crate::cli) struct BuildArguments {
     /// The rule's folder
     #[arg(value_name = "FOLDER", default_value = ".")]
     folder: PathBuf,
-    /// Where the module is put [default: rules/<name>.wasm in cargo's target directory]
+    /// File of the module [default: rules/<name>.wasm in cargo's target directory]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]

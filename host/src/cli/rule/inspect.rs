@@ -26,7 +26,7 @@ pub(in crate::cli) struct InspectArguments {
     /// Measure on recorded streams instead of made objects
     #[arg(long, value_name = "STREAM")]
     stream: Vec<PathBuf>,
-    /// How it is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
     #[command(flatten)]

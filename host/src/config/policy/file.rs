@@ -23,13 +23,13 @@ pub(in crate::config) struct PolicyFile {
     repeat: Option<Span>,
     /// Deliver a firing once, and a resolved only after a firing (false).
     pair: bool,
-    /// What holds this rule's firings while it fires itself.
+    /// The incidents that suspend firings of this rule while they are open.
     inhibited_by: Vec<InhibitorFile>,
     /// At most so many deliveries in a time.
     throttle: Option<ThrottleFile>,
     /// how long after its last verdict an open incident is taken as over, such as 7d (the default).
     forget: Option<Span>,
-    /// How much the rule may write to one object of the cluster.
+    /// The budget of writes to one object of the cluster.
     budget: Option<BudgetFile>,
 }
 
@@ -50,7 +50,7 @@ impl Default for BudgetFile {
     }
 }
 
-/// What holds a rule's firings: `rule/code`, or in full.
+/// An incident that suspends firings of a rule: `rule/code`, or in full.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum InhibitorFile {
@@ -68,7 +68,7 @@ struct FullInhibitorFile {
     rule: String,
     /// Its code.
     code: String,
-    /// What the two have in common.
+    /// The property that both must have in common.
     #[serde(default)]
     equal: Equal,
     /// the longest time that one incident is held, such as 1h (the default).

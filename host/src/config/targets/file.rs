@@ -11,7 +11,7 @@ use super::nats::NatsFile;
 use super::statsd::StatsdFile;
 use crate::yaml::{Size, Span};
 
-/// Where verdicts go: exactly one kind.
+/// A target of verdicts: exactly one kind.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct TargetFile {
@@ -25,13 +25,13 @@ pub(in crate::config) struct TargetFile {
     pub(in crate::config) nats: Option<NatsFile>,
     /// Counters of verdicts, over UDP: best effort.
     pub(in crate::config) statsd: Option<StatsdFile>,
-    /// What comes in order: deliveries of one rule and key (the default), or nothing.
+    /// The order of deliveries: by rule and key (the default), or none.
     #[serde(default)]
     pub(in crate::config) order: Order,
     /// how much of the journal its deliveries may take while they wait, such as 256MiB (the default, or an
     /// equal part of what other targets leave of three quarters of journal.max_size, if that is less).
     pub(in crate::config) max_queue: Option<Size>,
-    /// What happens beyond that.
+    /// The behaviour beyond that.
     #[serde(default)]
     pub(in crate::config) when_full: WhenFull,
     /// Only the newest of one rule and key matters: it takes the place of older ones that still wait
@@ -79,7 +79,7 @@ pub(in crate::config) struct WebhookFile {
     /// Further keys while one replaces another.
     #[serde(default)]
     pub(in crate::config) old_secrets: Vec<String>,
-    /// What is sent.
+    /// The format of the body.
     #[serde(default)]
     pub(in crate::config) format: Format,
     /// Sent with each request.

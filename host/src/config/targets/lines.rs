@@ -22,7 +22,7 @@ pub(in crate::config) struct LinesFile {
     path: PathBuf,
     /// how large it may grow, such as 100MiB (the default), before it is renamed to path.1.
     max_size: Option<Size>,
-    /// How many renamed files are kept (5): path.1 is the newest, the oldest is removed.
+    /// The number of renamed files that are kept (5): path.1 is the newest, the oldest is removed.
     keep: Option<u16>,
     /// Retries.
     #[serde(default)]

@@ -39,7 +39,7 @@ pub(in crate::config) struct NatsFile {
     password: Option<String>,
     /// Sign in with this token.
     token: Option<String>,
-    /// How to know the servers, and how to be known to them; where it is written, TLS is required.
+    /// TLS to the servers; where it is written, TLS is required.
     tls: Option<TlsFile>,
     /// Connect to further servers that the named ones announce, with the same credentials (false).
     #[serde(default)]

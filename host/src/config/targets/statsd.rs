@@ -22,12 +22,12 @@ const RETRY_FOR: Duration = Duration::from_secs(10);
 pub(in crate::config) struct StatsdFile {
     /// Host and port of the statsd server, such as 127.0.0.1:8125.
     address: String,
-    /// What each name begins with (klaxon.).
+    /// The prefix of each name (klaxon.).
     prefix: Option<String>,
     /// The counter of a firing verdict ({rule}.{code}); further placeholders: {cluster}, {severity},
     /// {status}, {namespace}, {kind}.
     firing: Option<String>,
-    /// The counter of a resolved verdict; none: these are not counted.
+    /// The counter of a resolved verdict. Without it these are not counted.
     resolved: Option<String>,
     /// Retries where a datagram cannot be sent (for 10s): a counter that comes late misleads.
     #[serde(default)]

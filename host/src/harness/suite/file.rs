@@ -16,7 +16,7 @@ use crate::yaml::{Size, Span, without_null};
 pub(super) struct SuiteFile {
     /// the rule's folder or its module (.wasm), relative to this file.
     pub(super) rule: PathBuf,
-    /// What the rule is configured with.
+    /// The settings of the rule.
     #[serde(default)]
     pub(super) settings: Map<String, Value>,
     /// State that each test begins with: values by key, by partition.
@@ -38,11 +38,11 @@ pub(super) struct CaseFile {
     pub(super) stream: Option<OneOrMore>,
     /// The stream itself: watch events ({at, type, object}) or plain objects.
     pub(super) events: Option<Vec<Value>>,
-    /// What the rule is configured with here, instead of the file's settings.
+    /// The settings of the rule in this case, instead of the file's.
     pub(super) settings: Option<Map<String, Value>>,
     /// State to begin with here, instead of the file's.
     pub(super) state: Option<BTreeMap<String, BTreeMap<String, Value>>>,
-    /// What comes before this time is state, not news (RFC 3339).
+    /// Objects before this time are state, not news (RFC 3339).
     pub(super) snapshot_until: Option<String>,
     /// how long timers may still fire after the last event, such as 90s.
     pub(super) advance: Option<Span>,
@@ -50,9 +50,9 @@ pub(super) struct CaseFile {
     pub(super) expect: Option<Expect>,
     /// These verdicts are among those that are said, in this order.
     pub(super) expect_any: Option<Vec<Entry>>,
-    /// How many verdicts of each of these codes are said.
+    /// The number of verdicts of each of these codes.
     pub(super) count: Option<BTreeMap<String, u64>>,
-    /// What an event may cost.
+    /// The budget of an event.
     pub(super) limits: Option<LimitsFile>,
 }
 
@@ -94,7 +94,7 @@ pub(in crate::harness) struct Entry {
     pub(in crate::harness) code: String,
     /// the object: `kind/name`, `kind/namespace/name`, or the parts of it that matter.
     pub(in crate::harness) object: Option<ObjectEntry>,
-    /// What it is about.
+    /// The object of the verdict.
     pub(in crate::harness) key: Option<String>,
     /// firing or resolved.
     pub(in crate::harness) status: Option<StatusEntry>,
@@ -102,14 +102,14 @@ pub(in crate::harness) struct Entry {
     pub(in crate::harness) severity: Option<SeverityEntry>,
     /// The title.
     pub(in crate::harness) title: Option<String>,
-    /// When it is said (RFC 3339).
+    /// The time of the verdict (RFC 3339).
     pub(in crate::harness) time: Option<String>,
     /// The members of the payload that matter; lists are compared whole, member by member.
     #[serde(default, deserialize_with = "some")]
     pub(in crate::harness) payload: Option<Value>,
     /// Names of targets.
     pub(in crate::harness) targets: Option<Vec<String>>,
-    /// Whether it was found by comparing after a missed period.
+    /// The mark of events that were found by comparing after a missed period.
     pub(in crate::harness) gap: Option<bool>,
     /// By how much the count of the Kubernetes Event grew.
     pub(in crate::harness) delta: Option<u32>,
