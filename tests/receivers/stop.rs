@@ -36,7 +36,7 @@ fn tell_twice(mut child: Child, log: &Path, first: Signal, second: Signal) -> (i
     let told = || std::fs::read_to_string(log).unwrap();
     let pid = Pid::from_child(&child);
     kill_process(pid, first).unwrap();
-    wait("draining", || told().contains("told to stop: draining"));
+    wait("draining", || told().contains("shutting down: draining"));
     std::thread::sleep(Duration::from_millis(300));
     assert!(child.try_wait().unwrap().is_none(), "it drains: {}", told());
     let since = Stopwatch::start();

@@ -67,6 +67,7 @@ pub(crate) fn bytes(number: u64, body: &[u8]) -> Delivery {
         target: "t".to_owned(),
         order: (String::new(), String::new()),
         code: String::new(),
+        status: String::new(),
         body: body.to_vec(),
         delta: None,
         address: None,

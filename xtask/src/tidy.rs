@@ -24,7 +24,7 @@ const EDGES: [(&str, &[&str]); 22] = [
     ("config", &["yaml", "model", "recording"]),
     ("normalize", &["model"]),
     ("route", &["model", "normalize"]),
-    ("engine", &["model"]),
+    ("engine", &["model", "yaml"]),
     ("policy", &["model", "config", "yaml"]),
     ("pipeline", &["model", "config", "normalize", "route", "engine", "policy"]),
     ("scaffold", &[]),

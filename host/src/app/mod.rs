@@ -380,6 +380,13 @@ impl Started {
         handle.give_up();
         ends.closed.cancel();
         let ended = close(deliveries, handle, service, &vitals).await?;
+        // A queue counts when it ends, and the journal may not have stored the last outcomes by then.
+        let mut outcome = outcome;
+        if let (Ok(summary), Ok(pending)) = (&mut outcome, &ended) {
+            for (name, delivered) in &mut summary.targets {
+                delivered.left = pending.get(name).copied().unwrap_or(0);
+            }
+        }
         let outcome = match outcome {
             Err(RunError::NotDrained(_)) if keeps => Ok(RunSummary::default()),
             Ok(summary) if !keeps && ends.abandon.is_cancelled() && summary.left() > 0 => {
@@ -390,9 +397,12 @@ impl Started {
         if let Ok(summary) = &outcome
             && summary.left() > 0
         {
-            info!(left = summary.left(), "what is not delivered waits in the journal");
+            info!(
+                left = summary.left(),
+                "pending deliveries stay in the journal until the next start"
+            );
         }
-        outcome.and_then(|summary| ended.map(|()| summary).map_err(RunError::from))
+        outcome.and_then(|summary| ended.map(|_| summary).map_err(RunError::from))
     }
 }
 
@@ -403,7 +413,7 @@ async fn close(
     journal: Handle,
     service: &Service,
     vitals: &Vitals,
-) -> Result<Result<(), JournalError>, RunError> {
+) -> Result<Result<BTreeMap<String, u64>, JournalError>, RunError> {
     let closing = async {
         deliveries.shutdown().await;
         tokio::task::spawn_blocking(move || journal.close()).await

@@ -133,7 +133,7 @@ impl Stop {
         }
         self.stop();
         // Logged on a thread of its own: writing blocks forever if stderr is not read.
-        drop(std::thread::Builder::new().spawn(move || info!("told to stop: {word}")));
+        drop(std::thread::Builder::new().spawn(move || info!("{word}")));
         let late = async {
             match last_resort {
                 Some(last) => tokio::time::sleep(last.within).await,

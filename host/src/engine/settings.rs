@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::yaml::against_schema;
+
 /// An error in settings: the location as a JSON Pointer (RFC 6901), and the message.
 pub(super) type SettingsError = (String, String);
 
@@ -16,9 +18,6 @@ pub(super) fn check(schema: &str, settings: &Value) -> Result<Vec<SettingsError>
         return Ok(given.then(error).into_iter().collect());
     }
     let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
-    let validator = jsonschema::validator_for(&schema).map_err(|error| error.to_string())?;
-    Ok(validator
-        .iter_errors(settings)
-        .map(|error| (error.instance_path().to_string(), error.to_string()))
-        .collect())
+    jsonschema::validator_for(&schema).map_err(|error| error.to_string())?;
+    Ok(against_schema(&schema, settings))
 }

@@ -1,5 +1,6 @@
 //! The handle of the writer's thread.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -42,6 +43,8 @@ pub(super) struct State {
     /// The cause of the writer's end.
     pub(super) error: Mutex<Option<JournalError>>,
     pub(super) thread: Mutex<Option<JoinHandle<()>>>,
+    /// The pending deliveries of each target when the writer ended.
+    pub(super) pending: Mutex<BTreeMap<String, u64>>,
     /// Cancelled when waits for space on a disk or in a queue must end.
     pub(super) gives_up: CancellationToken,
     pub(super) rooms: Rooms,
@@ -126,11 +129,11 @@ impl Handle {
     }
 
     /// Closes this handle and waits until the writer has done all its orders; every other handle must be
-    /// dropped.
+    /// dropped. Returns the number of deliveries of each target that are still pending then.
     ///
     /// # Errors
     /// Fails with the cause if the writer ended early.
-    pub fn close(self) -> Result<(), JournalError> {
+    pub fn close(self) -> Result<BTreeMap<String, u64>, JournalError> {
         let state = self.state.clone();
         drop((self.commits, self.outcomes));
         let thread = state.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -138,7 +141,9 @@ impl Handle {
             return Err(JournalError::Ended("its thread panicked".to_owned()));
         }
         let error = state.error.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        error.map_or(Ok(()), Err)
+        let pending =
+            std::mem::take(&mut *state.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        error.map_or(Ok(pending), Err)
     }
 }
 

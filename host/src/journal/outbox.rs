@@ -87,7 +87,8 @@ impl Outbox {
     pub fn bodies(&self, numbers: &[i64]) -> Result<HashMap<i64, Option<Delivery>>, JournalError> {
         let connection = self.connection();
         let mut select = connection.prepare_cached(
-            "SELECT d.id, v.rule, d.key, v.code, d.body, d.delta, d.hash, d.address \
+            "SELECT d.id, v.rule, d.key, v.code, d.body, d.delta, d.hash, d.address, \
+             iif(json_valid(v.body), v.body ->> '$.status', NULL) \
              FROM deliveries d JOIN verdicts v ON v.n = d.verdict \
              WHERE d.n = ?1 AND d.state = 'pending'",
         )?;
@@ -138,6 +139,7 @@ impl Outbox {
             target: self.target.clone(),
             order: (row.get(1)?, row.get(2)?),
             code: row.get(3)?,
+            status: row.get::<_, Option<String>>(8)?.unwrap_or_default(),
             body: row.get(4)?,
             delta: row.get(5)?,
             address: row.get(7)?,

@@ -34,8 +34,10 @@ pub struct Delivery {
     pub target: String,
     /// The rule and the verdict's key: deliveries of one rule and key keep their order.
     pub order: (String, String),
-    /// The verdict's code, for logs.
+    /// The verdict's code.
     pub code: String,
+    /// The verdict's status, such as `firing`. Empty where the stored verdict does not have one.
+    pub status: String,
     /// The address within the target, decided once like the body: for NATS the subject.
     pub address: Option<String>,
     /// The bytes to send.
@@ -67,10 +69,26 @@ impl Delivery {
             target: name.to_owned(),
             order: (verdict.rule.to_string(), verdict.key.clone()),
             code: verdict.code.clone(),
+            status: verdict.status.as_str().to_owned(),
             address,
             body,
             delta: verdict.delta,
         })
+    }
+}
+
+impl Delivery {
+    /// Returns the headers that tell a receiver about a verdict without its body, where the target has headers.
+    fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let (rule, _) = &self.order;
+        [
+            ("klaxon-rule", Some(rule.clone())),
+            ("klaxon-code", Some(self.code.clone())),
+            ("klaxon-status", Some(self.status.clone())),
+            ("klaxon-delta", self.delta.map(|delta| delta.to_string())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)))
     }
 }
 

@@ -17,8 +17,6 @@ use crate::config::{self, Format};
 use crate::model::{Id, Timestamp, Verdict, clock};
 use crate::telemetry::with_causes;
 
-/// The header with the growth of a Kubernetes Event's count.
-const DELTA_HEADER: &str = "klaxon-delta";
 /// The most bytes of a response that are read.
 const MOST_RESPONSE: usize = 64 << 10;
 /// The most bytes of a response that are stored.
@@ -72,6 +70,10 @@ impl Webhook {
         let url = Url::parse(&settings.url).map_err(|error| format!("url: {error}"))?;
         let allowed =
             Allowed { loopback: settings.allow_loopback, link_local: settings.allow_link_local };
+        // A literal address stays refused, so this is an error of the configuration and not of each delivery.
+        if let Some(why) = allowed.refusal_of_url(&url) {
+            return Err(format!("url: {why}"));
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         // Another part of the process may have installed the same provider already.
         drop(provider.as_ref().clone().install_default());
@@ -112,8 +114,11 @@ impl Webhook {
         headers.insert("webhook-id", value(id)?);
         let timestamp = clock::wall().as_millis().div_euclid(1000);
         headers.insert("webhook-timestamp", value(&timestamp.to_string())?);
-        if let Some(delta) = delivery.delta {
-            headers.insert(DELTA_HEADER, HeaderValue::from(delta));
+        for (name, text) in delivery.headers() {
+            // A value may be any UTF-8 without control characters; the body has the others.
+            if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+                headers.insert(name, value);
+            }
         }
         if !self.settings.secrets.is_empty() {
             let signed = signature(&self.settings.secrets, id, timestamp, &delivery.body);

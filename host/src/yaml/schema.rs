@@ -1,7 +1,7 @@
 //! Converts errors of a JSON Schema to messages with hints.
 
-use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
+use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
 use super::escape;
@@ -87,6 +87,10 @@ fn explain(schema: &Value, error: &ValidationError<'_>) -> Found {
             Some(errors) => errors.iter().flat_map(|error| explain(schema, error)).collect(),
             None => vec![by_description(schema, error)],
         },
+        // No key is known, and none is allowed.
+        ValidationErrorKind::FalseSchema => {
+            vec![(pointer, "unknown key; hint: remove it, no key is known here".to_owned())]
+        }
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
             vec![(pointer, format!("{name:?} is missing; hint: add it"))]
@@ -103,9 +107,9 @@ fn by_description(schema: &Value, error: &ValidationError<'_>) -> (String, Strin
     let keyword = error.schema_path().to_string();
     let above = keyword.rsplit_once('/').map_or("", |(above, _)| above);
     let description = schema.pointer(above).and_then(|schema| schema.get("description"));
-    let hint = description
-        .and_then(Value::as_str)
-        .map_or(String::new(), |text| format!("; hint: write {}", text.trim_end_matches('.')));
+    let hint = description.and_then(Value::as_str).map_or(String::new(), |text| {
+        format!("; hint: write {}{}", form(error.kind()), text.trim_end_matches('.'))
+    });
     // The value is masked: it may hold a secret that was substituted from a file.
     let what = match error.kind() {
         ValidationErrorKind::AnyOf { .. } => {
@@ -114,6 +118,24 @@ fn by_description(schema: &Value, error: &ValidationError<'_>) -> (String, Strin
         _ => error.masked_with("the value").to_string(),
     };
     (error.instance_path().to_string(), format!("{what}{hint}"))
+}
+
+/// Returns the form of a value of the expected type, before its description.
+fn form(kind: &ValidationErrorKind) -> String {
+    use jsonschema::error::TypeKind;
+    let ValidationErrorKind::Type { kind: TypeKind::Single(expected) } = kind else {
+        return String::new();
+    };
+    let form = match expected {
+        JsonType::Array => "a list",
+        JsonType::Boolean => "true or false",
+        JsonType::Integer => "a whole number",
+        JsonType::Null => "nothing",
+        JsonType::Number => "a number",
+        JsonType::Object => "keys with values",
+        JsonType::String => "a string",
+    };
+    format!("{form}: ")
 }
 
 /// Selects the alternative of an `anyOf` that the author meant: the only one of which every error is deeper than the

@@ -131,6 +131,7 @@ pub(super) fn start(
     let state = Arc::new(State {
         error: Mutex::new(None),
         thread: Mutex::new(None),
+        pending: Mutex::default(),
         gives_up: CancellationToken::new(),
         rooms,
         pulse: Arc::default(),
@@ -173,6 +174,18 @@ pub(super) fn start(
         .map_err(ended)?;
     *state.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     Ok(Handle { commits, outcomes, state })
+}
+
+/// Returns the number of pending deliveries of each target.
+fn pending(connection: &Connection) -> Result<BTreeMap<String, u64>, JournalError> {
+    let mut select = connection.prepare(
+        "SELECT target, count(*) FROM deliveries WHERE state = 'pending' GROUP BY target",
+    )?;
+    let rows = select.query_map([], |row| {
+        let count: i64 = row.get(1)?;
+        Ok((row.get(0)?, count.unsigned_abs()))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Returns the number of pages of a size.
@@ -220,6 +233,12 @@ impl Writer {
                     Err(error) => return self.end(error),
                 }
             }
+        }
+        match pending(&self.connection) {
+            Ok(pending) => {
+                *self.state.pending.lock().unwrap_or_else(PoisonError::into_inner) = pending;
+            }
+            Err(error) => warn!(%error, "the pending deliveries could not be counted"),
         }
         let folded = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
         match folded.map_err(JournalError::from) {

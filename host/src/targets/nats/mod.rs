@@ -18,8 +18,6 @@ use crate::config;
 use crate::model::Verdict;
 use connection::{Connection, Connector};
 
-/// The header with the growth of a Kubernetes Event's count.
-const DELTA_HEADER: &str = "klaxon-delta";
 /// The longest subject. A server closes the connection, with all publishes under way on it, if a subject makes
 /// the command longer than 4096 bytes.
 const LONGEST_SUBJECT: usize = 2048;
@@ -124,8 +122,6 @@ fn message(delivery: &Delivery) -> PublishMessage {
         .payload(delivery.body.clone().into())
         .header(NATS_MESSAGE_ID, delivery.id.as_str())
         .header("content-type", "application/json");
-    match delivery.delta {
-        Some(delta) => message.header(DELTA_HEADER, delta.to_string().as_str()),
-        None => message,
-    }
+    let headers = delivery.headers().filter(|(_, text)| !text.contains(['\r', '\n']));
+    headers.fold(message, |message, (name, text)| message.header(name, text.as_str()))
 }
