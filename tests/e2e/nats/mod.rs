@@ -30,7 +30,7 @@ fn oom(number: u64, target: &Target) -> Delivery {
 #[tokio::test]
 async fn a_verdict_is_stored_with_its_id_and_headers() {
     let server = Server::started("").await;
-    let context = server.stream(recording::Config::default()).await;
+    let context = server.stream(stream::Config::default()).await;
     let target = nats(&server, json!({}));
     let sender = endpoint(&target);
     let mut event = verdict("BackOff");
@@ -53,7 +53,7 @@ async fn a_verdict_is_stored_with_its_id_and_headers() {
 #[tokio::test]
 async fn a_delivery_that_comes_again_is_stored_once() {
     let server = Server::started("").await;
-    let context = server.stream(recording::Config::default()).await;
+    let context = server.stream(stream::Config::default()).await;
     let target = nats(&server, json!({}));
     let sender = endpoint(&target);
     for number in [1, 1, 2] {
@@ -68,7 +68,7 @@ async fn a_delivery_that_comes_again_is_stored_once() {
 #[tokio::test]
 async fn what_was_acknowledged_outlives_the_server() {
     let mut server = Server::started("").await;
-    server.stream(recording::Config::default()).await;
+    server.stream(stream::Config::default()).await;
     let target = nats(&server, json!({"timeout": "3s"}));
     let sender = endpoint(&target);
     assert_eq!(sender.send(&oom(1, &target)).await, Attempt::Delivered);
@@ -98,7 +98,7 @@ async fn until_delivered(sender: &Arc<Endpoint>, delivery: &Delivery) -> Attempt
 #[tokio::test]
 async fn a_server_that_is_away_for_long_is_told_anew() {
     let mut server = Server::started("").await;
-    server.stream(recording::Config::default()).await;
+    server.stream(stream::Config::default()).await;
     let target = nats(&server, json!({"timeout": "1s"}));
     let sender = endpoint(&target);
     assert_eq!(sender.send(&oom(1, &target)).await, Attempt::Delivered);
@@ -123,7 +123,7 @@ async fn a_server_that_is_away_for_long_is_told_anew() {
 #[tokio::test]
 async fn a_server_that_hangs_is_left_and_found_again() {
     let server = Server::started("").await;
-    let context = server.stream(recording::Config::default()).await;
+    let context = server.stream(stream::Config::default()).await;
     let target = nats(&server, json!({"timeout": "500ms"}));
     let sender = endpoint(&target);
     assert_eq!(sender.send(&oom(1, &target)).await, Attempt::Delivered);
@@ -140,7 +140,7 @@ async fn a_server_that_hangs_is_left_and_found_again() {
 #[tokio::test]
 async fn many_at_once_are_each_stored_once_while_the_server_dies() {
     let mut server = Server::started("").await;
-    server.stream(recording::Config::default()).await;
+    server.stream(stream::Config::default()).await;
     let target = nats(&server, json!({"timeout": "3s"}));
     let sender = endpoint(&target);
     let mut under_way = tokio::task::JoinSet::new();
@@ -168,7 +168,7 @@ async fn a_subject_that_no_stream_captures_waits_for_one() {
         why.starts_with("no stream captures subject klaxon.akkeris.R14; hint: `nats stream add`"),
         "{why}"
     );
-    let context = server.stream(recording::Config::default()).await;
+    let context = server.stream(stream::Config::default()).await;
     assert_eq!(sender.send(&oom(1, &target)).await, Attempt::Delivered);
     assert_eq!(stored(&context).await, 1);
 }
@@ -182,7 +182,7 @@ async fn a_server_that_is_away_at_first_is_found_later() {
     assert!(why.contains("no connection to nats://127.0.0.1"), "{why}");
     assert!(why.contains("refused"), "{why}");
     server.start().await;
-    let context = server.stream(recording::Config::default()).await;
+    let context = server.stream(stream::Config::default()).await;
     assert_eq!(sender.send(&oom(1, &target)).await, Attempt::Delivered);
     assert_eq!(stored(&context).await, 1);
 }
@@ -215,7 +215,7 @@ async fn wrong_secrets_are_told_without_them() {
     let right = nats(&server, json!({"user": "me", "password": "right"}));
     let options = async_nats::ConnectOptions::new();
     let context = server.jetstream(options.user_and_password("me".into(), "right".into())).await;
-    let config = recording::Config {
+    let config = stream::Config {
         name: "klaxon".into(),
         subjects: vec!["klaxon.>".into()],
         ..Default::default()
@@ -250,7 +250,7 @@ async fn a_missing_right_is_told_when_no_answer_comes() {
 async fn what_is_too_large_is_refused() {
     let server = Server::started("max_payload: 4096").await;
     let context =
-        server.stream(recording::Config { max_message_size: 1024, ..Default::default() }).await;
+        server.stream(stream::Config { max_message_size: 1024, ..Default::default() }).await;
     let target = nats(&server, json!({}));
     let sender = endpoint(&target);
     let mut delivery = oom(1, &target);
@@ -270,9 +270,9 @@ async fn what_is_too_large_is_refused() {
 async fn a_full_stream_is_waited_for() {
     let server = Server::started("").await;
     let context = server
-        .stream(recording::Config {
+        .stream(stream::Config {
             max_messages: 1,
-            discard: recording::DiscardPolicy::New,
+            discard: stream::DiscardPolicy::New,
             ..Default::default()
         })
         .await;

@@ -97,10 +97,10 @@ impl Server {
     }
 
     /// Makes a stream of all subjects below `klaxon`.
-    pub(crate) async fn stream(&self, more: recording::Config) -> jetstream::Context {
+    pub(crate) async fn stream(&self, more: stream::Config) -> jetstream::Context {
         let context = self.jetstream(async_nats::ConnectOptions::new()).await;
         let subjects = vec!["klaxon.>".to_owned()];
-        let config = recording::Config { name: "klaxon".to_owned(), subjects, ..more };
+        let config = stream::Config { name: "klaxon".to_owned(), subjects, ..more };
         context.create_stream(config).await.unwrap();
         context
     }
