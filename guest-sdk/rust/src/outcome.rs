@@ -22,7 +22,12 @@ impl Outcome {
 
     /// Sets a timer for a time of the event clock. Setting a timer with the same key again moves it.
     pub fn set_timer(&mut self, key: &str, at: Timestamp) {
-        self.timers.push(TimerRequest { key: key.to_owned(), at, payload: String::new() });
+        self.set_timer_with(key, at, String::new());
+    }
+
+    /// Sets a timer with a payload, which comes back in `event.timer`.
+    pub fn set_timer_with(&mut self, key: &str, at: Timestamp, payload: impl Into<String>) {
+        self.timers.push(TimerRequest { key: key.to_owned(), at, payload: payload.into() });
     }
 
     /// Removes a timer; does nothing if it does not exist.

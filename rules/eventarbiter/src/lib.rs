@@ -61,7 +61,7 @@ impl Rule for Eventarbiter {
             return Ok(());
         }
         for alarm in alarm::of(kubernetes_event) {
-            if self.raised.contains(&alarm) && self.is_due(cx, event, alarm)? {
+            if self.raised.contains(&alarm) && self.is_due(cx, alarm) {
                 let body =
                     payload::of(event, kubernetes_event, alarm, &self.environment, self.form);
                 let code = match self.form {
@@ -78,17 +78,10 @@ impl Rule for Eventarbiter {
 }
 
 impl Eventarbiter {
-    /// Returns `true` if an alarm about the object of the partition may be raised, and then remembers the
-    /// time.
-    fn is_due(&self, cx: &mut Cx, event: &Event, alarm: &Alarm) -> Result<bool, String> {
-        let Some(repeat) = self.repeat else { return Ok(true) };
-        let key = format!("raised/{}", alarm.name);
-        let last: Option<i64> = cx.state().get_json(&key)?;
-        let is_due = last.is_none_or(|last| event.time.saturating_sub(last) >= repeat.millis());
-        if is_due {
-            cx.state().put_for(&key, &event.time.to_string(), repeat.seconds());
-        }
-        Ok(is_due)
+    /// Returns `true` if an alarm about the object of the partition may be raised now.
+    fn is_due(&self, cx: &mut Cx, alarm: &Alarm) -> bool {
+        let Some(repeat) = self.repeat else { return true };
+        cx.state().once_per(&format!("raised/{}", alarm.name), repeat)
     }
 }
 

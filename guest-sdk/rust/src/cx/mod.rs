@@ -6,7 +6,7 @@ mod backend;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::Level;
+use crate::{Duration, Level};
 use backend::Backend;
 
 /// Context of one event: the rule's access to the host.
@@ -77,6 +77,20 @@ impl State<'_> {
         Ok(())
     }
 
+    /// Returns `true` the first time for a key, and again once `period` of event time has passed since it last did:
+    /// a report that is repeated at most that often. The key is in the state until then.
+    pub fn once_per(&mut self, key: &str, period: Duration) -> bool {
+        // A time to live of 0 would never end.
+        if period.seconds() == 0 {
+            return true;
+        }
+        let is_first = self.get(key).is_none();
+        if is_first {
+            self.put_for(key, "", period.seconds());
+        }
+        is_first
+    }
+
     /// Removes a key; does nothing if it does not exist.
     pub fn remove(&mut self, key: &str) {
         self.backend.remove(key);
@@ -85,5 +99,23 @@ impl State<'_> {
     /// Returns the keys with this prefix, sorted by bytes.
     pub fn keys(&self, prefix: &str) -> Vec<String> {
         self.backend.keys(prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_per_is_true_again_when_the_period_of_event_time_has_passed() {
+        let mut cx = Cx::at(0);
+        let mut at = |seconds: i64, key: &str| {
+            cx.backend.now = seconds * 1000;
+            cx.state().once_per(key, Duration::minutes(1))
+        };
+        assert_eq!([at(1, "a"), at(2, "a"), at(2, "b")], [true, false, true]);
+        assert_eq!([at(60, "a"), at(61, "a"), at(120, "a")], [false, true, false]);
+        let mut always = || cx.state().once_per("c", Duration::minutes(0));
+        assert_eq!([always(), always()], [true, true]);
     }
 }
