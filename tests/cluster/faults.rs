@@ -198,6 +198,23 @@ async fn what_a_lagging_cache_had_not_shown_lies_within_the_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bookmark_of_a_version_that_was_passed_already_does_not_move_the_watch_back() {
+    let api = FakeApi::start().await;
+    api.bookmarks(std::time::Duration::from_millis(20), std::time::Duration::from_millis(20));
+    let site = site(&api);
+    let running = site.start();
+    site.wait_until_following(&WATCHES);
+    api.put(pod("first", "web"));
+    let version = api.put(pod("first", "other")).to_string();
+    site.wait("the change", |seen| seen.len() == 2);
+    // From now on bookmarks are those of a cache that shows nothing of the last minute.
+    api.lag(std::time::Duration::from_secs(60), false);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    running.stop();
+    assert_eq!(site.rows("SELECT cursor FROM watches WHERE name = 'Pod'"), [version]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_watch_that_fails_before_its_first_line_proves_nothing() {
     let api = FakeApi::start().await;
     api.put(pod("first", "web"));

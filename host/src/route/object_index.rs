@@ -111,7 +111,7 @@ pub(super) const UNREADABLE: u64 = 1;
 
 /// Returns `true` if a resource version is older than another. Versions are numbers (Kubernetes API
 /// concepts, "Resource versions"); if one of them is not a number, returns `false`.
-pub(super) fn is_older(version: &str, than: &str) -> bool {
+pub fn is_older(version: &str, than: &str) -> bool {
     match (version.parse::<u64>(), than.parse::<u64>()) {
         (Ok(version), Ok(than)) => version < than,
         _ => false,

@@ -12,6 +12,7 @@ use super::wire::{self, Head, Line};
 use super::{Served, WatchMessage};
 use crate::model::clock::{self, Stopwatch};
 use crate::model::{Seen, SourceEvent};
+use crate::route::is_older;
 
 impl Watch {
     /// Follows changes until the watch ends, at its regular time or earlier. `compared` is the version of a compared
@@ -118,7 +119,11 @@ impl Watch {
             }
             "BOOKMARK" => {
                 self.proof.has_bookmarks = true;
-                if let Some(version) = Head::of(line.object).version() {
+                let head = Head::of(line.object);
+                // A cache that has fallen behind since may send an older version than it has sent already.
+                if let Some(version) =
+                    head.version().filter(|version| !is_older(version, &self.cursor))
+                {
                     version.clone_into(&mut self.cursor);
                     let version = Some(version.to_owned());
                     let event = SourceEvent::Progress;
