@@ -111,6 +111,32 @@ fn without_room_a_rule_still_comes_to_the_newest_state_of_each_object_and_to_its
 }
 
 #[test]
+fn a_timer_that_fires_among_skipped_events_carries_the_newest_state_of_its_object() {
+    // The pod's first version sets a timer, which is due after the next two and before the last.
+    let history = [
+        Happens::Put(0),
+        Happens::Wait(500),
+        Happens::Put(0),
+        Happens::Put(0),
+        Happens::Wait(5000),
+        Happens::Put(0),
+    ];
+    let calls = inputs(&history);
+    let mut run = Run::with_room(true, Some(ONE_EVENT));
+    run.feed(calls[0].0, &calls[0].1);
+    run.pipeline.hold_back(0);
+    calls[1..].iter().for_each(|(at, input)| run.feed(*at, input));
+    run.commit();
+    let skipped = run.came.failures.iter().filter(|one| &*one.rule == "left").count();
+    assert_eq!(skipped, 2);
+    run.restart();
+    run.drain(calls.last().unwrap().0);
+    let told = run.came.verdicts.iter().filter(|one| &*one.rule == "left");
+    let told: Vec<&str> = told.map(|one| one.payload.get()).collect();
+    assert!(told.iter().any(|one| one.contains("Timer b pod-0@14")), "{told:#?}");
+}
+
+#[test]
 fn what_comes_and_goes_unseen_by_a_rule_takes_no_more_room_than_there_is() {
     let mut run = Run::with_room(true, Some(ROOM));
     run.pipeline.hold_back(0);

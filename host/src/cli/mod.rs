@@ -246,7 +246,7 @@ pub fn main() -> ExitCode {
 fn suppressed(counts: &crate::pipeline::Counts) -> Option<String> {
     let parts = [
         (counts.held_back, "suppressed by policy"),
-        (counts.pending_verdicts, "pending (held by another incident)"),
+        (counts.pending_verdicts, "pending (inhibited)"),
         (counts.over_budget, "over the budget for writes"),
     ];
     let parts: Vec<String> = parts

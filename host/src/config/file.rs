@@ -12,8 +12,8 @@ use super::policy::PolicyFile;
 use super::targets::file::TargetFile;
 use crate::yaml::{Size, Span, without_null};
 
-/// klaxon.yaml. Its parts are read one by one, so that a fault in one hides none in another; this
-/// type is what the schema is made of.
+/// The configuration of Klaxon, klaxon.yaml.
+// The parts are read one by one, so that an error in one hides none in another: the schema alone is derived from it.
 #[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "the schema is derived from it")]

@@ -88,7 +88,7 @@ impl Outbox {
         let connection = self.connection();
         let mut select = connection.prepare_cached(
             "SELECT d.id, v.rule, d.key, v.code, d.body, d.delta, d.hash, d.address, \
-             iif(json_valid(v.body), v.body ->> '$.status', NULL) \
+             iif(json_valid(v.body), CAST(v.body ->> '$.status' AS TEXT), NULL) \
              FROM deliveries d JOIN verdicts v ON v.n = d.verdict \
              WHERE d.n = ?1 AND d.state = 'pending'",
         )?;

@@ -75,7 +75,7 @@ fn all(to: &Transaction<'_>) -> Result<Vec<(Share, u64)>, JournalError> {
         shares.push(row?);
     }
     let mut select = to.prepare_cached(
-        "SELECT rule, count(*), sum(octet_length(input) + octet_length(reason)) \
+        "SELECT rule, count(*), sum(length(CAST(input AS BLOB)) + length(CAST(reason AS BLOB))) \
          FROM quarantine GROUP BY rule",
     )?;
     let rows = select.query_map([], |row| {
@@ -119,7 +119,7 @@ fn oldest(to: &Transaction<'_>, share: &Share) -> Result<Vec<(i64, u64)>, Journa
             .collect(),
         Share::Quarantine { rule } => to
             .prepare_cached(
-                "SELECT n, 200 + octet_length(input) + octet_length(reason) \
+                "SELECT n, 200 + length(CAST(input AS BLOB)) + length(CAST(reason AS BLOB)) \
                  FROM quarantine WHERE rule IS ?1 ORDER BY n LIMIT ?2",
             )?
             .query_map(params![rule, FEW], read)?

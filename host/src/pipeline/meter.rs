@@ -189,7 +189,7 @@ impl Meter {
         let until = self.began.plus_millis(MINUTE_MS);
         let over = if self.verdicts > limits.verdicts_per_minute {
             let what = format!(
-                "the rule said {} verdicts in a minute, and may say {} (`limits.verdicts_per_minute`): its events wait until {until}",
+                "the rule said {} verdicts in a minute, and may say {} (`limits.verdicts_per_minute`): its events stay in the backlog until {until}",
                 self.verdicts, limits.verdicts_per_minute
             );
             Some((Limit::Verdicts, what))

@@ -184,7 +184,8 @@ impl Router {
         let interests = self.rules.get(rule).map_or(&[] as &[_], |rule| &rule.interests);
         let interests = interests.iter().filter(|interest| interest.is_kind(group, kind));
         let texts: Vec<&str> = interests.map(|interest| interest.fingerprint.as_str()).collect();
-        Id::of("backfill", &[&settings, &texts.concat()])
+        // The tag is part of stored digests: with another one every rule would be backfilled again.
+        Id::of("introduction", &[&settings, &texts.concat()])
     }
 
     /// Plans the backfills from a watch, for each rule that the watch feeds, except for rules with a

@@ -91,6 +91,14 @@ fn kubernetes_event(version: u32, count: u32, created: &str) -> Json {
         "involvedObject": {"kind": "Pod", "name": "p", "uid": "u1"}, "count": count})
 }
 
+/// Digests are stored: with others an upgrade would backfill every rule again.
+#[test]
+fn the_digest_of_a_backfill_stays_the_same_over_versions() {
+    let house = House::new(vec![interest("pods", "v1", "Pod")]);
+    let digest = house.router.backfill_digest(0, "{}", "", "Pod");
+    assert_eq!(digest.as_str(), "6bb93da67bfc2cb73f8a8be9cc19ecc6");
+}
+
 #[test]
 fn an_object_is_added_modified_and_deleted_and_a_repeat_is_no_news() {
     let mut house = House::new(vec![interest("pods", "v1", "Pod")]);

@@ -140,7 +140,7 @@ impl Resolve for Resolver {
                 found.into_iter().filter(|a| allowed.refusal(a.ip()).is_none()).collect();
             match refusal {
                 Some(refusal) if usable.is_empty() => {
-                    Err(format!("{} resolves to {refusal}", name.as_str()).into())
+                    Err(format!("{} is not allowed: {refusal}", name.as_str()).into())
                 }
                 _ => Ok(Box::new(usable.into_iter()) as Addrs),
             }

@@ -23,7 +23,7 @@ pub(in crate::config) struct PolicyFile {
     repeat: Option<Span>,
     /// Deliver a firing once, and a resolved only after a firing (false).
     pair: bool,
-    /// The incidents that suspend firings of this rule while they are open.
+    /// The incidents that inhibit firings of this rule while they are open.
     inhibited_by: Vec<InhibitorFile>,
     /// At most so many deliveries in a time.
     throttle: Option<ThrottleFile>,
@@ -50,7 +50,7 @@ impl Default for BudgetFile {
     }
 }
 
-/// An incident that suspends firings of a rule: `rule/code`, or in full.
+/// An incident that inhibits firings of a rule: `rule/code`, or in full.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum InhibitorFile {

@@ -57,6 +57,22 @@ fn an_equal_verdict_is_delivered_once_and_what_is_settled_is_not_delivered_again
 }
 
 #[test]
+fn an_odd_status_in_a_stored_verdict_holds_up_no_delivery() {
+    let folder = tempfile::tempdir().unwrap();
+    let handle = start(folder.path());
+    handle.commit_and_wait(group(vec![], vec![verdict(1)], vec![])).unwrap();
+    handle.close().unwrap();
+    let journal = rusqlite::Connection::open(folder.path().join(super::super::FILE)).unwrap();
+    let outbox = outbox(folder.path());
+    let number = outbox.next(0, 1).unwrap()[0].number;
+    for (body, status) in [("{\"status\":5}", "5"), ("{\"status\":null}", ""), ("{broken", "")] {
+        journal.execute("UPDATE verdicts SET body = ?1", [body]).unwrap();
+        let delivery = outbox.bodies(&[number]).unwrap().remove(&number).flatten().unwrap();
+        assert_eq!(delivery.status, status, "{body}");
+    }
+}
+
+#[test]
 fn what_is_old_and_settled_goes_and_what_waits_stays() {
     let folder = tempfile::tempdir().unwrap();
     let at_once = config::Journal { retain: Duration::ZERO, ..settings() };

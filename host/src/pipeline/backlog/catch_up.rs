@@ -79,7 +79,7 @@ impl Pipeline {
         match started {
             Some(Ok(dedicated)) => backlog.dedicated = Some(dedicated),
             Some(Err(error)) => {
-                tracing::error!(rule = %loaded.name, %error, "a rule that is behind waits for a thread");
+                tracing::error!(rule = %loaded.name, %error, "a lagging rule waits for a thread");
                 return;
             }
             None => {}

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::model::{Event, StoreOp, Timestamp, WhenFull};
 use crate::pipeline::backlog::entry::{Entry, PersistedEntry};
-use crate::pipeline::backlog::queue::Backlog;
+use crate::pipeline::backlog::queue::{Backlog, unique};
 use crate::pipeline::{Pipeline, Rule};
 
 /// The reason for skipping an event.
@@ -76,6 +76,11 @@ impl Pipeline {
             self.store(|| StoreOp::NoBacklog(row));
         }
         if let Entry::Ask(event) = queued.entry {
+            // A timer that fires before the event that follows carries the newest form up to then.
+            let uid = unique(&event.object);
+            if self.timers.of_rule_concern(rule, &uid) {
+                self.set_form(rule, uid, &event.object, true, event.time);
+            }
             self.skip(rule, &event, SUPERSEDED.to_owned());
         }
         true

@@ -167,7 +167,8 @@ impl TimerQueue {
     }
 
     /// Removes and returns the timers that are due by this time of rules that are not suspended, in order, at most
-    /// `most` of each rule, each with its rule. Each timer concerns its object until [`TimerQueue::answered`],
+    /// `most` of each rule and the others of the last one's partition, which fire together, each with its rule. Each
+    /// timer concerns its object until [`TimerQueue::answered`],
     /// because the form of the object must still be known if the answer comes after a restart.
     pub(in crate::pipeline) fn take(
         &mut self,
@@ -179,10 +180,10 @@ impl TimerQueue {
         for rule in 0..self.queues.len() {
             let before = taken.len();
             while !is_suspended(rule)
-                && taken.len() - before < most
                 && let Some(queue) = self.queues.get(rule)
                 && let Some((place, _)) = queue.first_key_value()
                 && place.0 <= due
+                && (taken.len() - before < most || is_of_last(&taken, &place.1))
             {
                 let place = place.clone();
                 let Some(timer) = self.drop_one(rule, &place) else { break };
@@ -240,6 +241,11 @@ impl TimerQueue {
     }
 }
 
+/// Returns `true` if the timer that was taken last is of this partition.
+fn is_of_last(taken: &[(usize, PersistedTimer)], partition: &str) -> bool {
+    taken.last().is_some_and(|(_, last)| *last.slot.partition == *partition)
+}
+
 fn place(due: Timestamp, slot: &Slot, key: &str) -> Place {
     (due, slot.partition.clone(), key.to_owned())
 }
@@ -286,5 +292,20 @@ mod tests {
             .collect();
         assert!(many.is_sorted(), "{many:?}");
         assert_eq!(timers.used(0), 0);
+    }
+
+    #[test]
+    fn timers_of_one_partition_fire_together_whatever_the_number() {
+        let mut timers = TimerQueue::default();
+        for number in 0..10 {
+            for key in ["a", "b", "c"] {
+                timers.put(0, PersistedTimer { key: key.to_owned(), ..timer("rule", number) });
+            }
+        }
+        let mut fired = Vec::new();
+        while timers.len() > 0 {
+            fired.push(timers.take(Timestamp::from_millis(5), 4, |_| false).len());
+        }
+        assert_eq!(fired, [6, 6, 6, 6, 6]);
     }
 }

@@ -61,7 +61,8 @@ impl Watch {
         if lines.age() + Duration::from_secs(2).min(time / 4) >= time {
             self.came_to(compared.is_none().then(|| lines.drained_at()));
             self.report(SourceEvent::Progress).await?;
-            return Ok(State::Follow(None, compared));
+            // Without bookmarks a quiet watch may never pass the version of the compared list: compare again.
+            return Ok(if compared.is_some() { State::Resume } else { State::Follow(None, None) });
         }
         Err(ApiError::Broken("the server ended the watch".to_owned()).into())
     }

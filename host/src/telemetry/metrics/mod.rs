@@ -159,14 +159,14 @@ impl Metrics {
         let refusals = self.refusals.clone();
         registry.register("refusals", "Verdicts that lack a grant for a target", refusals);
         let held_back = self.held_back.clone();
-        registry.register("verdicts_held_back", "Verdicts that the policy held back", held_back);
+        registry.register("verdicts_held_back", "Verdicts that the policy suppressed", held_back);
         let over_budget = self.over_budget.clone();
         let help = "Writes to the cluster that were over their rule's budget";
         registry.register("writes_held_back", help, over_budget);
         let waiting = self.waiting.clone();
         registry.register(
             "verdicts_waiting",
-            "Verdicts that wait, for something inhibits them",
+            "Verdicts that are pending, because an incident inhibits them",
             waiting,
         );
         registry.register(
@@ -179,11 +179,15 @@ impl Metrics {
     fn register_waiting(&mut self) {
         let registry = &mut self.registry;
         let events = self.backlog_events.clone();
-        registry.register("backlog_events", "Events that wait for a rule that is behind", events);
+        registry.register("backlog_events", "Events in the backlog of a rule", events);
         let bytes = self.backlog_bytes.clone();
-        registry.register("backlog_bytes", "Bytes of what waits for a rule that is behind", bytes);
+        registry.register("backlog_bytes", "Bytes of the backlog of a rule", bytes);
         let skipped = self.backlog_skipped.clone();
-        registry.register("backlog_skipped", "Events that a rule was not asked about", skipped);
+        registry.register(
+            "backlog_skipped",
+            "Events that were skipped from the backlog of a rule",
+            skipped,
+        );
         registry.register(
             "rule_lag_seconds",
             "Age of the oldest event that waits for a rule, 0 where none does",
@@ -197,7 +201,7 @@ impl Metrics {
         registry.register("pending_timers", "Timers that are set", self.pending_timers.clone());
         registry.register(
             "suspended_timers",
-            "Timers that do not fire: a watch is not in sync, or their rule is behind",
+            "Timers that do not fire: a watch is not in sync, or their rule lags",
             self.suspended_timers.clone(),
         );
     }
