@@ -100,5 +100,5 @@ fn what_a_rule_says_only_at_the_end_of_a_replay_passes_through_its_policy() {
         output.verdicts.iter().map(|verdict| (verdict.code.as_str(), verdict.title.as_str()));
     let said: Vec<_> = said.collect();
     assert_eq!(said.len(), 2, "{said:?}");
-    assert_eq!((said[0].0, said[1]), ("SAW", ("digest", "2 verdicts were held back")));
+    assert_eq!((said[0].0, said[1]), ("SAW", ("digest", "2 verdicts were suppressed")));
 }

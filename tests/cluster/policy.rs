@@ -44,7 +44,7 @@ async fn what_a_rule_writes_to_an_object_is_held_to_its_budget_also_over_a_resta
         site.wait("all of it", |seen| seen.len() == all);
         let metrics = metrics(port).await;
         let line = format!(
-            "klaxon_writes_held_back_total{{rule=\"witness\",target=\"kubernetes-event\"}} {held}"
+            "klaxon_writes_suppressed_total{{rule=\"witness\",target=\"kubernetes-event\"}} {held}"
         );
         assert!(metrics.contains(&line), "{metrics}");
         let counts = running.stop().counts;
@@ -77,7 +77,7 @@ async fn an_incident_is_told_once_also_over_a_restart() {
     assert_eq!(listed.lines().count(), 3, "{listed}");
     assert!(listed.starts_with("RULE     CODE  KEY"), "{listed}");
     let summary = running.stop();
-    assert_eq!((summary.counts.verdicts, summary.counts.held_back), (2, 2));
+    assert_eq!((summary.counts.verdicts, summary.counts.suppressed), (2, 2));
 
     let running = site.start();
     site.wait_until_following(&WATCHES);
@@ -85,7 +85,7 @@ async fn an_incident_is_told_once_also_over_a_restart() {
     api.put(pod("three", "db"));
     site.wait_for(&["added Pod/one", "added Pod/two", "added Pod/three"]);
     let summary = running.stop();
-    assert_eq!((summary.counts.verdicts, summary.counts.held_back), (1, 1));
+    assert_eq!((summary.counts.verdicts, summary.counts.suppressed), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +113,7 @@ async fn what_waited_and_was_over_by_the_time_of_a_restart_is_not_told() {
     assert_eq!(site.rows("SELECT count(*) FROM refusals"), ["0"]);
     site.wait_for(&["added Pod/two"]);
     let summary = running.stop();
-    assert_eq!(summary.counts.held_back, 2);
+    assert_eq!(summary.counts.suppressed, 2);
     // Refused targets of a pending verdict are recorded once it is delivered.
     let refused = "SELECT v.rule, r.target FROM refusals r JOIN verdicts v ON v.n = r.verdict";
     assert_eq!(site.rows(refused), ["witness later"]);
@@ -137,11 +137,11 @@ async fn what_is_too_much_is_one_digest_when_the_window_ends() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let metrics = metrics(port).await;
-    let held = "klaxon_verdicts_held_back_total{rule=\"witness\",reason=\"throttled\"} 5";
+    let held = "klaxon_verdicts_suppressed_total{rule=\"witness\",reason=\"throttled\"} 5";
     assert!(metrics.contains(held), "{metrics}");
     running.stop();
     let body: serde_json::Value = serde_json::from_str(&site.rows(digest)[0]).unwrap();
-    assert_eq!(body["payload"]["held_back"], 5);
+    assert_eq!(body["payload"]["suppressed"], 5);
     assert_eq!(body["payload"]["codes"], json!({"SAW": 5}));
     assert_eq!(site.rows("SELECT count(*) FROM verdicts WHERE code = 'SAW'"), ["2"]);
 }

@@ -104,7 +104,7 @@ impl Report {
         for over in output.over_budget.iter().filter(|over| over.is_first) {
             warn!(
                 rule = %over.rule, target = over.target, object = over.object, next = %over.next,
-                "a rule writes too much to an object: what is over its budget is held back, and only counted"
+                "a rule writes too much to an object: what is over its budget is suppressed, and only counted"
             );
         }
         for gap in &output.gaps {

@@ -245,7 +245,7 @@ pub fn main() -> ExitCode {
 /// Returns the line of a summary about verdicts that policy has kept from their targets, if there are any.
 fn suppressed(counts: &crate::pipeline::Counts) -> Option<String> {
     let parts = [
-        (counts.held_back, "suppressed by policy"),
+        (counts.suppressed, "suppressed by policy"),
         (counts.pending_verdicts, "pending (inhibited)"),
         (counts.over_budget, "over the budget for writes"),
     ];

@@ -121,7 +121,8 @@ pub struct Window {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Digest {
     /// The number of suppressed verdicts.
-    pub held_back: u64,
+    #[serde(alias = "held_back")]
+    pub suppressed: u64,
     /// The highest severity.
     pub severity: Severity,
     /// The number of verdicts of each code.

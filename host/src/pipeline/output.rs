@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::meter::Limit;
 use crate::engine::{Cost, Line, LoadedRule};
 use crate::model::{Event, Failure, Id, ObjectName, StoreOp, Timestamp, Verdict};
-use crate::policy::{HeldBack, OverBudget, Refusal};
+use crate::policy::{OverBudget, Refusal, Suppressed};
 use crate::route::Gap;
 
 /// The results to store and deliver.
@@ -22,7 +22,7 @@ pub struct Output {
     /// Writes to the cluster that are not made, because they exceed the rule's budget for the object.
     pub over_budget: Vec<OverBudget>,
     /// Verdicts that the policy suppressed.
-    pub held_back: Vec<HeldBack>,
+    pub suppressed: Vec<Suppressed>,
     /// Objects that could not be decoded.
     pub quarantine: Vec<QuarantinedObject>,
     /// Periods in which changes may have been missed.
@@ -46,7 +46,7 @@ impl Output {
         self.failures.extend(later.failures);
         self.refusals.extend(later.refusals);
         self.over_budget.extend(later.over_budget);
-        self.held_back.extend(later.held_back);
+        self.suppressed.extend(later.suppressed);
         self.quarantine.extend(later.quarantine);
         self.gaps.extend(later.gaps);
         self.out_of_service.extend(later.out_of_service);
@@ -62,7 +62,7 @@ impl Output {
             && self.failures.is_empty()
             && self.refusals.is_empty()
             && self.over_budget.is_empty()
-            && self.held_back.is_empty()
+            && self.suppressed.is_empty()
             && self.quarantine.is_empty()
             && self.gaps.is_empty()
             && self.out_of_service.is_empty()
@@ -187,7 +187,7 @@ pub struct Counts {
     pub verdicts: u64,
     /// Verdicts that the policy suppressed.
     #[serde(skip_serializing_if = "crate::model::is_zero")]
-    pub held_back: u64,
+    pub suppressed: u64,
     /// Writes to the cluster that were not made, because they exceed the rule's budget for the object.
     #[serde(skip_serializing_if = "crate::model::is_zero")]
     pub over_budget: u64,

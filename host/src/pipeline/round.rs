@@ -249,12 +249,12 @@ impl Pipeline {
     /// verdicts, and writes over the budget.
     pub(super) fn pass_on(&mut self, passed: Passed) {
         self.counts.verdicts += passed.verdicts.len() as u64;
-        self.counts.held_back += passed.held_back.len() as u64;
+        self.counts.suppressed += passed.suppressed.len() as u64;
         self.counts.over_budget += passed.over_budget.len() as u64;
         self.output.refusals.extend(passed.verdicts.iter().flat_map(Refusal::of));
         self.output.over_budget.extend(passed.over_budget);
         self.output.verdicts.extend(passed.verdicts);
-        self.output.held_back.extend(passed.held_back);
+        self.output.suppressed.extend(passed.suppressed);
     }
 
     fn accept(&mut self, task: &Task, slot: &Slot, outcome: Outcome) {

@@ -36,7 +36,7 @@ impl Reason {
 
 /// A verdict that will not be delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HeldBack {
+pub struct Suppressed {
     /// The id of the verdict.
     pub verdict: Id,
     /// The rule's configured name.
@@ -56,7 +56,7 @@ pub struct Passed {
     /// the time of delivery.
     pub verdicts: Vec<Verdict>,
     /// Verdicts that are never delivered. A pending verdict is in neither list.
-    pub held_back: Vec<HeldBack>,
+    pub suppressed: Vec<Suppressed>,
     /// Writes to the cluster that are not made; their verdicts are delivered to their other targets.
     pub over_budget: Vec<OverBudget>,
 }
@@ -82,7 +82,7 @@ pub struct OverBudget {
 impl Passed {
     /// Suppresses a verdict.
     pub(super) fn hold_back(&mut self, verdict: &Verdict, reason: Reason) {
-        self.held_back.push(HeldBack {
+        self.suppressed.push(Suppressed {
             verdict: verdict.id,
             rule: verdict.rule.clone(),
             code: verdict.code.clone(),
@@ -96,7 +96,7 @@ impl Passed {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Suppressed verdicts, by the rule's configured name and the reason.
-    pub held_back: BTreeMap<(Arc<str>, Reason), u64>,
+    pub suppressed: BTreeMap<(Arc<str>, Reason), u64>,
     /// Verdicts that would have become pending had there been capacity, by rule.
     pub no_room: BTreeMap<Arc<str>, u64>,
     /// Incidents that were forgotten instead of resolved, by rule.
@@ -106,8 +106,8 @@ pub struct Tally {
 impl Tally {
     /// Counts suppressed verdicts.
     pub(super) fn count(&mut self, passed: &Passed) {
-        for one in &passed.held_back {
-            *self.held_back.entry((one.rule.clone(), one.reason)).or_default() += 1;
+        for one in &passed.suppressed {
+            *self.suppressed.entry((one.rule.clone(), one.reason)).or_default() += 1;
         }
     }
 }

@@ -33,6 +33,6 @@ mod writes;
 mod tests;
 
 pub use codes::{UnknownCode, check_codes};
-pub use decision::{HeldBack, OverBudget, Passed, Reason, Tally};
+pub use decision::{OverBudget, Passed, Reason, Suppressed, Tally};
 pub use grants::{Refusal, RulePolicy, Targets};
 pub use incidents::Incidents;

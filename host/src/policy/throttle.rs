@@ -32,7 +32,7 @@ pub(super) fn take(rule: &mut Rule, now: Timestamp) -> bool {
 pub(super) fn hold_back(rule: &mut Rule, verdict: &Verdict) {
     let Some(window) = &mut rule.window else { return };
     let digest = window.digest.get_or_insert_with(|| Digest {
-        held_back: 0,
+        suppressed: 0,
         severity: verdict.severity,
         codes: BTreeMap::new(),
         keys: Vec::new(),
@@ -40,7 +40,7 @@ pub(super) fn hold_back(rule: &mut Rule, verdict: &Verdict) {
         cluster: verdict.cluster.clone(),
         rule_version: verdict.rule_version.clone(),
     });
-    digest.held_back += 1;
+    digest.suppressed += 1;
     digest.severity = digest.severity.max(verdict.severity);
     digest.rule_version.clone_from(&verdict.rule_version);
     *digest.codes.entry(verdict.code.clone()).or_default() += 1;
@@ -56,7 +56,7 @@ pub(super) fn hold_back(rule: &mut Rule, verdict: &Verdict) {
 
 #[derive(Serialize)]
 struct Body<'a> {
-    held_back: u64,
+    suppressed: u64,
     codes: &'a BTreeMap<String, u64>,
     keys: &'a [String],
     since: Timestamp,
@@ -70,8 +70,8 @@ pub(super) fn close(rule: &mut Rule, until: Timestamp) -> Option<Verdict> {
     // If the throttle was removed from the settings, the rest is reported too.
     let is_told = rule.settings.throttle.as_ref().is_none_or(|throttle| throttle.has_digest);
     let digest = digest.filter(|_| is_told)?;
-    let (held_back, codes, keys) = (digest.held_back, &digest.codes, &*digest.keys);
-    let body = Body { held_back, codes, keys, since, until };
+    let (suppressed, codes, keys) = (digest.suppressed, &digest.codes, &*digest.keys);
+    let body = Body { suppressed, codes, keys, since, until };
     let id =
         Id::of("digest", &[&&*digest.cluster, &&*rule.name, &since.as_millis().cast_unsigned()]);
     Some(Verdict {
@@ -81,7 +81,7 @@ pub(super) fn close(rule: &mut Rule, until: Timestamp) -> Option<Verdict> {
         code: "digest".to_owned(),
         severity: digest.severity,
         status: Status::Firing,
-        title: title(held_back),
+        title: title(suppressed),
         key: "digest".to_owned(),
         object: ObjectName::default(),
         payload: serde_json::value::to_raw_value(&body).unwrap_or_default(),
@@ -95,9 +95,9 @@ pub(super) fn close(rule: &mut Rule, until: Timestamp) -> Option<Verdict> {
     })
 }
 
-fn title(held_back: u64) -> String {
-    match held_back {
-        1 => "1 verdict was held back".to_owned(),
-        many => format!("{many} verdicts were held back"),
+fn title(suppressed: u64) -> String {
+    match suppressed {
+        1 => "1 verdict was suppressed".to_owned(),
+        many => format!("{many} verdicts were suppressed"),
     }
 }

@@ -102,7 +102,7 @@ struct ThrottleFile {
     count: u32,
     /// the time, from the first delivery on, such as 1m.
     per: Span,
-    /// Tell the receivers at its end what was held back (true).
+    /// A digest of the suppressed verdicts at its end (true).
     #[serde(default = "yes")]
     digest: bool,
 }

@@ -13,7 +13,7 @@ fn run(incidents: &mut Incidents, verdicts: &[Verdict]) -> Passed {
     for verdict in verdicts {
         let passed = incidents.decide(verdict.clone());
         all.verdicts.extend(passed.verdicts);
-        all.held_back.extend(passed.held_back);
+        all.suppressed.extend(passed.suppressed);
     }
     all
 }
@@ -53,7 +53,7 @@ proptest! {
         let passed = run(&mut incidents, &said);
         let said = Passed { verdicts: said, ..Passed::default() };
         prop_assert_eq!(lines(&passed), lines(&said));
-        prop_assert!(passed.held_back.is_empty() && incidents.take_changes().is_empty());
+        prop_assert!(passed.suppressed.is_empty() && incidents.take_changes().is_empty());
     }
 
     #[test]
@@ -66,15 +66,15 @@ proptest! {
         let passed = run(&mut incidents, &said);
         let delivered = passed.verdicts.iter().filter(|one| !is_digest(one)).map(|one| one.id);
         let mut ids: Vec<Id> = delivered.collect();
-        ids.extend(passed.held_back.iter().map(|one| one.verdict));
+        ids.extend(passed.suppressed.iter().map(|one| one.verdict));
         let waiting: usize = incidents.sizes().map(|(_, _, waiting)| waiting).sum();
         prop_assert_eq!(ids.len() + waiting, said.len());
         let all: BTreeSet<Id> = said.iter().map(|one| one.id).collect();
         let found: BTreeSet<Id> = ids.iter().copied().collect();
         prop_assert_eq!(found.len(), ids.len(), "something came twice");
         prop_assert!(found.is_subset(&all));
-        let counted: u64 = incidents.tally().held_back.values().sum();
-        prop_assert_eq!(counted, passed.held_back.len() as u64);
+        let counted: u64 = incidents.tally().suppressed.values().sum();
+        prop_assert_eq!(counted, passed.suppressed.len() as u64);
     }
 
     #[test]
@@ -123,7 +123,7 @@ proptest! {
         for one in &said {
             let passed = incidents.decide(one.clone());
             let gone = passed.verdicts.iter().map(|one| one.id);
-            let gone: Vec<Id> = gone.chain(passed.held_back.iter().map(|one| one.verdict)).collect();
+            let gone: Vec<Id> = gone.chain(passed.suppressed.iter().map(|one| one.verdict)).collect();
             waits.insert(one.id, spot(one));
             waits.retain(|id, _| !gone.contains(id));
             last.insert(spot(one), (one.id, one.status == Status::Firing));
@@ -154,17 +154,17 @@ proptest! {
         let end = said.last().map_or(second(0), |one| one.time).plus_millis(365 * 86_400_000);
         let last = incidents.advance_to(end);
         all.verdicts.extend(last.verdicts);
-        all.held_back.extend(last.held_back);
+        all.suppressed.extend(last.suppressed);
         let digests: Vec<&Verdict> = all.verdicts.iter().filter(|one| is_digest(one)).collect();
         let mut told = 0;
         for digest in &digests {
             let body: serde_json::Value = serde_json::from_str(digest.payload.get()).unwrap();
             let codes = body["codes"].as_object().unwrap().values();
             let codes: u64 = codes.map(|count| count.as_u64().unwrap()).sum();
-            prop_assert_eq!(body["held_back"].as_u64(), Some(codes));
+            prop_assert_eq!(body["suppressed"].as_u64(), Some(codes));
             told += codes;
         }
-        let throttled = all.held_back.iter().filter(|one| one.reason == Reason::Throttled);
+        let throttled = all.suppressed.iter().filter(|one| one.reason == Reason::Throttled);
         prop_assert_eq!(told, throttled.count() as u64);
         let ids: BTreeSet<Id> = digests.iter().map(|one| one.id).collect();
         prop_assert_eq!(ids.len(), digests.len());
@@ -221,14 +221,14 @@ proptest! {
             for time in [one.time.plus_millis(halves), one.time] {
                 let passed = if stop { incidents.advance_to(time) } else { Passed::default() };
                 moved.verdicts.extend(passed.verdicts);
-                moved.held_back.extend(passed.held_back);
+                moved.suppressed.extend(passed.suppressed);
             }
             let passed = incidents.decide(one.clone());
             moved.verdicts.extend(passed.verdicts);
-            moved.held_back.extend(passed.held_back);
+            moved.suppressed.extend(passed.suppressed);
             before = one.time;
         }
         prop_assert_eq!(lines(&plain), lines(&moved));
-        prop_assert_eq!(plain.held_back, moved.held_back);
+        prop_assert_eq!(plain.suppressed, moved.suppressed);
     }
 }

@@ -105,7 +105,7 @@ fn inhibitor(text: &str, equal: Equal) -> Inhibitor {
 fn words(passed: &Passed, names: &[&str]) -> Vec<String> {
     let name = |id: Id| names.iter().find(|name| Id::of("verdict", &[*name]) == id).unwrap();
     let held = passed
-        .held_back
+        .suppressed
         .iter()
         .map(|one| format!("-{} {}", name(one.verdict), one.reason.as_str()));
     passed.verdicts.iter().map(|one| one.title.clone()).chain(held).collect()
@@ -155,8 +155,8 @@ impl Play {
         self.incidents.sizes().map(|(_, open, _)| open).sum()
     }
 
-    fn held_back(&self, reason: Reason) -> u64 {
-        let tally = self.incidents.tally().held_back.iter();
+    fn suppressed(&self, reason: Reason) -> u64 {
+        let tally = self.incidents.tally().suppressed.iter();
         tally.filter(|((_, why), _)| *why == reason).map(|(_, count)| count).sum()
     }
 }

@@ -31,7 +31,7 @@ fn a_firing_is_repeated_after_the_interval_only() {
     play.ends(101, "web/R14 a", "over", &["over"]);
     play.fires(102, "web/R14 a", "a new incident", &["a new incident"]);
     play.ends(103, "web/R14 z", "without pair it passes", &["without pair it passes"]);
-    assert_eq!(play.held_back(Reason::Repeat), 2);
+    assert_eq!(play.suppressed(Reason::Repeat), 2);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn pairs_are_one_firing_and_one_resolved() {
     play.ends(10_000, "web/R14 a", "over", &["over"]);
     play.ends(10_001, "web/R14 a", "over again", &["-over again pair"]);
     play.fires(10_002, "web/R14 a", "anew", &["anew"]);
-    assert_eq!((play.open(), play.held_back(Reason::Pair)), (1, 3));
+    assert_eq!((play.open(), play.suppressed(Reason::Pair)), (1, 3));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use crate::model::{PersistedIncident, StoreOp};
 
 fn text(passed: &Passed) -> (Vec<String>, Vec<String>) {
     let verdicts = passed.verdicts.iter().map(|verdict| verdict.to_line().unwrap());
-    let held_back = passed.held_back.iter().map(|one| serde_json::to_string(one).unwrap());
-    (verdicts.collect(), held_back.collect())
+    let suppressed = passed.suppressed.iter().map(|one| serde_json::to_string(one).unwrap());
+    (verdicts.collect(), suppressed.collect())
 }
 
 fn restored(policies: &[(Arc<str>, Policy)], rows: Vec<PersistedIncident>) -> Incidents {
@@ -82,13 +82,13 @@ proptest! {
             let passed = before.decide(one);
             open += 1;
             open -= passed.verdicts.iter().filter(|one| one.code != "digest").count();
-            open -= passed.held_back.len();
+            open -= passed.suppressed.len();
             table.write(before.take_changes());
         }
         let mut after = restored(&others, table.read());
         let passed = after.advance_to(second(1_000_000_000));
         let delivered = passed.verdicts.iter().filter(|one| one.code != "digest").count();
-        prop_assert_eq!(delivered + passed.held_back.len(), open);
+        prop_assert_eq!(delivered + passed.suppressed.len(), open);
         table.write(after.take_changes());
         prop_assert_eq!(table.rows(), 0);
     }

@@ -21,10 +21,10 @@ fn what_is_too_much_is_told_at_the_end_of_the_window() {
     assert_eq!((digest.code.as_str(), digest.key.as_str()), ("digest", "digest"));
     assert_eq!((digest.severity, digest.status), (Severity::Critical, Status::Firing));
     assert_eq!(digest.targets, ["notify", "oncall"]);
-    assert_eq!(digest.title, "2 verdicts were held back");
+    assert_eq!(digest.title, "2 verdicts were suppressed");
     assert_eq!(
         digest.payload.get(),
-        r#"{"held_back":2,"codes":{"H10":1,"R14":1},"keys":["c","d"],"since":"1970-01-01T00:00:10.000Z","until":"1970-01-01T00:01:10.000Z"}"#
+        r#"{"suppressed":2,"codes":{"H10":1,"R14":1},"keys":["c","d"],"since":"1970-01-01T00:00:10.000Z","until":"1970-01-01T00:01:10.000Z"}"#
     );
     assert_eq!(play.incidents.next_due().map(|due| due > second(500)), Some(true));
 }
@@ -36,7 +36,7 @@ fn the_end_of_a_window_belongs_to_the_next() {
     play.fires(59, "web/R14 b", "b", &["-b throttled"]);
     play.fires(60, "web/R14 c", "c", &["c"]);
     play.fires(61, "web/R14 d", "d", &["-d throttled"]);
-    assert_eq!(play.held_back(Reason::Throttled), 2);
+    assert_eq!(play.suppressed(Reason::Throttled), 2);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_digest_names_ten_keys() {
     let passed = play.incidents.advance_to(second(60));
     let payload: serde_json::Value =
         serde_json::from_str(passed.verdicts[0].payload.get()).unwrap();
-    assert_eq!(payload["held_back"], 30);
+    assert_eq!(payload["suppressed"], 30);
     assert_eq!(payload["keys"].as_array().unwrap().len(), 10);
     assert_eq!(payload["keys"][9], "key-9");
 }
@@ -83,7 +83,7 @@ fn the_digest_comes_before_the_verdict_that_ends_the_wait_for_it() {
     let mut play = Play::new(&[("web", throttle(1, 60, true))]);
     play.fires(0, "web/R14 a", "a", &["a"]);
     play.fires(1, "web/R14 b", "b", &["-b throttled"]);
-    play.fires(60, "web/R14 c", "c", &["1 verdict was held back", "c"]);
+    play.fires(60, "web/R14 c", "c", &["1 verdict was suppressed", "c"]);
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub struct Metrics {
     contended: Gauge,
     failures: Counters<2>,
     refusals: Counters<2>,
-    held_back: Counters<2>,
+    suppressed: Counters<2>,
     over_budget: Counters<2>,
     waiting: Counts<1>,
     incidents: Counts<1>,
@@ -82,7 +82,7 @@ impl Metrics {
             contended: Gauge::default(),
             failures: Family::default(),
             refusals: Family::default(),
-            held_back: Family::default(),
+            suppressed: Family::default(),
             over_budget: Family::default(),
             waiting: Family::default(),
             incidents: Family::default(),
@@ -158,14 +158,14 @@ impl Metrics {
         registry.register("failures", "Calls of a rule that failed", self.failures.clone());
         let refusals = self.refusals.clone();
         registry.register("refusals", "Verdicts that lack a grant for a target", refusals);
-        let held_back = self.held_back.clone();
-        registry.register("verdicts_held_back", "Verdicts that the policy suppressed", held_back);
+        let suppressed = self.suppressed.clone();
+        registry.register("verdicts_suppressed", "Verdicts that the policy suppressed", suppressed);
         let over_budget = self.over_budget.clone();
         let help = "Writes to the cluster that were over their rule's budget";
-        registry.register("writes_held_back", help, over_budget);
+        registry.register("writes_suppressed", help, over_budget);
         let waiting = self.waiting.clone();
         registry.register(
-            "verdicts_waiting",
+            "verdicts_pending",
             "Verdicts that are pending, because an incident inhibits them",
             waiting,
         );
@@ -321,9 +321,9 @@ impl Metrics {
     }
 
     /// Counts a verdict that the policy suppressed.
-    pub fn held_back(&self, rule: &str, reason: &str) {
+    pub fn suppressed(&self, rule: &str, reason: &str) {
         let labels = [label("rule", rule), label("reason", reason)];
-        self.held_back.get_or_create(&labels).inc();
+        self.suppressed.get_or_create(&labels).inc();
     }
 
     /// Counts a write to the cluster that exceeded its rule's budget, by the kind of target.

@@ -27,7 +27,7 @@ fn every_metric_has_its_name_labels_and_kind() {
     metrics.rule_usage("akkeris", 1024, 512);
     metrics.log_dropped(3);
     metrics.refusal("akkeris", "apply");
-    metrics.held_back("akkeris", "repeat");
+    metrics.suppressed("akkeris", "repeat");
     metrics.over_budget("akkeris", "apply");
     metrics.incidents("akkeris", 5, 2);
     metrics.delivery("notify", "sent", 2);

@@ -19,7 +19,7 @@ pub(super) struct Judged {
 /// The payload of a digest.
 #[derive(Deserialize)]
 struct Digest {
-    held_back: u64,
+    suppressed: u64,
     codes: BTreeMap<String, u64>,
 }
 
@@ -29,7 +29,7 @@ pub(super) fn judge(run: &Evidence<'_>) -> Judged {
     faults.extend(sums(&run.record));
     let (waited, early) = inhibition(run);
     faults.extend(early);
-    let throttled = digests(&run.record).iter().map(|digest| digest.held_back).sum();
+    let throttled = digests(&run.record).iter().map(|digest| digest.suppressed).sum();
     if throttled == 0 {
         faults.push("nothing was throttled, so digests were not tested".to_owned());
     }
@@ -106,11 +106,11 @@ pub(in crate::torture) fn sums(record: &Record<'_>) -> Vec<String> {
     let mut faults = Vec::new();
     for digest in digests(record) {
         let sum: u64 = digest.codes.values().sum();
-        if sum != digest.held_back {
-            faults.push(format!("a digest reports {} of {:?}", digest.held_back, digest.codes));
+        if sum != digest.suppressed {
+            faults.push(format!("a digest reports {} of {:?}", digest.suppressed, digest.codes));
         }
-        for (code, held_back) in digest.codes {
-            *told.entry(code).or_default() += held_back;
+        for (code, suppressed) in digest.codes {
+            *told.entry(code).or_default() += suppressed;
         }
     }
     if said != told {

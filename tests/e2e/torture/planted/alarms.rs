@@ -60,7 +60,7 @@ fn a_throttled_verdict_that_is_in_no_digest() {
 #[should_panic(expected = "a digest reports 2 of {\"ALARM\": 1}")]
 fn a_digest_that_contradicts_itself() {
     let mut run = Run::whole();
-    run.says("digest", "held_back", json!(2));
+    run.says("digest", "suppressed", json!(2));
     run.judge();
 }
 
@@ -114,7 +114,7 @@ fn a_receiver_that_never_heard_the_end() {
 fn an_end_that_was_throttled_though_its_firing_was_heard() {
     let mut run = Run::whole();
     run.never("throttled ALARM f1 7 deleted");
-    run.says("digest", "held_back", json!(2));
+    run.says("digest", "suppressed", json!(2));
     run.says("digest", "codes", json!({"ALARM": 2}));
     run.judge();
 }

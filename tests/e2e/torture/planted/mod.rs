@@ -164,7 +164,7 @@ impl Run {
         self.alarm(over, &[]);
         let worse = State { state: "9 modified", severity: "critical", ..first };
         self.alarm(worse, &["throttled"]);
-        let digest = json!({"held_back": 1, "codes": {"ALARM": 1}});
+        let digest = json!({"suppressed": 1, "codes": {"ALARM": 1}});
         let said = Said { code: "digest", payload: digest, ..self.of("throttled", worse) };
         self.say(Said { id: "digest".to_owned(), key: "digest".to_owned(), ..said });
         self.gives_up("doomed ALARM u0 9 modified");
