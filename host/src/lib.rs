@@ -17,6 +17,8 @@ mod book {
     mod what_a_rule_sees {}
     #[doc = include_str!("../../docs/book/what-a-rule-may-say.md")]
     mod what_a_rule_may_say {}
+    #[doc = include_str!("../../docs/book/sdk-reference.md")]
+    mod sdk_reference {}
 }
 
 #[cfg(feature = "serve")]
