@@ -367,7 +367,7 @@ impl Live {
 fn answer(pipeline: &mut Pipeline, scope: &Arc<str>, coverage: &Coverage, question: Question) {
     match question {
         Question::IsAnyKnown { reply } => {
-            reply.send(pipeline.is_unserved(scope, coverage)).unwrap_or_default();
+            reply.send(pipeline.suspend_unserved(scope, coverage)).unwrap_or_default();
         }
         Question::IsSameEpoch { cursor, listed, reply } => {
             drop(reply.send(pipeline.verify(scope, coverage, cursor, &listed)));

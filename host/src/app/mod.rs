@@ -372,7 +372,7 @@ impl Started {
             vitals.phase(Some("shutting down: draining deliveries"));
             std::future::pending().await
         };
-        let outcome = tokio::select! {
+        let mut outcome = tokio::select! {
             outcome = work => outcome,
             () = late => Err(RunError::NotDrained(service.drain)),
             never = draining => never,
@@ -380,8 +380,7 @@ impl Started {
         handle.give_up();
         ends.closed.cancel();
         let ended = close(deliveries, handle, service, &vitals).await?;
-        // A queue counts when it ends, and the journal may not have stored the last outcomes by then.
-        let mut outcome = outcome;
+        // Counted here, for the journal may not have stored the last outcomes when a queue ends.
         if let (Ok(summary), Ok(pending)) = (&mut outcome, &ended) {
             for (name, delivered) in &mut summary.targets {
                 delivered.left = pending.get(name).copied().unwrap_or(0);

@@ -9,6 +9,7 @@ mod secret;
 mod substitute;
 mod targets;
 mod validate;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,12 +21,12 @@ use crate::model::{Limits, Narrowing};
 use crate::yaml::FileErrors;
 
 pub use policy::{Budget, Equal, Inhibitor, Policy, Throttle};
-pub use quota::warnings;
 pub use secret::Secret;
 pub use targets::{
     Format, Lines, Login, Nats, Order, Origin as TargetOrigin, Statsd, Target, TargetKind,
     Template, Tls, Webhook, WhenFull,
 };
+pub use warnings::warnings;
 
 /// A configuration that passed all checks that need neither a cluster nor a rule's module.
 #[derive(Debug)]

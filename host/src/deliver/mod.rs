@@ -36,7 +36,7 @@ pub struct Delivered {
     pub retried: u64,
     /// Deliveries that became dead letters.
     pub dead: u64,
-    /// Deliveries that wait in the journal for the next run.
+    /// Deliveries that wait in the journal for the next run; counted when the journal is closed.
     #[serde(skip_serializing_if = "crate::model::is_zero")]
     pub left: u64,
 }

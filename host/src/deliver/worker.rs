@@ -81,7 +81,7 @@ impl Queue {
             work.read().await?;
             work.begin().await?;
             if work.has_ended() {
-                return work.end().await;
+                return Ok(work.end());
             }
             work.wait().await?;
         }
@@ -205,10 +205,9 @@ impl Work {
             && (is_empty || (self.is_leaving && is_stuck) || self.is_disabled)
     }
 
-    async fn end(mut self) -> Result<Delivered, JournalError> {
-        self.total.left = self.ask(Outbox::count).await?;
+    fn end(mut self) -> Delivered {
         self.total.dead += self.queue.journal.refused(&self.queue.name);
-        Ok(self.total)
+        self.total
     }
 
     async fn wait(&mut self) -> Result<(), JournalError> {

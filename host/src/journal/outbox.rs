@@ -109,6 +109,7 @@ impl Outbox {
     ///
     /// # Errors
     /// Fails if the journal cannot be read.
+    #[cfg(test)]
     pub fn count(&self) -> Result<u64, JournalError> {
         let connection = self.connection();
         let mut select = connection.prepare_cached(

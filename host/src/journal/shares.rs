@@ -105,9 +105,8 @@ fn bytes(texts: i64, rows: i64, row: u64) -> u64 {
 
 /// Returns the oldest rows of a share, each with its bytes.
 fn oldest(to: &Transaction<'_>, share: &Share) -> Result<Vec<(i64, u64)>, JournalError> {
-    let read = |row: &rusqlite::Row<'_>| -> rusqlite::Result<(i64, u64)> {
-        let length: i64 = row.get(1)?;
-        Ok((row.get(0)?, length.unsigned_abs()))
+    let read = |row: &rusqlite::Row<'_>, beside: u64| -> rusqlite::Result<(i64, u64)> {
+        Ok((row.get(0)?, bytes(row.get(1)?, 1, beside)))
     };
     let rows: Result<Vec<_>, _> = match share {
         Share::DeadLetters { target, rule } => to
@@ -115,21 +114,21 @@ fn oldest(to: &Transaction<'_>, share: &Share) -> Result<Vec<(i64, u64)>, Journa
                 "SELECT n, cost FROM deliveries WHERE state = 'dead' AND target = ?1 AND rule = ?2 \
                  ORDER BY n LIMIT ?3",
             )?
-            .query_map(params![target, rule, FEW], read)?
+            .query_map(params![target, rule, FEW], |row| read(row, 0))?
             .collect(),
         Share::Quarantine { rule } => to
             .prepare_cached(
-                "SELECT n, 200 + length(CAST(input AS BLOB)) + length(CAST(reason AS BLOB)) \
+                "SELECT n, length(CAST(input AS BLOB)) + length(CAST(reason AS BLOB)) \
                  FROM quarantine WHERE rule IS ?1 ORDER BY n LIMIT ?2",
             )?
-            .query_map(params![rule, FEW], read)?
+            .query_map(params![rule, FEW], |row| read(row, quarantine::ROW))?
             .collect(),
         Share::Refusals { rule } => to
             .prepare_cached(
-                "SELECT r.n, 200 + octet_length(v.body) FROM refusals r JOIN verdicts v ON v.n = r.verdict \
+                "SELECT r.n, octet_length(v.body) FROM refusals r JOIN verdicts v ON v.n = r.verdict \
                  WHERE v.rule = ?1 ORDER BY r.n LIMIT ?2",
             )?
-            .query_map(params![rule, FEW], read)?
+            .query_map(params![rule, FEW], |row| read(row, REFUSAL))?
             .collect(),
     };
     Ok(rows?)

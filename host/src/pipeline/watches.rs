@@ -421,7 +421,7 @@ impl Pipeline {
 
     /// Returns `true` if objects are known of a kind that is not served now; timers of the rules that the watch
     /// feeds are then suspended.
-    pub fn is_unserved(&mut self, scope: &str, coverage: &Coverage) -> bool {
+    pub fn suspend_unserved(&mut self, scope: &str, coverage: &Coverage) -> bool {
         let is_known = self.knows_any(coverage);
         if is_known {
             self.in_sync(scope, false);

@@ -48,23 +48,26 @@ impl Pipeline {
     pub(in crate::pipeline) fn make_room(&mut self) {
         for rule in 0..self.rules.len() {
             let is_asked = self.backlog(rule).is_some_and(Backlog::is_asked);
-            if is_asked || !self.rules.get(rule).is_some_and(Rule::must_skip) {
+            if is_asked || !self.must_skip(rule) {
                 continue;
             }
-            while self.rules.get(rule).is_some_and(Rule::must_skip) && self.leave_superseded(rule) {
-            }
-            if !self.rules.get(rule).is_some_and(Rule::must_skip) {
+            while self.must_skip(rule) && self.leave_superseded(rule) {}
+            if !self.must_skip(rule) {
                 continue;
             }
             // Timers that fired together are removed together: otherwise one could be set again by another that
             // fired after it.
-            while self.rules.get(rule).is_some_and(Rule::must_skip) || self.has_fired_first(rule) {
+            while self.must_skip(rule) || self.has_fired_first(rule) {
                 if !self.leave_first(rule) {
                     break;
                 }
             }
             self.note_place(rule);
         }
+    }
+
+    fn must_skip(&self, rule: usize) -> bool {
+        self.rules.get(rule).is_some_and(Rule::must_skip)
     }
 
     /// Skips the oldest event that a later event of its object follows. Returns `true` if there was one.
