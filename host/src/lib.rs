@@ -25,6 +25,7 @@ mod book {
 pub mod admin;
 #[cfg(feature = "serve")]
 pub mod app;
+pub mod assembly;
 #[cfg(feature = "serve")]
 pub mod backoff;
 pub mod cli;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
-use crate::engine::Level;
+use crate::model::Level;
 use crate::model::clock::Stopwatch;
 use crate::pipeline::Output;
 use crate::telemetry::dropped_lines;

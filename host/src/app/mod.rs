@@ -37,11 +37,12 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use crate::admin::{self, AdminError};
+use crate::assembly::AssembleError;
 use crate::config::{Config, Source, SourceKind};
 use crate::deliver::Delivered;
 use crate::engine::Options;
 use crate::journal::{Handle, JournalError};
-use crate::pipeline::{AssembleError, Counts, Pipeline};
+use crate::pipeline::{Counts, Pipeline};
 use crate::recording::StreamError;
 use crate::source::kubernetes::Timing;
 use crate::source::kubernetes::auth::SignInError;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::RunError;
 use super::health::Vitals;
+use crate::assembly::assemble_with;
 use crate::config::{Config, Source};
 use crate::engine::Options;
 use crate::journal::{Journal, Loaded};
 use crate::model::Origin;
-use crate::pipeline::{MemoryState, Pipeline, assemble_with};
+use crate::pipeline::{MemoryState, Pipeline};
 use crate::policy::Targets;
 
 /// A service that is ready to run.

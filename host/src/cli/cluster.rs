@@ -7,7 +7,7 @@ use crate::app::{extra_rights, rights_of, served_rights, signed_in};
 use crate::config::{Config, Kubernetes, SourceKind};
 use crate::engine::Options;
 use crate::model::Origin;
-use crate::pipeline::assemble;
+use crate::assembly::assemble;
 use crate::policy::Targets;
 use crate::route::Need;
 use crate::source::kubernetes::permissions::{self, Answer};

@@ -10,7 +10,7 @@ use super::{CacheArguments, Exit, OutputFormat};
 use crate::config::{Config, Rule, warnings};
 use crate::engine::{LoadErrorKind, Options};
 use crate::model::Origin;
-use crate::pipeline::{AssembleError, assemble};
+use crate::assembly::{AssembleError, assemble};
 use crate::policy::Targets;
 use crate::yaml::{Document, FileError, FileErrors, Found};
 

@@ -14,7 +14,8 @@ use super::{EngineArguments, Exit, OutputFormat};
 use crate::config::{self, Config};
 use crate::harness::{Replay, ReplayError, Summary};
 use crate::model::{Limits, Narrowing, Origin, Timestamp};
-use crate::pipeline::{Output, Pipeline, assemble};
+use crate::assembly::assemble;
+use crate::pipeline::{Output, Pipeline};
 use crate::policy::Targets;
 
 #[derive(Debug, Args)]

@@ -2,14 +2,8 @@
 
 use serde::de::IgnoredAny;
 
-use super::Answer;
-use crate::model::{
-    Cause, ConditionRequest, EventRequest, Extension, Failure, FailureKind, GateRequest, Identity,
-    Label, Manifest, Metric, ObjectRef, Outcome, RuleTarget, RuleVerdict, TimerRequest,
-};
+use crate::model::{Failure, FailureKind, MAX_TIMERS, Manifest, Outcome, RuleTarget, RuleVerdict};
 
-/// Maximum number of timers of one partition, and so of one answer.
-pub const MAX_TIMERS: usize = 100;
 /// Maximum number of verdicts of one answer, of their targets, of the labels of metrics, and of cancelled
 /// timers.
 const MAX_ITEMS: usize = 1000;
@@ -19,82 +13,9 @@ const MAX_INCIDENT: usize = 1 << 10;
 /// Number of characters of a code or key in the error about their size.
 const TOLD: usize = 40;
 
-impl Answer {
-    fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
-        Failure::new(kind, message).into()
-    }
-
-    /// Returns the answer to an event of a rule that is out of service.
-    pub fn out_of_service() -> Self {
-        Self::failed(
-            FailureKind::OutOfService,
-            "the rule failed too often and is out of service for now",
-        )
-    }
-}
-
-impl From<Failure> for Answer {
-    fn from(failure: Failure) -> Self {
-        Self { outcome: Err(failure), writes: Vec::new(), log: Vec::new(), cost: None }
-    }
-}
-
 /// Message for an answer over its size limit, used by every check that finds one.
 pub(super) const TOO_LARGE: &str =
     "the answer to the event is larger than the host takes; hint: answer less";
-
-/// Returns the size of all strings of an outcome in bytes: each is stored, sent or logged. The exhaustive
-/// patterns make the compiler ask for the size of every new field.
-fn bytes(outcome: &Outcome) -> usize {
-    let Outcome { verdicts, timers, cancels } = outcome;
-    let of_verdict = |verdict: &RuleVerdict| {
-        let RuleVerdict { code, key, title, payload, targets, status: _, severity: _ } = verdict;
-        let targets = targets.iter().map(bytes_of_target).sum::<usize>();
-        code.len() + key.len() + title.len() + payload.len() + targets
-    };
-    let of_timer = |TimerRequest { key, payload, at: _ }: &TimerRequest| key.len() + payload.len();
-    verdicts.iter().map(of_verdict).sum::<usize>()
-        + timers.iter().map(of_timer).sum::<usize>()
-        + cancels.iter().map(String::len).sum::<usize>()
-}
-
-fn bytes_of_target(target: &RuleTarget) -> usize {
-    match target {
-        RuleTarget::Routed => 0,
-        RuleTarget::Named(name) => name.len(),
-        RuleTarget::KubernetesEvent(request) => {
-            let EventRequest {
-                reporting_component,
-                regarding,
-                event_type: _,
-                reason,
-                note,
-                action,
-            } = request;
-            let component = reporting_component.as_ref().map_or(0, String::len);
-            component + bytes_of_object(regarding) + reason.len() + note.len() + action.len()
-        }
-        RuleTarget::Apply(object) => object.len(),
-        RuleTarget::Condition(request) => {
-            let ConditionRequest { about, name, status: _, cause } = request;
-            let Cause { reason, message } = cause;
-            bytes_of_object(about) + name.len() + reason.len() + message.len()
-        }
-        RuleTarget::Gate(GateRequest { gate, open: _ }) => gate.len(),
-        RuleTarget::Metric(Metric { name, kind: _, value: _, labels }) => {
-            let of_label = |Label { key, value }: &Label| key.len() + value.len();
-            name.len() + labels.iter().map(of_label).sum::<usize>()
-        }
-        RuleTarget::Extension(Extension { kind, body }) => kind.len() + body.len(),
-    }
-}
-
-fn bytes_of_object(object: &ObjectRef) -> usize {
-    let ObjectRef { identity, part } = object;
-    let Identity { api_version, kind, namespace, name, uid } = identity;
-    let part = part.as_ref().map_or(0, String::len);
-    api_version.len() + kind.len() + namespace.len() + name.len() + uid.len() + part
-}
 
 /// Checks the numbers of items of an outcome: each item costs more than its strings.
 fn check_counts(outcome: &Outcome) -> Result<(), Failure> {
@@ -127,7 +48,7 @@ pub(super) fn check(
     outcome: &Outcome,
 ) -> Result<(), Failure> {
     check_counts(outcome)?;
-    if bytes(outcome) > most_bytes {
+    if outcome.bytes() > most_bytes {
         return Err(Failure::new(FailureKind::AnswerTooLarge, TOO_LARGE));
     }
     for (number, verdict) in (1..).zip(&outcome.verdicts) {

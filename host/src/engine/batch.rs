@@ -12,9 +12,9 @@ use super::answer::check;
 use super::imports::state::{Overlay, StateCall};
 use super::instance::{Called, Instance};
 use super::store_data::Call;
-use super::{Answer, LoadedRule};
+use super::LoadedRule;
 use crate::model::clock::Stopwatch;
-use crate::model::{Event, Failure, FailureKind, Outcome, StateView};
+use crate::model::{Answer, Event, Failure, FailureKind, Outcome, StateView};
 
 /// Number of attempts for an event that runs out of time before it is quarantined: the machine may be the
 /// cause.

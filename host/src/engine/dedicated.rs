@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::Duration;
 
-use super::worker::{Job, Reply, WORKER_ENDED, Waker, Worker};
-use super::{Answer, LoadedRule, Options, Sandbox};
-use crate::model::{Event, StateView};
+use super::worker::{Job, Reply, WORKER_ENDED, Worker};
+use super::{LoadedRule, Options, Sandbox};
+use crate::model::{Answer, Dedicated, Event, StateView, Waker};
 
 /// A rule on its own thread. Dropping it stops the thread after the call in progress.
-pub struct Dedicated {
+pub(super) struct DedicatedThread {
     rule: Arc<LoadedRule>,
     patience: Option<Duration>,
     waker: Option<Waker>,
@@ -19,7 +19,7 @@ pub struct Dedicated {
     _sandbox: Arc<Sandbox>,
 }
 
-impl Dedicated {
+impl DedicatedThread {
     pub(super) fn start(
         rule: &Arc<LoadedRule>,
         options: &Options,
@@ -31,13 +31,14 @@ impl Dedicated {
         Ok(Self { rule: rule.clone(), patience, waker, worker, asked: None, _sandbox: sandbox })
     }
 
-    /// Returns `true` while an answer is outstanding.
-    pub fn is_asked(&self) -> bool {
+}
+
+impl Dedicated for DedicatedThread {
+    fn is_asked(&self) -> bool {
         self.asked.is_some()
     }
 
-    /// Asks the rule about events, in order. Must not be called while an answer is outstanding.
-    pub fn ask(&mut self, state: &Arc<dyn StateView>, events: Vec<Arc<Event>>) {
+    fn ask(&mut self, state: &Arc<dyn StateView>, events: Vec<Arc<Event>>) {
         let (reply, replies) = sync_channel(1);
         self.asked = Some(replies);
         let mut job = Job::new(self.rule.clone(), state.clone(), self.patience, self.waker.clone());
@@ -47,12 +48,9 @@ impl Dedicated {
         self.worker.send(vec![job], reply);
     }
 
-    /// Returns the answers, in order, once they are available. The first event always has an answer; the last
-    /// events may have none.
-    ///
     /// # Panics
-    /// If the thread panicked twice on the events; see [`Engine::evaluate`](super::Engine::evaluate).
-    pub fn answers(&mut self) -> Option<Vec<Option<Answer>>> {
+    /// If the thread panicked twice on the events; see [`Engine`](super::Engine).
+    fn answers(&mut self) -> Option<Vec<Option<Answer>>> {
         let replies = self.asked.take()?;
         match replies.try_recv() {
             Ok(Ok(answers)) => Some(answers.into_iter().map(|(_, answer)| answer).collect()),

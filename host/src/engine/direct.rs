@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::batch::Runner;
-use super::{Answer, LoadedRule};
-use crate::model::{Event, StateView};
+use super::LoadedRule;
+use crate::model::{Answer, Event, StateView};
 
 /// Calls a rule without a worker thread.
 pub struct Caller {

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use wasmtime::{Config, Engine, Store, UpdateDeadline};
 
-use super::Cost;
 use super::EngineError;
 use super::abi::Guest;
 use super::cache;
 use super::load::LoadedRule;
 use super::store_data::{Call, Host};
 use super::trap::failure_in;
-use crate::model::{Event, Failure, Limits, Outcome};
+use crate::model::{Cost, Event, Failure, Limits, Outcome};
 
 /// Returns an engine with the one configuration for rules: deterministic, interruptible, no threads.
 pub(super) fn wasm_engine(cache: Option<&Path>, counts_fuel: bool) -> Result<Engine, EngineError> {

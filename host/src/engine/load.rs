@@ -14,7 +14,7 @@ use super::instance::Code;
 use super::sandbox::Sandbox;
 use super::trap::failure_in;
 use super::{diagnose, instance, settings};
-use crate::model::{Capability, Failure, FailureKind, Limits, Manifest, cut};
+use crate::model::{Capability, Failure, FailureKind, Limits, Manifest, RuleId, RuleInfo, cut};
 
 /// Maximum number of functions of a module. An interpreter has some 30,000, and each is compiled at load.
 const MOST_FUNCTIONS: usize = 200_000;
@@ -30,10 +30,6 @@ const MOST_FIELDS: usize = 64;
 const MOST_NAMESPACES: usize = 1000;
 /// Maximum size of a name in a manifest, in bytes: the name is in every verdict, metric and log line.
 const MOST_NAME: usize = 200;
-
-/// Index of a rule among the rules of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RuleIndex(pub usize);
 
 /// A rule to load.
 #[derive(Debug, Clone)]
@@ -52,22 +48,10 @@ pub struct RuleSpec {
     pub grants: BTreeSet<Capability>,
 }
 
-/// A rule that was compiled, described itself and accepted its settings.
+/// A rule that was compiled, described itself and accepted its settings: its description and its code.
 pub struct LoadedRule {
-    /// Index among the rules of the host.
-    pub index: RuleIndex,
-    /// Configured name of the rule.
-    pub name: Arc<str>,
-    /// BLAKE3 hash of the file, in hexadecimal.
-    pub digest: String,
-    /// Manifest that the rule's `describe` returned.
-    pub manifest: Manifest,
-    /// Capabilities that the rule imports.
-    pub capabilities: BTreeSet<Capability>,
+    info: Arc<RuleInfo>,
     pub(super) compiled: Arc<Compiled>,
-    /// Settings of the rule, as JSON.
-    pub settings: String,
-    pub(super) limits: Limits,
 }
 
 /// The result of compiling a file; independent of settings and grants.
@@ -79,9 +63,17 @@ pub(super) struct Compiled {
 }
 
 impl LoadedRule {
-    /// Returns the limits of the rule.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+    /// Returns the description of the rule, for stages that do not run it.
+    pub fn info(&self) -> &Arc<RuleInfo> {
+        &self.info
+    }
+}
+
+impl std::ops::Deref for LoadedRule {
+    type Target = RuleInfo;
+
+    fn deref(&self) -> &RuleInfo {
+        &self.info
     }
 }
 
@@ -187,7 +179,7 @@ fn error(spec: &RuleSpec, what: LoadErrorKind) -> LoadError {
 
 pub(super) fn load(
     sandbox: &Sandbox,
-    index: RuleIndex,
+    id: RuleId,
     spec: RuleSpec,
 ) -> Result<LoadedRule, LoadError> {
     let error = |what| error(&spec, what);
@@ -203,16 +195,16 @@ pub(super) fn load(
         }
     }
     configure(&compiled, &spec).map_err(error)?;
-    Ok(LoadedRule {
-        index,
+    let info = RuleInfo {
+        id,
         name: spec.name.into(),
         digest,
         manifest: manifest.clone(),
         capabilities: capabilities.clone(),
-        compiled,
         settings: spec.settings.to_string(),
         limits: spec.limits,
-    })
+    };
+    Ok(LoadedRule { info: Arc::new(info), compiled })
 }
 
 fn compile(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Compiled, LoadErrorKind> {

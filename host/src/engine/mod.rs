@@ -7,7 +7,6 @@
 mod abi;
 mod answer;
 mod batch;
-mod breaker;
 mod cache;
 mod deadline;
 mod dedicated;
@@ -21,9 +20,9 @@ mod sandbox;
 mod settings;
 mod store_data;
 mod trap;
-mod weight;
 mod worker;
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -32,17 +31,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use crate::model::{Event, Failure, Outcome, StateView, Write};
+use crate::model::{Answer, Dedicated, Evaluate, RuleId, RuleInfo, StateView, Task, Waker};
 
-pub use answer::MAX_TIMERS;
-pub use breaker::{Breaker, Ruling};
 pub use cache::default_directory as default_cache_directory;
-pub use dedicated::Dedicated;
 pub use direct::Caller;
-pub use imports::log::{Level, Line};
-pub use load::{LoadError, LoadErrorKind, LoadedRule, RuleIndex, RuleSpec, read_module};
+pub use load::{LoadError, LoadErrorKind, LoadedRule, RuleSpec, read_module};
 pub use sandbox::Sandbox;
-pub use worker::Waker;
+use dedicated::DedicatedThread;
 use worker::{Job, WORKER_ENDED, Worker};
 
 /// Options of an [`Engine`].
@@ -113,40 +108,11 @@ pub enum EngineError {
     Thread(std::io::Error),
 }
 
-/// One event for one rule.
-#[derive(Debug, Clone)]
-pub struct Task {
-    /// The rule.
-    pub rule: Arc<LoadedRule>,
-    /// The event.
-    pub event: Arc<Event>,
-}
-
-/// A rule's answer to one event.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    /// The outcome, checked against the manifest, or the reason why there is none.
-    pub outcome: Result<Outcome, Failure>,
-    /// Writes of the event to its partition's state, in order; empty if there is no outcome.
-    pub writes: Vec<Write>,
-    /// Lines that the rule wrote to the log.
-    pub log: Vec<Line>,
-    /// Cost of the event; `None` unless it is measured and the event had a call to itself.
-    pub cost: Option<Cost>,
-}
-
-/// Cost of one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cost {
-    /// Fuel used; `None` unless the sandbox counts fuel.
-    pub fuel: Option<u64>,
-    /// Size of the instance's linear memory, in bytes.
-    pub memory: usize,
-}
-
 /// The engine and its threads. Dropping it stops the threads.
 pub struct Engine {
     options: Options,
+    /// The rules that it evaluates.
+    rules: HashMap<RuleId, Arc<LoadedRule>>,
     workers: Vec<Worker>,
     patience: Option<Duration>,
     // Dropped last: a call in progress is interrupted by the sandbox's ticker.
@@ -172,55 +138,60 @@ impl Engine {
             .map(|number| Worker::start(&format!("klaxon-rules-{number}"), &options))
             .collect::<Result<_, _>>()
             .map_err(EngineError::Thread)?;
-        Ok(Self { options, workers, patience: None, sandbox })
+        Ok(Self { options, rules: HashMap::new(), workers, patience: None, sandbox })
     }
 
-    /// Loads a rule into the sandbox; see [`Sandbox::load`].
+    /// Loads a rule into the sandbox (see [`Sandbox::load`]) and adds it to the engine.
     ///
     /// # Errors
     /// A [`LoadError`] if the module, its manifest or its settings are wrong, with a hint.
-    pub fn load(&self, index: RuleIndex, spec: RuleSpec) -> Result<Arc<LoadedRule>, LoadError> {
-        self.sandbox.load(index, spec)
+    pub fn load(&mut self, id: RuleId, spec: RuleSpec) -> Result<Arc<RuleInfo>, LoadError> {
+        let loaded = self.sandbox.load(id, spec)?;
+        let info = loaded.info().clone();
+        self.add(loaded);
+        Ok(info)
     }
 
-    /// Limits the time that one rule may occupy a worker in a round: after it, the rule gets no further call.
-    pub fn be_patient_for(&mut self, patience: Duration) {
-        self.patience = Some(patience);
+    /// Adds a rule that was loaded into the engine's sandbox.
+    pub fn add(&mut self, rule: Arc<LoadedRule>) {
+        self.rules.insert(rule.id, rule);
     }
 
-    /// Starts a thread for one rule, beside the workers, so that the rule delays no other rule.
+    /// Returns a rule of the engine.
     ///
-    /// # Errors
-    /// If the thread cannot be started.
-    pub fn dedicated(
-        &self,
-        rule: &Arc<LoadedRule>,
-        waker: Option<Waker>,
-    ) -> Result<Dedicated, EngineError> {
-        let sandbox = self.sandbox.clone();
-        Dedicated::start(rule, &self.options, self.patience, waker, sandbox)
-            .map_err(EngineError::Thread)
+    /// # Panics
+    /// If the rule was not added: an event without an answer would be lost.
+    fn rule(&self, id: RuleId) -> &Arc<LoadedRule> {
+        self.rules.get(&id).expect("every task is for a rule that was added")
     }
 
-    /// Evaluates events and returns their answers in the same order. Each rule reads the committed state and
-    /// the writes of earlier events of the same call.
-    ///
-    /// Events of one (rule, partition) are evaluated in the given order; neither the number of workers nor
-    /// the batch size changes an answer. An answer is `None` if the rule exceeded the time limit
-    /// ([`Engine::be_patient_for`]); later events of other partitions of the rule may still have answers.
+    fn worker_of(&self, task: &Task) -> usize {
+        let workers = self.options.workers.get();
+        if workers == 1 {
+            return 0;
+        }
+        let mut hasher = DefaultHasher::new();
+        (task.rule, &task.event.partition).hash(&mut hasher);
+        usize::try_from(hasher.finish() % workers as u64).unwrap_or(0)
+    }
+}
+
+impl Evaluate for Engine {
+    /// Evaluates events of one (rule, partition) in the given order; neither the number of workers nor the batch size
+    /// changes an answer.
     ///
     /// # Panics
     /// If a worker panicked twice on the same events: then no answer would come from the rule.
-    pub fn evaluate(&self, state: &Arc<dyn StateView>, tasks: &[Task]) -> Vec<Option<Answer>> {
+    fn evaluate(&self, state: &Arc<dyn StateView>, tasks: &[Task]) -> Vec<Option<Answer>> {
         let mut jobs: Vec<Vec<Job>> = self.workers.iter().map(|_| Vec::new()).collect();
         for (position, task) in tasks.iter().enumerate() {
             let Some(jobs) = jobs.get_mut(self.worker_of(task)) else {
                 continue;
             };
-            let job = match jobs.iter_mut().position(|job| job.rule.index == task.rule.index) {
+            let job = match jobs.iter_mut().position(|job| job.rule.id == task.rule) {
                 Some(at) => jobs.get_mut(at),
                 None => {
-                    let rule = task.rule.clone();
+                    let rule = self.rule(task.rule).clone();
                     jobs.push(Job::new(rule, state.clone(), self.patience, None));
                     jobs.last_mut()
                 }
@@ -252,13 +223,14 @@ impl Engine {
         answers
     }
 
-    fn worker_of(&self, task: &Task) -> usize {
-        let workers = self.options.workers.get();
-        if workers == 1 {
-            return 0;
-        }
-        let mut hasher = DefaultHasher::new();
-        (task.rule.index, &task.event.partition).hash(&mut hasher);
-        usize::try_from(hasher.finish() % workers as u64).unwrap_or(0)
+    fn limit_time(&mut self, patience: Duration) {
+        self.patience = Some(patience);
+    }
+
+    fn dedicated(&self, rule: RuleId, waker: Option<Waker>) -> std::io::Result<Box<dyn Dedicated>> {
+        let (rule, sandbox) = (self.rule(rule), self.sandbox.clone());
+        let thread =
+            DedicatedThread::start(rule, &self.options, self.patience, waker, sandbox)?;
+        Ok(Box::new(thread))
     }
 }

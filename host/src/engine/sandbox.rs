@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::instance::Code;
 use super::load::{self, Compiled};
-use super::{EngineError, LoadError, LoadedRule, RuleIndex, RuleSpec, deadline, instance};
-use crate::model::Manifest;
+use super::{EngineError, LoadError, LoadedRule, RuleSpec, deadline, instance};
+use crate::model::{Manifest, RuleId};
 
 /// The code of one digest. The first user compiles it, while other users of the same digest wait.
 type Slot = Arc<Mutex<Option<Arc<Compiled>>>>;
@@ -54,8 +54,8 @@ impl Sandbox {
     ///
     /// # Errors
     /// A [`LoadError`] if the module, its manifest or its settings are wrong, with a hint.
-    pub fn load(&self, index: RuleIndex, spec: RuleSpec) -> Result<Arc<LoadedRule>, LoadError> {
-        load::load(self, index, spec).map(Arc::new)
+    pub fn load(&self, id: RuleId, spec: RuleSpec) -> Result<Arc<LoadedRule>, LoadError> {
+        load::load(self, id, spec).map(Arc::new)
     }
 
     /// Returns a module's manifest without checking its settings.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::deadline::Deadline;
-use super::imports::log::{Line, Log};
+use super::imports::log::Log;
 use super::imports::state::StateCall;
 use super::limits::Limiter;
-use crate::model::{Event, Failure, FailureKind, Limits, Write};
+use crate::model::{Line, Event, Failure, FailureKind, Limits, Write};
 
 /// Data of a store.
 pub(super) struct Host {

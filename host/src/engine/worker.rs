@@ -13,8 +13,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::batch::Runner;
-use super::{Answer, LoadedRule, Options, RuleIndex};
-use crate::model::{Event, StateView};
+use super::{LoadedRule, Options};
+use crate::model::{Answer, Event, RuleId, StateView, Waker};
 
 /// Events of one rule for one worker, with their positions in the round.
 pub(super) struct Job {
@@ -27,9 +27,6 @@ pub(super) struct Job {
     /// Called when the answers are available.
     waker: Option<Waker>,
 }
-
-/// Notifies the thread that waits for answers.
-pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
 impl Job {
     pub(super) fn new(
@@ -104,7 +101,7 @@ impl Drop for Worker {
     }
 }
 
-type Runners = HashMap<RuleIndex, Runner>;
+type Runners = HashMap<RuleId, Runner>;
 
 fn work(inbox: &Receiver<Message>, options: &Options) {
     let mut runners = Runners::new();
@@ -130,7 +127,7 @@ fn answer(runners: &mut Runners, job: &Job, options: &Options) -> Result<Vec<Ans
         // Instances are not used again after a panic.
         let answers = catch_unwind(AssertUnwindSafe(|| {
             options.panics.strike();
-            let runner = runners.entry(job.rule.index).or_insert_with(|| {
+            let runner = runners.entry(job.rule.id).or_insert_with(|| {
                 Runner::new(job.rule.clone(), options.fresh_instances, options.measure)
             });
             runner.run(&job.events, options.batch.get(), &job.state, job.patience)

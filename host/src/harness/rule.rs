@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::replay::{Replay, ReplayError, Summary};
 use crate::engine::{
-    Engine, EngineError, LoadError, LoadErrorKind, LoadedRule, Options, RuleIndex, RuleSpec,
+    Engine, EngineError, LoadError, LoadErrorKind, LoadedRule, Options, RuleSpec,
     Sandbox, read_module,
 };
 use crate::model::{
-    Capability, Limits, Manifest, Narrowing, Origin, Slot, StateKeeper, Timestamp, Write,
+    Capability, Limits, Manifest, Narrowing, Origin, RuleId, Slot, StateKeeper, Timestamp, Write,
 };
 use crate::pipeline::{Output, Pipeline};
 use crate::policy::{RulePolicy, Targets};
@@ -197,7 +197,7 @@ impl RuleUnderTest {
     }
 
     fn load_spec(sandboxes: &Arc<Sandboxes>, spec: RuleSpec) -> Result<Self, RuleError> {
-        let loaded = sandboxes.running.load(RuleIndex(0), spec.clone())?;
+        let loaded = sandboxes.running.load(RuleId(0), spec.clone())?;
         Ok(Self { sandboxes: sandboxes.clone(), spec, loaded })
     }
 
@@ -272,7 +272,7 @@ impl RuleUnderTest {
         let cpu = self.spec.limits.cpu.saturating_mul(SLOWER);
         let cpu_per_event = self.spec.limits.cpu_per_event.saturating_mul(SLOWER);
         let limits = Limits { cpu, cpu_per_event, ..self.spec.limits.clone() };
-        let loaded = sandbox.load(RuleIndex(0), RuleSpec { limits, ..self.spec.clone() })?;
+        let loaded = sandbox.load(RuleId(0), RuleSpec { limits, ..self.spec.clone() })?;
         self.run_on(&sandbox, loaded, input, Mode::FreshSingles)
     }
 
@@ -283,7 +283,8 @@ impl RuleUnderTest {
         input: &Input,
         mode: Mode,
     ) -> Result<Ran, RuleError> {
-        let engine = Engine::on(sandbox.clone(), mode.options())?;
+        let mut engine = Engine::on(sandbox.clone(), mode.options())?;
+        engine.add(loaded.clone());
         let origin = Origin { cluster: "test".to_owned(), source: "test".to_owned() };
         let state = Arc::new(WatchedState::default());
         self.begin_with(&state, input);
@@ -295,7 +296,7 @@ impl RuleUnderTest {
             named: Vec::new(),
             targets: Targets::Any,
         };
-        pipeline.add_rule(loaded, policy, &Narrowing::new())?;
+        pipeline.add_rule(loaded.info().clone(), policy, &Narrowing::new())?;
         let mut output = Output::default();
         let replay = Replay { streams: input.streams.clone(), advance_ms: input.advance_ms };
         let outcome = replay.run(&mut pipeline, |more| {

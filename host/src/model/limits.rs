@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Maximum number of timers of one partition, and so of one answer.
+pub const MAX_TIMERS: usize = 100;
+
 /// Resource limits of one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

@@ -1,6 +1,7 @@
 //! Data types that flow through the pipeline: plain data, without input or output.
 
 pub mod clock;
+mod evaluate;
 mod event;
 mod failure;
 mod id;
@@ -11,21 +12,24 @@ mod monotonic;
 mod object;
 mod observation;
 mod outcome;
+mod outcome_size;
 mod persisted;
 mod pulse;
+mod rule;
 mod source_event;
 mod state;
 mod subject;
 mod timestamp;
 mod verdict;
 
+pub use evaluate::{Answer, Cost, Dedicated, Evaluate, Level, Line, Task, Waker};
 pub use event::{Change, Event, Fields, Origin, Timer, Value};
 pub use failure::{Failure, FailureKind, cut, prefix};
 pub use id::{Id, IdPart, IdWriter, NoId};
 pub use incident::{
     Bucket, Delivered, Digest, Held, Incident, IncidentRecord, PersistedIncident, Place, Window,
 };
-pub use limits::{Limits, WhenFull};
+pub use limits::{Limits, MAX_TIMERS, WhenFull};
 pub use manifest::{
     Capability, Changes, Code, Interest, Manifest, Narrowing, PartitionBy, Parts, Schedule,
     Severity,
@@ -43,6 +47,7 @@ pub use persisted::{
     StoreOp,
 };
 pub use pulse::Pulse;
+pub use rule::{RuleId, RuleInfo};
 pub use source_event::{Coverage, ListStart, SourceEvent, Telling};
 pub use state::{KEY_BYTES, SLOT_BYTES, Slot, SlotKind, StateKeeper, StateView, Write};
 pub use subject::{
@@ -55,6 +60,6 @@ pub use verdict::{ObjectName, Refused, Verdict};
 
 /// Returns `true` for zero, to omit counts of zero when serializing.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-pub(crate) fn is_zero(number: &u64) -> bool {
+pub fn is_zero(number: &u64) -> bool {
     *number == 0
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::output::Limited;
-use crate::engine::Line;
+use crate::model::Line;
 use crate::model::{Limits, Timestamp};
 
 const MINUTE_MS: i64 = 60_000;
@@ -217,7 +217,7 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Level;
+    use crate::model::Level;
 
     const BEGIN: i64 = 1_700_000_000_000;
 

@@ -7,7 +7,7 @@
 //! keeps in order.
 
 mod backlog;
-mod builder;
+mod breaker;
 mod gaps;
 mod meter;
 mod output;
@@ -21,9 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Policy;
-use crate::engine::{Breaker, Engine, LoadedRule, Waker};
 use crate::model::{
-    Event, Narrowing, Object, Observation, Origin, Pulse, Seen, StateKeeper, StateView, Subject,
+    Evaluate, Event, RuleInfo, Waker, Narrowing, Object, Observation, Origin, Pulse, Seen, StateKeeper, StateView, Subject,
     Timestamp,
 };
 use crate::normalize::{self, Wanted};
@@ -33,7 +32,7 @@ use crate::route::{InterestError, Remains, Router, Routing, own_partition};
 pub use backlog::RuleBacklog;
 use backlog::entry::Entry;
 use backlog::queue::Backlog;
-pub use builder::{AssembleError, assemble, assemble_with};
+use breaker::Breaker;
 use gaps::{OpenGap, is_suspended};
 pub use meter::Limit;
 use meter::Meter;
@@ -64,7 +63,7 @@ const UNKNOWN_OBJECT_MS: i64 = 86_400_000;
 
 /// The stages between the sources and the journal.
 pub struct Pipeline {
-    engine: Engine,
+    engine: Box<dyn Evaluate>,
     router: Router,
     rules: Vec<Rule>,
     wanted: Wanted,
@@ -95,7 +94,7 @@ pub struct Pipeline {
 }
 
 struct Rule {
-    loaded: Arc<LoadedRule>,
+    loaded: Arc<RuleInfo>,
     policy: RulePolicy,
     breaker: Breaker,
     meter: Meter,
@@ -112,9 +111,13 @@ struct Happening {
 
 impl Pipeline {
     /// Creates a pipeline without rules. `keeper` stores the rules' state.
-    pub fn new<K: StateKeeper + 'static>(engine: Engine, origin: Origin, keeper: Arc<K>) -> Self {
+    pub fn new<K: StateKeeper + 'static>(
+        engine: impl Evaluate + 'static,
+        origin: Origin,
+        keeper: Arc<K>,
+    ) -> Self {
         Self {
-            engine,
+            engine: Box::new(engine),
             router: Router::new(origin.clone()),
             rules: Vec::new(),
             wanted: Wanted::default(),
@@ -143,7 +146,7 @@ impl Pipeline {
     /// threads, which call `waker` when [`Pipeline::pump`] has something to do. A rule is slow if it occupies a
     /// worker for longer than `patience`.
     pub fn serve(&mut self, patience: Duration, waker: Waker) {
-        self.engine.be_patient_for(patience);
+        self.engine.limit_time(patience);
         self.waker = Some(waker);
     }
 
@@ -160,11 +163,6 @@ impl Pipeline {
         self.pulse.clone()
     }
 
-    /// Returns the engine, which loads rules.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
     /// Adds a loaded rule. The verdicts of several rules on one event are in the order in which the rules were
     /// added.
     ///
@@ -172,7 +170,7 @@ impl Pipeline {
     /// Returns an error if an interest of the rule's manifest, or the operator's narrowing of one, is invalid.
     pub fn add_rule(
         &mut self,
-        loaded: Arc<LoadedRule>,
+        loaded: Arc<RuleInfo>,
         policy: RulePolicy,
         narrowing: &Narrowing,
     ) -> Result<(), InterestError> {
@@ -386,13 +384,13 @@ impl Pipeline {
     }
 
     /// Returns the codes that a rule declares. `None` if no such rule exists.
-    fn codes(&self, rule: &str) -> Option<Vec<&str>> {
+    pub fn codes(&self, rule: &str) -> Option<Vec<&str>> {
         let rule = self.rules.iter().find(|one| *one.loaded.name == *rule)?;
         Some(rule.loaded.manifest.codes.iter().map(|code| code.name.as_str()).collect())
     }
 
     /// Sets the policies of all rules, in their order. By default, nothing is suppressed.
-    pub(super) fn set_policies(&mut self, policies: &[(Arc<str>, Policy)]) {
+    pub fn set_policies(&mut self, policies: &[(Arc<str>, Policy)]) {
         self.incidents = Incidents::new(policies);
     }
 

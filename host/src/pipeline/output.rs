@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::meter::Limit;
-use crate::engine::{Cost, Line, LoadedRule};
+use crate::model::{Cost, Line, RuleInfo};
 use crate::model::{Event, Failure, Id, ObjectName, StoreOp, Timestamp, Verdict};
 use crate::policy::{OverBudget, Refusal, Suppressed};
 use crate::route::Gap;
@@ -95,7 +95,7 @@ pub struct FailedEvent {
 }
 
 impl FailedEvent {
-    pub(super) fn new(rule: &LoadedRule, event: &Arc<Event>, failure: Failure) -> Self {
+    pub(super) fn new(rule: &RuleInfo, event: &Arc<Event>, failure: Failure) -> Self {
         Self {
             event: event.id,
             time: event.time,

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::backlog::entry::Entry;
+use super::breaker::Ruling;
 use super::meter::AnswerSize;
 use super::output::{EventCost, FailedEvent, Limited, LogLine, OutOfService};
 use super::{FIRED_TOGETHER, Happening, Pipeline, ROUND_MS};
-use crate::engine::{Answer, MAX_TIMERS, Ruling, Task};
 use crate::model::{
-    Change, Event, Failure, FailureKind, Id, Meta, Object, Outcome, PersistedTimer, Slot, StoreOp,
-    Subject, Timer, Timestamp,
+    Answer, Change, Event, Failure, FailureKind, Id, MAX_TIMERS, Meta, Object, Outcome, PersistedTimer, Slot, StoreOp,
+    Subject, Task, Timer, Timestamp, RuleInfo, RuleId,
 };
 use crate::policy::{Passed, Refusal};
 
@@ -18,13 +18,15 @@ use crate::policy::{Passed, Refusal};
 const NAMED: usize = 8;
 
 /// Returns the activity that a watchdog reports while rules are asked.
-pub(super) fn evaluating(asked: &[Task]) -> String {
-    let rules: BTreeSet<&str> = asked.iter().map(|task| &*task.rule.name).collect();
-    let mut names: Vec<&str> = rules.iter().copied().take(NAMED).collect();
-    if rules.len() > NAMED {
+pub(super) fn evaluating<'a>(rules: impl Iterator<Item = &'a str>) -> String {
+    let rules: Vec<&str> = rules.collect();
+    let names: BTreeSet<&str> = rules.iter().copied().collect();
+    let is_cut = names.len() > NAMED;
+    let mut names: Vec<&str> = names.into_iter().take(NAMED).collect();
+    if is_cut {
         names.push("…");
     }
-    format!("evaluating {} events of rules: {}", asked.len(), names.join(", "))
+    format!("evaluating {} events of rules: {}", rules.len(), names.join(", "))
 }
 
 /// The consequence of an answer for later answers of the same rule.
@@ -60,14 +62,15 @@ impl Pipeline {
             let Entry::Ask(event) = &happening.entry else { return None };
             let rule = self.rules.get(happening.rule?)?;
             let is_asked = rule.backlog.is_none();
-            is_asked.then(|| Task { rule: rule.loaded.clone(), event: event.clone() })
+            is_asked.then(|| Task { rule: rule.loaded.id, event: event.clone() })
         };
         let tasks: Vec<Option<Task>> = round.iter().map(in_step).collect();
         let asked: Vec<Task> = tasks.iter().flatten().cloned().collect();
         let mut answers = if asked.is_empty() {
             Vec::new().into_iter()
         } else {
-            self.pulse.works(evaluating(&asked));
+            let rules = asked.iter().filter_map(|task| self.rules.get(task.rule.0));
+            self.pulse.works(evaluating(rules.map(|rule| &*rule.loaded.name)));
             self.engine.evaluate(&self.view, &asked).into_iter()
         };
         self.pulse.works("taking answers");
@@ -75,7 +78,7 @@ impl Pipeline {
         for (Happening { rule, entry }, task) in round.into_iter().zip(tasks) {
             let mut answer = task.as_ref().and_then(|_| answers.next()).flatten();
             if let Some(task) = task.as_ref().filter(|_| !refused.is_empty())
-                && refused.contains(&(task.rule.index.0, task.event.partition.clone()))
+                && refused.contains(&(task.rule.0, task.event.partition.clone()))
             {
                 answer = None;
             }
@@ -83,7 +86,7 @@ impl Pipeline {
                 None => (0..self.rules.len()).for_each(|rule| self.happen_to(rule, &entry)),
                 Some(rule) if self.is_lagging(rule) => self.push_to_backlog(rule, entry),
                 Some(rule) => match (task, answer) {
-                    (Some(task), Some(answer)) => match self.settle(&task, answer) {
+                    (Some(task), Some(answer)) => match self.settle(task.rule, &task.event, answer) {
                         Settled::GoesOn => {}
                         Settled::Stops => self.start_lagging(rule, entry.time()),
                         Settled::Refused => {
@@ -160,16 +163,24 @@ impl Pipeline {
     }
 
     /// Applies one answer, in event order.
-    pub(super) fn settle(&mut self, task: &Task, mut answer: Answer) -> Settled {
-        let Task { rule: loaded, event } = task;
-        let place = loaded.index.0;
+    pub(super) fn settle(
+        &mut self,
+        rule: RuleId,
+        event: &Arc<Event>,
+        mut answer: Answer,
+    ) -> Settled {
+        let Some(loaded) = self.rules.get(rule.0).map(|rule| rule.loaded.clone()) else {
+            return Settled::GoesOn;
+        };
+        let loaded = &loaded;
+        let place = loaded.id.0;
         let slot = Slot { rule: loaded.name.clone(), partition: event.partition.clone() };
         let wall = self.wall;
         let now = believed(event.time, wall);
         self.purge(place, event.time.min(now));
         let bytes = answer.bytes();
         let mut has_refused = false;
-        if let Some((limit, failure)) = self.over_sum(task, &slot, &answer) {
+        if let Some((limit, failure)) = self.over_sum(loaded, &slot, &answer) {
             has_refused = !answer.writes.is_empty();
             answer.writes.clear();
             answer.outcome = Err(failure);
@@ -177,7 +188,7 @@ impl Pipeline {
             self.note_limited([Limited { rule, limit, count: 1, what: None }]);
         }
         let Some(rule) = self.rules.get_mut(place) else { return Settled::GoesOn };
-        let limits = loaded.limits();
+        let limits = &loaded.limits;
         let mut limited: Vec<Limited> = rule.meter.advance_to(now).into_iter().collect();
         let (lines, dropped) = rule.meter.take_lines(answer.log, limits);
         limited.extend(dropped);
@@ -219,7 +230,7 @@ impl Pipeline {
                     self.state.commit(&slot, answer.writes, event.time);
                     self.expire_if_unknown(&slot, kind, event);
                 }
-                self.accept(task, &slot, outcome);
+                self.accept(loaded, event, &slot, outcome);
             }
             Err(failure) => {
                 self.counts.failures += 1;
@@ -257,11 +268,16 @@ impl Pipeline {
         self.output.suppressed.extend(passed.suppressed);
     }
 
-    fn accept(&mut self, task: &Task, slot: &Slot, outcome: Outcome) {
-        let Task { rule: loaded, event } = task;
+    fn accept(
+        &mut self,
+        loaded: &Arc<RuleInfo>,
+        event: &Arc<Event>,
+        slot: &Slot,
+        outcome: Outcome,
+    ) {
         for key in &outcome.cancels {
-            if let Some(timer) = self.timers.cancel(loaded.index.0, slot, key) {
-                self.forget_timer(loaded.index.0, timer);
+            if let Some(timer) = self.timers.cancel(loaded.id.0, slot, key) {
+                self.forget_timer(loaded.id.0, timer);
             }
         }
         for timer in outcome.timers {
@@ -271,18 +287,18 @@ impl Pipeline {
                 due: timer.at.max(event.time.plus_millis(ROUND_MS)),
                 payload: timer.payload,
                 set_by: event.id,
-                interest: self.router.interest_name(loaded.index.0, event.interest),
+                interest: self.router.interest_name(loaded.id.0, event.interest),
                 object: event.object.clone(),
             };
             self.router.touch(&event.object);
-            self.store_fired(loaded.index.0, &slot.partition, &timer.key);
+            self.store_fired(loaded.id.0, &slot.partition, &timer.key);
             self.store(|| StoreOp::Timer(Box::new(timer.clone())));
-            let refused = match self.timers.set(loaded.index.0, timer) {
+            let refused = match self.timers.set(loaded.id.0, timer) {
                 Ok(moved) => {
                     // The form of the moved timer's object may not be needed any longer.
                     if let Some(moved) = moved {
                         self.router.touch(&moved.object);
-                        self.drop_form(loaded.index.0, &moved.object.meta.identity.unique());
+                        self.drop_form(loaded.id.0, &moved.object.meta.identity.unique());
                     }
                     continue;
                 }
@@ -297,7 +313,7 @@ impl Pipeline {
             let failure = Failure { kind: FailureKind::OverBudget, message };
             self.output.failures.push(FailedEvent::new(loaded, event, failure));
         }
-        let Some(rule) = self.rules.get(loaded.index.0) else { return };
+        let Some(rule) = self.rules.get(loaded.id.0) else { return };
         let decided = rule.policy.decide(&loaded.manifest, event, outcome.verdicts);
         for verdict in decided {
             let passed = self.incidents.decide(verdict);

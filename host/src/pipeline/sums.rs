@@ -5,8 +5,7 @@
 use super::meter::Limit;
 use super::output::Limited;
 use super::{Pipeline, Rule};
-use crate::engine::{Answer, Task};
-use crate::model::{Event, Failure, FailureKind, PartitionBy, Slot, SlotKind, StoreOp, Timestamp};
+use crate::model::{Answer, Event, Failure, FailureKind, PartitionBy, RuleInfo, Slot, SlotKind, StoreOp, Timestamp};
 
 /// The state and timers of the rules, for metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +44,12 @@ impl Pipeline {
     /// increase the usage is accepted even over the budget, because the budget may have been lowered.
     pub(super) fn over_sum(
         &self,
-        task: &Task,
+        rule: &RuleInfo,
         slot: &Slot,
         answer: &Answer,
     ) -> Option<(Limit, Failure)> {
         let outcome = answer.outcome.as_ref().ok()?;
-        let (rule, limits) = (task.rule.index.0, task.rule.limits());
+        let (limits, rule) = (&rule.limits, rule.id.0);
         let sums = [
             (
                 Limit::State,

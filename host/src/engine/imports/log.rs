@@ -1,6 +1,7 @@
 //! The `log` capability: bounded log lines of a rule, stored until the event's answer is known.
 
 use crate::engine::store_data::Call;
+use crate::model::{Level, Line};
 
 /// Maximum size of a line, in bytes.
 pub(in crate::engine) const MAX_LINE: usize = 4096;
@@ -8,25 +9,6 @@ pub(in crate::engine) const MAX_LINE: usize = 4096;
 const MAX_LINES: usize = 32;
 /// Maximum size of the lines of one call, in bytes, regardless of its number of events.
 const MAX_CALL: usize = 1 << 20;
-
-/// Severity of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "mirrors the contract")]
-pub enum Level {
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-/// A log line that a rule wrote about an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// Severity of the line.
-    pub level: Level,
-    /// Text of at most 4 KiB.
-    pub text: String,
-}
 
 /// Lines of the current call.
 #[derive(Default)]

@@ -7,8 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::engine::{Answer, Task};
-use crate::model::{Change, Event, Failure, FailureKind, Object, StoreOp, Timestamp};
+use crate::model::{Answer, Task, Change, Event, Failure, FailureKind, Object, StoreOp, Timestamp};
 use crate::pipeline::backlog::entry::{Entry, PersistedEntry};
 use crate::pipeline::backlog::queue::{Backlog, unique};
 use crate::pipeline::output::FailedEvent;
@@ -74,7 +73,7 @@ impl Pipeline {
         };
         let (view, waker) = (self.view.clone(), self.waker.clone());
         let has_thread = self.backlog(rule).is_some_and(|backlog| backlog.dedicated.is_some());
-        let started = if has_thread { None } else { Some(self.engine.dedicated(&loaded, waker)) };
+        let started = if has_thread { None } else { Some(self.engine.dedicated(loaded.id, waker)) };
         let Some(backlog) = self.backlog_mut(rule) else { return };
         match started {
             Some(Ok(dedicated)) => backlog.dedicated = Some(dedicated),
@@ -108,7 +107,7 @@ impl Pipeline {
 
     /// Returns `true` if a rule must pause until the output with its answers is taken.
     fn is_answer_full(&self, rule: usize) -> bool {
-        self.rules.get(rule).is_some_and(|rule| rule.meter.is_full(rule.loaded.limits()))
+        self.rules.get(rule).is_some_and(|rule| rule.meter.is_full(&rule.loaded.limits))
     }
 
     /// Asks a lagging rule about its next events.
@@ -120,8 +119,8 @@ impl Pipeline {
             return;
         };
         let tasks: Vec<Task> =
-            events.into_iter().map(|event| Task { rule: loaded.clone(), event }).collect();
-        self.pulse.works(evaluating(&tasks));
+            events.into_iter().map(|event| Task { rule: loaded.id, event }).collect();
+        self.pulse.works(evaluating(tasks.iter().map(|_| &*loaded.name)));
         let answers = self.engine.evaluate(&self.view, &tasks);
         self.settle_late(rule, answers);
     }
@@ -179,13 +178,12 @@ impl Pipeline {
                 return;
             }
             let Some(event) = self.take_front(rule) else { return };
-            let task = Task { rule: loaded, event };
-            let settled = self.settle(&task, answer);
-            self.go_past(rule, &task.event);
+            let settled = self.settle(loaded.id, &event, answer);
+            self.go_past(rule, &event);
             match settled {
                 Settled::GoesOn => {}
                 Settled::Refused => {
-                    refused.insert(task.event.partition.clone());
+                    refused.insert(event.partition.clone());
                 }
                 Settled::Stops => return,
             }

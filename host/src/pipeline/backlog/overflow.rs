@@ -28,7 +28,7 @@ impl Rule {
     /// which the backlog reaches only while the rule is being asked about its first events, which must then keep
     /// their positions.
     pub(in crate::pipeline) fn is_full(&self) -> bool {
-        let limits = self.loaded.limits();
+        let limits = &self.loaded.limits;
         let most = match limits.when_backlog_full {
             WhenFull::Block => limits.backlog,
             WhenFull::Skip => limits.backlog.saturating_mul(2),
@@ -37,7 +37,7 @@ impl Rule {
     }
 
     fn must_skip(&self) -> bool {
-        let limits = self.loaded.limits();
+        let limits = &self.loaded.limits;
         limits.when_backlog_full == WhenFull::Skip && self.backlog_bytes() >= limits.backlog
     }
 }

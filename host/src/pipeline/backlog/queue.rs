@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use crate::engine::Dedicated;
+use crate::model::Dedicated;
 use crate::model::{Event, Object, Timestamp};
 use crate::pipeline::ROUND_MS;
 use crate::pipeline::backlog::entry::Entry;
@@ -46,7 +46,7 @@ pub(in crate::pipeline) struct Backlog {
     /// `true` while the rule must not continue by itself.
     pub(in crate::pipeline) stays: bool,
     /// The rule's dedicated thread, if it has one.
-    pub(in crate::pipeline) dedicated: Option<Dedicated>,
+    pub(in crate::pipeline) dedicated: Option<Box<dyn Dedicated>>,
 }
 
 impl Backlog {
@@ -86,7 +86,7 @@ impl Backlog {
 
     /// Returns `true` while the rule is being asked about the first entries.
     pub(in crate::pipeline) fn is_asked(&self) -> bool {
-        self.dedicated.as_ref().is_some_and(Dedicated::is_asked)
+        self.dedicated.as_ref().is_some_and(|one| one.is_asked())
     }
 
     /// Appends an entry that is not a fired timer.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::engine::MAX_TIMERS;
+use crate::model::MAX_TIMERS;
 use crate::model::{Outcome, PersistedTimer, Slot, Timestamp};
 
 type Place = (Timestamp, Arc<str>, String);

@@ -7,7 +7,8 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{HasSelf, Linker, WasmStr};
 
 use super::bindings::klaxon::rule::{log, types};
-use crate::engine::imports::log::{Level, MAX_LINE};
+use crate::engine::imports::log::MAX_LINE;
+use crate::model::Level;
 use crate::engine::store_data::Host;
 use crate::model::prefix;
 

@@ -1,18 +1,15 @@
-//! Creation of a pipeline from configured rules.
+//! Creation of a pipeline from configured rules: the one place that knows both the engine and the pipeline.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{MemoryState, Pipeline};
 use crate::config;
-use crate::engine::{Engine, EngineError, LoadError, Options, RuleIndex, RuleSpec, read_module};
-use crate::model::{Capability, Origin};
+use crate::engine::{Engine, EngineError, LoadError, Options, RuleSpec, read_module};
+use crate::model::{Capability, Origin, RuleId, RuleInfo};
+use crate::pipeline::{MemoryState, Pipeline};
 use crate::policy::{RulePolicy, Targets, UnknownCode, check_codes};
 use crate::route::InterestError;
-
-/// Maximum number of codes of one rule.
-const MAX_CODES: usize = 1000;
 
 /// The error of creating a pipeline.
 #[derive(Debug, thiserror::Error)]
@@ -36,16 +33,6 @@ pub enum AssembleError {
     /// A policy names a code that its rule does not declare.
     #[error(transparent)]
     Code(#[from] UnknownCode),
-    /// A rule declares more codes than the limit on metric series allows.
-    #[error(
-        "rule {rule}: its manifest declares {codes} codes, and each is a series of metrics: at most {MAX_CODES} are taken; hint: say what differs in the key or the payload"
-    )]
-    Codes {
-        /// The rule's configured name.
-        rule: String,
-        /// The number of declared codes.
-        codes: usize,
-    },
     /// An interest of a rule cannot be used.
     #[error("rule {rule}: {source}")]
     Interest {
@@ -80,29 +67,13 @@ pub fn assemble_with(
     options: Options,
     state: Arc<MemoryState>,
 ) -> Result<Pipeline, AssembleError> {
-    let engine = Engine::start(options)?;
+    let mut engine = Engine::start(options)?;
+    let mut loaded = Vec::new();
+    for (index, rule) in rules.iter().enumerate() {
+        loaded.push(load(&mut engine, RuleId(index), rule)?);
+    }
     let mut pipeline = Pipeline::new(engine, origin, state);
-    for (place, rule) in rules.iter().enumerate() {
-        let bytes = read_module(&rule.module, &rule.limits).map_err(|source| {
-            AssembleError::File { rule: rule.name.clone(), path: rule.module.clone(), source }
-        })?;
-        let mut grants = BTreeSet::from([Capability::Log]);
-        if rule.state_granted {
-            grants.insert(Capability::State);
-        }
-        let spec = RuleSpec {
-            name: rule.name.clone(),
-            origin: rule.module.clone(),
-            bytes,
-            settings: rule.settings.clone(),
-            limits: rule.limits.clone(),
-            grants,
-        };
-        let loaded = pipeline.engine().load(RuleIndex(place), spec)?;
-        let codes = loaded.manifest.codes.len();
-        if codes > MAX_CODES {
-            return Err(AssembleError::Codes { rule: rule.name.clone(), codes });
-        }
+    for (rule, loaded) in rules.iter().zip(loaded) {
         let policy = RulePolicy {
             rule: loaded.name.clone(),
             version: loaded.manifest.version.as_str().into(),
@@ -121,4 +92,30 @@ pub fn assemble_with(
         rules.iter().map(|rule| (rule.name.as_str().into(), rule.policy.clone())).collect();
     pipeline.set_policies(&policies);
     Ok(pipeline)
+}
+
+/// Loads a rule from its module's file.
+fn load(
+    engine: &mut Engine,
+    id: RuleId,
+    rule: &config::Rule,
+) -> Result<Arc<RuleInfo>, AssembleError> {
+    let bytes = read_module(&rule.module, &rule.limits).map_err(|source| AssembleError::File {
+        rule: rule.name.clone(),
+        path: rule.module.clone(),
+        source,
+    })?;
+    let mut grants = BTreeSet::from([Capability::Log]);
+    if rule.state_granted {
+        grants.insert(Capability::State);
+    }
+    let spec = RuleSpec {
+        name: rule.name.clone(),
+        origin: rule.module.clone(),
+        bytes,
+        settings: rule.settings.clone(),
+        limits: rule.limits.clone(),
+        grants,
+    };
+    Ok(engine.load(id, spec)?)
 }
