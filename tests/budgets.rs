@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use klaxon::config::Rule;
-use klaxon::engine::Options;
-use klaxon::model::clock::Stopwatch;
-use klaxon::model::{
+use klaxon::assembly::assemble_with;
+use klaxon_config::Rule;
+use klaxon_core::pipeline::{Limit, MemoryState, Output, Persisted, Pipeline};
+use klaxon_core::policy::Targets;
+use klaxon_engine::Options;
+use klaxon_model::clock::Stopwatch;
+use klaxon_model::{
     FailureKind, Origin, PersistedState, Seen, Slot, SlotKind, StateKeeper as _, Timestamp,
 };
-use klaxon::pipeline::{Limit, MemoryState, Output, Persisted, Pipeline, assemble_with};
-use klaxon::policy::Targets;
 use serde_json::{Value, json};
 
 use crate::support::{Ran, options, pod_line, replay, rule, seen, stream};
@@ -48,7 +49,7 @@ fn beside_a_neighbour(bad: Rule, pods: PathBuf, options: Options) -> Ran {
     replay(&[bad, neighbour], &[pods], options)
 }
 
-fn of<'a>(ran: &'a Ran, rule: &'a str) -> impl Iterator<Item = &'a klaxon::model::Verdict> {
+fn of<'a>(ran: &'a Ran, rule: &'a str) -> impl Iterator<Item = &'a klaxon_model::Verdict> {
     ran.output.verdicts.iter().filter(move |verdict| &*verdict.rule == rule)
 }
 

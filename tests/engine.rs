@@ -5,13 +5,12 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use klaxon::engine::{
-    Answer, Engine, LoadedRule, Options, PanicsForTests, RuleIndex, RuleSpec, Task,
+use klaxon_core::normalize::{Wanted, decode};
+use klaxon_engine::{Engine, Options, PanicsForTests, RuleSpec};
+use klaxon_model::{
+    Answer, Capability, Change, Evaluate, Event, Id, Limits, Origin, RuleId, RuleInfo, Slot,
+    StateView, Task, Timestamp, Write,
 };
-use klaxon::model::{
-    Capability, Change, Event, Id, Limits, Origin, Slot, StateView, Timestamp, Write,
-};
-use klaxon::normalize::{Wanted, decode};
 use serde_json::{Value, json};
 use wasmparser::{Parser, Payload};
 
@@ -41,13 +40,13 @@ fn spec(index: usize, bytes: Vec<u8>, settings: Value) -> RuleSpec {
     }
 }
 
-fn hostile(engine: &Engine, index: usize, settings: Value) -> Arc<LoadedRule> {
+fn hostile(engine: &mut Engine, index: usize, settings: Value) -> Arc<RuleInfo> {
     let bytes = std::fs::read(module("hostile")).unwrap();
-    engine.load(RuleIndex(index), spec(index, bytes, settings)).unwrap()
+    engine.load(RuleId(index), spec(index, bytes, settings)).unwrap()
 }
 
 /// Returns a pod's event for a rule; each pod is a partition of its own.
-fn task(rule: &Arc<LoadedRule>, number: u64) -> Task {
+fn task(rule: &Arc<RuleInfo>, number: u64) -> Task {
     let name = format!("pod-{number}");
     let status = json!({"name": "app", "state": {"running": {}}});
     let line = pod_line("ADDED", "2026-01-01T00:00:00Z", &name, number + 1, &status);
@@ -65,7 +64,7 @@ fn task(rule: &Arc<LoadedRule>, number: u64) -> Task {
         fields: Ok(Vec::new()),
         partition: name.into(),
     };
-    Task { rule: rule.clone(), event: Arc::new(event) }
+    Task { rule: rule.id, event: Arc::new(event) }
 }
 
 fn with_workers(workers: usize, panics: u32) -> Engine {
@@ -80,8 +79,8 @@ fn evaluate(engine: &Engine, state: Arc<dyn StateView>, tasks: &[Task]) -> Vec<A
 #[test]
 fn a_worker_that_panics_asks_again_and_no_event_fails() {
     let answers = |panics: u32| {
-        let engine = with_workers(2, panics);
-        let rule = hostile(&engine, 0, json!({"behaviour": "nothing"}));
+        let mut engine = with_workers(2, panics);
+        let rule = hostile(&mut engine, 0, json!({"behaviour": "nothing"}));
         let tasks: Vec<Task> = (0..32).map(|number| task(&rule, number)).collect();
         // The second round finds a worker that works.
         [(); 2].map(|()| evaluate(&engine, Arc::new(NoState), &tasks))
@@ -93,9 +92,9 @@ fn a_worker_that_panics_asks_again_and_no_event_fails() {
 
 #[test]
 fn a_rule_on_a_thread_of_its_own_survives_a_panic_too() {
-    let engine = with_workers(1, 1);
-    let rule = hostile(&engine, 0, json!({"behaviour": "nothing"}));
-    let mut dedicated = engine.dedicated(&rule, None).unwrap();
+    let mut engine = with_workers(1, 1);
+    let rule = hostile(&mut engine, 0, json!({"behaviour": "nothing"}));
+    let mut dedicated = engine.dedicated(rule.id, None).unwrap();
     let state: Arc<dyn StateView> = Arc::new(NoState);
     dedicated.ask(&state, vec![task(&rule, 1).event]);
     let answers = loop {
@@ -110,8 +109,8 @@ fn a_rule_on_a_thread_of_its_own_survives_a_panic_too() {
 #[test]
 fn a_second_panic_on_the_same_events_ends_whoever_asked_with_the_reason() {
     let asked = std::thread::spawn(|| {
-        let engine = with_workers(1, 2);
-        let rule = hostile(&engine, 0, json!({"behaviour": "nothing"}));
+        let mut engine = with_workers(1, 2);
+        let rule = hostile(&mut engine, 0, json!({"behaviour": "nothing"}));
         evaluate(&engine, Arc::new(NoState), &[task(&rule, 1)])
     });
     let panic = asked.join().unwrap_err();
@@ -165,10 +164,10 @@ impl StateView for Rendezvous {
 
 #[test]
 fn a_rule_that_holds_up_one_worker_keeps_the_other_from_no_rule() {
-    let engine = with_workers(2, 0);
+    let mut engine = with_workers(2, 0);
     let tasks: Vec<Task> = (0..3)
         .flat_map(|index| {
-            let rule = hostile(&engine, index, json!({"behaviour": "nothing"}));
+            let rule = hostile(&mut engine, index, json!({"behaviour": "nothing"}));
             (0..16).map(move |number| task(&rule, number))
         })
         .collect();
@@ -181,10 +180,11 @@ fn a_rule_that_holds_up_one_worker_keeps_the_other_from_no_rule() {
 
 #[test]
 fn removing_keys_that_are_not_there_leaves_nothing_behind() {
-    let engine = with_workers(1, 0);
+    let mut engine = with_workers(1, 0);
     // One key has the maximum length, the other exceeds it.
     for (index, size) in [1000, 4_000_000].into_iter().enumerate() {
-        let rule = hostile(&engine, index, json!({"behaviour": "remove-long-keys", "size": size}));
+        let rule =
+            hostile(&mut engine, index, json!({"behaviour": "remove-long-keys", "size": size}));
         let answers = evaluate(&engine, Arc::new(NoState), &[task(&rule, 1)]);
         let [Answer { outcome: Ok(_), writes, .. }] = answers.as_slice() else {
             panic!("{answers:?}");
@@ -193,10 +193,10 @@ fn removing_keys_that_are_not_there_leaves_nothing_behind() {
     }
 }
 
-fn load(bytes: Vec<u8>) -> Result<Arc<LoadedRule>, String> {
-    let engine = with_workers(1, 0);
+fn load(bytes: Vec<u8>) -> Result<Arc<RuleInfo>, String> {
+    let mut engine = with_workers(1, 0);
     engine
-        .load(RuleIndex(0), spec(0, bytes, json!({"behaviour": "nothing"})))
+        .load(RuleId(0), spec(0, bytes, json!({"behaviour": "nothing"})))
         .map_err(|f| f.to_string())
 }
 
@@ -277,14 +277,14 @@ fn a_module_over_its_limit_is_refused_with_the_key_that_raises_it() {
     let loaded = |module: usize| {
         let mut spec = spec(0, bytes.clone(), json!({"behaviour": "nothing"}));
         spec.limits.module = module;
-        with_workers(1, 0).load(RuleIndex(0), spec).map_err(|fault| fault.to_string())
+        with_workers(1, 0).load(RuleId(0), spec).map_err(|fault| fault.to_string())
     };
     assert!(loaded(size).is_ok());
     let fault = loaded(size - 1).unwrap_err();
     assert!(fault.contains("raise `limits.module`"), "{fault}");
     // No more than the limit and one byte is read of a file of any size.
     let limits = Limits { module: 1000, ..Limits::default() };
-    assert_eq!(klaxon::engine::read_module(&module("hostile"), &limits).unwrap().len(), 1001);
+    assert_eq!(klaxon_engine::read_module(&module("hostile"), &limits).unwrap().len(), 1001);
     let limits = Limits { module: 10, ..Limits::default() };
-    assert_eq!(klaxon::engine::read_module("/dev/zero".as_ref(), &limits).unwrap().len(), 11);
+    assert_eq!(klaxon_engine::read_module("/dev/zero".as_ref(), &limits).unwrap().len(), 11);
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use klaxon::config::Rule;
-use klaxon::engine::Options;
-use klaxon::harness::strategies::{Kind, Shape, history, sample};
-use klaxon::harness::{Input, Mode, RuleUnderTest, Sandboxes, invariants};
+use klaxon_config::Rule;
+use klaxon_engine::Options;
+use klaxon_harness::strategies::{Kind, Shape, history, sample};
+use klaxon_harness::{Input, Mode, RuleUnderTest, Sandboxes, invariants};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

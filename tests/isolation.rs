@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use insta::assert_snapshot;
-use klaxon::config::Rule;
-use klaxon::engine::{Engine, Options, RuleIndex, RuleSpec};
-use klaxon::model::{Capability, FailureKind, Limits, Origin};
-use klaxon::pipeline::assemble;
-use klaxon::policy::Targets;
+use klaxon::assembly::assemble;
+use klaxon_config::Rule;
+use klaxon_core::policy::Targets;
+use klaxon_engine::{Engine, Options, RuleSpec};
+use klaxon_model::{Capability, FailureKind, Limits, Origin, RuleId};
 use serde_json::{Value, json};
 
 use crate::support::{Ran, module, options, pod_line, replay, rule, stream};
@@ -322,7 +322,7 @@ fn a_rule_that_keeps_failing_goes_out_of_service_in_event_order() {
 
 /// Returns the loader's result for a component as text.
 fn load(bytes: Vec<u8>, settings: Value, grants: &[Capability]) -> String {
-    let engine = Engine::start(options()).unwrap();
+    let mut engine = Engine::start(options()).unwrap();
     let spec = RuleSpec {
         name: "bad".to_owned(),
         origin: "bad.wasm".into(),
@@ -331,7 +331,7 @@ fn load(bytes: Vec<u8>, settings: Value, grants: &[Capability]) -> String {
         limits: Limits::default(),
         grants: grants.iter().copied().collect(),
     };
-    match engine.load(RuleIndex(0), spec) {
+    match engine.load(RuleId(0), spec) {
         Ok(_) => "loaded".to_owned(),
         Err(fault) => fault.to_string(),
     }

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use klaxon::config::{self, Rule, Throttle};
-use klaxon::journal::{Group, Journal};
-use klaxon::model::{
+use klaxon::assembly::assemble_with;
+use klaxon_config::{self as config, Rule, Throttle};
+use klaxon_core::pipeline::{MemoryState, Output, Pipeline};
+use klaxon_core::policy::Targets;
+use klaxon_journal::{Group, Journal};
+use klaxon_model::{
     Id, Identity, Meta, Object, Origin, PersistedTimer, Pod, Seen, Slot, StoreOp, Subject,
     Timestamp,
 };
-use klaxon::pipeline::{MemoryState, Output, Pipeline, assemble_with};
-use klaxon::policy::Targets;
-use klaxon::telemetry::metrics::Metrics;
+use klaxon_telemetry::metrics::Metrics;
 use serde_json::json;
 
 use crate::support::{lost, options, rule, seen};

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use klaxon::harness::record::says_the_same;
-use klaxon::harness::{Replay, RuleUnderTest, Sandboxes};
-use klaxon::model::Origin;
-use klaxon::pipeline::assemble;
-use klaxon::policy::Targets;
-use klaxon::recording::{Merged, StreamFile};
+use klaxon::assembly::assemble;
+use klaxon_core::policy::Targets;
+use klaxon_harness::record::says_the_same;
+use klaxon_harness::{Replay, RuleUnderTest, Sandboxes};
+use klaxon_model::Origin;
+use klaxon_recording::{Merged, StreamFile};
 use serde_json::{Value, json};
 
 use crate::support::{KLAXON, SCENARIOS, fixture, module, options, pod_line, replay, rule, stream};
@@ -144,7 +144,7 @@ fn without_redaction_a_copy_has_the_same_records() {
                     // White space and the order of keys may differ, lines do.
                     let kind = format!("{:?}", record.event);
                     let object = match record.event {
-                        klaxon::model::SourceEvent::Object { seen, json, is_change } => {
+                        klaxon_model::SourceEvent::Object { seen, json, is_change } => {
                             let json: Value = serde_json::from_str(&json).unwrap();
                             format!("{seen:?} {is_change} {json}")
                         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use klaxon::model::Seen;
+use klaxon_model::Seen;
 use proptest::prelude::*;
 use serde_json::json;
 

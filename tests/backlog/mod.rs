@@ -9,10 +9,11 @@ mod timers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use klaxon::model::clock::Stopwatch;
-use klaxon::model::{Origin, PersistedState, Slot, Timestamp};
-use klaxon::pipeline::{MemoryState, Persisted, assemble};
-use klaxon::policy::Targets;
+use klaxon::assembly::assemble;
+use klaxon_core::pipeline::{MemoryState, Persisted};
+use klaxon_core::policy::Targets;
+use klaxon_model::clock::Stopwatch;
+use klaxon_model::{Origin, PersistedState, Slot, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
 

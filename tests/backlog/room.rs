@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use klaxon::model::Change;
-use klaxon::model::clock::Stopwatch;
+use klaxon_model::Change;
+use klaxon_model::clock::Stopwatch;
 use proptest::prelude::*;
 
 use super::history::{Happens, Input, happens, inputs};

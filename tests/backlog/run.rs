@@ -5,14 +5,15 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use klaxon::config::Rule;
-use klaxon::engine::Options;
-use klaxon::journal::{Group, Handle, Journal};
-use klaxon::model::clock::Stopwatch;
-use klaxon::model::{Change, Coverage, Id, Origin, SourceEvent, Timestamp, WhenFull};
-use klaxon::pipeline::{MemoryState, Output, Pipeline, assemble_with};
-use klaxon::policy::Targets;
-use klaxon::telemetry::metrics::Metrics;
+use klaxon::assembly::assemble_with;
+use klaxon_config::Rule;
+use klaxon_core::pipeline::{MemoryState, Output, Pipeline};
+use klaxon_core::policy::Targets;
+use klaxon_engine::Options;
+use klaxon_journal::{Group, Handle, Journal};
+use klaxon_model::clock::Stopwatch;
+use klaxon_model::{Change, Coverage, Id, Origin, SourceEvent, Timestamp, WhenFull};
+use klaxon_telemetry::metrics::Metrics;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -106,7 +107,7 @@ impl Run {
         for kind in SCOPES {
             self.pipeline.apply(kind, Timestamp::default(), SourceEvent::Connected);
         }
-        let settings = klaxon::config::Journal {
+        let settings = klaxon_config::Journal {
             path: None,
             retain: Duration::from_secs(7 * 86_400),
             max_size: 1 << 30,

@@ -21,7 +21,7 @@ async fn a_rule_that_is_added_gets_what_exists_and_the_others_notice_nothing() {
     site.add_rule("second", "selective");
     let running = site.start();
     site.wait("what came meanwhile", |seen| seen.len() == 8);
-    let since = klaxon::model::clock::Stopwatch::start();
+    let since = klaxon_model::clock::Stopwatch::start();
     while site.sights("second").len() < 8 {
         assert!(since.elapsed() < crate::support::live::PATIENCE, "{:?}", site.sights("second"));
         std::thread::sleep(std::time::Duration::from_millis(20));
@@ -82,7 +82,7 @@ async fn a_rule_that_is_added_when_the_watch_must_list_anyway_gets_what_exists_t
     api.compact();
     site.add_rule("second", "selective");
     let running = site.start();
-    let since = klaxon::model::clock::Stopwatch::start();
+    let since = klaxon_model::clock::Stopwatch::start();
     while saw_old(&site).is_empty() {
         assert!(since.elapsed() < crate::support::live::PATIENCE, "{:?}", site.sights("second"));
         std::thread::sleep(std::time::Duration::from_millis(20));
@@ -106,7 +106,7 @@ async fn a_rule_that_was_away_is_new_when_it_comes_back() {
         site = site.rules(rules);
         let before = saw_old(&site).len();
         let running = site.start();
-        let since = klaxon::model::clock::Stopwatch::start();
+        let since = klaxon_model::clock::Stopwatch::start();
         while is_there && saw_old(&site).len() == before {
             assert!(
                 since.elapsed() < crate::support::live::PATIENCE,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use klaxon::app::RunError;
-use klaxon::model::clock::Stopwatch;
+use klaxon_model::clock::Stopwatch;
 use serde_json::{Value, json};
 
 use super::{WATCHES, pod, site};

@@ -185,7 +185,7 @@ async fn what_a_lagging_cache_had_not_shown_lies_within_the_gap() {
     // Bookmarks still arrive, but the watch does not show writes from now on.
     std::thread::sleep(std::time::Duration::from_millis(500));
     api.lag(std::time::Duration::from_secs(60), false);
-    let at = klaxon::model::clock::now();
+    let at = klaxon_model::clock::now();
     api.put(pod("first", "missed"));
     std::thread::sleep(std::time::Duration::from_secs(4));
     api.put(pod("first", "last"));
@@ -223,7 +223,7 @@ async fn a_watch_that_fails_before_its_first_line_proves_nothing() {
     site.wait_for(&["snapshot Pod/first"]);
     site.wait_until_following(&WATCHES);
     running.stop();
-    let at = klaxon::model::clock::now();
+    let at = klaxon_model::clock::now();
     api.put(pod("first", "missed"));
     api.put(pod("first", "last"));
     std::thread::sleep(std::time::Duration::from_millis(2500));

@@ -20,8 +20,8 @@ mod unserved;
 
 use std::time::Duration;
 
-use klaxon::model::Timestamp;
-use klaxon::model::clock::Stopwatch;
+use klaxon_model::Timestamp;
+use klaxon_model::clock::Stopwatch;
 use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;

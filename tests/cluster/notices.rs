@@ -1,6 +1,6 @@
 //! Tests of Kubernetes Events: counted up, repeated by lists, and expired.
 
-use klaxon::model::clock;
+use klaxon_model::clock;
 use serde_json::json;
 
 use super::{WATCHES, assert_one_gap_covers, kubernetes_event, pod, site};
@@ -165,7 +165,7 @@ async fn without_bookmarks_the_server_is_asked_whether_it_is_there() {
         asked.filter(|one| one.query.get("limit").is_some_and(|limit| limit == "1")).count()
     };
     let before = probes();
-    let since = klaxon::model::clock::Stopwatch::start();
+    let since = klaxon_model::clock::Stopwatch::start();
     while probes() < before + 2 {
         assert!(
             since.elapsed() < crate::support::live::PATIENCE,

@@ -131,7 +131,7 @@ async fn what_is_too_much_is_one_digest_when_the_window_ends() {
         api.put(pod(&format!("pod-{number}"), "web"));
     }
     let digest = "SELECT body FROM verdicts WHERE code = 'digest'";
-    let since = klaxon::model::clock::Stopwatch::start();
+    let since = klaxon_model::clock::Stopwatch::start();
     while site.rows(digest).is_empty() {
         assert!(since.elapsed() < crate::support::live::PATIENCE, "no digest");
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -19,7 +19,7 @@ fn map(name: &str, value: &str) -> Value {
 
 #[track_caller]
 fn wait_for(site: &Site, expected: &[&str]) {
-    let since = klaxon::model::clock::Stopwatch::start();
+    let since = klaxon_model::clock::Stopwatch::start();
     loop {
         let titles: Vec<String> = site
             .sights("selective")
@@ -78,7 +78,7 @@ async fn after_a_gap_too_what_left_is_told_from_what_is_deleted() {
     api.delete("Pod", "a", "ends");
     api.compact();
     let running = site.start();
-    let since = klaxon::model::clock::Stopwatch::start();
+    let since = klaxon_model::clock::Stopwatch::start();
     while site.sights("selective").len() < 4 {
         assert!(since.elapsed() < crate::support::live::PATIENCE, "{:?}", site.sights("selective"));
         std::thread::sleep(std::time::Duration::from_millis(20));

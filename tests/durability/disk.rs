@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use klaxon::model::clock::Stopwatch;
+use klaxon_model::clock::Stopwatch;
 use serde_json::json;
 
 use super::{log, spawn, strace, terminate};

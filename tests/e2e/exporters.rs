@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use klaxon::model::clock;
-use klaxon::model::clock::Stopwatch;
+use klaxon_model::clock;
+use klaxon_model::clock::Stopwatch;
 use serde_json::{Value, json};
 
 use crate::account::{self, Account, insist};

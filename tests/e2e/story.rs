@@ -29,7 +29,7 @@ async fn containers_that_are_killed_for_memory_are_reported_once_each() {
     must(&client, "POST", "/apis/apps/v1/namespaces/default/deployments", deployment).await;
     let select =
         "SELECT DISTINCT json_extract(body, '$.object.name') FROM verdicts WHERE code = 'R14'";
-    let since = klaxon::model::clock::Stopwatch::start();
+    let since = klaxon_model::clock::Stopwatch::start();
     while site.rows(select).len() < 3 {
         assert!(
             since.elapsed().as_secs() < 60,

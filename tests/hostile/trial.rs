@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use klaxon::model::clock::Stopwatch;
+use klaxon_model::clock::Stopwatch;
 use serde_json::json;
 
 use super::behaviours::{Behaviour, Bounds, LEAST_MS};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use klaxon::model::clock::Stopwatch;
+use klaxon_model::clock::Stopwatch;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 

@@ -5,9 +5,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use klaxon::app::{self, RunError, RunSummary, Service, Stop};
-use klaxon::config::Config;
-use klaxon::model::clock::Stopwatch;
-use klaxon::source::kubernetes::Timing;
+use klaxon_config::Config;
+use klaxon_kubernetes::Timing;
+use klaxon_model::clock::Stopwatch;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 

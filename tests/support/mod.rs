@@ -6,13 +6,14 @@ pub(crate) mod targets;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use klaxon::config::Rule;
-use klaxon::engine::Options;
-use klaxon::harness::{Replay, Summary};
-use klaxon::model::{Limits, Narrowing, Origin, Seen, SourceEvent, Timestamp};
-use klaxon::pipeline::{Output, assemble};
-use klaxon::policy::Targets;
-use klaxon::recording::StreamFile;
+use klaxon::assembly::assemble;
+use klaxon_config::Rule;
+use klaxon_core::pipeline::Output;
+use klaxon_core::policy::Targets;
+use klaxon_engine::Options;
+use klaxon_harness::{Replay, Summary};
+use klaxon_model::{Limits, Narrowing, Origin, Seen, SourceEvent, Timestamp};
+use klaxon_recording::StreamFile;
 use serde_json::{Value, json};
 
 /// The `klaxon` binary of this build.
@@ -20,7 +21,7 @@ pub(crate) const KLAXON: &str = env!("CARGO_BIN_EXE_klaxon");
 
 /// The checkout, as cargo reports it when the tests run.
 pub(crate) fn root() -> PathBuf {
-    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..")
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../..")
 }
 
 fn target_dir() -> PathBuf {
@@ -51,7 +52,7 @@ pub(crate) fn module(name: &str) -> PathBuf {
 /// Recorded streams of a scenario, such as `akkeris` or `akkeris/wire`, sorted by name.
 pub(crate) fn fixture(scenario: &str) -> Vec<PathBuf> {
     let pattern = root().join("fixtures").join(scenario).join("*.jsonl");
-    klaxon::recording::expand(&[pattern], Path::new("")).unwrap()
+    klaxon_recording::expand(&[pattern], Path::new("")).unwrap()
 }
 
 /// Every folder of recorded streams.
@@ -77,7 +78,7 @@ pub(crate) fn rule(name: &str, module_name: &str, settings: Value) -> Rule {
         settings,
         targets: Vec::new(),
         nameable: Vec::new(),
-        policy: klaxon::config::Policy::default(),
+        policy: klaxon_config::Policy::default(),
         narrowing: Narrowing::new(),
         limits: Limits::default(),
         state_granted: true,

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use klaxon::config::{Target, TargetOrigin};
-use klaxon::model::{Id, ObjectName, Severity, Status, Verdict};
-use klaxon::targets::{Attempt, Delivery, Endpoint};
+use klaxon_config::{Target, TargetOrigin};
+use klaxon_model::{Id, ObjectName, Severity, Status, Verdict};
+use klaxon_targets::{Attempt, Delivery, Endpoint};
 use serde_json::Value;
 use serde_json::value::RawValue;
 

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use klaxon::config::Target;
-use klaxon::targets::{Attempt, Endpoint};
+use klaxon_config::Target;
+use klaxon_targets::{Attempt, Endpoint};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use rustix::fs::{CWD, FileType, Mode, mknodat};

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use klaxon::config::Target;
-use klaxon::targets::{Attempt, Delivery};
+use klaxon_config::Target;
+use klaxon_targets::{Attempt, Delivery};
 use serde_json::json;
 
 use crate::support::targets::{delivery, endpoint, target, verdict};

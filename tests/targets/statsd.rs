@@ -4,9 +4,9 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::time::Duration;
 
-use klaxon::config::Target;
-use klaxon::model::Status;
-use klaxon::targets::Attempt;
+use klaxon_config::Target;
+use klaxon_model::Status;
+use klaxon_targets::Attempt;
 use serde_json::{Value, json};
 
 use crate::support::targets::{bytes, delivery, endpoint, refused, retried, target, verdict};

@@ -65,10 +65,11 @@ mod tests {
         }
     }
 
-    /// Checks that every bench of the host's manifest can be selected.
+    /// Checks that every bench of the program's manifest can be selected.
     #[test]
     fn every_bench_of_the_manifest_is_listed() {
-        let manifest = std::fs::read_to_string(crate::workspace::root().join("host/Cargo.toml"));
+        let manifest =
+            std::fs::read_to_string(crate::workspace::root().join("host/klaxon/Cargo.toml"));
         let manifest = manifest.unwrap();
         let names: Vec<&str> = manifest
             .split("[[bench]]")

@@ -17,8 +17,6 @@ pub(crate) fn run() -> Result<()> {
     // Not enabled by default: `cargo test` leaves these tests to `cargo xtask e2e`.
     let e2e = ["clippy", "--package", "klaxon", "--test", "e2e", "--"];
     run_command(cargo().args(e2e).args(deny))?;
-    let library = ["clippy", "--package", "klaxon", "--lib", "--no-default-features", "--"];
-    run_command(cargo().args(library).args(deny))?;
     test::run()?;
     e2e::run(None, None)?;
     let checks = ["check", "bans", "licenses", "sources"];

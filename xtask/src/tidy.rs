@@ -12,68 +12,20 @@ use crate::workspace::{files, root};
 const LONGEST_FILE: usize = 600;
 const SOURCES: [&str; 5] = ["host", "guest-sdk", "rules", "tests", "xtask"];
 
-/// Permitted imports between the host's modules. A module knows the modules before it in the pipeline only as
-/// far as it takes their data.
-const EDGES: [(&str, &[&str]); 22] = [
-    ("backoff", &[]),
-    ("admin", &[]),
-    ("model", &[]),
-    ("telemetry", &[]),
-    ("recording", &["model"]),
-    ("yaml", &[]),
-    ("config", &["yaml", "model", "recording"]),
-    ("normalize", &["model"]),
-    ("route", &["model", "normalize"]),
-    ("engine", &["model", "yaml"]),
-    ("policy", &["model", "config", "yaml"]),
-    ("pipeline", &["model", "config", "normalize", "route", "engine", "policy"]),
-    ("scaffold", &[]),
-    ("source", &["model", "config", "telemetry", "recording", "route", "backoff"]),
-    ("targets", &["model", "config", "telemetry"]),
-    ("journal", &["model", "config", "pipeline", "targets", "telemetry"]),
-    ("deliver", &["model", "targets", "journal", "backoff", "telemetry"]),
-    ("harness", &["yaml", "model", "recording", "route", "engine", "policy", "pipeline"]),
-    (
-        "app",
-        &[
-            "model",
-            "config",
-            "telemetry",
-            "recording",
-            "source",
-            "pipeline",
-            "engine",
-            "journal",
-            "deliver",
-            "targets",
-            "policy",
-            "route",
-            "admin",
-        ],
-    ),
-    (
-        "cli",
-        &[
-            "yaml",
-            "model",
-            "config",
-            "telemetry",
-            "recording",
-            "engine",
-            "pipeline",
-            "policy",
-            "harness",
-            "scaffold",
-            "targets",
-            "app",
-            "route",
-            "source",
-            "journal",
-        ],
-    ),
-    ("main", &[]),
-    ("lib", &[]),
+/// Permitted imports between the modules of the crates that have several. The compiler checks those between crates.
+const EDGES: [(&str, &str, &[&str]); 9] = [
+    ("core", "normalize", &[]),
+    ("core", "route", &["normalize"]),
+    ("core", "policy", &[]),
+    ("core", "pipeline", &["normalize", "route", "policy"]),
+    ("klaxon", "admin", &[]),
+    ("klaxon", "assembly", &[]),
+    ("klaxon", "app", &["admin", "assembly"]),
+    ("klaxon", "cli", &["app", "assembly", "scaffold"]),
+    ("klaxon", "scaffold", &[]),
 ];
+/// Dependencies without a use in the code, each with a comment in its manifest.
+const FEATURES_ONLY: [&str; 1] = ["k8s-openapi"];
 
 /// Checks everything and reports every error.
 pub(crate) fn run() -> Result<()> {
@@ -86,14 +38,16 @@ pub(crate) fn run() -> Result<()> {
             let name = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
             check_file(&name, &text, &mut errors);
             words.check(&name, &text, &mut errors);
-            if let Some(module) = host_module(&name) {
-                check_edges(&name, module, &text, &mut errors);
-                used.extend(used_modules(&text).into_iter().map(|to| (module.to_owned(), to)));
+            if let Some((krate, module)) = host_module(&name) {
+                check_edges(&name, krate, module, &text, &mut errors);
+                let uses = used_modules(&text).into_iter();
+                used.extend(uses.map(|to| (krate.to_owned(), module.to_owned(), to)));
             }
         }
     }
     words.finish(&mut errors);
     check_unused_edges(&used, &mut errors);
+    check_unused_dependencies(&mut errors)?;
     check_decisions(&mut errors)?;
     if errors.is_empty() {
         println!("tidy: all is well");
@@ -112,15 +66,25 @@ fn check_file(name: &str, text: &str, errors: &mut Vec<String>) {
     }
 }
 
-/// Returns the host's module that contains a file.
-fn host_module(name: &str) -> Option<&str> {
-    let inside = name.strip_prefix("host/src/")?;
-    let first = inside.split('/').next()?;
-    Some(first.strip_suffix(".rs").unwrap_or(first))
+/// Returns the crate and the module that contain a file of the host.
+fn host_module(name: &str) -> Option<(&str, &str)> {
+    let mut parts = name.strip_prefix("host/")?.split('/');
+    let krate = parts.next()?;
+    parts.next().filter(|folder| *folder == "src")?;
+    let first = parts.next()?;
+    Some((krate, first.strip_suffix(".rs").unwrap_or(first)))
 }
 
-fn check_edges(name: &str, module: &str, text: &str, errors: &mut Vec<String>) {
-    let Some((_, allowed)) = EDGES.iter().find(|(from, _)| *from == module) else {
+fn has_edges(krate: &str) -> bool {
+    EDGES.iter().any(|(of, ..)| *of == krate)
+}
+
+fn check_edges(name: &str, krate: &str, module: &str, text: &str, errors: &mut Vec<String>) {
+    if !has_edges(krate) || ["lib", "main"].contains(&module) {
+        return;
+    }
+    let Some((_, _, allowed)) = EDGES.iter().find(|(of, from, _)| (*of, *from) == (krate, module))
+    else {
         errors.push(format!(
             "{name}: module {module} has no edges; hint: add it to xtask/src/tidy.rs"
         ));
@@ -139,16 +103,48 @@ fn check_edges(name: &str, module: &str, text: &str, errors: &mut Vec<String>) {
 }
 
 /// Reports edges that are allowed and that no file uses.
-fn check_unused_edges(used: &BTreeSet<(String, String)>, errors: &mut Vec<String>) {
-    for (from, allowed) in EDGES {
+fn check_unused_edges(used: &BTreeSet<(String, String, String)>, errors: &mut Vec<String>) {
+    for (krate, from, allowed) in EDGES {
         for to in allowed {
-            if !used.contains(&(from.to_owned(), (*to).to_owned())) {
+            if !used.contains(&(krate.to_owned(), from.to_owned(), (*to).to_owned())) {
                 errors.push(format!(
                     "xtask/src/tidy.rs: {from} does not use {to}; hint: remove the edge"
                 ));
             }
         }
     }
+}
+
+/// Reports dependencies of the host's crates that their code does not use.
+fn check_unused_dependencies(errors: &mut Vec<String>) -> Result<()> {
+    let folder = root().join("host");
+    for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let manifest = path.join("Cargo.toml");
+        let text = fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
+        let krate = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut code = String::new();
+        for file in files(&format!("host/{krate}/src"), &["rs"])? {
+            code += &fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        }
+        for name in dependencies(&text) {
+            let used = name.replace('-', "_");
+            let is_used =
+                code.contains(&format!("{used}::")) || code.contains(&format!("{used} as"));
+            if !is_used && !FEATURES_ONLY.contains(&name) {
+                errors.push(format!("host/{krate}/Cargo.toml: {name} is unused; hint: remove it"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the names in a manifest's `[dependencies]`.
+fn dependencies(manifest: &str) -> Vec<&str> {
+    let table = manifest.split("\n[dependencies]\n").nth(1).unwrap_or_default();
+    let table = table.split("\n[").next().unwrap_or_default();
+    let lines = table.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_once('.')).map(|(name, _)| name).collect()
 }
 
 /// Returns every `x` of `crate::x` in code.
@@ -177,13 +173,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn dependencies_are_those_of_the_first_table_alone() {
+        let manifest = "[package]\n\n[dependencies]\na-b.workspace = true\n\n[dev-dependencies]\nc.workspace = true\n";
+        assert_eq!(dependencies(manifest), ["a-b"]);
+    }
+
+    #[test]
     fn uses_are_found_in_code_and_not_in_comments() {
         let text =
             "use crate::model::Id;\n// crate::cli\nlet x = crate::engine::y(crate::config::z);";
         let used: Vec<String> = used_modules(text).into_iter().collect();
         assert_eq!(used, ["config", "engine", "model"]);
-        assert_eq!(host_module("host/src/route/mod.rs"), Some("route"));
-        assert_eq!(host_module("host/src/lib.rs"), Some("lib"));
+        assert_eq!(host_module("host/core/src/route/mod.rs"), Some(("core", "route")));
+        assert_eq!(host_module("host/model/src/lib.rs"), Some(("model", "lib")));
+        assert_eq!(host_module("host/klaxon/benches/scale.rs"), None);
         assert_eq!(host_module("xtask/src/main.rs"), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-use klaxon::journal::{Journal, inspect};
+use klaxon_journal::{Journal, inspect};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 

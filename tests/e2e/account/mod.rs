@@ -5,7 +5,7 @@ mod sights;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use klaxon::model::clock::{self, Stopwatch};
+use klaxon_model::clock::{self, Stopwatch};
 use kube::Client;
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::fs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use klaxon::targets::Attempt;
+use klaxon_targets::Attempt;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::stream;
-use klaxon::config::Target;
-use klaxon::targets::{Attempt, Delivery, Endpoint};
+use klaxon_config::Target;
+use klaxon_targets::{Attempt, Delivery, Endpoint};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use klaxon::targets::Attempt;
+use klaxon_targets::Attempt;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::json;
 

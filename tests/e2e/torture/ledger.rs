@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use klaxon::model::clock;
+use klaxon_model::clock;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use super::record::{Alarm, Verdict};

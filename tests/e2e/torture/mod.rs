@@ -15,7 +15,7 @@ mod upkeep;
 
 use std::env;
 
-use klaxon::model::clock::Stopwatch;
+use klaxon_model::clock::Stopwatch;
 
 use crate::account;
 use crate::balancer::Balancer;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
-use klaxon::model::clock::{self, Stopwatch};
+use klaxon_model::clock::{self, Stopwatch};
 use kube::Client;
 
 use super::generator::{Generator, Made};

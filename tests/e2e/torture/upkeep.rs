@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use klaxon::model::clock::Stopwatch;
+use klaxon_model::clock::Stopwatch;
 use kube::Client;
 use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@ mod state;
 
 use std::collections::{BTreeMap, HashMap};
 
-use klaxon::journal::Journal;
+use klaxon_journal::Journal;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 

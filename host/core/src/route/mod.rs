@@ -1,0 +1,532 @@
+//! Routing: decides for each observation the rules that receive it, and as which change.
+//!
+//! The router maintains its own index of the known objects and of their memberships in each rule's
+//! interests. It derives from this index alone if an object is added, changed, deleted or no longer
+//! matching. A watch, a replay and a relist after a gap therefore give the same events, for any selector
+//! that was passed to the API server.
+
+mod backfill;
+mod events;
+mod field_selector;
+mod interest;
+mod label_selector;
+mod object_index;
+mod partition;
+mod persistence;
+mod relist;
+mod tombstones;
+mod watch_set;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::normalize::Wanted;
+use klaxon_model::{
+    Backfill, Change, Coverage, Event, Fields, Identity, Manifest, Meta, Narrowing, Object,
+    Observation, Origin, Seen, Subject, Telling, Timestamp,
+};
+
+use backfill::Backfills;
+use events::{RuleInterests, Sight};
+pub use interest::InterestError;
+pub use label_selector::{SelectedLabel, selected_labels};
+pub use object_index::is_older;
+use object_index::{Known, KnownObjects};
+use persistence::Keeping;
+use relist::{Compared, Comparison};
+pub use watch_set::Need;
+
+/// Returns the partition of an object itself. `None` for a Kubernetes Event, whose deletion is not
+/// reported.
+pub fn own_partition(object: &Object) -> Option<Arc<str>> {
+    let is_kubernetes_event = matches!(object.subject, Subject::KubernetesEvent(_));
+    (!is_kubernetes_event).then(|| object.meta.identity.partition().into())
+}
+
+/// Events derived from an observation, in the order of the rules; each with the index of its rule.
+pub type Routed = Vec<(usize, Arc<Event>)>;
+
+/// The result of routing an observation.
+#[derive(Debug, PartialEq)]
+pub enum Routing {
+    /// The observation is new: the events for rules.
+    News(Routed),
+    /// This version of the object was seen before.
+    Repeated,
+    /// The deletion of an object that was not known.
+    Unknown,
+}
+
+/// A period in which changes may have been missed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Gap {
+    /// The last moment before the gap.
+    pub from: Timestamp,
+    /// The time at which watching resumed.
+    pub to: Timestamp,
+    /// The stream or watch that was interrupted.
+    pub scope: String,
+    /// The affected kinds of objects, such as `Pod`.
+    pub kinds: Vec<String>,
+    /// The affected namespace. `None` if all are affected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The cause of the gap.
+    pub reason: String,
+}
+
+/// Derives the events of each rule from observations.
+pub struct Router {
+    origin: Arc<Origin>,
+    rules: Vec<RuleInterests>,
+    known: KnownObjects,
+    keeping: Keeping,
+    /// The revision epoch, a part of every id. It increases if a gap finds another epoch (etcd was
+    /// restored).
+    history: u64,
+    comparing: Vec<Comparison>,
+    /// The number of relists so far, over all runs on one journal. It is also the mark of the newest
+    /// relist.
+    marks: u32,
+    /// The newest version seen in each scope.
+    newest: HashMap<Arc<str>, u64>,
+    backfills: Backfills,
+}
+
+/// The result of ending a gap.
+#[derive(Debug, Default)]
+pub struct GapEnd {
+    /// Events of objects that have vanished or are no longer followed.
+    pub routed: Routed,
+    /// Partitions of the objects that have vanished.
+    pub gone: Vec<Arc<str>>,
+    /// Partitions of the objects that are no longer followed.
+    pub left: Vec<Arc<str>>,
+    /// The coverage of the list.
+    pub covers: Vec<Coverage>,
+    /// The objects that have vanished or are no longer followed, each with its last known form if that
+    /// was in memory.
+    pub vanished: Vec<(Arc<Object>, Option<Arc<Object>>)>,
+}
+
+/// Reads last known forms that are not in memory.
+pub type Forms<'a> = dyn FnMut(&str) -> Option<Arc<Object>> + 'a;
+
+impl Router {
+    /// Creates a router without rules, which stores the last form of every object in memory.
+    pub fn new(origin: Origin) -> Self {
+        Self {
+            origin: Arc::new(origin),
+            rules: Vec::new(),
+            known: KnownObjects::default(),
+            keeping: Keeping::Memory,
+            history: 0,
+            comparing: Vec::new(),
+            marks: 0,
+            newest: HashMap::new(),
+            backfills: Backfills::default(),
+        }
+    }
+
+    /// Adds a rule. Events refer to it by its index in the order of addition.
+    ///
+    /// # Errors
+    /// If an interest of its manifest, or the operator's narrowing of an interest, is invalid.
+    pub fn add_rule(
+        &mut self,
+        name: Arc<str>,
+        manifest: &Manifest,
+        narrowing: &Narrowing,
+    ) -> Result<(), InterestError> {
+        let interests = interest::compile(manifest, narrowing)?;
+        self.rules.push(RuleInterests { name, interests });
+        Ok(())
+    }
+
+    /// Returns the parts of objects that the rules need in addition to those always decoded.
+    pub fn wanted(&self) -> Wanted {
+        let mut wanted = Wanted::default();
+        for interest in self.rules.iter().flat_map(|rule| &rule.interests) {
+            interest.add_to(&mut wanted);
+        }
+        wanted
+    }
+
+    /// Returns `true` if some rule is interested in objects of this kind.
+    pub fn wants_kind(&self, group: &str, kind: &str) -> bool {
+        let mut interests = self.rules.iter().flat_map(|rule| &rule.interests);
+        interests.any(|interest| interest.is_kind(group, kind))
+    }
+
+    /// Returns the last known form of an existing object, if it is in memory.
+    pub fn last_known(&self, identity: &Identity) -> Option<Arc<Object>> {
+        self.known.get(&identity.unique())?.form.clone()
+    }
+
+    /// Returns the values of an interest's fields in an object, for a change.
+    pub fn fields(&self, rule: usize, interest: u32, object: &Object, change: Change) -> Fields {
+        let rule = self.rules.get(rule);
+        rule.map_or_else(|| Ok(Vec::new()), |rule| rule.fields(interest, object, change))
+    }
+
+    /// Returns the name of a rule's interest.
+    pub fn interest_name(&self, rule: usize, interest: u32) -> String {
+        let interests = self.rules.get(rule).map(|rule| &rule.interests);
+        let interest = interests.and_then(|interests| interests.get(interest as usize));
+        interest.map(|interest| interest.name.clone()).unwrap_or_default()
+    }
+
+    /// Returns the index of a rule's interest by name, or 0 if the rule has no interest of this name.
+    pub fn interest_place(&self, rule: usize, name: &str) -> u32 {
+        self.find_interest(rule, name).unwrap_or(0)
+    }
+
+    /// Returns the index of a rule's interest by name. `None` if the rule has no interest of this name.
+    pub fn find_interest(&self, rule: usize, name: &str) -> Option<u32> {
+        let mut interests = self.rules.get(rule)?.interests.iter();
+        u32::try_from(interests.position(|one| one.name == name)?).ok()
+    }
+
+    /// Returns `true` if the partition's object is known to exist.
+    pub fn knows_partition(&self, partition: &str) -> bool {
+        self.known.get(partition).is_some() || self.known.has_node_partition(partition)
+    }
+
+    /// Returns the number of known objects.
+    pub fn known_objects(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Begins a gap: the source lost its cursor in this scope (a stream or a watch). Until
+    /// [`Router::end_gap`], observations of the scope are compared with the known objects. These are
+    /// taken to be complete up to the newest version that was seen in the scope.
+    pub fn begin_gap(&mut self, scope: &str, since: Timestamp, telling: Telling) {
+        let complete_at = match self.comparison(scope) {
+            // A list that was restarted covers the same period.
+            Some(open) => open.complete_at,
+            None => self.newest.get(scope).copied(),
+        };
+        self.compare(scope, since, telling, complete_at, false);
+    }
+
+    /// Begins a relist like [`Router::begin_gap`], given the version up to which the known objects are
+    /// complete; `None` if they never were. In another revision epoch versions repeat, so that objects
+    /// are also compared by their digests.
+    pub fn compare(
+        &mut self,
+        scope: &str,
+        since: Timestamp,
+        telling: Telling,
+        complete_at: Option<u64>,
+        is_other_history: bool,
+    ) {
+        self.comparing.retain(|comparison| comparison.scope != scope);
+        self.marks += 1;
+        self.comparing.push(Comparison {
+            scope: scope.to_owned(),
+            since,
+            telling,
+            is_other_history,
+            mark: self.marks,
+            complete_at: complete_at.filter(|_| !is_other_history),
+            covers: Vec::new(),
+            outside: HashSet::new(),
+            unreadable: HashSet::new(),
+        });
+    }
+
+    /// Returns the number of relists, over all runs on one journal.
+    pub fn comparisons(&self) -> u32 {
+        self.marks
+    }
+
+    fn comparison(&mut self, scope: &str) -> Option<&mut Comparison> {
+        self.comparing.iter_mut().find(|comparison| comparison.scope == scope)
+    }
+
+    /// Returns `true` if a relist of the scope is in progress.
+    pub fn in_gap(&self, scope: &str) -> bool {
+        self.comparing.iter().any(|comparison| comparison.scope == scope)
+    }
+
+    /// Completes the list after a gap: known objects that the scope covers and that the list did not
+    /// contain have vanished.
+    pub fn end_gap(&mut self, scope: &str, time: Timestamp, forms: &mut Forms<'_>) -> GapEnd {
+        let Some(at) = self.comparing.iter().position(|comparison| comparison.scope == scope)
+        else {
+            return GapEnd::default();
+        };
+        let comparison = self.comparing.swap_remove(at);
+        let mut end = GapEnd::default();
+        for uid in comparison.missing(&self.known) {
+            let Some(known) = self.known.remove(&uid) else { continue };
+            let form = known.form.clone().or_else(|| forms(&uid));
+            let is_kubernetes_event = known.is_kubernetes_event();
+            let outside = comparison.outside.contains(&*uid);
+            let identity = known.identity(&uid);
+            let object = form.unwrap_or_else(|| events::bare(&identity, &known.version));
+            end.vanished.push((object.clone(), known.form.clone()));
+            if !is_kubernetes_event {
+                let gap = comparison.telling == Telling::Gap;
+                end.routed.extend(self.vanished(&known, &object, outside, gap, time));
+                let partition = identity.partition().into();
+                if outside { &mut end.left } else { &mut end.gone }.push(partition);
+            }
+            self.keeping.touch(&uid);
+        }
+        end.covers = comparison.covers;
+        end
+    }
+
+    /// Records that an object of a scope could not be decoded. If its metadata can be read, the object is
+    /// known from now on in this version, with an earlier form and memberships if there are any, or it is
+    /// known to be deleted. If only the uid or the name can be read, known objects with that uid or name
+    /// have not vanished. An object without either cannot be related to any known object.
+    pub fn note_undecodable(&mut self, scope: &str, seen: Seen, meta: Result<Meta, Remains>) {
+        let mark = self.comparison(scope).map(|comparison| comparison.mark);
+        let meta = match (meta, mark) {
+            (Ok(meta), _) => meta,
+            (Err(Remains { uid, .. }), Some(mark)) if !uid.is_empty() => {
+                if let Some(known) = self.known.get_mut(&uid) {
+                    known.mark = mark.max(known.mark);
+                }
+                return;
+            }
+            (Err(Remains { namespace, name, .. }), Some(_)) if !name.is_empty() => {
+                if let Some(open) = self.comparison(scope) {
+                    open.unreadable.insert((namespace, name));
+                }
+                return;
+            }
+            (Err(_), _) => return,
+        };
+        let mark = mark.unwrap_or(0);
+        let uid = self.known.uid(&meta.identity.unique());
+        let before = self.known.remove(&uid);
+        if matches!(seen, Seen::Present | Seen::Snapshot) {
+            let object = Arc::new(Object { meta, subject: Subject::Other, document: None });
+            let new = self.known.known(&object, object_index::UNREADABLE, mark);
+            let known = match before {
+                Some(before) => Known {
+                    version: new.version,
+                    digest: new.digest,
+                    mark: mark.max(before.mark),
+                    ..before
+                },
+                None => Known { form: None, ..new },
+            };
+            self.known.insert(uid.clone(), known);
+        }
+        self.keeping.touch(&uid);
+    }
+
+    /// Records that an object exists that the list of a scope does not contain, because a selector leaves
+    /// it out.
+    pub fn note_outside(&mut self, scope: &str, uid: &str) {
+        if let Some(comparison) = self.comparison(scope) {
+            comparison.outside.insert(uid.to_owned());
+        }
+    }
+
+    /// Ends a relist whose list never became complete, and returns its coverage.
+    pub fn abandon_gap(&mut self, scope: &str) -> Vec<Coverage> {
+        let Some(at) = self.comparing.iter().position(|comparison| comparison.scope == scope)
+        else {
+            return Vec::new();
+        };
+        self.comparing.swap_remove(at).covers
+    }
+
+    /// Adds to the coverage of a scope's relist; the list may be empty.
+    pub fn cover(&mut self, scope: &str, coverage: Coverage) {
+        if let Some(comparison) = self.comparison(scope)
+            && !comparison.covers.contains(&coverage)
+        {
+            comparison.covers.push(coverage);
+        }
+    }
+
+    /// Routes an observation of a scope.
+    pub fn route(&mut self, scope: &str, observation: Observation) -> Routing {
+        let Observation { time, seen, object, digest } = observation;
+        let meta = &object.meta;
+        let uid = self.known.uid(&meta.identity.unique());
+        let compared = self.note_seen(scope, meta);
+        if seen == Seen::Deleted {
+            return self.delete(uid, &object, time);
+        }
+        let version = meta.resource_version.as_str();
+        match &compared {
+            None if self.known.has_tombstone(&uid, version) => return Routing::Repeated,
+            None => {}
+            // A list shows the objects that exist now, regardless of earlier deletions.
+            Some(_) => self.known.unbury(&uid),
+        }
+        let mut mark = compared.as_ref().map_or(0, |compared| compared.mark);
+        if let Some(known) = self.known.get_mut(&uid) {
+            mark = mark.max(known.mark);
+            known.mark = mark;
+            if known.is_same(version, digest, compared.as_ref()) && seen != Seen::Outside {
+                return self.known_already(scope, uid, seen, &object, time);
+            }
+        }
+        let before = self.known.remove(&uid);
+        let life = life(meta, before.as_ref(), compared.as_ref());
+        let sight = Sight {
+            id: self.seen_id(meta, life),
+            scope,
+            time,
+            listed: seen == Seen::Snapshot,
+            compared,
+            gap: compared.is_some_and(|compared| compared.telling == Telling::Gap),
+            before: before.as_ref(),
+            object,
+        };
+        let (memberships, routed) = self.enter_and_leave(&sight);
+        let object = sight.object.clone();
+        self.keeping.touch(&uid);
+        // An object outside of its watch is dropped, unless some rule still matches it.
+        if seen == Seen::Outside && memberships.is_empty() {
+            self.known.bury(uid, &object.meta.resource_version, time);
+        } else {
+            let mut known = self.known.known(&object, digest, mark);
+            known.memberships = memberships.into();
+            known.life = life;
+            self.known.insert(uid, known);
+        }
+        Routing::News(routed)
+    }
+
+    /// Handles an object in the version that is already known: it is new only for rules that are being
+    /// backfilled from a list.
+    fn known_already(
+        &mut self,
+        scope: &str,
+        uid: Arc<str>,
+        seen: Seen,
+        object: &Arc<Object>,
+        time: Timestamp,
+    ) -> Routing {
+        if seen != Seen::Snapshot || !self.backfills.is_under_way(scope) {
+            return Routing::Repeated;
+        }
+        let routed = self.backfill_known(scope, uid, object, time);
+        if routed.is_empty() { Routing::Repeated } else { Routing::News(routed) }
+    }
+
+    fn delete(&mut self, uid: Arc<str>, object: &Arc<Object>, time: Timestamp) -> Routing {
+        match self.known.remove(&uid) {
+            Some(known) => {
+                self.keeping.touch(&uid);
+                self.known.bury(uid, &object.meta.resource_version, time);
+                Routing::News(self.deleted(&known, object, time))
+            }
+            None => Routing::Unknown,
+        }
+    }
+
+    /// Routes an object of a list only to the rules that are being backfilled from the watch; the other
+    /// rules get it from the watch itself. If the list shows another version than the known one, the
+    /// object is left to the watch, which will deliver it.
+    pub fn backfill(&mut self, scope: &str, observation: Observation) -> Routed {
+        let Observation { time, object, .. } = observation;
+        let uid = self.known.uid(&object.meta.identity.unique());
+        let known = self.known.get(&uid);
+        if known.is_some_and(|known| *known.version == *object.meta.resource_version) {
+            self.backfill_known(scope, uid, &object, time)
+        } else {
+            Routed::new()
+        }
+    }
+
+    fn backfill_known(
+        &mut self,
+        scope: &str,
+        uid: Arc<str>,
+        object: &Arc<Object>,
+        time: Timestamp,
+    ) -> Routed {
+        let Some(before) = self.known.remove(&uid) else { return Routed::new() };
+        let sight = Sight {
+            id: self.seen_id(&object.meta, before.life),
+            scope,
+            time,
+            listed: true,
+            compared: None,
+            gap: false,
+            before: Some(&before),
+            object: object.clone(),
+        };
+        let (memberships, routed) = self.enter(&sight);
+        let form = Some(object.clone());
+        let known = Known { memberships: memberships.into(), form, ..before };
+        self.known.insert(uid.clone(), known);
+        self.keeping.touch(&uid);
+        routed
+    }
+
+    /// Completes the backfills of a watch that has listed all existing objects and is up to date.
+    pub fn end_backfill(&mut self, scope: &str) -> Vec<Backfill> {
+        self.backfills.complete(scope)
+    }
+
+    /// Returns `true` if a rule is being backfilled from a watch.
+    pub fn backfills_now(&self, scope: &str) -> bool {
+        self.backfills.is_under_way(scope)
+    }
+
+    fn note_seen(&mut self, scope: &str, meta: &Meta) -> Option<Compared> {
+        if let Ok(version) = meta.resource_version.parse::<u64>() {
+            match self.newest.get_mut(scope) {
+                Some(newest) => *newest = version.max(*newest),
+                None => _ = self.newest.insert(scope.into(), version),
+            }
+        }
+        let identity = &meta.identity;
+        let comparison = self.comparison(scope)?;
+        let is_covered = comparison
+            .covers
+            .iter()
+            .any(|coverage| coverage.kind == identity.kind && coverage.group == identity.group());
+        if !is_covered {
+            let (group, kind) = (identity.group().to_owned(), identity.kind.clone());
+            comparison.covers.push(Coverage { group, kind, namespace: None });
+        }
+        Some(Compared {
+            since: comparison.since,
+            telling: comparison.telling,
+            is_other_history: comparison.is_other_history,
+            mark: comparison.mark,
+            complete_at: comparison.complete_at,
+        })
+    }
+}
+
+/// The readable parts of an object whose metadata cannot be decoded; the others are empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Remains {
+    /// The uid.
+    pub uid: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+/// Returns the life of an object that an observation belongs to. A new life begins if the observed
+/// version may have been reported before, so that it is reported again ([`Known::life`]).
+fn life(meta: &Meta, before: Option<&Known>, compared: Option<&Compared>) -> u32 {
+    match (before, compared) {
+        (None, Some(compared)) if compared.has_returned(meta) => compared.mark,
+        (Some(before), Some(compared))
+            if !compared.is_other_history && is_older(&meta.resource_version, &before.version) =>
+        {
+            compared.mark
+        }
+        (Some(before), _) => before.life,
+        (None, _) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

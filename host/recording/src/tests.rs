@@ -1,0 +1,179 @@
+//! Streams in every form: times, ties, lists, bookmarks, and invalid input.
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{Merged, StreamFile, expand, matches};
+use klaxon_model::{Seen, SourceEvent};
+
+fn write(folder: &Path, name: &str, text: &str) -> StreamFile {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    StreamFile::at(path)
+}
+
+fn line(at: &str, kind: &str, name: &str) -> String {
+    json!({"at": at, "type": kind, "object": {"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name}}})
+    .to_string()
+}
+
+/// Formats each record as `seconds name`, or by its kind.
+fn read(files: &[StreamFile]) -> Result<Vec<String>, String> {
+    let mut merged = Merged::open(files).map_err(|fault| fault.to_string())?;
+    let mut found = Vec::new();
+    while let Some((_, record)) = merged.next_record().map_err(|fault| fault.to_string())? {
+        let what = match record.event {
+            SourceEvent::Object { seen, json, .. } => {
+                let object: Value = serde_json::from_str(&json).unwrap();
+                let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                if seen == Seen::Snapshot { format!("{name} (state)") } else { name }
+            }
+            SourceEvent::GapStarted { .. } => "gap".to_owned(),
+            SourceEvent::ListCompleted { .. } => "list end".to_owned(),
+            other => format!("{other:?}"),
+        };
+        let second =
+            if record.at == jiff::Timestamp::MIN { -1 } else { record.at.as_second() % 60 };
+        found.push(format!("{second} {what}"));
+    }
+    Ok(found)
+}
+
+const END: &str = r#"{"at":"2026-01-01T00:00:02Z","type":"BOOKMARK","object":{"kind":"Pod","apiVersion":"v1","metadata":{"annotations":{"k8s.io/initial-events-end":"true"}}}}"#;
+
+#[test]
+fn streams_are_merged_by_time_and_ties_keep_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two, three) =
+        ("2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z", "2026-01-01T00:00:03Z");
+    let first =
+        write(folder.path(), "1", &[line(two, "ADDED", "a"), line(two, "ADDED", "b")].join("\n"));
+    let second = write(
+        folder.path(),
+        "2",
+        &[line(one, "ADDED", "c"), line(two, "ADDED", "d"), line(three, "ADDED", "e")].join("\n"),
+    );
+    assert_eq!(read(&[first, second]).unwrap(), ["1 c", "2 a", "2 b", "2 d", "3 e"]);
+}
+
+#[test]
+fn a_clock_never_goes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let text =
+        [line("2026-01-01T00:00:05Z", "ADDED", "a"), line("2026-01-01T00:00:01Z", "ADDED", "b")];
+    assert_eq!(read(&[write(folder.path(), "1", &text.join("\n"))]).unwrap(), ["5 a", "5 b"]);
+}
+
+#[test]
+fn without_times_of_its_own_a_line_has_the_newest_of_its_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a",
+        "creationTimestamp": "2026-01-01T00:00:01Z", "deletionTimestamp": "2026-01-01T00:00:59Z",
+        "managedFields": [{"time": "2026-01-01T00:00:02Z"}]},
+        "status": {"conditions": [{"lastTransitionTime": "2026-01-01T00:00:03Z"}],
+            "containerStatuses": [{"lastState": {"terminated": {"finishedAt": "2026-01-01T00:00:07Z"}}}]}});
+    let stream = write(folder.path(), "1", &object.to_string());
+    assert_eq!(read(&[stream]).unwrap(), ["7 a"], "what may lie in the future does not count");
+}
+
+#[test]
+fn what_has_no_time_at_the_head_of_a_stream_has_the_first_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}).to_string();
+    let text = [bare.clone(), line("2026-01-01T00:00:07Z", "ADDED", "b")].join("\n");
+    assert_eq!(read(&[write(folder.path(), "1", &text)]).unwrap(), ["7 a", "7 b"]);
+    assert_eq!(read(&[write(folder.path(), "2", &bare)]).unwrap(), ["0 a"], "else the epoch");
+}
+
+#[test]
+fn what_comes_before_the_end_of_the_initial_events_is_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = "2026-01-01T00:00:01Z";
+    let text = [line(at, "ADDED", "a"), END.to_owned(), line(at, "ADDED", "b")].join("\n");
+    let found = read(&[write(folder.path(), "1", &text)]).unwrap();
+    assert_eq!(found, ["1 a (state)", "2 list end", "2 b"]);
+}
+
+#[test]
+fn after_a_410_a_list_is_not_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = "2026-01-01T00:00:01Z";
+    let gone = json!({"at": at, "type": "ERROR", "object": {"code": 410}}).to_string();
+    let text = [gone, line(at, "ADDED", "a"), END.to_owned()].join("\n");
+    let found = read(&[write(folder.path(), "1", &text)]).unwrap();
+    assert_eq!(found, ["1 gap", "1 a", "2 list end"]);
+}
+
+#[test]
+fn plain_lists_are_state_and_plain_objects_are_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let item = |name: &str| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name,
+        "creationTimestamp": "2026-01-01T00:00:01Z"}})
+    };
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [item("a"), item("b")]});
+    let text = format!("{}\n\n{}\n", serde_json::to_string_pretty(&list).unwrap(), item("c"));
+    let found = read(&[write(folder.path(), "1", &text)]).unwrap();
+    assert_eq!(found, ["1 a (state)", "1 b (state)", "1 list end", "1 c"]);
+}
+
+#[test]
+fn snapshot_until_says_so_for_recordings_without_a_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let text =
+        [line("2026-01-01T00:00:01Z", "ADDED", "a"), line("2026-01-01T00:00:05Z", "ADDED", "b")];
+    let mut stream = write(folder.path(), "1", &text.join("\n"));
+    stream.snapshot_until = Some("2026-01-01T00:00:02Z".parse().unwrap());
+    assert_eq!(read(&[stream]).unwrap(), ["1 a (state)", "5 b"]);
+}
+
+#[test]
+fn a_recorders_own_marks_are_skipped_with_a_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let stream = write(
+        folder.path(),
+        "1",
+        "{\"type\":\"EOF\",\"object\":{}}\n{\"type\":\"HTTP\",\"status\":429}\n",
+    );
+    let mut merged = Merged::open(&[stream]).unwrap();
+    assert!(merged.next_record().unwrap().is_none());
+    assert_eq!(merged.skipped(), 2);
+}
+
+#[test]
+fn patterns_name_the_files_of_a_folder_in_order() {
+    assert!(matches("*.jsonl", "a.jsonl") && matches("a*b*c", "a-b-c") && matches("*", ""));
+    assert!(!matches("*.jsonl", "a.json") && !matches("a*", "ba"));
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "b.jsonl", "");
+    write(folder.path(), "a.jsonl", "");
+    let names: Vec<PathBuf> = expand(&[PathBuf::from("*.jsonl")], folder.path())
+        .unwrap()
+        .iter()
+        .map(|path| path.file_name().unwrap().into())
+        .collect();
+    assert_eq!(names, [PathBuf::from("a.jsonl"), PathBuf::from("b.jsonl")]);
+    let fault = expand(&[PathBuf::from("*.zip")], folder.path()).unwrap_err().to_string();
+    assert!(fault.contains("no stream matches *.zip"), "{fault}");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_stream_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stream");
+        std::fs::write(&path, bytes).unwrap();
+        drop(read(&[StreamFile::at(path)]));
+    }
+
+    #[test]
+    fn any_lines_of_json_are_a_stream_or_an_error(
+        lines in prop::collection::vec("(\\{|\\}|\"|type|:|ADDED|,|object|\\[|\\]|null| |\n|at|kind|List|items){0,20}", 0..5)
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        drop(read(&[write(folder.path(), "stream", &lines.join("\n"))]));
+    }
+}

@@ -1,0 +1,62 @@
+//! Writes records as lines of a stream; reading the lines returns the same records.
+
+use serde_json::{Value, json};
+
+use super::record::{INITIAL_EVENTS_END, Record};
+use klaxon_model::{ListStart, Seen, SourceEvent};
+
+/// Returns an event as one line, without its end: a watch event with its time. `None` for an event that a
+/// recording does not have, such as a lost connection: a reader of the stream cannot act on it.
+///
+/// # Errors
+/// Where an object is no JSON, which cannot be for one that was read from a stream.
+pub fn line(record: &Record) -> Result<Option<String>, serde_json::Error> {
+    let at = record.at.to_string();
+    let mut change = false;
+    let (kind, object) = match &record.event {
+        SourceEvent::Object { seen, json, is_change } => {
+            change = *seen == Seen::Snapshot && *is_change;
+            let kind = match (seen, is_change) {
+                (Seen::Snapshot, _) => "SNAPSHOT",
+                (Seen::Deleted, _) => "DELETED",
+                (Seen::Present, true) | (Seen::Outside, _) => "MODIFIED",
+                (Seen::Present, false) => "ADDED",
+            };
+            (kind, serde_json::from_str::<Value>(json)?)
+        }
+        SourceEvent::GapStarted { reason, .. }
+        | SourceEvent::ListStarted { start: ListStart::Compare { reason, .. }, .. } => (
+            "ERROR",
+            json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "Expired",
+                   "code": 410, "message": reason}),
+        ),
+        // A watch does not report the end of a plain list: an empty list means the same.
+        SourceEvent::ListCompleted { coverage: None } => {
+            let list = json!({"apiVersion": "v1", "kind": "List", "items": [], "at": at});
+            return Ok(Some(list.to_string()));
+        }
+        SourceEvent::ListCompleted { coverage: Some(coverage) } => {
+            let api_version = if coverage.group.is_empty() {
+                "v1".to_owned()
+            } else {
+                format!("{}/v1", coverage.group)
+            };
+            let metadata = json!({"annotations": {INITIAL_EVENTS_END: "true"}});
+            let object =
+                json!({"apiVersion": api_version, "kind": coverage.kind, "metadata": metadata});
+            ("BOOKMARK", object)
+        }
+        SourceEvent::ListStarted { start: ListStart::First, .. }
+        | SourceEvent::Excluded { .. }
+        | SourceEvent::Progress
+        | SourceEvent::BackfillObject(_)
+        | SourceEvent::BackfillCompleted
+        | SourceEvent::Connected
+        | SourceEvent::Disconnected
+        | SourceEvent::NotServed { .. } => return Ok(None),
+    };
+    // Formatted by hand, so that a person finds time and type where recorders put them.
+    let change = if change { r#","change":true"# } else { "" };
+    let at = Value::from(at);
+    Ok(Some(format!(r#"{{"at":{at},"type":"{kind}"{change},"object":{object}}}"#)))
+}

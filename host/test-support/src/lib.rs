@@ -1,0 +1,5 @@
+//! Shared parts of tests: verdicts, objects, journals and receivers.
+
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test may panic")]
+
+pub mod journal_file;
