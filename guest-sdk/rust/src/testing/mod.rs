@@ -3,14 +3,15 @@
 //! ```
 //! use klaxon_sdk::prelude::*;
 //! use klaxon_sdk::testing::{Scene, container, pod};
+//! # const OOM: Code = Code::new("OOM", "", Severity::Error, "");
 //! # struct Oom;
 //! # impl Rule for Oom {
 //! #     type Settings = NoSettings;
-//! #     fn manifest() -> Manifest { Manifest::new("oom", "1.0.0", "") }
+//! #     fn manifest() -> Manifest { Manifest::new("oom", "1.0.0", "").code(OOM) }
 //! #     fn configure(_: NoSettings) -> Result<Self, Problem> { Ok(Oom) }
-//! #     fn evaluate(&mut self, _: &mut Cx, e: &Event, out: &mut Outcome) -> Result<(), String> {
+//! #     fn evaluate(&mut self, _: &mut Cx, e: &Event, out: &mut Outcome) -> Result<(), Error> {
 //! #         let oom = e.pod().unwrap().containers.iter().any(|c| c.state.terminated().is_some());
-//! #         if oom { out.emit(Verdict::firing("OOM", "")); }
+//! #         if oom { out.emit(Verdict::firing(OOM, "")); }
 //! #         Ok(())
 //! #     }
 //! # }
@@ -29,7 +30,7 @@ pub use object::{NEW_YEAR, condition, event, label};
 pub use pod::{ContainerBuilder, PodBuilder, container, pod};
 pub use workload::{WorkloadBuilder, deployment};
 
-use crate::{Cx, Event, Level, Outcome, Problem, Rule, settings};
+use crate::{Cx, Error, Event, Level, Outcome, Problem, Rule, settings};
 
 /// A configured rule and the state of the one partition to which its events belong.
 pub struct Scene<R> {
@@ -51,9 +52,9 @@ impl<R: Rule> Scene<R> {
     /// answer is an error.
     ///
     /// # Errors
-    /// The text of the rule's error.
-    pub fn evaluate(&mut self, event: &Event) -> Result<Outcome, String> {
-        self.cx.backend.now = event.time;
+    /// The rule's error.
+    pub fn evaluate(&mut self, event: &Event) -> Result<Outcome, Error> {
+        self.cx.backend.now = event.time();
         let mut outcome = Outcome::default();
         self.rule.evaluate(&mut self.cx, event, &mut outcome)?;
         Ok(outcome)
