@@ -1,11 +1,80 @@
-//! Shortcuts to the parts of an event that rules read most.
+//! Shortcuts to the parts of an event that rules read most, and its times as [`Timestamp`]s.
 
 use crate::{
-    Cause, Condition, ContainerKind, ContainerState, Event, Job, KubernetesEvent, Label, Node, Pod,
-    Subject, Terminated, Value, Workload,
+    Cause, Condition, ContainerKind, ContainerState, Event, Job, KubernetesEvent, Label, Node,
+    ObjectMeta, Pod, Running, Subject, Terminated, Timer, TimerRequest, Timestamp, Value, Workload,
 };
 
+/// Defines methods that wrap fields of the contract, which are milliseconds, in [`Timestamp`]s.
+macro_rules! times {
+    ($($type:ty { $($(#[$doc:meta])* $field:ident,)+ })+) => {$(
+        impl $type {$(
+            $(#[$doc])*
+            pub fn $field(&self) -> Option<Timestamp> {
+                self.$field.map(Timestamp::from_millis)
+            }
+        )+}
+    )+};
+}
+
+times! {
+    ObjectMeta {
+        /// Returns the creation time.
+        created_at,
+        /// Returns the time since which the object waits for its deletion.
+        deleted_at,
+    }
+    Condition {
+        /// Returns the time of the last change of the status (`lastTransitionTime`).
+        changed_at,
+        /// Returns the time of the last update (`lastUpdateTime`), which Deployments have.
+        updated_at,
+    }
+    Running {
+        /// Returns the time of the container's start.
+        started_at,
+    }
+    Terminated {
+        /// Returns the time of the container's start.
+        started_at,
+        /// Returns the time of the container's end.
+        finished_at,
+    }
+    KubernetesEvent {
+        /// Returns the time of the first occurrence.
+        first_at,
+        /// Returns the time of the last occurrence.
+        last_at,
+    }
+    Job {
+        /// Returns the time of the Job's start.
+        started_at,
+        /// Returns the time of the Job's completion.
+        completed_at,
+    }
+}
+
+impl Timer {
+    /// Returns the time at which the timer was due. The event's time is later only if the timer was
+    /// suspended.
+    pub fn due(&self) -> Timestamp {
+        Timestamp::from_millis(self.due)
+    }
+}
+
+impl TimerRequest {
+    /// Returns the time for which the timer is set.
+    pub fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.at)
+    }
+}
+
 impl Event {
+    /// Returns the time at which the host observed the change: the only clock of a rule.
+    pub fn time(&self) -> Timestamp {
+        Timestamp::from_millis(self.time)
+    }
+
     /// Returns the pod, if the event is about one.
     pub fn pod(&self) -> Option<&Pod> {
         match &self.subject {
@@ -141,5 +210,27 @@ impl Value {
             Value::Text(text) => Some(text),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{NEW_YEAR, kubernetes_event, pod};
+    use crate::{Duration, Outcome};
+
+    #[test]
+    fn times_of_the_contract_are_timestamps() {
+        let later = NEW_YEAR + Duration::seconds(1);
+        let event = pod("shop", "web-1").at(later).terminating(later).event();
+        assert_eq!((event.time(), event.object.deleted_at()), (later, Some(later)));
+        assert_eq!(event.object.created_at(), Some(NEW_YEAR));
+        let unknown = kubernetes_event("Failed", "Pod", "shop", "web-1")
+            .with(|_, kubernetes_event| kubernetes_event.last_at = None)
+            .event();
+        let times = unknown.kubernetes_event().map(|it| (it.first_at(), it.last_at()));
+        assert_eq!(times, Some((Some(NEW_YEAR), None)));
+        let mut outcome = Outcome::default();
+        outcome.set_timer_with("late", later, "why");
+        assert_eq!(outcome.timers[0].at(), later);
     }
 }

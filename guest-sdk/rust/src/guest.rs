@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
-use crate::{Cx, Event, Manifest, Outcome, Problem, Rule, settings};
+use crate::{Cx, Error, Event, Manifest, Outcome, Problem, Rule, settings};
 
 /// Storage of the configured rule in the macro's code.
 pub type Instance<R> = LocalKey<RefCell<Option<R>>>;
@@ -53,7 +53,8 @@ pub fn evaluate<R: Rule>(
             .zip(events)
             .map(|(index, event)| {
                 let mut outcome = Outcome::default();
-                rule.evaluate(&mut Cx::at(index), event, &mut outcome).map(|()| outcome)
+                let answer = rule.evaluate(&mut Cx::at(index), event, &mut outcome);
+                answer.map(|()| outcome).map_err(Error::into_text)
             })
             .collect()
     })

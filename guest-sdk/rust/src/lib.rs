@@ -5,6 +5,9 @@
 //! ```
 //! use klaxon_sdk::prelude::*;
 //!
+//! const OOM: Code =
+//!     Code::new("OOM", "Out of memory", Severity::Error, "A container was killed for memory");
+//!
 //! struct Oom;
 //!
 //! impl Rule for Oom {
@@ -12,7 +15,7 @@
 //!
 //!     fn manifest() -> Manifest {
 //!         Manifest::new("oom", "1.0.0", "Containers killed for memory")
-//!             .code("OOM", "Out of memory", Severity::Error, "A container was killed for memory")
+//!             .code(OOM)
 //!             .interest(Interest::new("pods", "v1", "Pod"))
 //!     }
 //!
@@ -20,12 +23,12 @@
 //!         Ok(Oom)
 //!     }
 //!
-//!     fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+//!     fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
 //!         let Some(pod) = event.pod() else { return Ok(()) };
 //!         for container in &pod.containers {
 //!             if container.state.terminated().is_some_and(|end| end.reason == "OOMKilled") {
 //!                 let key = format!("{}/{}", event.object.uid, container.name);
-//!                 out.emit(Verdict::firing("OOM", key));
+//!                 out.emit(Verdict::firing(OOM, key));
 //!             }
 //!         }
 //!         Ok(())
@@ -42,7 +45,10 @@
 //! persist belongs in [`Cx::state`].
 
 pub mod bindings;
+mod code;
 mod cx;
+mod duration;
+mod error;
 mod event;
 #[doc(hidden)]
 pub mod guest;
@@ -51,20 +57,24 @@ mod outcome;
 mod settings;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
-mod time;
+mod timestamp;
 
 pub use bindings::klaxon::rule::log::Level;
+// `Code` and `Timestamp` below take precedence over the contract's own.
 pub use bindings::klaxon::rule::types::*;
+pub use code::Code;
 pub use cx::{Cx, State};
-pub use settings::{Duration, NoSettings};
-pub use time::{rfc3339, rfc3339_seconds};
+pub use duration::Duration;
+pub use error::Error;
+pub use settings::NoSettings;
+pub use timestamp::{Timestamp, TimestampError};
 
 /// Items that most rules need.
 pub mod prelude {
     pub use crate::{
-        Change, Changes, ConditionStatus, ContainerKind, ContainerState, Cx, Duration, Event,
-        EventType, Interest, Level, Manifest, NoSettings, Outcome, Partition, Parts, PodPhase,
-        Problem, Rule, Severity, Status, Subject, Target, Value, Verdict,
+        Change, Changes, Code, ConditionStatus, ContainerKind, ContainerState, Cx, Duration, Error,
+        Event, EventType, Interest, Level, Manifest, NoSettings, Outcome, Partition, Parts,
+        PodPhase, Problem, Rule, Severity, Status, Subject, Target, Timestamp, Value, Verdict,
     };
 }
 
@@ -86,9 +96,9 @@ pub trait Rule: Sized {
     /// Answers one event.
     ///
     /// # Errors
-    /// A text that the host records as a rule error for this event. State written for the event is then
-    /// discarded; the other events of the batch are not affected.
-    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String>;
+    /// An [`Error`], which the host records for this event. State written for the event is then discarded;
+    /// the other events of the batch are not affected.
+    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error>;
 }
 
 /// Exports a [`Rule`] as the module's rule. Does nothing on a native target.

@@ -1,6 +1,6 @@
 //! Builder methods of a manifest and its interests.
 
-use crate::{Changes, Code, Interest, Manifest, Partition, Parts, Schedule, Severity};
+use crate::{Changes, Code, Duration, Interest, Manifest, Partition, Parts, Schedule};
 
 impl Manifest {
     /// Creates a manifest without codes and interests.
@@ -19,13 +19,14 @@ impl Manifest {
     }
 
     /// Declares a code of the rule's verdicts.
-    pub fn code(mut self, name: &str, title: &str, severity: Severity, description: &str) -> Self {
-        self.codes.push(Code {
-            name: name.to_owned(),
-            title: title.to_owned(),
-            severity,
-            description: description.to_owned(),
-        });
+    pub fn code(mut self, code: Code) -> Self {
+        self.codes.push(code.into());
+        self
+    }
+
+    /// Declares several codes of the rule's verdicts.
+    pub fn codes(mut self, codes: impl IntoIterator<Item = Code>) -> Self {
+        self.codes.extend(codes.into_iter().map(Into::into));
         self
     }
 
@@ -35,8 +36,9 @@ impl Manifest {
         self
     }
 
-    /// Declares a tick every `every_ms` milliseconds.
-    pub fn schedule(mut self, name: &str, every_ms: u32) -> Self {
+    /// Declares a tick in this interval.
+    pub fn schedule(mut self, name: &str, every: Duration) -> Self {
+        let every_ms = u32::try_from(every.as_millis()).unwrap_or(u32::MAX);
         self.schedules.push(Schedule { name: name.to_owned(), every_ms });
         self
     }

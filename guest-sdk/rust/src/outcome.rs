@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{Outcome, Severity, Status, Target, TimerRequest, Timestamp, Verdict};
+use crate::{Code, Error, Outcome, Severity, Status, Target, TimerRequest, Timestamp, Verdict};
 
 #[expect(
     clippy::derivable_impls,
@@ -27,7 +27,8 @@ impl Outcome {
 
     /// Sets a timer with a payload, which comes back in `event.timer`.
     pub fn set_timer_with(&mut self, key: &str, at: Timestamp, payload: impl Into<String>) {
-        self.timers.push(TimerRequest { key: key.to_owned(), at, payload: payload.into() });
+        let (key, at) = (key.to_owned(), at.as_millis());
+        self.timers.push(TimerRequest { key, at, payload: payload.into() });
     }
 
     /// Removes a timer; does nothing if it does not exist.
@@ -38,18 +39,18 @@ impl Outcome {
 
 impl Verdict {
     /// Creates a firing verdict. `key` identifies its subject, for example a pod's uid and a container.
-    pub fn firing(code: &str, key: impl Into<String>) -> Self {
+    pub fn firing(code: Code, key: impl Into<String>) -> Self {
         Self::new(code, key.into(), Status::Firing)
     }
 
     /// Creates a resolved verdict, which ends the firing one with the same code and key.
-    pub fn resolved(code: &str, key: impl Into<String>) -> Self {
+    pub fn resolved(code: Code, key: impl Into<String>) -> Self {
         Self::new(code, key.into(), Status::Resolved)
     }
 
-    fn new(code: &str, key: String, status: Status) -> Self {
+    fn new(code: Code, key: String, status: Status) -> Self {
         Self {
-            code: code.to_owned(),
+            code: code.name.to_owned(),
             key,
             status,
             severity: None,
@@ -63,8 +64,9 @@ impl Verdict {
     ///
     /// # Errors
     /// If the value cannot be serialized as JSON, for example a map whose keys are not strings.
-    pub fn payload<T: Serialize>(mut self, body: &T) -> Result<Self, String> {
-        self.payload = serde_json::to_string(body).map_err(|error| format!("payload: {error}"))?;
+    pub fn payload<T: Serialize>(mut self, body: &T) -> Result<Self, Error> {
+        self.payload =
+            serde_json::to_string(body).map_err(|error| Error::from(error).context("payload"))?;
         Ok(self)
     }
 

@@ -1,17 +1,21 @@
 //! Releases: a deployment that is fully rolled out with a release that was not reported before.
 
 use klaxon_sdk::prelude::*;
-use klaxon_sdk::{Workload, rfc3339};
+use klaxon_sdk::{Condition, Workload};
 use serde::{Deserialize, Serialize};
 
-use crate::app::{self, App, Named};
+use crate::app::{self, App, Texts};
 
+/// The code of releases.
+pub(crate) const RELEASED: Code =
+    Code::new("released", "Released", Severity::Info, "A new release is fully rolled out");
 /// The label that names a release.
 pub(crate) const RELEASE_UUID: &str = "akkeris.io/release-uuid";
 const STATE: &str = "releases";
 /// Maximum number of remembered deployments of one app; those with the latest changes of release stay.
 const MOST_DEPLOYMENTS: usize = 200;
-const NEWS_FOR_MS: i64 = 3_600_000;
+/// Time for which a rollout that is complete is news.
+const NEWS_FOR: Duration = Duration::hours(1);
 
 /// Releases of one app so far.
 #[derive(Default, Serialize, Deserialize)]
@@ -54,15 +58,13 @@ pub(crate) fn evaluate(
     app: &App<'_>,
     workload: &Workload,
     out: &mut Outcome,
-) -> Result<(), String> {
-    let Some(uuid) = app::label(event, RELEASE_UUID) else {
-        return Ok(());
-    };
-    let rolled_out = rolled_out(event, workload);
+) -> Result<(), Error> {
+    let Some(uuid) = app::label(event, RELEASE_UUID) else { return Ok(()) };
+    let rollout = complete_rollout(event, workload);
     // At the start, the releases of all existing deployments are learnt, even if their rollout is not
     // complete.
     let is_learnt = event.change == Change::Snapshot;
-    if rolled_out.is_none() && !is_learnt {
+    if rollout.is_none() && !is_learnt {
         return Ok(());
     }
     let deployment = event.object.name.as_str();
@@ -70,75 +72,58 @@ pub(crate) fn evaluate(
     if releases.had(deployment) == Some(uuid) {
         return Ok(());
     }
-    let is_recent =
-        rolled_out.flatten().is_none_or(|at| event.time.saturating_sub(at) <= NEWS_FOR_MS);
+    let completed_at = rollout.and_then(|rollout| rollout.updated_at().or(rollout.changed_at()));
+    let is_recent = completed_at.is_none_or(|at| event.time().since(at) <= NEWS_FOR);
     if !is_learnt && is_recent && releases.is_news(deployment, uuid) {
-        let body = payload(event, app, workload, uuid);
-        out.emit(Verdict::firing("released", app.key()).payload(&body)?);
+        let body = Released::new(event, app, workload, uuid);
+        out.emit(Verdict::firing(RELEASED, app.key()).payload(&body)?);
         releases.reported = Some(uuid.to_owned());
     }
     releases.remember(deployment, uuid);
     cx.state().put_json(STATE, &releases)
 }
 
-/// Returns the time at which the rollout was complete, as far as the condition contains it; `None` if it is
-/// not complete.
+/// Returns the condition Progressing of a rollout that is complete.
 ///
 /// The status describes the spec only if the generations are equal: the first update of a new release still
 /// has the complete status of the previous one.
-fn rolled_out(event: &Event, workload: &Workload) -> Option<Option<i64>> {
-    let progressing = workload.condition("Progressing")?;
-    let complete = progressing.status == ConditionStatus::IsTrue
-        && progressing.reason() == "NewReplicaSetAvailable"
-        && workload.observed_generation == event.object.generation
-        && workload.available == workload.ready
-        && workload.ready == workload.current
-        && workload.current == workload.updated;
-    complete.then_some(progressing.updated_at.or(progressing.changed_at))
+fn complete_rollout<'a>(event: &Event, workload: &'a Workload) -> Option<&'a Condition> {
+    workload.condition("Progressing").filter(|progressing| {
+        progressing.status == ConditionStatus::IsTrue
+            && progressing.reason() == "NewReplicaSetAvailable"
+            && workload.observed_generation == event.object.generation
+            && workload.available == workload.ready
+            && workload.ready == workload.current
+            && workload.current == workload.updated
+    })
 }
 
+/// The body of a `released` webhook.
 #[derive(Serialize)]
 struct Released<'a> {
-    app: Named<'a>,
-    space: Named<'a>,
-    dyno: DynoType<'a>,
-    release: Release<'a>,
+    app: Texts<'a>,
+    space: Texts<'a>,
+    dyno: Texts<'a>,
+    release: Texts<'a>,
     key: String,
     action: &'static str,
-    slug: Slug<'a>,
-    released_at: String,
+    slug: Texts<'a>,
+    released_at: Timestamp,
 }
 
-#[derive(Serialize)]
-struct Slug<'a> {
-    image: &'a str,
-}
-
-#[derive(Serialize)]
-struct DynoType<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    r#type: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Release<'a> {
-    id: &'a str,
-}
-
-fn payload<'a>(
-    event: &Event,
-    app: &App<'a>,
-    workload: &'a Workload,
-    uuid: &'a str,
-) -> Released<'a> {
-    Released {
-        app: Named { name: app.name },
-        space: Named { name: app.space },
-        dyno: DynoType { r#type: app.labelled_type },
-        release: Release { id: uuid },
-        key: app.key(),
-        action: "released",
-        slug: Slug { image: workload.images.first().map_or("", String::as_str) },
-        released_at: rfc3339(event.time),
+impl<'a> Released<'a> {
+    fn new(event: &Event, app: &App<'a>, workload: &'a Workload, uuid: &'a str) -> Self {
+        let [app_name, space] = app.names();
+        let image = workload.images.first().map_or("", String::as_str);
+        Self {
+            app: app_name,
+            space,
+            dyno: app.labelled_type.map(|dyno_type| ("type", dyno_type)).into_iter().collect(),
+            release: Texts::from([("id", uuid)]),
+            key: app.key(),
+            action: "released",
+            slug: Texts::from([("image", image)]),
+            released_at: event.time(),
+        }
     }
 }

@@ -8,7 +8,7 @@ use klaxon_sdk::testing::{
 
 use super::Akkeris;
 
-const MINUTE: i64 = 60_000;
+const MINUTE: Duration = Duration::minutes(1);
 
 fn scene(settings: &str) -> Scene<Akkeris> {
     Scene::new(settings).unwrap()
@@ -145,9 +145,13 @@ fn others_and_stops_on_purpose_say_nothing() {
 fn a_web_pod_that_is_not_ready_is_woken_a_minute_after_its_start() {
     let starting = || web().container(container("app").running(NEW_YEAR, false));
     let mut scene = scene("{}");
-    let outcome = scene.evaluate(&starting().at(NEW_YEAR + 1500).event()).unwrap();
+    let outcome =
+        scene.evaluate(&starting().at(NEW_YEAR + Duration::millis(1500)).event()).unwrap();
     assert!(outcome.verdicts.is_empty());
-    assert_eq!((outcome.timers[0].key.as_str(), outcome.timers[0].at), ("boot", NEW_YEAR + MINUTE));
+    assert_eq!(
+        (outcome.timers[0].key.as_str(), outcome.timers[0].at()),
+        ("boot", NEW_YEAR + MINUTE)
+    );
 
     let woken = starting().at(NEW_YEAR + MINUTE).with(|event| event.change = Change::Timer).event();
     assert_eq!(scene.codes(&woken), ["H20"]);
@@ -177,9 +181,9 @@ fn a_pod_is_reported_once_per_code_until_the_repeat_is_over() {
     let mut scene = scene("{}");
     assert_eq!(scene.codes(&crash(NEW_YEAR)), ["H10"]);
     scene.forget("{}").unwrap();
-    assert!(scene.codes(&crash(NEW_YEAR + 30 * MINUTE - 1)).is_empty());
-    assert_eq!(scene.codes(&killed(NEW_YEAR + 1)), ["R14"]);
-    assert_eq!(scene.codes(&crash(NEW_YEAR + 30 * MINUTE)), ["H10"]);
+    assert!(scene.codes(&crash(NEW_YEAR + Duration::minutes(30) - Duration::millis(1))).is_empty());
+    assert_eq!(scene.codes(&killed(NEW_YEAR + Duration::millis(1))), ["R14"]);
+    assert_eq!(scene.codes(&crash(NEW_YEAR + Duration::minutes(30))), ["H10"]);
 }
 
 #[test]
@@ -191,7 +195,7 @@ fn an_end_that_nobody_saw_counts_after_a_gap_and_only_once() {
                 137,
                 Some(finished_at),
             ))
-            .at(NEW_YEAR + 60 * MINUTE)
+            .at(NEW_YEAR + Duration::minutes(60))
             .with(move |event| event.gap = gap)
             .event()
     };
@@ -204,7 +208,7 @@ fn an_end_that_nobody_saw_counts_after_a_gap_and_only_once() {
             137,
             Some(NEW_YEAR),
         )),
-        NEW_YEAR + 600 * MINUTE,
+        NEW_YEAR + Duration::minutes(600),
     )
     .with(|event| event.gap = true)
     .event();
@@ -311,7 +315,7 @@ fn a_rollout_that_never_finished_leaves_the_release_before_it() {
 fn a_release_waits_for_its_own_status() {
     let stale = release("1").with(|event, _| event.object.generation = 2).event();
     let rolling = release("1").with(|_, workload| workload.updated = 1).event();
-    let old = release("1").at(NEW_YEAR + 61 * MINUTE).event();
+    let old = release("1").at(NEW_YEAR + Duration::minutes(61)).event();
     for event in [stale, rolling, old] {
         assert!(codes("{}", &event).is_empty());
     }

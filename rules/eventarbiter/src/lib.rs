@@ -26,19 +26,9 @@ impl Rule for Eventarbiter {
     type Settings = Settings;
 
     fn manifest() -> Manifest {
-        let version = env!("CARGO_PKG_VERSION");
-        let manifest = Manifest::new("eventarbiter", version, env!("CARGO_PKG_DESCRIPTION"));
-        ALARMS
-            .iter()
-            .fold(manifest, |manifest, alarm| {
-                manifest.code(alarm.name, alarm.title, Severity::Warning, alarm.title)
-            })
-            .code(
-                MISSPELLED_CPU,
-                "Not enough CPU for the pod",
-                Severity::Warning,
-                "The code of pod_insufficientcpu with `payload: original`",
-            )
+        Manifest::new("eventarbiter", env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_DESCRIPTION"))
+            .codes(ALARMS.map(|alarm| alarm.code))
+            .code(MISSPELLED_CPU)
             .interest(
                 Interest::new("events", "v1", "Event").changes(Changes::ADDED | Changes::MODIFIED),
             )
@@ -54,34 +44,26 @@ impl Rule for Eventarbiter {
         })
     }
 
-    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
         let Some(kubernetes_event) = event.kubernetes_event() else { return Ok(()) };
         // A Kubernetes Event that did not happen again is not an alarm.
         if kubernetes_event.delta == 0 {
             return Ok(());
         }
         for alarm in alarm::of(kubernetes_event) {
-            if self.raised.contains(&alarm) && self.is_due(cx, alarm) {
-                let body =
-                    payload::of(event, kubernetes_event, alarm, &self.environment, self.form);
-                let code = match self.form {
-                    Form::Klaxon => alarm.name,
-                    Form::Original => alarm.original_name(),
-                };
-                out.emit(
-                    Verdict::firing(code, payload::key(kubernetes_event, alarm)).payload(&body)?,
-                );
+            let key = || format!("raised/{}", alarm.code.name);
+            let is_repeat = |period| !cx.state().once_per(&key(), period);
+            if !self.raised.contains(&alarm) || self.repeat.is_some_and(is_repeat) {
+                continue;
             }
+            let code = match self.form {
+                Form::Klaxon => alarm.code,
+                Form::Original => alarm.original_code(),
+            };
+            let body = payload::of(event, kubernetes_event, alarm, &self.environment, self.form);
+            out.emit(Verdict::firing(code, payload::key(kubernetes_event, alarm)).payload(&body)?);
         }
         Ok(())
-    }
-}
-
-impl Eventarbiter {
-    /// Returns `true` if an alarm about the object of the partition may be raised now.
-    fn is_due(&self, cx: &mut Cx, alarm: &Alarm) -> bool {
-        let Some(repeat) = self.repeat else { return true };
-        cx.state().once_per(&format!("raised/{}", alarm.name), repeat)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use klaxon_sdk::{Event, KubernetesEvent, rfc3339_seconds};
+use klaxon_sdk::{Event, KubernetesEvent};
 use serde::Serialize;
 
-use crate::alarm::{About, Alarm, FAILED_SCHEDULING};
+use crate::alarm::{Alarm, FAILED_SCHEDULING, NODE};
 use crate::settings::Form;
 
 /// The zero time in Go's format, which eventarbiter used for a missing time.
@@ -37,24 +37,20 @@ pub(crate) fn of<'a>(
 ) -> Body<'a> {
     let is_scheduler = kubernetes_event.reason == FAILED_SCHEDULING;
     let is_original = form == Form::Original;
-    let host = match &kubernetes_event.source_host {
-        Some(host) if !(is_original && is_scheduler) => host,
-        _ => "",
-    };
+    let host = kubernetes_event.source_host.as_deref().filter(|_| !(is_original && is_scheduler));
     Body {
         kind: kubernetes_event.regarding.kind.to_uppercase(),
         name: &kubernetes_event.regarding.name,
         namespace: &event.object.namespace,
-        host: (alarm.about == About::Pod).then_some(host),
+        host: (alarm.kind != NODE).then_some(host.unwrap_or_default()),
         reason: &kubernetes_event.reason,
         last_timestamp: match form {
-            Form::Klaxon => rfc3339_seconds(kubernetes_event.last_at.unwrap_or(event.time)),
+            Form::Klaxon => kubernetes_event.last_at().unwrap_or(event.time()).to_rfc3339_seconds(),
             Form::Original => original_time(kubernetes_event),
         },
-        message: if is_scheduler {
-            cut(&kubernetes_event.message, form)
-        } else {
-            &kubernetes_event.message
+        message: match &kubernetes_event.message {
+            message if is_scheduler => cut(message, form),
+            message => message,
         },
         environment: Some(environment).filter(|pairs| !(is_original && pairs.is_empty())),
     }
@@ -63,9 +59,9 @@ pub(crate) fn of<'a>(
 /// Returns `lastTimestamp` in Go's format. In Kubernetes Events of the newer recorder (events.k8s.io/v1) it
 /// is null, and so becomes the year 1; only those Events have an action.
 fn original_time(kubernetes_event: &KubernetesEvent) -> String {
-    match kubernetes_event.last_at {
+    match kubernetes_event.last_at() {
         Some(at) if kubernetes_event.action.is_none() => {
-            rfc3339_seconds(at).replace('T', " ").replace('Z', " +0000 UTC")
+            at.to_rfc3339_seconds().replace('T', " ").replace('Z', " +0000 UTC")
         }
         _ => YEAR_ONE.to_owned(),
     }
@@ -75,10 +71,10 @@ fn original_time(kubernetes_event: &KubernetesEvent) -> String {
 /// its name.
 pub(crate) fn key(kubernetes_event: &KubernetesEvent, alarm: &Alarm) -> String {
     let about = &kubernetes_event.regarding;
-    match alarm.about {
-        About::Node => about.name.clone(),
-        About::Pod if about.uid.is_empty() => format!("{}/{}", about.namespace, about.name),
-        About::Pod => about.uid.clone(),
+    match alarm.kind {
+        NODE => about.name.clone(),
+        _ if about.uid.is_empty() => format!("{}/{}", about.namespace, about.name),
+        _ => about.uid.clone(),
     }
 }
 

@@ -77,9 +77,9 @@ impl EventFilter {
         };
         if let Some(name) = names.iter().find(|name| !ALARMS.iter().any(|one| one.is_called(name)))
         {
-            let known: Vec<&str> = ALARMS.iter().map(|alarm| alarm.name).collect();
-            let message = format!("{name:?} is no alarm; hint: use {}", known.join(", "));
-            return Err(Problem { path: "/event_filter".to_owned(), message });
+            let known = ALARMS.map(|alarm| alarm.code.name).join(", ");
+            let message = format!("{name:?} is no alarm; hint: use {known}");
+            return Err(Problem::at("/event_filter", message));
         }
         let is_raised = |alarm: &&Alarm| !names.iter().any(|name| alarm.is_left_out_by(name));
         Ok(ALARMS.iter().filter(is_raised).collect())
@@ -96,12 +96,12 @@ impl Environment {
             Self::Pairs(pairs) => return Ok(pairs),
             Self::Text(text) => text,
         };
-        let pair = |entry: &str| match entry.split_once('=') {
-            Some((key, value)) => Ok((key.trim().to_owned(), value.trim().to_owned())),
-            None => Err(Problem {
-                path: "/environment".to_owned(),
-                message: format!("{entry:?} has no `=`; hint: write key=value,key=value"),
-            }),
+        let pair = |entry: &str| {
+            let (key, value) = entry.split_once('=').ok_or_else(|| {
+                let message = format!("{entry:?} has no `=`; hint: write key=value,key=value");
+                Problem::at("/environment", message)
+            })?;
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
         };
         entries(&text).map(pair).collect()
     }

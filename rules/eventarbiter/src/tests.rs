@@ -1,5 +1,6 @@
 //! The table of alarms, row by row, on constructed Kubernetes Events.
 
+use klaxon_sdk::Duration;
 use klaxon_sdk::testing::{NEW_YEAR, Scene, kubernetes_event};
 
 use super::Eventarbiter;
@@ -159,10 +160,12 @@ fn repeat_quiets_an_alarm_about_one_object() {
     let at = |time| kubernetes_event("FailedScheduling", "Pod", "shop", "web-1").at(time).event();
     assert_eq!(scene.codes(&at(NEW_YEAR)), ["pod_failedscheduling"]);
     scene.forget(r#"{"repeat":"10m"}"#).unwrap();
-    assert!(scene.codes(&at(NEW_YEAR + 599_999)).is_empty());
-    let other = kubernetes_event("Failed", "Pod", "shop", "web-1").at(NEW_YEAR + 1).event();
+    assert!(scene.codes(&at(NEW_YEAR + Duration::minutes(10) - Duration::millis(1))).is_empty());
+    let other = kubernetes_event("Failed", "Pod", "shop", "web-1")
+        .at(NEW_YEAR + Duration::millis(1))
+        .event();
     assert_eq!(scene.codes(&other), ["pod_failed"]);
-    assert_eq!(scene.codes(&at(NEW_YEAR + 600_000)), ["pod_failedscheduling"]);
+    assert_eq!(scene.codes(&at(NEW_YEAR + Duration::minutes(10))), ["pod_failedscheduling"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod backend;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Duration, Level};
+use crate::{Duration, Error, Level};
 use backend::Backend;
 
 /// Context of one event: the rule's access to the host.
@@ -47,12 +47,12 @@ impl State<'_> {
     ///
     /// # Errors
     /// If the value is not JSON of that type; the error names the key.
-    pub fn get_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, String> {
+    pub fn get_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
         match self.backend.get(key) {
             None => Ok(None),
-            Some(text) => serde_json::from_str(&text)
-                .map(Some)
-                .map_err(|error| format!("state of key {key:?}: {error}")),
+            Some(text) => {
+                serde_json::from_str(&text).map(Some).map_err(|error| json_error(key, error))
+            }
         }
     }
 
@@ -61,18 +61,22 @@ impl State<'_> {
         self.backend.put(key, value, 0);
     }
 
-    /// Stores a value for `seconds` of event time; 0 stores it until it is removed.
-    pub fn put_for(&mut self, key: &str, value: &str, seconds: u32) {
-        self.backend.put(key, value, seconds);
+    /// Stores a value for a duration of event time, in whole seconds, rounded up. [`Duration::ZERO`] removes
+    /// the key.
+    pub fn put_for(&mut self, key: &str, value: &str, time_to_live: Duration) {
+        match time_to_live.whole_seconds() {
+            // To the backend, 0 stands for no end.
+            0 => self.backend.remove(key),
+            seconds => self.backend.put(key, value, seconds),
+        }
     }
 
     /// Stores a value as JSON until it is removed.
     ///
     /// # Errors
     /// If the value cannot be serialized as JSON, for example a map whose keys are not strings.
-    pub fn put_json<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), String> {
-        let text = serde_json::to_string(value)
-            .map_err(|error| format!("state of key {key:?}: {error}"))?;
+    pub fn put_json<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), Error> {
+        let text = serde_json::to_string(value).map_err(|error| json_error(key, error))?;
         self.backend.put(key, &text, 0);
         Ok(())
     }
@@ -80,13 +84,12 @@ impl State<'_> {
     /// Returns `true` the first time for a key, and again once `period` of event time has passed since it last did:
     /// a report that is repeated at most that often. The key is in the state until then.
     pub fn once_per(&mut self, key: &str, period: Duration) -> bool {
-        // A time to live of 0 would never end.
-        if period.seconds() == 0 {
+        if period == Duration::ZERO {
             return true;
         }
         let is_first = self.get(key).is_none();
         if is_first {
-            self.put_for(key, "", period.seconds());
+            self.put_for(key, "", period);
         }
         is_first
     }
@@ -102,20 +105,46 @@ impl State<'_> {
     }
 }
 
+fn json_error(key: &str, error: serde_json::Error) -> Error {
+    Error::from(error).context(format_args!("state of key {key:?}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Timestamp;
 
     #[test]
     fn once_per_is_true_again_when_the_period_of_event_time_has_passed() {
         let mut cx = Cx::at(0);
         let mut at = |seconds: i64, key: &str| {
-            cx.backend.now = seconds * 1000;
+            cx.backend.now = Timestamp::from_millis(seconds * 1000);
             cx.state().once_per(key, Duration::minutes(1))
         };
         assert_eq!([at(1, "a"), at(2, "a"), at(2, "b")], [true, false, true]);
         assert_eq!([at(60, "a"), at(61, "a"), at(120, "a")], [false, true, false]);
         let mut always = || cx.state().once_per("c", Duration::minutes(0));
         assert_eq!([always(), always()], [true, true]);
+    }
+
+    #[test]
+    fn a_value_lives_as_long_as_it_is_stored_for() {
+        let mut cx = Cx::at(0);
+        cx.state().put_for("a", "x", Duration::millis(1));
+        cx.backend.now = Timestamp::from_millis(999);
+        assert_eq!(cx.state().get("a").as_deref(), Some("x"), "rounded up to a second");
+        cx.backend.now = Timestamp::from_millis(1000);
+        assert_eq!(cx.state().get("a"), None);
+        cx.state().put("b", "x");
+        cx.state().put_for("b", "y", Duration::ZERO);
+        assert_eq!(cx.state().get("b"), None);
+    }
+
+    #[test]
+    fn an_error_of_json_names_the_key() {
+        let mut cx = Cx::at(0);
+        cx.state().put("count", "many");
+        let error = cx.state().get_json::<u32>("count").unwrap_err().to_string();
+        assert_eq!(error, r#"state of key "count": expected value at line 1 column 1"#);
     }
 }

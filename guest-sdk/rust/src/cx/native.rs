@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Cx;
-use crate::{Level, Timestamp};
+use crate::{Duration, Level, Timestamp};
 
 #[derive(Default)]
 pub(crate) struct Backend {
@@ -14,8 +14,8 @@ pub(crate) struct Backend {
 
 pub(crate) struct Entry {
     value: String,
-    /// Time of expiry; 0 if the entry never expires.
-    expires_at: Timestamp,
+    /// Time of expiry; `None` if the entry never expires.
+    expires_at: Option<Timestamp>,
 }
 
 impl Cx {
@@ -27,7 +27,7 @@ impl Cx {
 
 impl Backend {
     fn live(&self, entry: &Entry) -> bool {
-        entry.expires_at == 0 || self.now < entry.expires_at
+        entry.expires_at.is_none_or(|end| self.now < end)
     }
 
     pub(super) fn get(&self, key: &str) -> Option<String> {
@@ -36,10 +36,7 @@ impl Backend {
     }
 
     pub(super) fn put(&mut self, key: &str, value: &str, seconds: u32) {
-        let expires_at = match seconds {
-            0 => 0,
-            _ => self.now.saturating_add(i64::from(seconds) * 1000),
-        };
+        let expires_at = (seconds > 0).then(|| self.now + Duration::seconds(seconds));
         self.entries.insert(key.to_owned(), Entry { value: value.to_owned(), expires_at });
     }
 

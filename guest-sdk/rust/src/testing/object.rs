@@ -4,8 +4,8 @@ use crate::{
     Cause, Change, Condition, ConditionStatus, Event, Label, ObjectMeta, Subject, Timestamp,
 };
 
-/// 2026-01-01T00:00:00Z, the default time of constructed events, in milliseconds since the Unix epoch.
-pub const NEW_YEAR: Timestamp = 1_767_225_600_000;
+/// 2026-01-01T00:00:00Z, the default time of constructed events.
+pub const NEW_YEAR: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// Returns an event about an object without a subject of its own, as a base for other kinds.
 pub fn event(api_version: &str, kind: &str, namespace: &str, name: &str) -> Event {
@@ -13,7 +13,7 @@ pub fn event(api_version: &str, kind: &str, namespace: &str, name: &str) -> Even
         id: format!("{kind}/{namespace}/{name}"),
         cluster: "test".to_owned(),
         source: "test".to_owned(),
-        time: NEW_YEAR,
+        time: NEW_YEAR.as_millis(),
         change: Change::Modified,
         gap: false,
         interest: 0,
@@ -26,7 +26,7 @@ pub fn event(api_version: &str, kind: &str, namespace: &str, name: &str) -> Even
             uid: format!("uid-{name}"),
             resource_version: "1".to_owned(),
             generation: 1,
-            created_at: Some(NEW_YEAR),
+            created_at: Some(NEW_YEAR.as_millis()),
             deleted_at: None,
             labels: Vec::new(),
             annotations: Vec::new(),
@@ -50,7 +50,7 @@ pub fn condition(name: &str, status: ConditionStatus, reason: &str, message: &st
         name: name.to_owned(),
         status,
         cause,
-        changed_at: Some(NEW_YEAR),
-        updated_at: Some(NEW_YEAR),
+        changed_at: Some(NEW_YEAR.as_millis()),
+        updated_at: Some(NEW_YEAR.as_millis()),
     }
 }

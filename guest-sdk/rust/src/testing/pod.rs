@@ -56,13 +56,13 @@ impl PodBuilder {
 
     /// Marks the pod as terminating since this time.
     pub fn terminating(mut self, at: Timestamp) -> Self {
-        self.event.object.deleted_at = Some(at);
+        self.event.object.deleted_at = Some(at.as_millis());
         self
     }
 
     /// Sets the time of the event.
     pub fn at(mut self, time: Timestamp) -> Self {
-        self.event.time = time;
+        self.event.time = time.as_millis();
         self
     }
 
@@ -122,7 +122,8 @@ impl ContainerBuilder {
 
     /// Marks the container as running since this time, ready or not.
     pub fn running(mut self, since: Timestamp, ready: bool) -> Self {
-        self.container.state = ContainerState::Running(Running { started_at: Some(since) });
+        self.container.state =
+            ContainerState::Running(Running { started_at: Some(since.as_millis()) });
         self.container.ready = ready;
         self
     }
@@ -147,6 +148,7 @@ impl ContainerBuilder {
         exit_code: i32,
         finished_at: Option<Timestamp>,
     ) -> Self {
+        let finished_at = finished_at.map(Timestamp::as_millis);
         let end = Terminated { finished_at, ..terminated(reason, exit_code) };
         self.container.last_state = ContainerState::Terminated(end);
         self

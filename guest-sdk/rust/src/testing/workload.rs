@@ -48,7 +48,7 @@ impl WorkloadBuilder {
 
     /// Sets the time of the event.
     pub fn at(mut self, time: Timestamp) -> Self {
-        self.event.time = time;
+        self.event.time = time.as_millis();
         self
     }
 

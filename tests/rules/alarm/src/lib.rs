@@ -7,7 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The codes, in the order of the interests, each with the label that its interest selects by.
-const CODES: [(&str, &str); 2] = [("GUARD", "guard"), ("ALARM", "alarm")];
+const CODES: [(Code, &str); 2] = [(code("GUARD"), "guard"), (code("ALARM"), "alarm")];
+
+const fn code(name: &'static str) -> Code {
+    Code::new(name, "A label is there", Severity::Error, "A pod has the label")
+}
 
 /// The rule.
 pub struct Alarm;
@@ -38,9 +42,7 @@ impl Rule for Alarm {
         CODES.into_iter().fold(manifest, |manifest, (code, label)| {
             let interest =
                 Interest::new(label, "v1", "Pod").label_selector(label).parts(Parts::LABELS);
-            manifest
-                .code(code, "A label is there", Severity::Error, "A pod has the label")
-                .interest(interest)
+            manifest.code(code).interest(interest)
         })
     }
 
@@ -48,8 +50,8 @@ impl Rule for Alarm {
         Ok(Self)
     }
 
-    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
-        let (code, label) = CODES.get(event.interest as usize).ok_or("an unknown interest")?;
+    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
+        let (code, label) = *CODES.get(event.interest as usize).ok_or("an unknown interest")?;
         let object = &event.object;
         let (change, is_over) = match event.change {
             Change::Added => ("added", false),
@@ -57,7 +59,7 @@ impl Rule for Alarm {
             Change::Snapshot => ("snapshot", false),
             Change::Left => ("left", true),
             Change::Deleted => ("deleted", true),
-            Change::Timer | Change::Tick => return Err("a timer that nobody set".to_owned()),
+            Change::Timer | Change::Tick => return Err("a timer that nobody set".into()),
         };
         let state = State {
             change,
@@ -71,8 +73,8 @@ impl Rule for Alarm {
             _ => Severity::Error,
         };
         let verdict = match is_over {
-            true => Verdict::resolved(code, object.uid.as_str()),
-            false => Verdict::firing(code, object.uid.as_str()),
+            true => Verdict::resolved(code, &object.uid),
+            false => Verdict::firing(code, &object.uid),
         };
         out.emit(verdict.severity(severity).payload(&state)?);
         Ok(())

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{STATE, VERSION};
 
+const COUNTED: Code = Code::new("COUNTED", "Counted", Severity::Info, "One more event of a lane");
 /// The label of a pod that names its lane.
 const LANE: &str = "lane";
 /// The key of the last event in the state of a lane.
@@ -47,7 +48,7 @@ impl Rule for Counter {
             .parts(Parts::LABELS)
             .partition(Partition::ByLabel(LANE.to_owned()));
         Manifest::new("counter", VERSION, "Numbers the pods' events of each lane")
-            .code("COUNTED", "Counted", Severity::Info, "One more event of a lane")
+            .code(COUNTED)
             .interest(pods)
             .state(STATE)
     }
@@ -56,7 +57,7 @@ impl Rule for Counter {
         Ok(Self { settings })
     }
 
-    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
         let lane = event.label(LANE).ok_or("a pod without a lane")?.to_owned();
         let before: Option<Counted> = cx.state().get_json(LAST)?;
         let (n, previous) = before.map_or((0, String::new()), |last| (last.n, last.event));
@@ -64,7 +65,7 @@ impl Rule for Counter {
         let counted =
             Counted { lane, state: STATE, n: n + 1, event: event.id.clone(), previous, work };
         cx.state().put_json(LAST, &counted)?;
-        out.emit(Verdict::firing("COUNTED", counted.lane.as_str()).payload(&counted)?);
+        out.emit(Verdict::firing(COUNTED, &counted.lane).payload(&counted)?);
         Ok(())
     }
 }

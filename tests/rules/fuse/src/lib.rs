@@ -5,6 +5,8 @@ use klaxon_sdk::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+const BURNT: Code = Code::new("BURNT", "Burnt down", Severity::Info, "A fuse has burnt down");
+
 /// The rule.
 pub struct Fuse {
     settings: Settings,
@@ -15,7 +17,7 @@ pub struct Fuse {
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The time that a fuse burns, in milliseconds.
-    pub burns_ms: i64,
+    pub burns_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -30,7 +32,7 @@ impl Rule for Fuse {
 
     fn manifest() -> Manifest {
         Manifest::new("fuse", "1.0.0", "Says when a new pod's fuse has burnt down")
-            .code("BURNT", "Burnt down", Severity::Info, "A fuse has burnt down")
+            .code(BURNT)
             .interest(Interest::new("fuses", "v1", "Pod").label_selector("fuse"))
     }
 
@@ -38,13 +40,15 @@ impl Rule for Fuse {
         Ok(Self { settings })
     }
 
-    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
         let object = &event.object;
         match event.change {
-            Change::Added => out.set_timer("fuse", event.time + self.settings.burns_ms),
+            Change::Added => {
+                out.set_timer("fuse", event.time() + Duration::millis(self.settings.burns_ms));
+            }
             Change::Timer => {
                 let burnt = Burnt { uid: &object.uid, name: &object.name, event: &event.id };
-                out.emit(Verdict::firing("BURNT", object.uid.as_str()).payload(&burnt)?);
+                out.emit(Verdict::firing(BURNT, &object.uid).payload(&burnt)?);
             }
             Change::Modified | Change::Deleted | Change::Left | Change::Snapshot | Change::Tick => {
             }

@@ -1,10 +1,12 @@
 //! A rule that takes as much of one resource as it can get on every event, for tests of the host's
 //! limits. A setting names the resource.
 
+use klaxon_sdk::Extension;
 use klaxon_sdk::prelude::*;
-use klaxon_sdk::{Extension, Level};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+const TAKEN: Code = Code::new("TAKEN", "Taken", Severity::Info, "An event on which it took");
 
 /// The resource to take, and the amount on each event.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -62,7 +64,7 @@ impl Rule for Greedy {
 
     fn manifest() -> Manifest {
         Manifest::new("greedy", "1.0.0", "Takes as much of one resource as it can get")
-            .code("TAKEN", "Taken", Severity::Info, "An event on which it took")
+            .code(TAKEN)
             .interest(Interest::new("pods", "v1", "Pod"))
             .state(1)
             .log()
@@ -72,35 +74,33 @@ impl Rule for Greedy {
         Ok(Self { settings })
     }
 
-    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
         let Settings { take, count, bytes } = self.settings;
         let key = event.object.uid.as_str();
         let text = || "x".repeat(bytes);
         match take {
             Take::Nothing => {}
             Take::LogLines => (0..count).for_each(|_| cx.log(Level::Info, &text())),
-            Take::Errors => return Err(text()),
+            Take::Errors => return Err(text().into()),
             Take::State => {
                 (0..count).for_each(|n| cx.state().put(&format!("fill/{n}"), &text()));
             }
             Take::Timers => {
                 for n in 0..count {
-                    out.set_timer(&format!("timer/{n}"), event.time + 3_600_000);
-                    if let Some(timer) = out.timers.last_mut() {
-                        timer.payload = text();
-                    }
+                    let at = event.time() + Duration::hours(1);
+                    out.set_timer_with(&format!("timer/{n}"), at, text());
                 }
             }
             Take::Payloads => {
-                out.emit(Verdict::firing("TAKEN", key).payload(&text())?);
+                out.emit(Verdict::firing(TAKEN, key).payload(&text())?);
                 return Ok(());
             }
             Take::Verdicts => {
-                (0..count).for_each(|n| out.emit(Verdict::firing("TAKEN", n.to_string())));
+                (0..count).for_each(|n| out.emit(Verdict::firing(TAKEN, n.to_string())));
                 return Ok(());
             }
             Take::ExtensionKinds => {
-                let mut verdict = Verdict::firing("TAKEN", key);
+                let mut verdict = Verdict::firing(TAKEN, key);
                 for n in 0..count {
                     let kind = format!("kind-{}-{n}", event.object.name);
                     verdict = verdict.to(Target::Extension(Extension { kind, body: text() }));
@@ -110,7 +110,7 @@ impl Rule for Greedy {
             }
             Take::ForeignTarget => {
                 let pager = Target::Named("pager".to_owned());
-                out.emit(Verdict::firing("TAKEN", key).to(Target::Routed).to(pager));
+                out.emit(Verdict::firing(TAKEN, key).to(Target::Routed).to(pager));
                 return Ok(());
             }
             Take::Traps => {
@@ -124,7 +124,7 @@ impl Rule for Greedy {
                 }
             }
         }
-        out.emit(Verdict::firing("TAKEN", key));
+        out.emit(Verdict::firing(TAKEN, key));
         Ok(())
     }
 }

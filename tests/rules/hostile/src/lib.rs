@@ -7,6 +7,10 @@ use klaxon_sdk::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+const SEEN: Code = Code::new("SEEN", "Seen", Severity::Info, "How often the partition was seen");
+/// A code that the manifest does not declare.
+const UNDECLARED: Code = Code::new("NOPE", "", Severity::Info, "");
+
 /// The behaviour, and the object that triggers it.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -93,7 +97,7 @@ impl Rule for Hostile {
 
     fn manifest() -> Manifest {
         Manifest::new("hostile", "1.0.0", "Misbehaves on demand")
-            .code("SEEN", "Seen", Severity::Info, "How often the partition was seen")
+            .code(SEEN)
             .interest(Interest::new("pods", "v1", "Pod"))
             .interest(Interest::new("events", "v1", "Event"))
             .state(1)
@@ -104,7 +108,7 @@ impl Rule for Hostile {
         Ok(Self { settings, in_memory: 0 })
     }
 
-    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+    fn evaluate(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
         for turn in 0..u64::from(self.settings.spins) * 1_000_000 {
             std::hint::black_box(turn);
         }
@@ -113,14 +117,14 @@ impl Rule for Hostile {
         }
         let before: u32 = cx.state().get_json("seen")?.unwrap_or(0);
         cx.state().put_json("seen", &(before + 1))?;
-        let verdict = Verdict::firing("SEEN", event.object.name.as_str());
+        let verdict = Verdict::firing(SEEN, &event.object.name);
         out.emit(verdict.payload(&(before + 1))?);
         Ok(())
     }
 }
 
 impl Hostile {
-    fn misbehave(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+    fn misbehave(&mut self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
         let seen: u32 = cx.state().get_json("seen")?.unwrap_or(0);
         match self.settings.behaviour {
             Behaviour::Nothing => {}
@@ -138,8 +142,8 @@ impl Hostile {
             }
             Behaviour::Trap => panic!("told to"),
             Behaviour::AnswerGigabyte => {
-                let title = String::from_utf8(vec![b'x'; 1 << 30]).map_err(|f| f.to_string())?;
-                out.emit(Verdict::firing("SEEN", "").title(title));
+                let title = String::from_utf8(vec![b'x'; 1 << 30])?;
+                out.emit(Verdict::firing(SEEN, "").title(title));
             }
             Behaviour::AnswerTitle
             | Behaviour::AnswerExtension
@@ -147,13 +151,13 @@ impl Hostile {
             | Behaviour::AnswerError
             | Behaviour::LogLines
             | Behaviour::RemoveLongKeys => self.enlarge(cx, out)?,
-            Behaviour::SayUndeclaredCode => out.emit(Verdict::firing("NOPE", "")),
+            Behaviour::SayUndeclaredCode => out.emit(Verdict::firing(UNDECLARED, "")),
             Behaviour::SayBrokenPayload => {
-                let mut verdict = Verdict::firing("SEEN", "");
+                let mut verdict = Verdict::firing(SEEN, "");
                 "{broken".clone_into(&mut verdict.payload);
                 out.emit(verdict);
             }
-            Behaviour::SayLongKey => out.emit(Verdict::firing("SEEN", "k".repeat(1021))),
+            Behaviour::SayLongKey => out.emit(Verdict::firing(SEEN, "k".repeat(1021))),
             Behaviour::AskBeyondTheBatch => ask_about(10_000),
             Behaviour::AskBackwards => {
                 cx.state().get("x");
@@ -172,17 +176,17 @@ impl Hostile {
             Behaviour::FailAfterWriting => {
                 cx.state().put_json("seen", &1000)?;
                 if event.object.resource_version.ends_with(['1', '3', '5', '7', '9']) {
-                    return Err("failed after writing".to_owned());
+                    return Err("failed after writing".into());
                 }
                 cx.state().put_json("seen", &seen)?;
             }
             Behaviour::CountInMemory => {
                 self.in_memory += 1;
-                let verdict = Verdict::firing("SEEN", "in memory");
+                let verdict = Verdict::firing(SEEN, "in memory");
                 out.emit(verdict.payload(&self.in_memory)?);
             }
             Behaviour::LeakMapOrder => {
-                let verdict = Verdict::firing("SEEN", "map order");
+                let verdict = Verdict::firing(SEEN, "map order");
                 out.emit(verdict.payload(&map_order())?);
             }
             Behaviour::LeakMemory => std::mem::forget(std::hint::black_box(vec![1u8; 1 << 20])),
@@ -197,7 +201,7 @@ impl Hostile {
             Behaviour::Remember => remember(cx, event, out)?,
             Behaviour::SetTooManyTimers => {
                 for number in 0..101 {
-                    out.set_timer(&format!("timer/{number}"), event.time + 60_000);
+                    out.set_timer(&format!("timer/{number}"), event.time() + Duration::minutes(1));
                 }
             }
         }
@@ -205,23 +209,23 @@ impl Hostile {
     }
 
     /// Sends the host data of the configured size.
-    fn enlarge(&self, cx: &mut Cx, out: &mut Outcome) -> Result<(), String> {
+    fn enlarge(&self, cx: &mut Cx, out: &mut Outcome) -> Result<(), Error> {
         match self.settings.behaviour {
             Behaviour::AnswerTitle => {
-                let title = "t".repeat(self.settings.size - "SEEN".len());
-                out.emit(Verdict::firing("SEEN", "").title(title));
+                let title = "t".repeat(self.settings.size - SEEN.name.len());
+                out.emit(Verdict::firing(SEEN, "").title(title));
             }
             Behaviour::AnswerExtension => {
                 let body = "b".repeat(self.settings.size);
                 let extension = klaxon_sdk::Extension { kind: "pager".to_owned(), body };
-                out.emit(Verdict::firing("SEEN", "").to(Target::Extension(extension)));
+                out.emit(Verdict::firing(SEEN, "").to(Target::Extension(extension)));
             }
             Behaviour::AnswerVerdicts => {
                 for number in 0..self.settings.size {
-                    out.emit(Verdict::firing("SEEN", number.to_string()));
+                    out.emit(Verdict::firing(SEEN, number.to_string()));
                 }
             }
-            Behaviour::AnswerError => return Err("é".repeat(self.settings.size / 2)),
+            Behaviour::AnswerError => return Err("é".repeat(self.settings.size / 2).into()),
             Behaviour::LogLines => {
                 let line = "l".repeat(self.settings.size);
                 for _ in 0..40 {
@@ -240,7 +244,7 @@ impl Hostile {
     }
 
     /// Exceeds a total budget, though not the limits of one event.
-    fn overdo(&self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+    fn overdo(&self, cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
         match self.settings.behaviour {
             Behaviour::KeepMuchAtTimes
                 if event.object.resource_version.ends_with(['1', '3', '5', '7', '9']) => {}
@@ -255,11 +259,10 @@ impl Hostile {
             }
             Behaviour::TimerWithMuch => {
                 let key = format!("much/{}", event.object.resource_version);
-                let (at, payload) = (event.time + 3_600_000, "x".repeat(100_000));
-                out.timers.push(klaxon_sdk::TimerRequest { key, at, payload });
+                out.set_timer_with(&key, event.time() + Duration::hours(1), "x".repeat(100_000));
             }
             Behaviour::SayMuch => {
-                let verdict = Verdict::firing("SEEN", "much");
+                let verdict = Verdict::firing(SEEN, "much");
                 out.emit(verdict.payload(&"x".repeat(100_000))?);
             }
             Behaviour::LogMuch => {
@@ -268,7 +271,7 @@ impl Hostile {
                 }
             }
             Behaviour::InventExtensions => {
-                let mut verdict = Verdict::firing("SEEN", "extensions");
+                let mut verdict = Verdict::firing(SEEN, "extensions");
                 for number in 0..100 {
                     let kind = format!("{}/{number}", event.object.name);
                     let body = String::new();
@@ -283,29 +286,30 @@ impl Hostile {
 }
 
 /// Behaves as a rule that depends on its timers and its state: any change of their order shows.
-fn remember(cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+fn remember(cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
     let object = &event.object;
-    let version: i64 = object.resource_version.parse().unwrap_or(0);
+    let version: u64 = object.resource_version.parse().unwrap_or(0);
+    let now = event.time().as_millis();
     let seen: u32 = cx.state().get_json("seen")?.unwrap_or(0);
     let timer = event.timer.as_ref().map_or("", |timer| timer.key.as_str());
-    let told = format!("{:?} {timer} {}@{version} at {}", event.change, object.name, event.time);
+    let told = format!("{:?} {timer} {}@{version} at {now}", event.change, object.name);
     let kept = cx.state().keys("");
-    out.emit(Verdict::firing("SEEN", "told").payload(&(told.as_str(), kept))?);
+    out.emit(Verdict::firing(SEEN, "told").payload(&(told.as_str(), kept))?);
     cx.state().put("told", &told);
     if event.change == Change::Timer {
         if timer == "a" && seen.is_multiple_of(2) {
-            out.set_timer("b", event.time + 1500);
+            out.set_timer("b", event.time() + Duration::millis(1500));
         }
         return Ok(());
     }
     // Several timers may be due at the same time.
-    let soon = (event.time + 1999).div_euclid(1000) * 1000;
+    let soon = Timestamp::from_millis((now + 1999).div_euclid(1000) * 1000);
     match version % 5 {
-        0 => out.set_timer("a", soon + version % 7 * 500),
+        0 => out.set_timer("a", soon + Duration::millis(version % 7 * 500)),
         1 => out.set_timer("b", soon),
         2 => out.cancel_timer("a"),
-        3 => out.set_timer("long", event.time + 900_000),
-        _ => cx.state().put_for("brief", "x", 2),
+        3 => out.set_timer("long", event.time() + Duration::minutes(15)),
+        _ => cx.state().put_for("brief", "x", Duration::seconds(2)),
     }
     Ok(())
 }

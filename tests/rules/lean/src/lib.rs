@@ -4,6 +4,17 @@
 use klaxon_sdk::prelude::*;
 use klaxon_sdk::{Container, Pod};
 
+const OOM: Code = error("OOM", "Out of memory", "A container was killed for memory");
+const CRASH: Code = error("CRASH", "Crash", "A container ended with an error");
+const START: Code = error("START", "No start", "A container's command cannot be run");
+const BOOT: Code = error("BOOT", "Boot timeout", "A container runs for a minute and is not ready");
+const EXIT: Code = error("EXIT", "Exit", "A container ended without an error");
+const IMAGE: Code = error("IMAGE", "No image", "An image cannot be pulled");
+
+const fn error(name: &'static str, title: &'static str, description: &'static str) -> Code {
+    Code::new(name, title, Severity::Error, description)
+}
+
 /// The rule.
 pub struct Lean;
 
@@ -11,14 +22,8 @@ impl Rule for Lean {
     type Settings = NoSettings;
 
     fn manifest() -> Manifest {
-        let error = Severity::Error;
         Manifest::new("lean", "1.0.0", "Why containers do not run")
-            .code("OOM", "Out of memory", error, "A container was killed for memory")
-            .code("CRASH", "Crash", error, "A container ended with an error")
-            .code("START", "No start", error, "A container's command cannot be run")
-            .code("BOOT", "Boot timeout", error, "A container runs for a minute and is not ready")
-            .code("EXIT", "Exit", error, "A container ended without an error")
-            .code("IMAGE", "No image", error, "An image cannot be pulled")
+            .codes([OOM, CRASH, START, BOOT, EXIT, IMAGE])
             .interest(Interest::new("pods", "v1", "Pod"))
     }
 
@@ -26,48 +31,49 @@ impl Rule for Lean {
         Ok(Self)
     }
 
-    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
         let Some(pod) = event.pod() else { return Ok(()) };
-        if event.object.deleted_at.is_none()
-            && let Some(code) = classify(pod, event.time)
+        if event.object.deleted_at().is_none()
+            && let Some(code) = classify(pod, event.time())
         {
-            out.emit(Verdict::firing(code, event.object.uid.as_str()));
+            out.emit(Verdict::firing(code, &event.object.uid));
         }
         Ok(())
     }
 }
 
-fn classify(pod: &Pod, now: i64) -> Option<&'static str> {
+fn classify(pod: &Pod, now: Timestamp) -> Option<Code> {
     let any = |fits: &dyn Fn(&Container) -> bool| pod.containers.iter().any(fits);
     let ended = |container: &Container, reason: &str| {
         container.state.terminated().is_some_and(|end| end.reason == reason)
     };
     let backs_off = |container: &Container| container.state.waits_for("CrashLoopBackOff");
     if any(&|one| ended(one, "OOMKilled")) {
-        return Some("OOM");
+        return Some(OOM);
     }
     if any(&|one| ended(one, "Error") || backs_off(one)) {
-        return Some("CRASH");
+        return Some(CRASH);
     }
     if any(&|one| ended(one, "ContainerCannotRun")) {
-        return Some("START");
+        return Some(START);
     }
     let late = |container: &Container| match &container.state {
         ContainerState::Running(running) => {
-            !container.ready && running.started_at.is_some_and(|since| now - since >= 60_000)
+            let is_late = |start| now.since(start) >= Duration::minutes(1);
+            !container.ready && running.started_at().is_some_and(is_late)
         }
         _ => false,
     };
     if pod.phase == PodPhase::Running && any(&late) {
-        return Some("BOOT");
+        return Some(BOOT);
     }
     if any(&|one| ended(one, "Completed")) {
-        return Some("EXIT");
+        return Some(EXIT);
     }
     let unpulled = |one: &Container| {
         one.state.waits_for("ErrImagePull") || one.state.waits_for("ImagePullBackOff")
     };
-    any(&unpulled).then_some("IMAGE")
+    any(&unpulled).then_some(IMAGE)
 }
 
 klaxon_sdk::export!(Lean);

@@ -3,6 +3,8 @@
 
 use klaxon_sdk::prelude::*;
 
+const FOUND: Code = Code::new("FOUND", "Found", Severity::Info, "Fields were found");
+
 /// The rule.
 pub struct Paths;
 
@@ -20,7 +22,7 @@ impl Rule for Paths {
             .field("$.spec..no")
             .field("$..*");
         Manifest::new("paths", "1.0.0", "Asks for fields by every class of path")
-            .code("FOUND", "Found", Severity::Info, "Fields were found")
+            .code(FOUND)
             .interest(widgets)
     }
 
@@ -28,8 +30,8 @@ impl Rule for Paths {
         Ok(Self)
     }
 
-    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
-        out.emit(Verdict::firing("FOUND", event.object.uid.as_str()));
+    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
+        out.emit(Verdict::firing(FOUND, &event.object.uid));
         Ok(())
     }
 }

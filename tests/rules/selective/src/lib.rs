@@ -3,6 +3,8 @@
 
 use klaxon_sdk::prelude::*;
 
+const SAW: Code = Code::new("SAW", "Saw", Severity::Info, "An event");
+
 /// The rule.
 pub struct Selective;
 
@@ -11,7 +13,7 @@ impl Rule for Selective {
 
     fn manifest() -> Manifest {
         Manifest::new("selective", "1.0.0", "Says what it sees of a selection")
-            .code("SAW", "Saw", Severity::Info, "An event")
+            .code(SAW)
             .interest(Interest::new("pods", "v1", "Pod").label_selector("tier=web"))
             .interest(Interest::new("maps", "v1", "ConfigMap"))
     }
@@ -20,10 +22,10 @@ impl Rule for Selective {
         Ok(Self)
     }
 
-    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
         let (object, gap) = (&event.object, if event.gap { " after a gap" } else { "" });
         let title = format!("{:?} {}/{}{gap}", event.change, object.kind, object.name);
-        out.emit(Verdict::firing("SAW", object.uid.as_str()).title(title));
+        out.emit(Verdict::firing(SAW, &object.uid).title(title));
         Ok(())
     }
 }

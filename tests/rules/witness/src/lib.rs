@@ -6,6 +6,9 @@ use klaxon_sdk::{EventRequest, ObjectMeta, ObjectRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+const SAW: Code = Code::new("SAW", "Saw", Severity::Info, "An event");
+const TIMER: Code = Code::new("TIMER", "Timer", Severity::Info, "A timer");
+
 /// The rule.
 pub struct Witness {
     settings: Settings,
@@ -16,7 +19,7 @@ pub struct Witness {
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The delay of a timer for each object that is added or listed, in milliseconds; 0 for no timer.
-    pub timer_after_ms: i64,
+    pub timer_after_ms: u64,
     /// Has no effect, but makes one configuration differ from another.
     pub label: String,
     /// `true` if the sight of an object is resolved with its deletion.
@@ -47,8 +50,7 @@ impl Rule for Witness {
 
     fn manifest() -> Manifest {
         Manifest::new("witness", "1.0.0", "Says everything that it sees")
-            .code("SAW", "Saw", Severity::Info, "An event")
-            .code("TIMER", "Timer", Severity::Info, "A timer")
+            .codes([SAW, TIMER])
             .interest(Interest::new("pods", "v1", "Pod"))
             .interest(Interest::new("deployments", "apps/v1", "Deployment"))
             .interest(Interest::new("events", "events.k8s.io/v1", "Event"))
@@ -59,7 +61,7 @@ impl Rule for Witness {
         Ok(Self { settings })
     }
 
-    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), String> {
+    fn evaluate(&mut self, _cx: &mut Cx, event: &Event, out: &mut Outcome) -> Result<(), Error> {
         let object = &event.object;
         let kubernetes_event = event.kubernetes_event();
         let sight = Sight {
@@ -74,10 +76,10 @@ impl Rule for Witness {
             delta: kubernetes_event.map_or(0, |kubernetes_event| kubernetes_event.delta),
             size: event.fields.first().map_or(String::new(), |size| format!("{size:?}")),
         };
-        let code = if event.change == Change::Timer { "TIMER" } else { "SAW" };
+        let code = if event.change == Change::Timer { TIMER } else { SAW };
         let is_over = self.settings.resolves && event.change == Change::Deleted;
         let verdict = if is_over { Verdict::resolved } else { Verdict::firing };
-        let mut verdict = verdict(code, object.uid.as_str()).payload(&sight)?;
+        let mut verdict = verdict(code, &object.uid).payload(&sight)?;
         if !self.settings.names.is_empty() {
             let named = Target::Named(self.settings.names.clone());
             verdict = verdict.to(Target::Routed).to(named);
@@ -88,7 +90,8 @@ impl Rule for Witness {
         out.emit(verdict);
         let is_new = matches!(event.change, Change::Added | Change::Snapshot);
         if is_new && self.settings.timer_after_ms > 0 {
-            out.set_timer("later", event.time + self.settings.timer_after_ms);
+            let delay = Duration::millis(self.settings.timer_after_ms);
+            out.set_timer("later", event.time() + delay);
         }
         Ok(())
     }
