@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::support::{KLAXON, module, options, pod_line, stream};
+use crate::support::{KLAXON, SOURCE_LINE, module, options, pod_line, stream};
 
 /// A folder with test files.
 struct Folder(tempfile::TempDir);
@@ -158,7 +158,7 @@ fn wrong_rules() {
         table.push_str(&format!("## {title}\n{text}\n"));
     }
     // The iteration order of a map depends on the hashes of the standard library.
-    insta::with_settings!({filters => vec![(r#"\["\w+(","\w+){7}"\]"#, "[words]"), (r#""id":"\w+""#, "\"id\":\"…\"")]}, {
+    insta::with_settings!({filters => vec![(r#"\["\w+(","\w+){7}"\]"#, "[words]"), (r#""id":"\w+""#, "\"id\":\"…\""), SOURCE_LINE]}, {
         assert_snapshot!(table);
     });
 }

@@ -12,7 +12,7 @@ use klaxon_engine::{Engine, Options, RuleSpec};
 use klaxon_model::{Capability, FailureKind, Limits, Origin, RuleId};
 use serde_json::{Value, json};
 
-use crate::support::{Ran, module, options, pod_line, replay, rule, stream};
+use crate::support::{Ran, SOURCE_LINE, module, options, pod_line, replay, rule, stream};
 
 const PODS: usize = 64;
 const POISON: &str = "pod-13";
@@ -79,7 +79,7 @@ fn deep_recursion_exhausts_the_sandboxs_stack_only() {
 #[test]
 fn a_trap_on_one_event_of_64_spares_the_batch() {
     let message = one_event_fails(hostile("trap", POISON), FailureKind::Trap);
-    insta::with_settings!({filters => vec![("lib.rs:[0-9]+:[0-9]+", "lib.rs:LINE")]}, {
+    insta::with_settings!({filters => vec![SOURCE_LINE]}, {
         assert_snapshot!(message);
     });
 }

@@ -205,7 +205,7 @@ fn model_events(text: &str) -> Vec<Arc<Event>> {
             Arc::new(Event {
                 id: Id::of("bench", &[&(number as u64)]),
                 origin: origin.clone(),
-                time: Timestamp::from_millis(NEW_YEAR),
+                time: Timestamp::from_millis(NEW_YEAR.as_millis()),
                 change: Change::Modified,
                 gap: false,
                 interest: 0,
@@ -303,7 +303,7 @@ impl Whole {
     fn run(&mut self, versions: &[Vec<String>; 2]) {
         let before = self.pipeline.counts().events;
         for object in &versions[self.runs % 2] {
-            let time = Timestamp::from_millis(NEW_YEAR);
+            let time = Timestamp::from_millis(NEW_YEAR.as_millis());
             let (seen, json) = (Seen::Present, object.as_str().into());
             let event = SourceEvent::Object { seen, json, is_change: false };
             self.pipeline.apply("bench", time, event);
