@@ -16,9 +16,9 @@ use klaxon_model::{Limits, Narrowing, Origin, Seen, SourceEvent, Timestamp};
 use klaxon_recording::StreamFile;
 use serde_json::{Value, json};
 
-/// The `klaxon` binary of this build.
 /// A filter of snapshots: the line of a panic in a rule changes with every edit of the rule.
 pub(crate) const SOURCE_LINE: (&str, &str) = ("lib.rs:[0-9]+:[0-9]+", "lib.rs:LINE");
+/// The `klaxon` binary of this build.
 pub(crate) const KLAXON: &str = env!("CARGO_BIN_EXE_klaxon");
 
 /// The checkout, as cargo reports it when the tests run.
