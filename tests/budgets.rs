@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use klaxon::assembly::assemble_with;
 use klaxon_config::Rule;
-use klaxon_core::pipeline::{Limit, MemoryState, Output, Persisted, Pipeline};
+use klaxon_core::pipeline::{Limit, MemoryState, Output, Pace, Persisted, Pipeline};
 use klaxon_core::policy::Targets;
 use klaxon_engine::Options;
 use klaxon_model::clock::Stopwatch;
 use klaxon_model::{
-    FailureKind, Origin, PersistedState, Seen, Slot, SlotKind, StateKeeper as _, Timestamp,
+    FailureKind, Origin, PersistedState, RuleId, Seen, Slot, SlotKind, StateKeeper as _, Timestamp,
 };
 use serde_json::{Value, json};
 
-use crate::support::{Ran, options, pod_line, replay, rule, seen, stream};
+use crate::support::{Ran, options, pod_line, replay, rule, seen, service, stream};
 
 const PODS: usize = 64;
 const BEGIN: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -162,16 +162,16 @@ fn a_rule_that_lagged_goes_over_its_budget_on_the_same_events() {
         let mut pipeline = pipeline(&[bad], &Arc::new(MemoryState::default()));
         for version in 0..36 {
             if lags == Some(version) {
-                pipeline.hold_back(0);
+                pipeline.set_pace(RuleId(0), Pace::Hold);
             }
             let at = BEGIN.plus_millis(version as i64 * 400);
             pipeline.apply("Pod", at, seen(Seen::Present, &pod(version % 3, version + 1)));
             if lags.is_some_and(|since| since < version) && version % 3 == 0 {
-                pipeline.let_go_on(0, Some(2));
-                pipeline.hold_back(0);
+                pipeline.set_pace(RuleId(0), Pace::Ask(2));
+                pipeline.set_pace(RuleId(0), Pace::Hold);
             }
         }
-        pipeline.let_go_on(0, None);
+        pipeline.set_pace(RuleId(0), Pace::Free);
         pipeline.finish(None);
         said(&pipeline.take_output().unwrap())
     };
@@ -203,7 +203,7 @@ fn state_that_is_over_a_lowered_budget_comes_back_and_may_only_get_less() {
             now: Some(BEGIN),
             ..Persisted::default()
         };
-        pipeline.restore(kept, &state);
+        pipeline.resume(&[], kept, &state, Box::new(|_| None));
         let before = state.used("hostile");
         assert!(before > 5 * MUCH, "all of it came back: {before}");
         pipeline.apply("Pod", BEGIN, seen(Seen::Present, &pod(0, 1)));
@@ -245,7 +245,7 @@ fn in_the_service_a_rule_over_its_rate_goes_on_when_the_minute_is_over() {
         vec![hostile("nothing"), rule("neighbour", "hostile", json!({"behaviour": "nothing"}))];
     rules[0].limits.verdicts_per_minute = 10;
     let mut pipeline = pipeline(&rules, &Arc::new(MemoryState::default()));
-    pipeline.serve(Duration::from_secs(3600), Arc::new(|| {}));
+    pipeline.serve(service(Duration::from_secs(3600)));
     let mut came = Output::default();
     for number in 0..PODS {
         pipeline.apply("Pod", BEGIN, seen(Seen::Present, &pod(number, number + 1)));
@@ -286,7 +286,7 @@ fn answers_that_are_not_handed_on_are_bounded_and_the_rest_comes_later() {
     let mut rule = hostile("say-much");
     rule.limits.answers = MOST;
     let mut pipeline = pipeline(&[rule], &Arc::new(MemoryState::default()));
-    pipeline.serve(Duration::from_secs(3600), Arc::new(|| {}));
+    pipeline.serve(service(Duration::from_secs(3600)));
     for number in 0..PODS {
         pipeline.apply("Pod", BEGIN, seen(Seen::Present, &pod(number, number + 1)));
     }
@@ -360,7 +360,7 @@ fn a_shared_partition_that_looks_like_a_uid_keeps_its_state_over_a_restart() {
         let expiries = if kind == Some(SlotKind::Shared) { expiries } else { Vec::new() };
         let kept =
             Persisted { state: vec![one], expiries, now: Some(BEGIN), ..Persisted::default() };
-        pipeline.restore(kept, &state);
+        pipeline.resume(&[], kept, &state, Box::new(|_| None));
         pipeline.advance_to(BEGIN.plus_millis(86_400_000 * 2));
         state.entries().len()
     };

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use klaxon::assembly::assemble_with;
 use klaxon_config::{self as config, Rule, Throttle};
-use klaxon_core::pipeline::{MemoryState, Output, Pipeline};
+use klaxon_core::pipeline::{MemoryState, Output, Pace, Pipeline};
 use klaxon_core::policy::Targets;
 use klaxon_journal::{Group, Journal};
 use klaxon_model::{
-    Id, Identity, Meta, Object, Origin, PersistedTimer, Pod, Seen, Slot, StoreOp, Subject,
+    Id, Identity, Meta, Object, Origin, PersistedTimer, Pod, RuleId, Seen, Slot, StoreOp, Subject,
     Timestamp,
 };
 use klaxon_telemetry::metrics::Metrics;
@@ -70,8 +70,10 @@ fn all_timers_of_a_partition_come_back_however_many_there_are() {
 
     let state = Arc::new(MemoryState::default());
     let mut pipeline = start(rule("witness", "witness", json!({})), &state);
-    pipeline.restore(Journal::open(folder.path()).unwrap().load().unwrap().kept, &state);
-    assert_eq!(pipeline.timers(), (TIMERS, 0));
+    let kept = Journal::open(folder.path()).unwrap().load().unwrap().kept;
+    pipeline.resume(&[], kept, &state, Box::new(|_| None));
+    let status = pipeline.status();
+    assert_eq!((status.pending_timers, status.suspended_timers), (TIMERS, 0));
     pipeline.finish(Some(BEGIN.plus_millis(10_000)));
     let output = pipeline.take_output().unwrap();
     let woke = output.verdicts.iter().filter(|verdict| verdict.code == "TIMER").count();
@@ -84,7 +86,7 @@ fn what_a_rule_says_only_at_the_end_of_a_replay_passes_through_its_policy() {
     let per = Duration::from_secs(60);
     witness.policy.throttle = Some(Throttle { count: 1, per, digest: true });
     let mut pipeline = start(witness, &Arc::new(MemoryState::default()));
-    pipeline.hold_back(0);
+    pipeline.set_pace(RuleId(0), Pace::Hold);
     for number in 0..3 {
         let pod = json!({"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": format!("pod-{number}"), "namespace": "a",
@@ -94,7 +96,7 @@ fn what_a_rule_says_only_at_the_end_of_a_replay_passes_through_its_policy() {
     }
     // In a gap that is not over the clock does not go on by itself.
     pipeline.apply("Pod", BEGIN, lost(BEGIN));
-    pipeline.let_go_on(0, None);
+    pipeline.set_pace(RuleId(0), Pace::Free);
     pipeline.finish(Some(BEGIN.plus_millis(3_600_000)));
     let output = pipeline.take_output().unwrap();
     let said =

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use self::history::{Happens, Input, happens, inputs};
 use self::run::{PATIENCE, Run, first_difference, schedule, start};
-use crate::support::{options, rule};
+use crate::support::{options, rule, service};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
@@ -74,7 +74,7 @@ fn each_state_version_of_a_rule_finds_its_own() {
     // The loaded rule has state version 1.
     let kept =
         Persisted { state: vec![entry(1, "own"), entry(2, "newer")], ..Persisted::default() };
-    pipeline.restore(kept, &state);
+    pipeline.resume(&[], kept, &state, Box::new(|_| None));
     assert_eq!(state.entries(), [(slot, "k".to_owned(), "own".to_owned())]);
 }
 
@@ -83,7 +83,7 @@ fn the_pause_of_a_rule_that_is_far_behind_begins_now() {
     let rules = [rule("trap", "hostile", json!({"behaviour": "trap"}))];
     let origin = Origin { cluster: "test".to_owned(), source: "test".to_owned() };
     let mut pipeline = assemble(&rules, Targets::Any, origin, options()).unwrap();
-    pipeline.serve(Duration::ZERO, Arc::new(|| {}));
+    pipeline.serve(service(Duration::ZERO));
     for (at, input) in inputs(&vec![Happens::Put(0); 20]) {
         let Input::Observe(scope, how, json) = input else { unreachable!() };
         pipeline.apply(scope, Timestamp::from_millis(at), crate::support::seen(how, &json));

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use klaxon_model::Change;
+use klaxon_core::pipeline::Pace;
 use klaxon_model::clock::Stopwatch;
+use klaxon_model::{Change, RuleId};
 use proptest::prelude::*;
 
 use super::history::{Happens, Input, happens, inputs};
@@ -54,7 +55,7 @@ proptest! {
                 run.pump();
                 std::thread::yield_now();
             }
-            for backlog in run.pipeline.backlogs() {
+            for backlog in run.pipeline.status().backlogs {
                 // Events being evaluated are counted in addition.
                 let most = (ROOM + ONE_EVENT) * (1 + usize::from(on_threads));
                 prop_assert!(backlog.bytes < most, "{} bytes", backlog.bytes);
@@ -83,7 +84,7 @@ fn without_room_a_rule_still_comes_to_the_newest_state_of_each_object_and_to_its
     history.push(Happens::Delete(2));
     let calls = inputs(&history);
     let mut run = Run::with_room(true, Some(4 * ONE_EVENT));
-    run.pipeline.hold_back(0);
+    run.pipeline.set_pace(RuleId(0), Pace::Hold);
     calls.iter().for_each(|(at, input)| run.feed(*at, input));
     run.commit();
     run.restart();
@@ -124,7 +125,7 @@ fn a_timer_that_fires_among_skipped_events_carries_the_newest_state_of_its_objec
     let calls = inputs(&history);
     let mut run = Run::with_room(true, Some(ONE_EVENT));
     run.feed(calls[0].0, &calls[0].1);
-    run.pipeline.hold_back(0);
+    run.pipeline.set_pace(RuleId(0), Pace::Hold);
     calls[1..].iter().for_each(|(at, input)| run.feed(*at, input));
     run.commit();
     let skipped = run.came.failures.iter().filter(|one| &*one.rule == "left").count();
@@ -139,14 +140,14 @@ fn a_timer_that_fires_among_skipped_events_carries_the_newest_state_of_its_objec
 #[test]
 fn what_comes_and_goes_unseen_by_a_rule_takes_no_more_room_than_there_is() {
     let mut run = Run::with_room(true, Some(ROOM));
-    run.pipeline.hold_back(0);
+    run.pipeline.set_pace(RuleId(0), Pace::Hold);
     let history: Vec<Happens> = (0..4000)
         .map(|at| if at % 2 == 0 { Happens::Put(0) } else { Happens::Delete(0) })
         .collect();
     let calls = inputs(&history);
     for (at, input) in &calls {
         run.feed(*at, input);
-        let backlog = run.pipeline.backlogs();
+        let backlog = run.pipeline.status().backlogs;
         assert!(backlog[0].bytes < ROOM + ONE_EVENT, "{} bytes", backlog[0].bytes);
     }
     run.commit();
@@ -172,7 +173,7 @@ fn a_timer_that_was_due_before_its_object_went_is_skipped_with_it_and_not_in_sil
         run.feed(calls[0].0, &calls[0].1);
         run.pipeline.flush();
         assert_eq!(run.pipeline.counts().pending_timers, 2, "one of each rule");
-        run.pipeline.hold_back(0);
+        run.pipeline.set_pace(RuleId(0), Pace::Hold);
         calls[1..].iter().for_each(|(at, input)| run.feed(*at, input));
         run.commit();
         let timers = run.came.failures.iter().filter(|one| one.change == "timer");
@@ -191,9 +192,9 @@ fn what_is_skipped_after_a_restart_takes_no_timer_with_it() {
     for (at, input) in &calls[..2] {
         run.feed(*at, input);
     }
-    run.pipeline.hold_back(0);
+    run.pipeline.set_pace(RuleId(0), Pace::Hold);
     run.feed(calls[2].0, &calls[2].1);
-    run.pipeline.let_go_on(0, Some(1));
+    run.pipeline.set_pace(RuleId(0), Pace::Ask(1));
     // The capacity is smaller than before.
     run.room = Some(10);
     run.restart();
@@ -216,15 +217,15 @@ fn forms_of_objects_that_are_gone_are_not_kept_for_a_rule_that_is_always_behind(
     (0..60).for_each(|_| history.extend(five.clone()));
     let calls = inputs(&history);
     let mut run = Run::new(true);
-    run.pipeline.hold_back(0);
+    run.pipeline.set_pace(RuleId(0), Pace::Hold);
     for fives in calls.chunks(5) {
         fives.iter().for_each(|(at, input)| run.feed(*at, input));
         if fives[0].0 > calls[10].0 {
-            run.pipeline.let_go_on(0, Some(5));
+            run.pipeline.set_pace(RuleId(0), Pace::Ask(5));
         }
     }
     run.commit();
-    assert!(run.pipeline.backlogs()[0].events > 5, "it is behind");
+    assert!(run.pipeline.status().backlogs[0].events > 5, "it is behind");
     let (folder, handle) = run.journal.take().unwrap();
     handle.close().unwrap();
     let journal = rusqlite::Connection::open(folder.path().join("klaxon.db")).unwrap();

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use klaxon::assembly::assemble_with;
 use klaxon_config::Rule;
-use klaxon_core::pipeline::{MemoryState, Output, Pipeline};
+use klaxon_core::pipeline::{MemoryState, Output, Pace, Pipeline, WatchSetup};
 use klaxon_core::policy::Targets;
 use klaxon_engine::Options;
 use klaxon_journal::{Group, Handle, Journal};
 use klaxon_model::clock::Stopwatch;
-use klaxon_model::{Change, Coverage, Id, Origin, SourceEvent, Timestamp, WhenFull};
+use klaxon_model::{Change, Coverage, Id, Origin, RuleId, SourceEvent, Timestamp, WhenFull};
 use klaxon_telemetry::metrics::Metrics;
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::history::Input;
-use crate::support::{lost, options, rule, seen};
+use crate::support::{lost, options, rule, seen, service};
 
 const SCOPES: [&str; 2] = ["Pod", "Event"];
 const RULES: [&str; 2] = ["left", "right"];
@@ -89,7 +89,7 @@ impl Run {
     }
 
     pub(super) fn on_threads(mut self) -> Self {
-        self.pipeline.serve(Duration::ZERO, Arc::new(|| {}));
+        self.pipeline.serve(service(Duration::ZERO));
         self.is_live = true;
         self
     }
@@ -97,13 +97,14 @@ impl Run {
     fn join(&mut self, folder: tempfile::TempDir) {
         let journal = Journal::open(folder.path()).unwrap();
         let loaded = journal.load().unwrap();
-        self.pipeline.use_journal(journal.forms().unwrap());
-        for kind in SCOPES {
-            let coverage =
-                Coverage { group: String::new(), kind: kind.to_owned(), namespace: None };
-            self.pipeline.follow(&kind.into(), coverage, &[0, 1]);
-        }
-        self.pipeline.restore(loaded.kept, &self.state);
+        let scopes = SCOPES.map(Arc::<str>::from);
+        let watches = scopes.iter().map(|scope| {
+            let (group, kind) = (String::new(), scope.to_string());
+            let coverage = Coverage { group, kind, namespace: None };
+            WatchSetup { scope, coverage, rules: &[RuleId(0), RuleId(1)], backfills: false }
+        });
+        let (watches, forms) = (Vec::from_iter(watches), journal.forms().unwrap());
+        self.pipeline.resume(&watches, loaded.kept, &self.state, forms);
         for kind in SCOPES {
             self.pipeline.apply(kind, Timestamp::default(), SourceEvent::Connected);
         }
@@ -136,7 +137,7 @@ impl Run {
         self.state = Arc::new(MemoryState::default());
         self.pipeline = start(&self.state, self.room);
         if self.is_live {
-            self.pipeline.serve(Duration::ZERO, Arc::new(|| {}));
+            self.pipeline.serve(service(Duration::ZERO));
         }
         self.join(folder);
     }
@@ -165,9 +166,11 @@ impl Run {
 
     pub(super) fn obey(&mut self, order: &Schedule, may_restart: bool) {
         match order {
-            Schedule::HoldBack(rule) => self.pipeline.hold_back(*rule),
-            Schedule::Ask(rule, events) => self.pipeline.let_go_on(*rule, Some(*events)),
-            Schedule::LetGo(rule) => self.pipeline.let_go_on(*rule, None),
+            Schedule::HoldBack(rule) => self.pipeline.set_pace(RuleId(*rule), Pace::Hold),
+            Schedule::Ask(rule, events) => {
+                self.pipeline.set_pace(RuleId(*rule), Pace::Ask(*events))
+            }
+            Schedule::LetGo(rule) => self.pipeline.set_pace(RuleId(*rule), Pace::Free),
             Schedule::Restart if may_restart => self.restart(),
             Schedule::Restart => {}
         }
@@ -192,7 +195,7 @@ impl Run {
     /// Lets all rules go on until their backlogs are empty.
     pub(super) fn drain(&mut self, last: i64) {
         for rule in 0..RULES.len() {
-            self.pipeline.let_go_on(rule, None);
+            self.pipeline.set_pace(RuleId(rule), Pace::Free);
         }
         let end = Timestamp::from_millis(last + ADVANCE_MS);
         if self.is_live {
@@ -201,11 +204,13 @@ impl Run {
             loop {
                 assert!(since.elapsed() < PATIENCE, "there is always more to come");
                 self.pump();
-                if self.pipeline.backlogs().iter().all(|rule| rule.events == 0) {
+                if self.pipeline.status().backlogs.iter().all(|rule| rule.events == 0) {
                     // Pumps once more, so that rules with an empty backlog catch up.
                     self.pump();
-                    let (_, held) = self.pipeline.timers();
-                    if held == 0 && self.pipeline.backlogs().iter().all(|rule| rule.events == 0) {
+                    let held = self.pipeline.status().suspended_timers;
+                    if held == 0
+                        && self.pipeline.status().backlogs.iter().all(|rule| rule.events == 0)
+                    {
                         break;
                     }
                 }

@@ -2,6 +2,8 @@
 
 use super::history::{Happens, inputs};
 use super::run::{Run, first_difference};
+use klaxon_core::pipeline::Pace;
+use klaxon_model::RuleId;
 
 #[test]
 fn a_timer_that_fired_and_is_set_anew_before_its_answer_outlasts_a_restart() {
@@ -21,9 +23,9 @@ fn a_timer_that_fired_and_is_set_anew_before_its_answer_outlasts_a_restart() {
         for (at, input) in &calls[..2] {
             run.feed(*at, input);
         }
-        run.pipeline.hold_back(0);
+        run.pipeline.set_pace(RuleId(0), Pace::Hold);
         run.feed(calls[2].0, &calls[2].1);
-        run.pipeline.let_go_on(0, Some(asked));
+        run.pipeline.set_pace(RuleId(0), Pace::Ask(asked));
         run.restart();
         // Unanswered timers are still there after another restart.
         run.restart();

@@ -5,10 +5,12 @@ pub(crate) mod targets;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use klaxon::assembly::assemble;
 use klaxon_config::Rule;
-use klaxon_core::pipeline::Output;
+use klaxon_core::pipeline::{Output, ServiceOptions};
 use klaxon_core::policy::Targets;
 use klaxon_engine::Options;
 use klaxon_harness::{Replay, Summary};
@@ -33,6 +35,12 @@ fn target_dir() -> PathBuf {
 /// Makes an object that a source saw, outside of a relist.
 pub(crate) fn seen(seen: Seen, json: &str) -> SourceEvent {
     SourceEvent::Object { seen, json: json.into(), is_change: false }
+}
+
+/// Returns the operation as a service with a slow rule's patience.
+pub(crate) fn service(patience: Duration) -> ServiceOptions {
+    let first_pause = Duration::from_secs(60);
+    ServiceOptions { patience, first_pause, waker: Arc::new(|| {}) }
 }
 
 /// Makes the start of a gap of a stream: everything since a time may have been missed.

@@ -99,8 +99,10 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
     let comparisons = comparisons.and_then(|text| text.parse().ok()).unwrap_or(0);
     let clock = meta(connection, "clock")?.and_then(|text| text.parse().ok());
     let now = clock.map(time);
+    let watches: HashMap<String, SavedWatch> = watches.into_iter().collect();
     Ok(Loaded {
         kept: Persisted {
+            watches: watches.keys().map(|name| name.as_str().into()).collect(),
             objects,
             timers,
             state,
@@ -112,7 +114,7 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
             comparisons,
             now,
         },
-        watches: watches.into_iter().collect(),
+        watches,
     })
 }
 

@@ -72,6 +72,13 @@ pub fn assemble_with(
     for (index, rule) in rules.iter().enumerate() {
         loaded.push(load(&mut engine, RuleId(index), rule)?);
     }
+    let codes = |name: &str| {
+        let rule: &Arc<RuleInfo> = loaded.iter().find(|rule| *rule.name == *name)?;
+        Some(rule.manifest.codes.iter().map(|code| code.name.as_str()).collect())
+    };
+    for rule in rules {
+        check_codes(&rule.name, &rule.policy, codes)?;
+    }
     let mut pipeline = Pipeline::new(engine, origin, state);
     for (rule, loaded) in rules.iter().zip(loaded) {
         let policy = RulePolicy {
@@ -84,9 +91,6 @@ pub fn assemble_with(
         pipeline
             .add_rule(loaded, policy, &rule.narrowing)
             .map_err(|source| AssembleError::Interest { rule: rule.name.clone(), source })?;
-    }
-    for rule in rules {
-        check_codes(&rule.name, &rule.policy, |name| pipeline.codes(name))?;
     }
     let policies: Vec<(Arc<str>, config::Policy)> =
         rules.iter().map(|rule| (rule.name.as_str().into(), rule.policy.clone())).collect();

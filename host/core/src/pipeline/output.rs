@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::meter::Limit;
+use super::rule::Limit;
 use crate::policy::{OverBudget, Refusal, Suppressed};
 use crate::route::Gap;
 use klaxon_model::{Cost, Line, RuleInfo};

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use klaxon_model::{Backfill, Id};
+use klaxon_model::{Backfill, Id, RuleId};
 
 /// The backfills in progress, by watch and rule.
 #[derive(Debug, Default)]
 pub(super) struct Backfills {
-    by_scope: BTreeMap<Arc<str>, BTreeMap<usize, Backfill>>,
+    by_scope: BTreeMap<Arc<str>, BTreeMap<RuleId, Backfill>>,
 }
 
 impl Backfills {
@@ -17,7 +17,7 @@ impl Backfills {
     /// backfill if it is not complete.
     pub(super) fn plan(
         &mut self,
-        rule: usize,
+        rule: RuleId,
         scope: &Arc<str>,
         name: &Arc<str>,
         digest: Id,
@@ -43,7 +43,7 @@ impl Backfills {
     }
 
     /// Returns the number of a rule's backfill in progress.
-    pub(super) fn number(&self, scope: &str, rule: usize) -> Option<u64> {
+    pub(super) fn number(&self, scope: &str, rule: RuleId) -> Option<u64> {
         if self.by_scope.is_empty() {
             return None;
         }

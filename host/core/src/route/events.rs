@@ -8,7 +8,8 @@ use super::partition::Partitioning;
 use super::relist::Compared;
 use super::{Routed, Router, partition};
 use klaxon_model::{
-    Change, Event, Fields, Id, Identity, Meta, Object, Subject, Timestamp, are_kubernetes_events,
+    Change, Event, Fields, Id, Identity, Meta, Object, RuleId, Subject, Timestamp,
+    are_kubernetes_events,
 };
 
 /// A rule's interests, in the order of its manifest.
@@ -83,6 +84,7 @@ impl Router {
         let mut memberships = Vec::new();
         let mut routed = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
+            let index = RuleId(index);
             let was = sight.before.and_then(|known| known.membership(index));
             let is = rule.membership(index, &sight.object, was);
             let stays = match (was, &is) {
@@ -114,6 +116,7 @@ impl Router {
             sight.before.map(|known| known.memberships.to_vec()).unwrap_or_default();
         let mut routed = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
+            let index = RuleId(index);
             let Some(number) = self.backfills.number(sight.scope, index) else { continue };
             if memberships.iter().any(|membership| membership.rule == index) {
                 continue;
@@ -134,8 +137,8 @@ impl Router {
         backfill: Option<u64>,
         fields: Fields,
         sight: &Sight<'_>,
-    ) -> Option<(usize, Arc<Event>)> {
-        let rule = self.rules.get(is.rule)?;
+    ) -> Option<(RuleId, Arc<Event>)> {
+        let rule = self.rules.get(is.rule.0)?;
         let id = match change {
             Change::Snapshot => Id::of("p", &[&sight.id, &&*rule.name, &backfill.unwrap_or(1)]),
             _ => sight.id,
@@ -144,8 +147,8 @@ impl Router {
         rule.wants(is.interest, change).then(|| (is.rule, Arc::new(Event { fields, ..event })))
     }
 
-    fn left(&self, was: &Membership, sight: &Sight<'_>) -> Option<(usize, Arc<Event>)> {
-        let rule = self.rules.get(was.rule)?;
+    fn left(&self, was: &Membership, sight: &Sight<'_>) -> Option<(RuleId, Arc<Event>)> {
+        let rule = self.rules.get(was.rule.0)?;
         let id = Id::of("l", &[&sight.id, &&*rule.name, &&*was.partition]);
         let fields = rule.fields(was.interest, &sight.object, Change::Left);
         let event = self.plain(id, Change::Left, was, sight);
@@ -216,7 +219,7 @@ impl Router {
             object: object.clone(),
         };
         let wanted = known.memberships.iter().filter_map(|was| {
-            let rule = self.rules.get(was.rule)?;
+            let rule = self.rules.get(was.rule.0)?;
             rule.wants(was.interest, Change::Deleted).then_some((rule, was))
         });
         wanted
@@ -277,7 +280,7 @@ impl RuleInterests {
     /// own: the event is answered with the failure, and the rule receives the object's next state.
     fn membership(
         &self,
-        rule: usize,
+        rule: RuleId,
         object: &Object,
         was: Option<&Membership>,
     ) -> Option<(Membership, Fields)> {

@@ -8,6 +8,7 @@
 mod backfill;
 mod events;
 mod field_selector;
+mod gap;
 mod interest;
 mod label_selector;
 mod object_index;
@@ -17,17 +18,18 @@ mod relist;
 mod tombstones;
 mod watch_set;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::normalize::Wanted;
 use klaxon_model::{
     Backfill, Change, Coverage, Event, Fields, Identity, Manifest, Meta, Narrowing, Object,
-    Observation, Origin, Seen, Subject, Telling, Timestamp,
+    Observation, Origin, RuleId, Seen, Subject, Telling, Timestamp,
 };
 
 use backfill::Backfills;
 use events::{RuleInterests, Sight};
+pub use gap::{Gap, GapEnd, GapStart};
 pub use interest::InterestError;
 pub use label_selector::{SelectedLabel, selected_labels};
 pub use object_index::is_older;
@@ -44,7 +46,7 @@ pub fn own_partition(object: &Object) -> Option<Arc<str>> {
 }
 
 /// Events derived from an observation, in the order of the rules; each with the index of its rule.
-pub type Routed = Vec<(usize, Arc<Event>)>;
+pub type Routed = Vec<(RuleId, Arc<Event>)>;
 
 /// The result of routing an observation.
 #[derive(Debug, PartialEq)]
@@ -55,24 +57,6 @@ pub enum Routing {
     Repeated,
     /// The deletion of an object that was not known.
     Unknown,
-}
-
-/// A period in which changes may have been missed.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Gap {
-    /// The last moment before the gap.
-    pub from: Timestamp,
-    /// The time at which watching resumed.
-    pub to: Timestamp,
-    /// The stream or watch that was interrupted.
-    pub scope: String,
-    /// The affected kinds of objects, such as `Pod`.
-    pub kinds: Vec<String>,
-    /// The affected namespace. `None` if all are affected.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// The cause of the gap.
-    pub reason: String,
 }
 
 /// Derives the events of each rule from observations.
@@ -91,22 +75,6 @@ pub struct Router {
     /// The newest version seen in each scope.
     newest: HashMap<Arc<str>, u64>,
     backfills: Backfills,
-}
-
-/// The result of ending a gap.
-#[derive(Debug, Default)]
-pub struct GapEnd {
-    /// Events of objects that have vanished or are no longer followed.
-    pub routed: Routed,
-    /// Partitions of the objects that have vanished.
-    pub gone: Vec<Arc<str>>,
-    /// Partitions of the objects that are no longer followed.
-    pub left: Vec<Arc<str>>,
-    /// The coverage of the list.
-    pub covers: Vec<Coverage>,
-    /// The objects that have vanished or are no longer followed, each with its last known form if that
-    /// was in memory.
-    pub vanished: Vec<(Arc<Object>, Option<Arc<Object>>)>,
 }
 
 /// Reads last known forms that are not in memory.
@@ -164,26 +132,26 @@ impl Router {
     }
 
     /// Returns the values of an interest's fields in an object, for a change.
-    pub fn fields(&self, rule: usize, interest: u32, object: &Object, change: Change) -> Fields {
-        let rule = self.rules.get(rule);
+    pub fn fields(&self, rule: RuleId, interest: u32, object: &Object, change: Change) -> Fields {
+        let rule = self.rules.get(rule.0);
         rule.map_or_else(|| Ok(Vec::new()), |rule| rule.fields(interest, object, change))
     }
 
     /// Returns the name of a rule's interest.
-    pub fn interest_name(&self, rule: usize, interest: u32) -> String {
-        let interests = self.rules.get(rule).map(|rule| &rule.interests);
+    pub fn interest_name(&self, rule: RuleId, interest: u32) -> String {
+        let interests = self.rules.get(rule.0).map(|rule| &rule.interests);
         let interest = interests.and_then(|interests| interests.get(interest as usize));
         interest.map(|interest| interest.name.clone()).unwrap_or_default()
     }
 
     /// Returns the index of a rule's interest by name, or 0 if the rule has no interest of this name.
-    pub fn interest_place(&self, rule: usize, name: &str) -> u32 {
+    pub fn interest_place(&self, rule: RuleId, name: &str) -> u32 {
         self.find_interest(rule, name).unwrap_or(0)
     }
 
     /// Returns the index of a rule's interest by name. `None` if the rule has no interest of this name.
-    pub fn find_interest(&self, rule: usize, name: &str) -> Option<u32> {
-        let mut interests = self.rules.get(rule)?.interests.iter();
+    pub fn find_interest(&self, rule: RuleId, name: &str) -> Option<u32> {
+        let mut interests = self.rules.get(rule.0)?.interests.iter();
         u32::try_from(interests.position(|one| one.name == name)?).ok()
     }
 
@@ -197,44 +165,6 @@ impl Router {
         self.known.len()
     }
 
-    /// Begins a gap: the source lost its cursor in this scope (a stream or a watch). Until
-    /// [`Router::end_gap`], observations of the scope are compared with the known objects. These are
-    /// taken to be complete up to the newest version that was seen in the scope.
-    pub fn begin_gap(&mut self, scope: &str, since: Timestamp, telling: Telling) {
-        let complete_at = match self.comparison(scope) {
-            // A list that was restarted covers the same period.
-            Some(open) => open.complete_at,
-            None => self.newest.get(scope).copied(),
-        };
-        self.compare(scope, since, telling, complete_at, false);
-    }
-
-    /// Begins a relist like [`Router::begin_gap`], given the version up to which the known objects are
-    /// complete; `None` if they never were. In another revision epoch versions repeat, so that objects
-    /// are also compared by their digests.
-    pub fn compare(
-        &mut self,
-        scope: &str,
-        since: Timestamp,
-        telling: Telling,
-        complete_at: Option<u64>,
-        is_other_history: bool,
-    ) {
-        self.comparing.retain(|comparison| comparison.scope != scope);
-        self.marks += 1;
-        self.comparing.push(Comparison {
-            scope: scope.to_owned(),
-            since,
-            telling,
-            is_other_history,
-            mark: self.marks,
-            complete_at: complete_at.filter(|_| !is_other_history),
-            covers: Vec::new(),
-            outside: HashSet::new(),
-            unreadable: HashSet::new(),
-        });
-    }
-
     /// Returns the number of relists, over all runs on one journal.
     pub fn comparisons(&self) -> u32 {
         self.marks
@@ -242,40 +172,6 @@ impl Router {
 
     fn comparison(&mut self, scope: &str) -> Option<&mut Comparison> {
         self.comparing.iter_mut().find(|comparison| comparison.scope == scope)
-    }
-
-    /// Returns `true` if a relist of the scope is in progress.
-    pub fn in_gap(&self, scope: &str) -> bool {
-        self.comparing.iter().any(|comparison| comparison.scope == scope)
-    }
-
-    /// Completes the list after a gap: known objects that the scope covers and that the list did not
-    /// contain have vanished.
-    pub fn end_gap(&mut self, scope: &str, time: Timestamp, forms: &mut Forms<'_>) -> GapEnd {
-        let Some(at) = self.comparing.iter().position(|comparison| comparison.scope == scope)
-        else {
-            return GapEnd::default();
-        };
-        let comparison = self.comparing.swap_remove(at);
-        let mut end = GapEnd::default();
-        for uid in comparison.missing(&self.known) {
-            let Some(known) = self.known.remove(&uid) else { continue };
-            let form = known.form.clone().or_else(|| forms(&uid));
-            let is_kubernetes_event = known.is_kubernetes_event();
-            let outside = comparison.outside.contains(&*uid);
-            let identity = known.identity(&uid);
-            let object = form.unwrap_or_else(|| events::bare(&identity, &known.version));
-            end.vanished.push((object.clone(), known.form.clone()));
-            if !is_kubernetes_event {
-                let gap = comparison.telling == Telling::Gap;
-                end.routed.extend(self.vanished(&known, &object, outside, gap, time));
-                let partition = identity.partition().into();
-                if outside { &mut end.left } else { &mut end.gone }.push(partition);
-            }
-            self.keeping.touch(&uid);
-        }
-        end.covers = comparison.covers;
-        end
     }
 
     /// Records that an object of a scope could not be decoded. If its metadata can be read, the object is
@@ -326,15 +222,6 @@ impl Router {
         if let Some(comparison) = self.comparison(scope) {
             comparison.outside.insert(uid.to_owned());
         }
-    }
-
-    /// Ends a relist whose list never became complete, and returns its coverage.
-    pub fn abandon_gap(&mut self, scope: &str) -> Vec<Coverage> {
-        let Some(at) = self.comparing.iter().position(|comparison| comparison.scope == scope)
-        else {
-            return Vec::new();
-        };
-        self.comparing.swap_remove(at).covers
     }
 
     /// Adds to the coverage of a scope's relist; the list may be empty.

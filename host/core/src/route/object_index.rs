@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use super::relist::Compared;
 use super::tombstones::Tombstones;
-use klaxon_model::{Identity, Object, Subject, Timestamp, api_group, are_kubernetes_events};
+use klaxon_model::{
+    Identity, Object, RuleId, Subject, Timestamp, api_group, are_kubernetes_events,
+};
 
 /// Membership of an object in an interest of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Membership {
-    pub(super) rule: usize,
+    pub(super) rule: RuleId,
     pub(super) interest: u32,
     pub(super) partition: Arc<str>,
 }
@@ -40,7 +42,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn membership(&self, rule: usize) -> Option<&Membership> {
+    pub(super) fn membership(&self, rule: RuleId) -> Option<&Membership> {
         self.memberships.iter().find(|membership| membership.rule == rule)
     }
 

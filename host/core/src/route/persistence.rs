@@ -7,7 +7,7 @@ use super::Router;
 use super::object_index::{Known, Membership};
 use super::relist::covers;
 use klaxon_model::{
-    Backfill, Change, Coverage, Id, Object, PersistedMembership, PersistedObject, StoreOp,
+    Backfill, Change, Coverage, Id, Object, PersistedMembership, PersistedObject, RuleId, StoreOp,
 };
 
 /// The storage of last known forms.
@@ -78,11 +78,11 @@ impl Router {
 
     fn kept(&self, uid: &Arc<str>, known: &Known, has_timer: bool) -> PersistedObject {
         let wants_end = known.memberships.iter().any(|was| {
-            let rule = self.rules.get(was.rule);
+            let rule = self.rules.get(was.rule.0);
             rule.is_some_and(|rule| rule.wants(was.interest, Change::Deleted))
         });
         let memberships = known.memberships.iter().filter_map(|was| {
-            let rule = self.rules.get(was.rule)?;
+            let rule = self.rules.get(was.rule.0)?;
             let interest = rule.interests.get(was.interest as usize)?;
             Some(PersistedMembership {
                 rule: rule.name.clone(),
@@ -112,6 +112,7 @@ impl Router {
         let memberships = object.memberships.iter().filter_map(|was| {
             let index = self.rules.iter().position(|rule| rule.name == was.rule)?;
             let rule = self.rules.get(index)?;
+            let index = RuleId(index);
             let interest = rule.interests.iter().position(|one| one.name == was.interest)?;
             keeps(&was.rule).then(|| Membership {
                 rule: index,
@@ -180,8 +181,8 @@ impl Router {
 
     /// Returns the hash of all that determines the events of a kind for a rule: its settings, as text,
     /// and its interests.
-    pub fn backfill_digest(&self, rule: usize, settings: &str, group: &str, kind: &str) -> Id {
-        let interests = self.rules.get(rule).map_or(&[] as &[_], |rule| &rule.interests);
+    pub fn backfill_digest(&self, rule: RuleId, settings: &str, group: &str, kind: &str) -> Id {
+        let interests = self.rules.get(rule.0).map_or(&[] as &[_], |rule| &rule.interests);
         let interests = interests.iter().filter(|interest| interest.is_kind(group, kind));
         let texts: Vec<&str> = interests.map(|interest| interest.fingerprint.as_str()).collect();
         // The tag is part of stored digests: with another one every rule would be backfilled again.
@@ -193,12 +194,14 @@ impl Router {
     pub fn plan_backfills(
         &mut self,
         scope: &Arc<str>,
-        rules: &[(usize, Id)],
+        rules: &[(RuleId, Id)],
         before: &[Backfill],
     ) -> Vec<Backfill> {
         let mut planned = Vec::new();
         for (index, digest) in rules {
-            let Some(name) = self.rules.get(*index).map(|rule| rule.name.clone()) else { continue };
+            let Some(name) = self.rules.get(index.0).map(|rule| rule.name.clone()) else {
+                continue;
+            };
             let of_rule = || before.iter().filter(|one| one.rule == name);
             let known = of_rule().find(|one| one.scope == *scope);
             let highest = of_rule().map(|one| one.number).max().unwrap_or(0);

@@ -59,6 +59,8 @@ impl Compared {
 pub(super) struct Comparison {
     pub(super) scope: String,
     pub(super) since: Timestamp,
+    /// The cause of the gap that the list ends.
+    pub(super) reason: String,
     pub(super) telling: Telling,
     pub(super) is_other_history: bool,
     /// The mark of objects in the list; objects of a later relist have a higher one.

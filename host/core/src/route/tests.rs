@@ -2,11 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Remains, Router, Routing};
+use super::{GapStart, Remains, Router, Routing};
 use crate::normalize::decode;
 use klaxon_model::{
     Change, Changes, Coverage, Event, FailureKind, Interest, Manifest, Narrowing, Observation,
-    Origin, PartitionBy, Parts, Seen, Telling, Timestamp, Value,
+    Origin, PartitionBy, Parts, RuleId, Seen, Telling, Timestamp, Value,
 };
 
 fn interest(name: &str, api_version: &str, kind: &str) -> Interest {
@@ -60,6 +60,13 @@ impl House {
         self.router.route("scope", Observation { time, seen, object: object.into(), digest: 0 })
     }
 
+    fn begin_gap(&mut self, from: Timestamp, telling: Telling) {
+        let complete_at = self.router.complete_at("scope");
+        let reason = String::new();
+        let start = GapStart { from, reason, telling, complete_at, is_other_history: false };
+        self.router.begin_gap("scope", start);
+    }
+
     /// Returns the events of an observation.
     #[track_caller]
     fn events(&mut self, seen: Seen, object: &Json) -> Vec<Event> {
@@ -95,7 +102,7 @@ fn kubernetes_event(version: u32, count: u32, created: &str) -> Json {
 #[test]
 fn the_digest_of_a_backfill_stays_the_same_over_versions() {
     let house = House::new(vec![interest("pods", "v1", "Pod")]);
-    let digest = house.router.backfill_digest(0, "{}", "", "Pod");
+    let digest = house.router.backfill_digest(RuleId(0), "{}", "", "Pod");
     assert_eq!(digest.as_str(), "6bb93da67bfc2cb73f8a8be9cc19ecc6");
 }
 
@@ -120,7 +127,7 @@ fn what_a_second_stream_tells_late_is_no_news() {
     assert_eq!(house.see(Seen::Deleted, &pod(9, "a")), Routing::Unknown);
     // After a gap versions may have gone back: only an identical version is the same.
     house.events(Seen::Present, &pod(20, "a"));
-    house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+    house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
     assert_eq!(house.changes(Seen::Present, &pod(12, "a")), ["modified u1"]);
 }
 
@@ -196,7 +203,7 @@ fn the_delta_of_a_kubernetes_event_is_what_its_count_grew_by() {
 fn after_a_gap_an_old_event_counts_for_nothing_and_a_new_one_for_all() {
     for (created, delta) in [("1970-01-01T00:00:00Z", 0), ("1970-01-01T00:00:10Z", 3)] {
         let mut house = House::new(vec![interest("events", "v1", "Event")]);
-        house.router.begin_gap("scope", Timestamp::from_millis(5000), Telling::Gap);
+        house.begin_gap(Timestamp::from_millis(5000), Telling::Gap);
         let event = house.events(Seen::Present, &kubernetes_event(1, 3, created)).remove(0);
         assert_eq!((event.delta, event.gap), (delta, true));
     }
@@ -328,15 +335,15 @@ fn what_returns_unchanged_after_its_end_was_told_is_another_event_each_time() {
     let mut ids = vec![house.events(Seen::Present, &node("first", "5"))[0].id];
     for _ in 0..2 {
         // A list without the object, and one with it.
-        house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+        house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
         let covers = Coverage { group: String::new(), kind: "Node".to_owned(), namespace: None };
         house.router.cover("scope", covers);
-        let end = house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None);
+        let end = house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None).unwrap();
         assert_eq!(end.routed[0].1.change, Change::Deleted);
         ids.push(end.routed[0].1.id);
-        house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+        house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
         let back = house.events(Seen::Snapshot, &node("first", "5")).remove(0);
-        house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None);
+        house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None).unwrap();
         assert_eq!((back.change, back.gap), (Change::Added, true));
         ids.push(back.id);
     }
@@ -352,7 +359,7 @@ fn what_a_comparison_finds_newer_than_all_before_has_its_usual_id() {
         let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
         house.events(Seen::Present, &node("first", "5"));
         if is_compared {
-            house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+            house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
         }
         house.events(Seen::Present, &node("second", "6"))[0].id
     };
@@ -364,9 +371,9 @@ fn versions_that_go_back_in_a_comparison_are_other_events_until_the_object_ends(
     let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
     let mut ids: Vec<_> =
         ["5", "7"].map(|version| house.events(Seen::Present, &node("first", version))[0].id).into();
-    house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+    house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
     ids.push(house.events(Seen::Snapshot, &node("first", "5"))[0].id);
-    house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None);
+    house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None).unwrap();
     ids.push(house.events(Seen::Present, &node("first", "7"))[0].id);
     let all = ids.len();
     ids.sort();
@@ -383,7 +390,7 @@ fn versions_and_not_clocks_say_whether_an_event_is_new_where_all_was_known_befor
                 interest("nodes", "v1", "Node"),
             ]);
             house.events(Seen::Present, &node("first", "5"));
-            house.router.begin_gap("scope", Timestamp::from_millis(5000), Telling::Counted);
+            house.begin_gap(Timestamp::from_millis(5000), Telling::Counted);
             let event =
                 house.events(Seen::Snapshot, &kubernetes_event(version, 3, created)).remove(0);
             assert_eq!((event.change, event.delta), (Change::Added, delta), "{version} {created}");
@@ -401,7 +408,7 @@ fn an_object_of_which_only_the_name_or_the_uid_can_be_read_has_not_vanished() {
     for name in ["by-name", "by-uid", "gone"] {
         house.events(Seen::Present, &named(name));
     }
-    house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+    house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
     let covers = Coverage { group: String::new(), kind: "Pod".to_owned(), namespace: None };
     house.router.cover("scope", covers);
     for remains in [
@@ -412,7 +419,7 @@ fn an_object_of_which_only_the_name_or_the_uid_can_be_read_has_not_vanished() {
     ] {
         house.router.note_undecodable("scope", Seen::Snapshot, Err(remains));
     }
-    let end = house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None);
+    let end = house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None).unwrap();
     let gone: Vec<&str> =
         end.routed.iter().map(|(_, event)| event.object.meta.identity.name.as_str()).collect();
     assert_eq!(gone, ["gone"]);
@@ -427,9 +434,9 @@ fn node(uid: &str, version: &str) -> Json {
 fn a_node_that_was_replaced_within_a_gap_is_there() {
     let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
     house.events(Seen::Present, &node("first", "1"));
-    house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+    house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
     house.events(Seen::Snapshot, &node("second", "5"));
-    house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None);
+    house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None).unwrap();
     assert!(house.router.knows_partition("Node/node-1"));
     house.see(Seen::Deleted, &node("second", "6"));
     assert!(!house.router.knows_partition("Node/node-1"));
@@ -439,13 +446,13 @@ fn a_node_that_was_replaced_within_a_gap_is_there() {
 fn what_another_stream_shows_during_a_comparison_has_not_vanished() {
     let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
     house.events(Seen::Present, &node("first", "1"));
-    house.router.begin_gap("scope", Timestamp::from_millis(0), Telling::Gap);
+    house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
     assert_eq!(house.see(Seen::Snapshot, &node("first", "1")), Routing::Repeated);
     let object = decode(&node("first", "2").to_string(), &house.router.wanted()).unwrap();
     let time = Timestamp::from_millis(8);
     let other = Observation { time, seen: Seen::Present, object: object.into(), digest: 0 };
     house.router.route("another", other);
-    let end = house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None);
+    let end = house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None).unwrap();
     assert_eq!(end.routed, []);
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Router;
 use super::interest::Compiled;
-use klaxon_model::api_group;
+use klaxon_model::{RuleId, api_group};
 
 /// The watch of one kind that all rules together require.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Need {
     /// `true` if metadata (identity, labels and the like) is enough.
     pub metadata_only: bool,
     /// Indexes of the rules that want the kind.
-    pub rules: Vec<usize>,
+    pub rules: Vec<RuleId>,
 }
 
 impl Need {
@@ -67,8 +67,9 @@ const DECODED: [(&str, &[&str]); 3] = [
 impl Router {
     /// Returns the watches that are needed, sorted by group and kind.
     pub fn needs(&self) -> Vec<Need> {
-        let mut by_kind: BTreeMap<(String, String), Vec<(usize, &Compiled)>> = BTreeMap::new();
+        let mut by_kind: BTreeMap<(String, String), Vec<(RuleId, &Compiled)>> = BTreeMap::new();
         for (index, rule) in self.rules.iter().enumerate() {
+            let index = RuleId(index);
             for interest in &rule.interests {
                 // Both APIs of Kubernetes Events serve the same objects: one watch is enough.
                 let group = if interest.is_kind("", "Event") { "" } else { interest.group() };
@@ -83,7 +84,7 @@ impl Router {
     }
 }
 
-fn need(group: &str, kind: &str, wants: &[(usize, &Compiled)]) -> Option<Need> {
+fn need(group: &str, kind: &str, wants: &[(RuleId, &Compiled)]) -> Option<Need> {
     let (_, first) = wants.first()?;
     let is_event = group.is_empty() && kind == "Event";
     let api_version = if is_event { "v1".to_owned() } else { first.api_version.clone() };

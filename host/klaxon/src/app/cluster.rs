@@ -265,8 +265,7 @@ pub(super) async fn join(
         };
         tasks.spawn("the renewal of the Lease", keep);
     }
-    pipeline.use_journal(journal.forms()?);
-    let (live, resumes) = prepare(pipeline, &plans, loaded, state, lost);
+    let (live, resumes) = prepare(pipeline, &plans, loaded, state, journal.forms()?, lost);
     let (sender, items) = mpsc::channel(ITEMS);
     let mut statuses = Vec::new();
     for (place, (plan, resume)) in plans.into_iter().zip(resumes).enumerate() {

@@ -12,11 +12,11 @@ use tracing::{error, info, warn};
 use super::pipeline_thread::{DECIDES, Middle};
 use super::tasks::Tasks;
 use super::{RunError, Stop};
-use klaxon_core::pipeline::{MemoryState, Pipeline};
+use klaxon_core::pipeline::{MemoryState, Pipeline, ReadForm, Watch, WatchSetup};
 use klaxon_journal::{Cursor, Loaded, Progress, SavedWatch};
 use klaxon_kubernetes::{Item, Question, Resume, WatchMessage, WatchPlan};
 use klaxon_model::clock::{self, Stopwatch};
-use klaxon_model::{Backfill, Coverage, ListStart, SourceEvent, Telling, Timestamp};
+use klaxon_model::{ListStart, SourceEvent, Telling, Timestamp};
 
 /// Maximum number of items that are decided together.
 const TOGETHER: usize = 512;
@@ -70,29 +70,28 @@ pub(super) fn prepare(
     plans: &[WatchPlan],
     loaded: Loaded,
     state: &MemoryState,
+    forms: ReadForm,
     lost: Option<Timestamp>,
 ) -> (Live, Vec<Resume>) {
     let Loaded { kept, watches } = loaded;
-    let backfills_now: Vec<bool> = plans
+    let setups: Vec<WatchSetup<'_>> = plans
         .iter()
-        .map(|plan| {
-            pipeline.follow(&plan.name, plan.coverage(), &plan.need.rules);
-            let before: &[Backfill] = &kept.backfills;
-            pipeline.plan_backfills(&plan.name, &plan.coverage(), &plan.need, before)
+        .map(|plan| WatchSetup {
+            scope: &plan.name,
+            coverage: plan.coverage(),
+            rules: &plan.need.rules,
+            backfills: true,
         })
         .collect();
+    let backfills_now = pipeline.resume(&setups, kept, state, forms);
     // The time since which a known object may have changed unseen, regardless of the watch that followed it.
     let last = watches.values().map(|saved| saved.since).min();
     let is_new = watches.is_empty();
-    pipeline.restore(kept, state);
-    for name in watches.keys().filter(|name| plans.iter().all(|plan| *plan.name != ***name)) {
-        pipeline.forget_watch(name);
-    }
     let mut places = Vec::new();
     let mut resumes = Vec::new();
     for (plan, backfill) in plans.iter().zip(backfills_now) {
         let saved = watches.get(&*plan.name);
-        let knows_some = pipeline.knows_any(&plan.coverage());
+        let knows_some = pipeline.watch(&plan.name, plan.coverage()).knows_any();
         let known_until = knows_some.then_some(last).flatten();
         let lost = if is_new { lost } else { None };
         let resume = resume(plan, saved, backfill, known_until, lost);
@@ -285,7 +284,7 @@ impl Live {
                 Ok(())
             }
             WatchMessage::Question(question) => {
-                answer(&mut middle.pipeline, &name, &place.plan.coverage(), question);
+                answer(middle.pipeline.watch(&name, place.plan.coverage()), question);
                 Ok(())
             }
         }
@@ -364,16 +363,16 @@ impl Live {
 }
 
 /// Answers a question of a watch. A watch that no longer waits for the answer asks again.
-fn answer(pipeline: &mut Pipeline, scope: &Arc<str>, coverage: &Coverage, question: Question) {
+fn answer(mut watch: Watch<'_>, question: Question) {
     match question {
         Question::IsAnyKnown { reply } => {
-            reply.send(pipeline.suspend_unserved(scope, coverage)).unwrap_or_default();
+            reply.send(watch.suspend_unserved()).unwrap_or_default();
         }
         Question::IsSameEpoch { cursor, listed, reply } => {
-            drop(reply.send(pipeline.verify(scope, coverage, cursor, &listed)));
+            drop(reply.send(watch.verify(cursor, &listed)));
         }
         Question::Undeleted { reply } => {
-            let uid = pipeline.undeleted(scope).map(|uid| uid.to_string());
+            let uid = watch.undeleted().map(|uid| uid.to_string());
             drop(reply.send(uid));
         }
     }

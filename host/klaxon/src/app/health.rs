@@ -113,7 +113,8 @@ impl Vitals {
         for over in &output.over_budget {
             self.metrics.over_budget(&over.rule, &over.target);
         }
-        for (rule, open, waiting) in pipeline.incidents().sizes() {
+        let status = pipeline.status();
+        for (rule, open, waiting) in status.incidents.sizes() {
             self.metrics.incidents(rule, open, waiting);
         }
         for limited in &output.limited {
@@ -125,13 +126,12 @@ impl Vitals {
         for refusal in &output.refusals {
             self.metrics.refusal(&refusal.rule, &refusal.target);
         }
-        self.metrics.objects_known(pipeline.known_objects());
-        for used in pipeline.usage() {
+        self.metrics.objects_known(status.known_objects);
+        for used in status.usage {
             self.metrics.rule_usage(&used.rule, used.state, used.timers);
         }
-        let (pending, held) = pipeline.timers();
-        self.metrics.timers(pending, held);
-        *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = pipeline.backlogs();
+        self.metrics.timers(status.pending_timers, status.suspended_timers);
+        *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = status.backlogs;
     }
 
     fn refresh_backlogs(&self) {

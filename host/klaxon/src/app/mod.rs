@@ -39,7 +39,7 @@ use tracing::info;
 use crate::admin::{self, AdminError};
 use crate::assembly::AssembleError;
 use klaxon_config::{Config, Source, SourceKind};
-use klaxon_core::pipeline::{Counts, Pipeline};
+use klaxon_core::pipeline::{Counts, Pipeline, ServiceOptions};
 use klaxon_deliver::Delivered;
 use klaxon_engine::Options;
 use klaxon_journal::{Handle, JournalError};
@@ -191,8 +191,11 @@ impl Service {
     fn let_lag(&self, pipeline: &mut Pipeline) -> Arc<Notify> {
         let waker = Arc::new(Notify::new());
         let wake = waker.clone();
-        pipeline.first_pause(self.pause);
-        pipeline.serve(self.patience, Arc::new(move || wake.notify_one()));
+        pipeline.serve(ServiceOptions {
+            patience: self.patience,
+            first_pause: self.pause,
+            waker: Arc::new(move || wake.notify_one()),
+        });
         waker
     }
 }

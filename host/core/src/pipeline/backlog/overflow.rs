@@ -8,10 +8,13 @@
 
 use std::sync::Arc;
 
+use klaxon_model::{Event, Timestamp, WhenFull};
+
 use crate::pipeline::backlog::entry::{Entry, PersistedEntry};
 use crate::pipeline::backlog::queue::{Backlog, unique};
-use crate::pipeline::{Pipeline, Rule};
-use klaxon_model::{Event, StoreOp, Timestamp, WhenFull};
+use crate::pipeline::changes::Changes;
+use crate::pipeline::rule::RuleRuntime;
+use crate::pipeline::shared::Shared;
 
 /// The reason for skipping an event.
 const NO_ROOM: &str =
@@ -19,7 +22,7 @@ const NO_ROOM: &str =
 /// The reason for skipping an event that a later event of its object follows.
 const SUPERSEDED: &str = "there is no room in the backlog (`limits.backlog`), `limits.when_backlog_full` says skip, and a later event of its object follows";
 
-impl Rule {
+impl RuleRuntime {
     fn backlog_bytes(&self) -> usize {
         self.backlog.as_deref().map_or(0, Backlog::bytes)
     }
@@ -28,7 +31,7 @@ impl Rule {
     /// which the backlog reaches only while the rule is being asked about its first events, which must then keep
     /// their positions.
     pub(in crate::pipeline) fn is_full(&self) -> bool {
-        let limits = &self.loaded.limits;
+        let limits = &self.info.limits;
         let most = match limits.when_backlog_full {
             WhenFull::Block => limits.backlog,
             WhenFull::Skip => limits.backlog.saturating_mul(2),
@@ -37,86 +40,67 @@ impl Rule {
     }
 
     fn must_skip(&self) -> bool {
-        let limits = &self.loaded.limits;
+        let limits = &self.info.limits;
         limits.when_backlog_full == WhenFull::Skip && self.backlog_bytes() >= limits.backlog
     }
-}
 
-impl Pipeline {
-    /// Skips events of each rule whose backlog is over its limit, if the operator allows it, until the backlog is
-    /// below the limit or no event can be skipped.
-    pub(in crate::pipeline) fn make_room(&mut self) {
-        for rule in 0..self.rules.len() {
-            let is_asked = self.backlog(rule).is_some_and(Backlog::is_asked);
-            if is_asked || !self.must_skip(rule) {
-                continue;
-            }
-            while self.must_skip(rule) && self.leave_superseded(rule) {}
-            if !self.must_skip(rule) {
-                continue;
-            }
-            // Timers that fired together are removed together: otherwise one could be set again by another that
-            // fired after it.
-            while self.must_skip(rule) || self.has_fired_first(rule) {
-                if !self.leave_first(rule) {
-                    break;
-                }
-            }
-            self.note_place(rule);
+    /// Skips events if the backlog is over its limit and the operator allows it, until the backlog is below the limit
+    /// or no event can be skipped.
+    pub(in crate::pipeline) fn make_room(&mut self, shared: &mut Shared) {
+        if !self.must_skip() || self.backlog.as_ref().is_some_and(|backlog| backlog.is_asked()) {
+            return;
         }
-    }
-
-    fn must_skip(&self, rule: usize) -> bool {
-        self.rules.get(rule).is_some_and(Rule::must_skip)
+        while self.must_skip() && self.leave_superseded(shared) {}
+        if !self.must_skip() {
+            return;
+        }
+        // Timers that fired together are removed together: otherwise one could be set again by another that fired
+        // after it.
+        while (self.must_skip() || self.has_fired_first()) && self.leave_first(shared) {}
+        self.store_position(&mut shared.changes);
     }
 
     /// Skips the oldest event that a later event of its object follows. Returns `true` if there was one.
-    fn leave_superseded(&mut self, rule: usize) -> bool {
-        let Some(queued) = self.backlog_mut(rule).and_then(Backlog::pop_superseded) else {
+    fn leave_superseded(&mut self, shared: &mut Shared) -> bool {
+        let Some(queued) = self.backlog.as_deref_mut().and_then(Backlog::pop_superseded) else {
             return false;
         };
-        if let Some(row) = queued.row {
-            self.store(|| StoreOp::NoBacklog(row));
-        }
+        shared.changes.remove_row(queued.row);
         if let Entry::Ask(event) = queued.entry {
             // A timer that fires before the event that follows carries the newest form up to then.
             let uid = unique(&event.object);
-            if self.timers.of_rule_concern(rule, &uid) {
-                self.set_form(rule, uid, &event.object, true, event.time);
+            if self.timers.concern(&uid) {
+                self.set_form(uid, &event.object, true, event.time, &mut shared.changes);
             }
-            self.skip(rule, &event, SUPERSEDED.to_owned());
+            self.skip(&event, SUPERSEDED.to_owned(), shared);
         }
         true
     }
 
-    fn has_fired_first(&self, rule: usize) -> bool {
-        self.backlog(rule).and_then(Backlog::front).is_some_and(Entry::is_timer)
+    fn has_fired_first(&self) -> bool {
+        self.backlog.as_deref().and_then(Backlog::front).is_some_and(Entry::is_timer)
     }
 
     /// Moves the rule past the first entry of its backlog without asking it. Returns `true` if there was an entry.
-    fn leave_first(&mut self, rule: usize) -> bool {
-        let Some(first) = self.backlog(rule).and_then(Backlog::front).cloned() else {
+    fn leave_first(&mut self, shared: &mut Shared) -> bool {
+        let Some(first) = self.backlog.as_deref().and_then(Backlog::front).cloned() else {
             return false;
         };
         let time = first.time();
         match first {
-            Entry::Ask(event) if self.may_unfire(rule, &event) => self.unfire(rule, &event),
+            Entry::Ask(event) if self.may_unfire(&event) => self.unfire(&event, shared),
             Entry::Ask(_) => {
-                let Some(event) = self.take_front(rule) else { return false };
-                if let Some(slot) = self.slot(rule, &event.partition) {
-                    self.end_timer(rule, &event, &slot);
-                }
-                self.skip(rule, &event, NO_ROOM.to_owned());
-                self.go_past(rule, &event);
+                let Some(event) = self.take_front(&mut shared.changes) else { return false };
+                self.end_timer(&event, shared);
+                self.skip(&event, NO_ROOM.to_owned(), shared);
+                self.go_past(&event, shared);
             }
             first => {
-                if let Some(name) = self.rules.get(rule).map(|rule| rule.loaded.name.clone()) {
-                    self.expire_late(rule, &name, time);
-                }
+                self.expire_late(time, shared);
                 if let Entry::Went(partition, _) = &first {
-                    self.skip_timers(rule, partition, time);
+                    self.skip_timers(partition, time, shared);
                 }
-                self.pass(rule);
+                self.pass(shared);
             }
         }
         true
@@ -124,23 +108,22 @@ impl Pipeline {
 
     /// Skips the timers of an object that was deleted, if they were due before and had not fired: the rule will not
     /// be asked about them any more.
-    fn skip_timers(&mut self, rule: usize, partition: &Arc<str>, time: Timestamp) {
-        let Some(backlog) = self.backlog(rule) else { return };
+    fn skip_timers(&mut self, partition: &Arc<str>, time: Timestamp, shared: &mut Shared) {
+        let Some(backlog) = &self.backlog else { return };
         let (now, end) =
             (backlog.now, backlog.suspended_since.map_or(time, |since| since.min(time)));
-        let Some(slot) = self.slot(rule, partition) else { return };
-        for timer in self.timers.cancel_due(rule, &slot, end) {
-            let event: Arc<Event> = Arc::new(self.timer_event(rule, timer.due.max(now), &timer));
-            self.skip(rule, &event, NO_ROOM.to_owned());
-            self.forget_timer(rule, timer);
+        for timer in self.timers.cancel_due(partition, end) {
+            let event: Arc<Event> = Arc::new(self.timer_event(timer.due.max(now), &timer, shared));
+            self.skip(&event, NO_ROOM.to_owned(), shared);
+            self.forget_timer(timer, shared);
         }
     }
 
     /// Stores the rule's position for a restart: the skipped entries leave no other record of it.
-    fn note_place(&mut self, rule: usize) {
-        let Some(backlog) = self.backlog(rule) else { return };
-        let (row, is_suspended, time) =
-            (backlog.suspension_row, backlog.is_suspended(), backlog.now);
-        self.write_row(rule, row, &PersistedEntry::Suspended { is_suspended, time, is_so: true });
+    fn store_position(&self, changes: &mut Changes) {
+        let Some(backlog) = &self.backlog else { return };
+        let (is_suspended, time) = (backlog.is_suspended(), backlog.now);
+        let position = PersistedEntry::Suspended { is_suspended, time, is_so: true };
+        changes.record_row(&self.info.name, backlog.suspension_row, &position);
     }
 }

@@ -1,34 +1,17 @@
 //! Restore of backlogs after a restart: a rule processes its backlog before anything newer.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::pipeline::Pipeline;
+use klaxon_model::{BacklogEntry, Change, Event};
+
 use crate::pipeline::backlog::entry::{Entry, PersistedEntry};
 use crate::pipeline::backlog::queue::{Backlog, Queued, unique};
-use klaxon_model::{BacklogEntry, Change, Event, StoreOp};
+use crate::pipeline::rule::RuleRuntime;
+use crate::pipeline::shared::Shared;
 
-impl Pipeline {
-    /// Restores the backlogs that the last run stored, in order.
-    pub(in crate::pipeline) fn restore_backlogs(&mut self, backlog: Vec<BacklogEntry>) {
-        let mut foreign: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        let last = backlog.iter().map(|row| row.number).max();
-        self.next_row = self.next_row.max(last.map_or(1, |last| last + 1));
-        for row in backlog {
-            match self.rules.iter().position(|rule| rule.loaded.name == row.rule) {
-                Some(rule) => self.restore_row(rule, row),
-                None => *foreign.entry(row.rule).or_default() += 1,
-            }
-        }
-        for (rule, rows) in foreign {
-            tracing::warn!(
-                %rule, rows,
-                "events are in the backlog of a rule that is not configured: they stay there until it is"
-            );
-        }
-    }
-
-    fn restore_row(&mut self, rule: usize, row: BacklogEntry) {
+impl RuleRuntime {
+    /// Restores a row that the last run stored. Rows are restored in order.
+    pub(in crate::pipeline) fn restore_row(&mut self, row: BacklogEntry, shared: &mut Shared) {
         let number = row.number;
         let (stored, bytes) = match PersistedEntry::unpack(&row.entry) {
             Ok(unpacked) => unpacked,
@@ -38,20 +21,18 @@ impl Pipeline {
             }
         };
         // The first row of a rule has the rule's position.
-        if !self.is_lagging(rule) {
+        if !self.is_lagging() {
             let (is_suspended, suspension_row) = match &stored {
                 PersistedEntry::Suspended { is_suspended, is_so: true, .. } => {
                     (*is_suspended, number)
                 }
-                _ => (false, self.new_row()),
+                _ => (false, shared.changes.new_row()),
             };
-            if let Some(rule) = self.rules.get_mut(rule) {
-                rule.backlog = Some(Box::new(Backlog::new(row.time, is_suspended, suspension_row)));
-            }
+            self.backlog = Some(Box::new(Backlog::new(row.time, is_suspended, suspension_row)));
         }
         let entry = match stored {
             PersistedEntry::Suspended { is_suspended, is_so: true, time } => {
-                if let Some(backlog) = self.backlog_mut(rule) {
+                if let Some(backlog) = &mut self.backlog {
                     (backlog.suspension_row, backlog.now, backlog.will_be_suspended) =
                         (number, time, is_suspended);
                     backlog.set_suspended(is_suspended, time);
@@ -59,7 +40,7 @@ impl Pipeline {
                 return;
             }
             PersistedEntry::Known { object, exists, is_so: true, .. } => {
-                if let Some(backlog) = self.backlog_mut(rule) {
+                if let Some(backlog) = &mut self.backlog {
                     let form = exists.then(|| object.clone());
                     backlog.forms.insert(unique(&object), (number, form));
                 }
@@ -74,7 +55,8 @@ impl Pipeline {
             PersistedEntry::Came(partition, time) => Entry::Came(partition, time),
             PersistedEntry::Went(partition, time) => Entry::Went(partition, time),
             PersistedEntry::Unfollowed(partition, time) => Entry::Unfollowed(partition, time),
-            stored @ PersistedEntry::Ask { .. } => match self.restore_event(rule, number, stored) {
+            stored @ PersistedEntry::Ask { .. } => match self.restore_event(number, stored, shared)
+            {
                 Some(entry) => entry,
                 None => return,
             },
@@ -85,9 +67,9 @@ impl Pipeline {
         if let Entry::Ask(event) = &queued.entry
             && is_timer
         {
-            self.timers.note(rule, &event.object.meta.identity.unique());
+            self.timers.note(&event.object.meta.identity.unique());
         }
-        match self.backlog_mut(rule) {
+        match &mut self.backlog {
             Some(backlog) if is_timer => backlog.push_fired(queued),
             Some(backlog) => backlog.push(queued),
             None => {}
@@ -96,7 +78,13 @@ impl Pipeline {
 
     /// Returns an event as the rule would see it now. An event of an interest that the rule no longer has is
     /// skipped.
-    fn restore_event(&mut self, rule: usize, number: i64, stored: PersistedEntry) -> Option<Entry> {
+    fn restore_event(
+        &self,
+        number: i64,
+        stored: PersistedEntry,
+        shared: &mut Shared,
+    ) -> Option<Entry> {
+        let (rule, router) = (self.info.id, &shared.router);
         let PersistedEntry::Ask {
             id,
             time,
@@ -111,17 +99,17 @@ impl Pipeline {
         else {
             return None;
         };
-        let place = self.router.find_interest(rule, &interest);
+        let place = router.find_interest(rule, &interest);
         let event = Arc::new(Event {
             id,
-            origin: self.origin.clone(),
+            origin: shared.origin.clone(),
             time,
             change,
             gap,
             interest: place.unwrap_or(0),
             timer,
             fields: place
-                .map_or_else(|| Ok(Vec::new()), |at| self.router.fields(rule, at, &object, change)),
+                .map_or_else(|| Ok(Vec::new()), |at| router.fields(rule, at, &object, change)),
             object,
             delta,
             partition,
@@ -131,8 +119,8 @@ impl Pipeline {
             let message = format!(
                 "the event was in the backlog for the rule's interest {interest:?}, which it has no longer"
             );
-            self.skip(rule, &event, message);
-            self.store(|| StoreOp::NoBacklog(number));
+            self.skip(&event, message, shared);
+            shared.changes.remove_row(Some(number));
             return None;
         }
         Some(Entry::Ask(event))

@@ -1,8 +1,9 @@
-//! The rules' state in memory, and its expiry.
+//! The rules' state: a store in memory, and the expiry of the state of objects that are gone.
 
-mod expiry;
 mod expiry_queue;
+mod rule_state;
 mod store;
 
-pub(super) use expiry_queue::Expiries;
+use expiry_queue::Expiries;
+pub(super) use rule_state::RuleState;
 pub use store::MemoryState;

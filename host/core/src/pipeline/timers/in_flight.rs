@@ -4,18 +4,32 @@
 
 use std::sync::Arc;
 
+use klaxon_model::{Change, Event, PersistedTimer, StoreOp, Timer, Timestamp};
+
+use crate::pipeline::FIRED_TOGETHER;
 use crate::pipeline::backlog::entry::Entry;
 use crate::pipeline::backlog::queue::{Backlog, Queued};
-use crate::pipeline::{FIRED_TOGETHER, Pipeline};
-use klaxon_model::{Change, Event, PersistedTimer, Slot, StoreOp, Timer, Timestamp};
+use crate::pipeline::changes::Changes;
+use crate::pipeline::rule::RuleRuntime;
+use crate::pipeline::shared::Shared;
 
-impl Pipeline {
-    /// Fires the first of a rule's timers that are due at one time. They come before all queued entries.
-    pub(in crate::pipeline) fn fire_late(&mut self, rule: usize, due: Timestamp, at: Timestamp) {
-        let taken = self.timers.take(due, FIRED_TOGETHER, |other| other != rule);
-        let events = taken.iter().map(|(_, timer)| Arc::new(self.timer_event(rule, at, timer)));
+/// Returns the timer of an event. `None` if the event is not a fired timer.
+fn fired_timer(event: &Event) -> Option<&Timer> {
+    event.timer.as_ref().filter(|_| event.change == Change::Timer)
+}
+
+impl RuleRuntime {
+    /// Fires the first of the timers that are due at one time. They come before all queued entries.
+    pub(in crate::pipeline) fn fire_late(
+        &mut self,
+        due: Timestamp,
+        at: Timestamp,
+        shared: &Shared,
+    ) {
+        let taken = self.timers.take(due, FIRED_TOGETHER);
+        let events = taken.iter().map(|timer| Arc::new(self.timer_event(at, timer, shared)));
         let events: Vec<Arc<Event>> = events.collect();
-        let Some(backlog) = self.backlog_mut(rule) else { return };
+        let Some(backlog) = &mut self.backlog else { return };
         backlog.now = at;
         // They do not count for the backlog's limit: at most `FIRED_TOGETHER` of them are in memory, in addition to
         // the timers' own budget.
@@ -24,38 +38,32 @@ impl Pipeline {
         }
     }
 
-    /// Queues a timer that fired, as its rule is lagging.
-    pub(in crate::pipeline) fn park_fired(&mut self, rule: usize, event: Arc<Event>) {
+    /// Queues a timer that fired, as the rule is lagging.
+    pub(in crate::pipeline) fn queue_fired(&mut self, event: Arc<Event>, shared: &mut Shared) {
         let queued = Queued { row: None, bytes: 0, entry: Entry::Ask(event.clone()) };
-        if let Some(backlog) = self.backlog_mut(rule) {
+        if let Some(backlog) = &mut self.backlog {
             backlog.push_fired(queued);
         }
-        let Some(timer) = self.timer_of(rule, &event) else { return };
+        let Some(timer) = self.timer_of(&event, shared) else { return };
         // Answers to other timers of the moment came first: one may have set the timer again, and one may have
         // removed it from the journal.
-        if self.timers.has(&timer.slot, &timer.key) {
-            self.store_fired(rule, &event.partition, &timer.key);
+        if self.timers.has(&event.partition, &timer.key) {
+            self.store_fired(&event.partition, &timer.key, shared);
         } else {
-            self.store(|| StoreOp::Timer(Box::new(timer)));
+            shared.changes.record(|| StoreOp::Timer(Box::new(timer)));
         }
-    }
-
-    /// Returns the slot and the timer of an event. `None` if the event is not a fired timer.
-    fn fired_timer(&self, rule: usize, event: &Event) -> Option<(Slot, Timer)> {
-        let timer = event.timer.clone().filter(|_| event.change == Change::Timer);
-        self.slot(rule, &event.partition).zip(timer)
     }
 
     /// Returns a fired timer as it was set.
-    fn timer_of(&self, rule: usize, event: &Event) -> Option<PersistedTimer> {
-        let (slot, timer) = self.fired_timer(rule, event)?;
+    fn timer_of(&self, event: &Event, shared: &Shared) -> Option<PersistedTimer> {
+        let timer = fired_timer(event)?.clone();
         Some(PersistedTimer {
-            slot,
+            slot: self.slot(&event.partition),
             key: timer.key,
             due: timer.due,
             payload: timer.payload,
             set_by: timer.set_by,
-            interest: self.router.interest_name(rule, event.interest),
+            interest: shared.router.interest_name(self.info.id, event.interest),
             object: event.object.clone(),
         })
     }
@@ -63,49 +71,71 @@ impl Pipeline {
     /// Stores a fired timer that is not answered in the backlog, because it is being set again. The timers that
     /// fired with it and come before it are stored too, because after a restart the entries of the backlog come
     /// first.
-    pub(in crate::pipeline) fn store_fired(&mut self, rule: usize, partition: &str, key: &str) {
-        let count = self.backlog(rule).map_or(0, |backlog| backlog.fired_up_to(partition, key));
+    pub(in crate::pipeline) fn store_fired(
+        &mut self,
+        partition: &str,
+        key: &str,
+        shared: &mut Shared,
+    ) {
+        let count = self.backlog.as_ref().map_or(0, |one| one.fired_up_to(partition, key));
         for place in 0..count {
-            let fired = self.backlog(rule).and_then(|backlog| backlog.fired(place));
+            let fired = self.backlog.as_ref().and_then(|backlog| backlog.fired(place));
             let Some(entry) = fired.filter(|one| one.row.is_none()).map(|one| one.entry.clone())
             else {
                 continue;
             };
             let Entry::Ask(event) = &entry else { continue };
-            let ended = self.fired_timer(rule, event);
-            let queued = self.write(rule, entry);
-            if let Some(backlog) = self.backlog_mut(rule) {
+            let ended = fired_timer(event).map(|timer| (event.partition.clone(), timer.clone()));
+            let queued = self.stored(entry, shared);
+            if let Some(backlog) = &mut self.backlog {
                 backlog.set_row(place, queued.row, queued.bytes);
             }
-            if let Some((slot, timer)) = ended {
-                self.remove_stored_timer(&slot, &timer.key);
+            if let Some((partition, timer)) = ended {
+                self.remove_stored_timer(&partition, &timer.key, &mut shared.changes);
             }
         }
     }
 
     /// Returns `true` if an event is a fired timer that can be set as it was.
-    pub(in crate::pipeline) fn may_unfire(&self, rule: usize, event: &Event) -> bool {
-        let timer = self.fired_timer(rule, event);
-        timer.is_some_and(|(slot, timer)| !self.timers.has(&slot, &timer.key))
+    pub(in crate::pipeline) fn may_unfire(&self, event: &Event) -> bool {
+        let timer = fired_timer(event);
+        timer.is_some_and(|timer| !self.timers.has(&event.partition, &timer.key))
     }
 
     /// Sets a fired timer, the first entry of the backlog, again as it was, due as before.
-    pub(in crate::pipeline) fn unfire(&mut self, rule: usize, event: &Event) {
-        let row = self.backlog_mut(rule).and_then(Backlog::pop).and_then(|queued| queued.row);
-        self.timers.answered(rule, &event.object.meta.identity.unique());
-        let Some(timer) = self.timer_of(rule, event) else { return };
+    pub(in crate::pipeline) fn unfire(&mut self, event: &Event, shared: &mut Shared) {
+        let queued = self.backlog.as_deref_mut().and_then(Backlog::pop);
+        self.timers.answered(&event.object.meta.identity.unique());
+        let Some(timer) = self.timer_of(event, shared) else { return };
         // Without a row, the journal still stores it as a timer.
-        if let Some(row) = row {
-            self.store(|| StoreOp::NoBacklog(row));
-            self.store(|| StoreOp::Timer(Box::new(timer.clone())));
+        if let Some(row) = queued.and_then(|queued| queued.row) {
+            shared.changes.remove_row(Some(row));
+            shared.changes.record(|| StoreOp::Timer(Box::new(timer.clone())));
         }
-        self.timers.put(rule, timer);
+        self.timers.put(timer);
+    }
+
+    /// Removes a timer that fired, after it was answered. It stays in the journal until then, because its rule may
+    /// be lagging.
+    pub(in crate::pipeline) fn end_timer(&mut self, event: &Event, shared: &mut Shared) {
+        let Some(timer) = fired_timer(event) else { return };
+        self.timers.answered(&event.object.meta.identity.unique());
+        shared.router.touch(&event.object);
+        // An earlier answer to timers of the same moment may have set it again.
+        self.remove_stored_timer(&event.partition, &timer.key, &mut shared.changes);
     }
 
     /// Removes a timer from the journal, unless it is set again.
-    pub(in crate::pipeline) fn remove_stored_timer(&mut self, slot: &Slot, key: &str) {
-        if !self.timers.has(slot, key) {
-            self.store(|| StoreOp::NoTimer(slot.clone(), key.to_owned()));
+    fn remove_stored_timer(&self, partition: &Arc<str>, key: &str, changes: &mut Changes) {
+        if !self.timers.has(partition, key) {
+            changes.record(|| StoreOp::NoTimer(self.slot(partition), key.to_owned()));
         }
+    }
+
+    /// Records that a timer is gone. The form of its object may not be needed any longer.
+    pub(in crate::pipeline) fn forget_timer(&mut self, timer: PersistedTimer, shared: &mut Shared) {
+        shared.router.touch(&timer.object);
+        self.drop_form(&timer.object.meta.identity.unique(), &mut shared.changes);
+        shared.changes.record(|| StoreOp::NoTimer(timer.slot, timer.key));
     }
 }

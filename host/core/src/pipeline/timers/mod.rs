@@ -1,6 +1,7 @@
-//! Timers that rules set: pending timers, and fired timers that are not answered yet.
+//! Timers of rules: pending ones in a queue, and those that fired until they are answered.
 
+mod event;
 mod in_flight;
 mod queue;
 
-pub(super) use queue::TimerQueue;
+pub(super) use queue::Timers;

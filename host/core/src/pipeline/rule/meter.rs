@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use super::output::Limited;
-use klaxon_model::Line;
-use klaxon_model::{Limits, Timestamp};
+use klaxon_model::{Limits, Line, Timestamp};
+
+use crate::pipeline::output::Limited;
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -45,17 +45,17 @@ impl Limit {
 
 /// The size of one answer.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct AnswerSize {
+pub(in crate::pipeline) struct AnswerSize {
     /// Bytes in memory.
-    pub(super) bytes: usize,
+    pub(in crate::pipeline) bytes: usize,
     /// Bytes that the answer will take in the journal.
-    pub(super) output: usize,
-    pub(super) verdicts: usize,
+    pub(in crate::pipeline) output: usize,
+    pub(in crate::pipeline) verdicts: usize,
 }
 
 /// The counts of one rule.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(in crate::pipeline) struct Meter {
     rule: Arc<str>,
     began: Timestamp,
     verdicts: u64,
@@ -66,12 +66,12 @@ pub(super) struct Meter {
     dropped: u64,
     /// Bytes of answers since the output was last taken.
     answers: usize,
-    told_answers: Option<Timestamp>,
+    reported_answers: Option<Timestamp>,
     paused_until: Option<Timestamp>,
 }
 
 impl Meter {
-    pub(super) fn new(rule: Arc<str>) -> Self {
+    pub(in crate::pipeline) fn new(rule: Arc<str>) -> Self {
         Self {
             rule,
             began: Timestamp::from_millis(i64::MIN),
@@ -80,37 +80,37 @@ impl Meter {
             log: 0,
             dropped: 0,
             answers: 0,
-            told_answers: None,
+            reported_answers: None,
             paused_until: None,
         }
     }
 
     /// Returns `true` if the rule emitted too many verdicts and must pause.
-    pub(super) fn is_paused(&self, now: Timestamp) -> bool {
+    pub(in crate::pipeline) fn is_paused(&self, now: Timestamp) -> bool {
         self.paused_until.is_some_and(|until| now < until)
     }
 
     /// Returns `true` if the bytes of answers in the output that is not taken yet are at the limit, so that the rule
     /// must pause until it is taken.
-    pub(super) fn is_full(&self, limits: &Limits) -> bool {
+    pub(in crate::pipeline) fn is_full(&self, limits: &Limits) -> bool {
         self.answers >= limits.answers
     }
 
     /// Resets the bytes of answers, after the output was taken.
-    pub(super) fn handed_on(&mut self) {
+    pub(in crate::pipeline) fn output_taken(&mut self) {
         self.answers = 0;
     }
 
     /// Ends a pause that is over, so that a lagging rule may be asked again. The rule's events are older than the
     /// clock that ends the pause, so they cannot begin another minute.
-    pub(super) fn resume(&mut self, now: Timestamp) {
+    pub(in crate::pipeline) fn resume(&mut self, now: Timestamp) {
         if self.paused_until.take().is_some() {
             (self.began, self.verdicts, self.output) = (self.began.max(now), 0, 0);
         }
     }
 
     /// Begins another minute if one has ended. Returns the report on the minute before.
-    pub(super) fn advance_to(&mut self, now: Timestamp) -> Option<Limited> {
+    pub(in crate::pipeline) fn advance_to(&mut self, now: Timestamp) -> Option<Limited> {
         if now.millis_since(self.began) < MINUTE_MS {
             return None;
         }
@@ -120,7 +120,7 @@ impl Meter {
     }
 
     /// Returns the number of log lines that were dropped in a minute that has ended.
-    pub(super) fn tell_dropped(&mut self, now: Timestamp) -> Option<Limited> {
+    pub(in crate::pipeline) fn report_dropped(&mut self, now: Timestamp) -> Option<Limited> {
         let is_over = now.millis_since(self.began) >= MINUTE_MS;
         if is_over { self.dropped_lines() } else { None }
     }
@@ -135,7 +135,7 @@ impl Meter {
 
     /// Returns the log lines of an answer that are within the limit of this minute, and a report if others were
     /// dropped.
-    pub(super) fn take_lines(
+    pub(in crate::pipeline) fn take_lines(
         &mut self,
         lines: Vec<Line>,
         limits: &Limits,
@@ -161,7 +161,7 @@ impl Meter {
     }
 
     /// Counts an answer at a time. Returns the reports of the limits at which the rule must pause.
-    pub(super) fn count(
+    pub(in crate::pipeline) fn count(
         &mut self,
         size: AnswerSize,
         now: Timestamp,
@@ -171,9 +171,10 @@ impl Meter {
         let mut limited = Vec::new();
         self.answers = self.answers.saturating_add(bytes);
         if self.is_full(limits) {
-            let is_new = self.told_answers.is_none_or(|told| now.millis_since(told) >= MINUTE_MS);
+            let is_new =
+                self.reported_answers.is_none_or(|told| now.millis_since(told) >= MINUTE_MS);
             let what = is_new.then(|| {
-                self.told_answers = Some(now);
+                self.reported_answers = Some(now);
                 format!(
                     "the rule has {} bytes of answers that are not in the journal yet, and may have {} (`limits.answers`): its events wait",
                     self.answers, limits.answers
@@ -299,11 +300,11 @@ mod tests {
         assert_eq!(meter.count(size(99, 0), at(0), &limits), []);
         assert!(meter.count(size(1, 0), at(0), &limits)[0].what.is_some());
         assert!(meter.is_full(&limits));
-        meter.handed_on();
+        meter.output_taken();
         assert!(!meter.is_full(&limits));
         // Reported once a minute, counted each time.
         assert_eq!(meter.count(size(100, 0), at(1000), &limits)[0].what, None);
-        meter.handed_on();
+        meter.output_taken();
         assert!(meter.count(size(100, 0), at(60_000), &limits)[0].what.is_some());
     }
 }

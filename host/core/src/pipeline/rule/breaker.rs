@@ -13,7 +13,7 @@ const LONGEST_PAUSE_MS: i64 = 3_600_000;
 
 /// Ruling on an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ruling {
+pub(in crate::pipeline) enum Ruling {
     /// The answer counts.
     Accept,
     /// The answer counts, and the rule is out of service from now on.
@@ -25,7 +25,7 @@ pub(super) enum Ruling {
 
 /// Circuit breaker of one rule.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Breaker {
+pub(in crate::pipeline) struct Breaker {
     answers: u32,
     failures: u32,
     open_until: Option<Timestamp>,
@@ -36,19 +36,19 @@ pub(super) struct Breaker {
 
 impl Breaker {
     /// Returns a breaker whose first pause is `first` milliseconds.
-    pub(super) fn with_pause(first: i64) -> Self {
+    pub(in crate::pipeline) fn with_pause(first: i64) -> Self {
         Self { first_pause: Some(first), ..Self::default() }
     }
 
     /// Returns the time of the next trial; `None` while the rule is in service.
-    pub(super) fn open_until(&self) -> Option<Timestamp> {
+    pub(in crate::pipeline) fn open_until(&self) -> Option<Timestamp> {
         self.open_until
     }
 
     /// Rules on the next answer in event order. The first answer after a pause is the trial. Its event may
     /// have been queued and so be older than the end of the pause: a new pause begins at the later of the
     /// two.
-    pub(super) fn rule(&mut self, time: Timestamp, failed: bool) -> Ruling {
+    pub(in crate::pipeline) fn rule(&mut self, time: Timestamp, failed: bool) -> Ruling {
         if let Some(until) = self.open_until.take() {
             // The first event after a pause decides: back in service, or out for twice as long.
             if failed {
