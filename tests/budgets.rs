@@ -14,7 +14,8 @@ use klaxon_core::policy::Targets;
 use klaxon_engine::Options;
 use klaxon_model::clock::Stopwatch;
 use klaxon_model::{
-    FailureKind, Origin, PersistedState, RuleId, Seen, Slot, SlotKind, StateKeeper as _, Timestamp,
+    FailureKind, Origin, PersistedState, RuleId, Seen, Slot, SlotKind, SourceEvent,
+    StateKeeper as _, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -361,7 +362,7 @@ fn a_shared_partition_that_looks_like_a_uid_keeps_its_state_over_a_restart() {
         let kept =
             Persisted { state: vec![one], expiries, now: Some(BEGIN), ..Persisted::default() };
         pipeline.resume(&[], kept, &state, Box::new(|_| None));
-        pipeline.advance_to(BEGIN.plus_millis(86_400_000 * 2));
+        pipeline.apply("", BEGIN.plus_millis(86_400_000 * 2), SourceEvent::Progress);
         state.entries().len()
     };
     assert_eq!(run(Some(SlotKind::Shared)), 1);

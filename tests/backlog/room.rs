@@ -64,7 +64,7 @@ proptest! {
         run.drain(last);
         let (answered, skipped) = run.answered_and_skipped();
         prop_assert_eq!(answered.union(&skipped).cloned().collect::<Asked>(), all);
-        prop_assert_eq!(run.pipeline.counts().pending_timers, 0);
+        prop_assert_eq!(run.pipeline.status().counts.pending_timers, 0);
         let (folder, handle) = run.journal.take().unwrap();
         handle.close().unwrap();
         let journal = rusqlite::Connection::open(folder.path().join("klaxon.db")).unwrap();
@@ -172,7 +172,7 @@ fn a_timer_that_was_due_before_its_object_went_is_skipped_with_it_and_not_in_sil
         let mut run = Run::with_room(true, Some(ROOM));
         run.feed(calls[0].0, &calls[0].1);
         run.pipeline.flush();
-        assert_eq!(run.pipeline.counts().pending_timers, 2, "one of each rule");
+        assert_eq!(run.pipeline.status().counts.pending_timers, 2, "one of each rule");
         run.pipeline.set_pace(RuleId(0), Pace::Hold);
         calls[1..].iter().for_each(|(at, input)| run.feed(*at, input));
         run.commit();

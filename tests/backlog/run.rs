@@ -153,7 +153,7 @@ impl Run {
         match input {
             Input::Observe(scope, how, json) => self.pipeline.apply(scope, at, seen(*how, json)),
             Input::Gap => {
-                self.pipeline.advance_to(at);
+                self.pipeline.apply("", at, SourceEvent::Progress);
                 self.pipeline.apply("Pod", at, lost(at));
             }
             Input::GapEnd => {
@@ -187,7 +187,7 @@ impl Run {
             self.state.entries().iter().map(|entry| format!("{entry:?}")).collect();
         let failures = self.came.failures.iter();
         left.extend(failures.map(|one| format!("{} {}", one.event, one.failure.message)));
-        left.push(format!("{} timers", self.pipeline.counts().pending_timers));
+        left.push(format!("{} timers", self.pipeline.status().counts.pending_timers));
         said.insert("left over".to_owned(), left);
         said
     }
@@ -199,7 +199,7 @@ impl Run {
         }
         let end = Timestamp::from_millis(last + ADVANCE_MS);
         if self.is_live {
-            self.pipeline.advance_to(end.plus_millis(1));
+            self.pipeline.apply("", end.plus_millis(1), SourceEvent::Progress);
             let since = Stopwatch::start();
             loop {
                 assert!(since.elapsed() < PATIENCE, "there is always more to come");

@@ -64,7 +64,7 @@ impl Replay {
         Ok(Summary {
             streams: self.streams.len() as u64,
             skipped: merged.skipped(),
-            counts: pipeline.counts(),
+            counts: pipeline.status().counts,
         })
     }
 }

@@ -295,6 +295,7 @@ impl RuleUnderTest {
             routed: Vec::new(),
             named: Vec::new(),
             targets: Targets::Any,
+            suppression: Default::default(),
         };
         pipeline.add_rule(loaded.info().clone(), policy, &Narrowing::new())?;
         let mut output = Output::default();

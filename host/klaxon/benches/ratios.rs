@@ -301,7 +301,7 @@ impl Whole {
 
     /// Observes the other version of every object in each run, so that all of them are new.
     fn run(&mut self, versions: &[Vec<String>; 2]) {
-        let before = self.pipeline.counts().events;
+        let before = self.pipeline.status().counts.events;
         for object in &versions[self.runs % 2] {
             let time = Timestamp::from_millis(NEW_YEAR.as_millis());
             let (seen, json) = (Seen::Present, object.as_str().into());
@@ -310,7 +310,7 @@ impl Whole {
         }
         self.pipeline.flush();
         self.runs += 1;
-        let counts = self.pipeline.counts();
+        let counts = self.pipeline.status().counts;
         assert_eq!((counts.events - before, counts.failures), (EVENTS as u64, 0));
     }
 }

@@ -87,14 +87,12 @@ pub fn assemble_with(
             routed: rule.targets.clone(),
             named: rule.nameable.clone(),
             targets: targets.clone(),
+            suppression: rule.policy.clone(),
         };
         pipeline
             .add_rule(loaded, policy, &rule.narrowing)
             .map_err(|source| AssembleError::Interest { rule: rule.name.clone(), source })?;
     }
-    let policies: Vec<(Arc<str>, config::Policy)> =
-        rules.iter().map(|rule| (rule.name.as_str().into(), rule.policy.clone())).collect();
-    pipeline.set_policies(&policies);
     Ok(pipeline)
 }
 

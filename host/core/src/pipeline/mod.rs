@@ -137,12 +137,11 @@ impl Pipeline {
         self.shared.router.add_rule(rule.name.clone(), &rule.manifest, narrowing)?;
         self.wanted = self.shared.router.wanted();
         self.rules.push(RuleRuntime::new(rule, policy));
+        // A verdict of one rule may inhibit those of another.
+        let policies = self.rules.iter();
+        let policies = policies.map(|rule| (rule.name().clone(), rule.policy.suppression.clone()));
+        self.shared.incidents = Incidents::new(&Vec::from_iter(policies));
         Ok(())
-    }
-
-    /// Sets the policies of all rules, in their order. By default, nothing is suppressed.
-    pub fn set_policies(&mut self, policies: &[(Arc<str>, klaxon_config::Policy)]) {
-        self.shared.incidents = Incidents::new(policies);
     }
 
     /// Operates the pipeline as a service from now on.
@@ -163,7 +162,7 @@ impl Pipeline {
     /// Moves the clock: evaluates the pending round, and fires the timers that are due before `time`. While a gap is
     /// open timers are suspended, so that no alarm is raised from state that may be outdated; they fire when the gap
     /// ends. Returns the time, which never goes back.
-    pub fn advance_to(&mut self, time: Timestamp) -> Timestamp {
+    fn advance_to(&mut self, time: Timestamp) -> Timestamp {
         let time = time.max(self.shared.now);
         let next_timer = self.next_timer().is_some_and(|due| due < time);
         let has_expired = !self.rules_with_expired_state(time).is_empty();
@@ -273,8 +272,7 @@ impl Pipeline {
         self.pulse.clone()
     }
 
-    /// Returns the counts since the start.
-    pub fn counts(&self) -> Counts {
+    fn counts(&self) -> Counts {
         let sizes = self.shared.incidents.sizes();
         let pending_verdicts = sizes.map(|(_, _, pending)| pending as u64).sum();
         let pending_timers = self.rules.iter().map(|rule| rule.timers.len() as u64).sum();
@@ -295,3 +293,6 @@ impl Pipeline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

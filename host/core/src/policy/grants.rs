@@ -27,6 +27,8 @@ pub struct RulePolicy {
     pub named: Vec<String>,
     /// The targets that exist.
     pub targets: Targets,
+    /// The suppression of its verdicts.
+    pub suppression: klaxon_config::Policy,
 }
 
 /// Maximum number of refused targets of one verdict that are recorded individually.
@@ -257,6 +259,7 @@ mod tests {
             routed: names(routed),
             named: names(named),
             targets: Targets::Configured(Arc::new(there.into_iter().collect())),
+            suppression: klaxon_config::Policy::default(),
         }
     }
 

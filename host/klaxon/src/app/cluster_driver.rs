@@ -201,7 +201,7 @@ impl Live {
             }
             // Items in the channel are earlier, and may be the reason for which a timer must not fire.
             if items.is_empty() {
-                middle.pipeline.advance_to(clock::now());
+                middle.pipeline.apply("", clock::now(), SourceEvent::Progress);
             }
             middle.pipeline.flush();
             // Pauses end with the wall clock: while intake waits the event clock stands still.

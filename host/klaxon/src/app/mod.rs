@@ -452,7 +452,7 @@ fn decide(
         }
         (SourceKind::Kubernetes(_), None) => Ok(()),
     };
-    middle.summary.counts = middle.pipeline.counts();
+    middle.summary.counts = middle.pipeline.status().counts;
     middle.pulse.idle();
     (middle.summary, ran.err())
 }
