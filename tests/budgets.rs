@@ -10,7 +10,7 @@ use std::time::Duration;
 use klaxon::assembly::assemble_with;
 use klaxon_config::Rule;
 use klaxon_core::pipeline::{Limit, MemoryState, Output, Pace, Persisted, Pipeline};
-use klaxon_core::policy::Targets;
+use klaxon_core::verdict::Targets;
 use klaxon_engine::Options;
 use klaxon_model::clock::Stopwatch;
 use klaxon_model::{

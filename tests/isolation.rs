@@ -7,7 +7,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 use klaxon::assembly::assemble;
 use klaxon_config::Rule;
-use klaxon_core::policy::Targets;
+use klaxon_core::verdict::Targets;
 use klaxon_engine::{Engine, Options, RuleSpec};
 use klaxon_model::{Capability, FailureKind, Limits, Origin, RuleId};
 use serde_json::{Value, json};

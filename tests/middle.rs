@@ -7,7 +7,7 @@ use std::time::Duration;
 use klaxon::assembly::assemble_with;
 use klaxon_config::{self as config, Rule, Throttle};
 use klaxon_core::pipeline::{MemoryState, Output, Pace, Pipeline};
-use klaxon_core::policy::Targets;
+use klaxon_core::verdict::Targets;
 use klaxon_journal::{Group, Journal};
 use klaxon_model::{
     Id, Identity, Meta, Object, Origin, PersistedTimer, Pod, RuleId, Seen, Slot, StoreOp, Subject,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use klaxon::assembly::assemble;
-use klaxon_core::policy::Targets;
+use klaxon_core::verdict::Targets;
 use klaxon_harness::record::says_the_same;
 use klaxon_harness::{Replay, RuleUnderTest, Sandboxes};
 use klaxon_model::Origin;

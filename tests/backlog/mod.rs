@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use klaxon::assembly::assemble;
 use klaxon_core::pipeline::{MemoryState, Persisted};
-use klaxon_core::policy::Targets;
+use klaxon_core::verdict::Targets;
 use klaxon_model::clock::Stopwatch;
 use klaxon_model::{Origin, PersistedState, Slot, Timestamp};
 use proptest::prelude::*;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use klaxon::assembly::assemble_with;
 use klaxon_config::Rule;
 use klaxon_core::pipeline::{MemoryState, Output, Pace, Pipeline, WatchSetup};
-use klaxon_core::policy::Targets;
+use klaxon_core::verdict::Targets;
 use klaxon_engine::Options;
 use klaxon_journal::{Group, Handle, Journal};
 use klaxon_model::clock::Stopwatch;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use klaxon::assembly::assemble;
 use klaxon_config::Rule;
 use klaxon_core::pipeline::{Output, ServiceOptions};
-use klaxon_core::policy::Targets;
+use klaxon_core::verdict::Targets;
 use klaxon_engine::Options;
 use klaxon_harness::{Replay, Summary};
 use klaxon_model::{Limits, Narrowing, Origin, Seen, SourceEvent, Timestamp};

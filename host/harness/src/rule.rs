@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::replay::{Replay, ReplayError, Summary};
 use klaxon_core::pipeline::{Output, Pipeline};
-use klaxon_core::policy::{RulePolicy, Targets};
 use klaxon_core::route::{InterestError, Need, Router};
+use klaxon_core::verdict::{Targets, VerdictBuilder};
 use klaxon_engine::{
     Engine, EngineError, LoadError, LoadErrorKind, LoadedRule, Options, RuleSpec, Sandbox,
     read_module,
@@ -289,15 +289,19 @@ impl RuleUnderTest {
         let state = Arc::new(WatchedState::default());
         self.begin_with(&state, input);
         let mut pipeline = Pipeline::new(engine, origin, state.clone());
-        let policy = RulePolicy {
+        let verdicts = VerdictBuilder {
             rule: loaded.name.clone(),
             version: loaded.manifest.version.as_str().into(),
             routed: Vec::new(),
             named: Vec::new(),
             targets: Targets::Any,
-            suppression: Default::default(),
         };
-        pipeline.add_rule(loaded.info().clone(), policy, &Narrowing::new())?;
+        pipeline.add_rule(
+            loaded.info().clone(),
+            verdicts,
+            Default::default(),
+            &Narrowing::new(),
+        )?;
         let mut output = Output::default();
         let replay = Replay { streams: input.streams.clone(), advance_ms: input.advance_ms };
         let outcome = replay.run(&mut pipeline, |more| {

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use klaxon_core::policy::Refusal;
+use klaxon_core::verdict::Refusal;
 use klaxon_model::Verdict;
 
 /// Handling of a snapshot that is missing or differs.

@@ -14,7 +14,7 @@ use klaxon::assembly::assemble;
 use klaxon_config::Rule;
 use klaxon_core::normalize::{Wanted, decode};
 use klaxon_core::pipeline::{MemoryState, Pipeline};
-use klaxon_core::policy::Targets;
+use klaxon_core::verdict::Targets;
 use klaxon_engine::{Engine, Options, RuleSpec};
 use klaxon_model::clock::Stopwatch;
 use klaxon_model::{

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use klaxon_config as config;
 use klaxon_core::pipeline::{MemoryState, Pipeline};
-use klaxon_core::policy::{RulePolicy, Targets, UnknownCode, check_codes};
+use klaxon_core::policy::{UnknownCode, check_codes};
 use klaxon_core::route::InterestError;
+use klaxon_core::verdict::{Targets, VerdictBuilder};
 use klaxon_engine::{Engine, EngineError, LoadError, Options, RuleSpec, read_module};
 use klaxon_model::{Capability, Origin, RuleId, RuleInfo};
 
@@ -81,16 +82,15 @@ pub fn assemble_with(
     }
     let mut pipeline = Pipeline::new(engine, origin, state);
     for (rule, loaded) in rules.iter().zip(loaded) {
-        let policy = RulePolicy {
+        let verdicts = VerdictBuilder {
             rule: loaded.name.clone(),
             version: loaded.manifest.version.as_str().into(),
             routed: rule.targets.clone(),
             named: rule.nameable.clone(),
             targets: targets.clone(),
-            suppression: rule.policy.clone(),
         };
         pipeline
-            .add_rule(loaded, policy, &rule.narrowing)
+            .add_rule(loaded, verdicts, rule.policy.clone(), &rule.narrowing)
             .map_err(|source| AssembleError::Interest { rule: rule.name.clone(), source })?;
     }
     Ok(pipeline)

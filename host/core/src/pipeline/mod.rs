@@ -31,8 +31,9 @@ use std::time::Duration;
 use klaxon_model::{Evaluate, Narrowing, Origin, Pulse, RuleInfo, StateKeeper, Timestamp, Waker};
 
 use crate::normalize::Wanted;
-use crate::policy::{Incidents, RulePolicy};
+use crate::policy::Incidents;
 use crate::route::{InterestError, Need};
+use crate::verdict::VerdictBuilder;
 
 pub use backlog::RuleBacklog;
 pub use lagging::Pace;
@@ -131,15 +132,16 @@ impl Pipeline {
     pub fn add_rule(
         &mut self,
         rule: Arc<RuleInfo>,
-        policy: RulePolicy,
+        verdicts: VerdictBuilder,
+        suppression: klaxon_config::Policy,
         narrowing: &Narrowing,
     ) -> Result<(), InterestError> {
         self.shared.router.add_rule(rule.name.clone(), &rule.manifest, narrowing)?;
         self.wanted = self.shared.router.wanted();
-        self.rules.push(RuleRuntime::new(rule, policy));
+        self.rules.push(RuleRuntime::new(rule, verdicts, suppression));
         // A verdict of one rule may inhibit those of another.
         let policies = self.rules.iter();
-        let policies = policies.map(|rule| (rule.name().clone(), rule.policy.suppression.clone()));
+        let policies = policies.map(|rule| (rule.name().clone(), rule.suppression.clone()));
         self.shared.incidents = Incidents::new(&Vec::from_iter(policies));
         Ok(())
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::rule::Limit;
-use crate::policy::{OverBudget, Refusal, Suppressed};
+use crate::policy::{OverBudget, Suppressed};
 use crate::route::Gap;
+use crate::verdict::Refusal;
 use klaxon_model::{Cost, Line, RuleInfo};
 use klaxon_model::{Event, Failure, Id, ObjectName, StoreOp, Timestamp, Verdict};
 

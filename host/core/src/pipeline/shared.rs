@@ -7,8 +7,9 @@ use klaxon_model::{Origin, StateKeeper, Timestamp};
 use super::changes::Changes;
 use super::output::{Counts, Limited, Output};
 use super::state::RuleState;
-use crate::policy::{Incidents, Passed, Refusal};
+use crate::policy::{Incidents, Passed};
 use crate::route::Router;
+use crate::verdict::Refusal;
 
 /// The parts of the pipeline that all rules share.
 pub(super) struct Shared {

@@ -11,7 +11,7 @@ use klaxon_model::{
 };
 
 use super::{MemoryState, Pace, Persisted, Pipeline, WatchSetup};
-use crate::policy::{RulePolicy, Targets};
+use crate::verdict::{Targets, VerdictBuilder};
 
 type Body = dyn Fn(&Event) -> Option<Result<Outcome, Failure>> + Send + Sync;
 
@@ -97,15 +97,14 @@ impl Bench {
         let mut pipeline = Pipeline::new(engine, origin, Arc::new(MemoryState::default()));
         for id in 0..count {
             let info = info(id, limits.clone());
-            let policy = RulePolicy {
+            let verdicts = VerdictBuilder {
                 rule: info.name.clone(),
                 version: "1".into(),
                 routed: Vec::new(),
                 named: Vec::new(),
                 targets: Targets::Any,
-                suppression: klaxon_config::Policy::default(),
             };
-            pipeline.add_rule(info, policy, &Narrowing::new()).unwrap();
+            pipeline.add_rule(info, verdicts, Default::default(), &Narrowing::new()).unwrap();
         }
         Self { pipeline, asked }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::decision::{Passed, Reason};
 use super::incident_table::IncidentKey;
 use super::incidents::Incidents;
-use super::inhibit::{fill, place};
+use super::inhibition::index::{fill, place};
 use super::repeat;
 use super::throttle;
 use klaxon_model::{Delivered, Timestamp, Verdict};

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::decision::{Passed, Tally};
 use super::incident_table::{IncidentKey, Open};
-use super::inhibit::{Inhibitors, Register};
+use super::inhibition::index::{Inhibitors, Register};
+use super::inhibition::pending::Waiting;
 use super::rule::Rule;
 use super::suspension::Holds;
 use super::throttle;
-use super::waiting::Waiting;
 use klaxon_config::Policy;
 use klaxon_model::{Status, Timestamp, Verdict};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::incident_table::IncidentKey;
 use super::incidents::Incidents;
+use super::inhibition::pending::bytes;
 use super::rule::Rule;
-use super::waiting::bytes;
 use klaxon_model::{Bucket, Incident, IncidentRecord, PersistedIncident, StoreOp, Window};
 
 impl Incidents {

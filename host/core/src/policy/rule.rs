@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::budget::Budgets;
+use super::rate_limit::budget::Budgets;
 use klaxon_config::{Equal, Policy};
 use klaxon_model::{Timestamp, Window};
 

@@ -9,7 +9,7 @@ use super::health::Vitals;
 use crate::assembly::assemble_with;
 use klaxon_config::{Config, Source};
 use klaxon_core::pipeline::{MemoryState, Pipeline};
-use klaxon_core::policy::Targets;
+use klaxon_core::verdict::Targets;
 use klaxon_engine::Options;
 use klaxon_journal::{Journal, Loaded};
 use klaxon_model::Origin;

@@ -9,7 +9,7 @@ use super::exit::fail;
 use super::{CacheArguments, Exit, OutputFormat};
 use crate::assembly::{AssembleError, assemble};
 use klaxon_config::{Config, Rule, warnings};
-use klaxon_core::policy::Targets;
+use klaxon_core::verdict::Targets;
 use klaxon_engine::{LoadErrorKind, Options};
 use klaxon_model::Origin;
 use klaxon_yaml::{Document, FileError, FileErrors, Found};

@@ -14,7 +14,7 @@ use super::{EngineArguments, Exit, OutputFormat};
 use crate::assembly::assemble;
 use klaxon_config::{self as config, Config};
 use klaxon_core::pipeline::{Output, Pipeline};
-use klaxon_core::policy::Targets;
+use klaxon_core::verdict::Targets;
 use klaxon_harness::{Replay, ReplayError, Summary};
 use klaxon_model::{Limits, Narrowing, Origin, Timestamp};
 

@@ -96,7 +96,7 @@ impl RuleRuntime {
         shared.note_limited(dropped);
         let verdicts = answer.outcome.as_ref().map_or(0, |outcome| outcome.verdicts.len());
         // The verdict itself, and a body for each target.
-        let output = bytes.saturating_mul(1 + self.policy.routed.len());
+        let output = bytes.saturating_mul(1 + self.verdicts.routed.len());
         let size = AnswerSize { bytes, output, verdicts };
         shared.note_limited(self.meter.count(size, now, limits));
         lines
@@ -152,7 +152,7 @@ impl RuleRuntime {
         for timer in outcome.timers {
             self.set_timer(event, timer, shared);
         }
-        for verdict in self.policy.decide(&self.info.manifest, event, outcome.verdicts) {
+        for verdict in self.verdicts.build(&self.info.manifest, event, outcome.verdicts) {
             let passed = shared.incidents.decide(verdict);
             shared.pass_on(passed);
         }

@@ -15,7 +15,7 @@ use super::backlog::queue::Backlog;
 use super::shared::Shared;
 use super::timers::Timers;
 use super::{AFTER_DELETION_MS, UNKNOWN_OBJECT_MS};
-use crate::policy::RulePolicy;
+use crate::verdict::VerdictBuilder;
 
 pub(super) use answer::Settled;
 pub(super) use breaker::Breaker;
@@ -27,7 +27,9 @@ pub(super) use partition_kind::kind_of_old;
 /// A rule with everything that belongs to it alone.
 pub(super) struct RuleRuntime {
     pub(super) info: Arc<RuleInfo>,
-    pub(super) policy: RulePolicy,
+    pub(super) verdicts: VerdictBuilder,
+    /// The operator's policy for the suppression of its verdicts.
+    pub(super) suppression: klaxon_config::Policy,
     pub(super) breaker: Breaker,
     pub(super) meter: Meter,
     pub(super) timers: Timers,
@@ -38,11 +40,16 @@ pub(super) struct RuleRuntime {
 }
 
 impl RuleRuntime {
-    pub(super) fn new(info: Arc<RuleInfo>, policy: RulePolicy) -> Self {
+    pub(super) fn new(
+        info: Arc<RuleInfo>,
+        verdicts: VerdictBuilder,
+        suppression: klaxon_config::Policy,
+    ) -> Self {
         Self {
             meter: Meter::new(info.name.clone()),
             info,
-            policy,
+            verdicts,
+            suppression,
             breaker: Breaker::default(),
             timers: Timers::default(),
             is_suspended: false,

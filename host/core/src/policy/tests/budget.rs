@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::plan::{Table, incidents};
 use super::*;
-use crate::policy::budget::{Budgets, Over};
+use crate::policy::rate_limit::budget::{Budgets, Over};
 use klaxon_config::Budget;
 
 fn of(burst: u32, per_ms: u64) -> Budgets {

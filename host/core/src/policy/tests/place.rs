@@ -1,7 +1,7 @@
 //! Tests of an incident's location, and of the properties it has in common with others.
 
 use super::*;
-use crate::policy::inhibit::{Inhibitors, place};
+use crate::policy::inhibition::index::{Inhibitors, place};
 use klaxon_model::{KubernetesEvent, ObjectRef};
 
 fn at(object: Object) -> klaxon_model::Place {

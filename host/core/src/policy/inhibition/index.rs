@@ -8,25 +8,25 @@ use klaxon_model::{Identity, ObjectName, Place, Subject, Verdict};
 /// Open incidents of inhibiting codes, counted by the properties that they may have in common with
 /// others.
 #[derive(Debug, Default)]
-pub(super) struct Inhibitors {
+pub(in crate::policy) struct Inhibitors {
     /// By the inhibitor's number.
     open: Vec<HashMap<Mark, usize>>,
     /// The rules that each inhibitor inhibits, by its number.
-    pub(super) holds: Vec<Vec<usize>>,
+    pub(in crate::policy) holds: Vec<Vec<usize>>,
 }
 
 /// Assigns a number to each inhibiting code.
 #[derive(Debug, Default)]
-pub(super) struct Register {
+pub(in crate::policy) struct Register {
     /// Rule and code, by number.
-    pub(super) names: Vec<(String, String)>,
+    pub(in crate::policy) names: Vec<(String, String)>,
     /// The rules that each inhibitor inhibits, by its number.
-    pub(super) holds: Vec<Vec<usize>>,
+    pub(in crate::policy) holds: Vec<Vec<usize>>,
 }
 
 impl Register {
     /// Returns the number of an inhibiting code, and adds a rule that it inhibits.
-    pub(super) fn number(&mut self, rule: &str, code: &str, held: usize) -> usize {
+    pub(in crate::policy) fn number(&mut self, rule: &str, code: &str, held: usize) -> usize {
         let known = self.names.iter().position(|(one, other)| one == rule && other == code);
         let number = known.unwrap_or(self.names.len());
         if known.is_none() {
@@ -44,18 +44,18 @@ type Mark = (Equal, String);
 
 impl Inhibitors {
     /// Creates an empty index, given the rules that each inhibitor inhibits.
-    pub(super) fn new(holds: Vec<Vec<usize>>) -> Self {
+    pub(in crate::policy) fn new(holds: Vec<Vec<usize>>) -> Self {
         Self { open: vec![HashMap::new(); holds.len()], holds }
     }
 
-    pub(super) fn open(&mut self, inhibitor: usize, key: &str, place: &Place) {
+    pub(in crate::policy) fn open(&mut self, inhibitor: usize, key: &str, place: &Place) {
         let Some(open) = self.open.get_mut(inhibitor) else { return };
         for mark in marks(key, place) {
             *open.entry(mark).or_default() += 1;
         }
     }
 
-    pub(super) fn close(&mut self, inhibitor: usize, key: &str, place: &Place) {
+    pub(in crate::policy) fn close(&mut self, inhibitor: usize, key: &str, place: &Place) {
         let Some(open) = self.open.get_mut(inhibitor) else { return };
         for mark in marks(key, place) {
             if let Some(count) = open.get_mut(&mark) {
@@ -69,7 +69,13 @@ impl Inhibitors {
 
     /// Returns `true` if the inhibitor has an open incident that has this property in common with an
     /// incident.
-    pub(super) fn holds(&self, inhibitor: usize, equal: Equal, key: &str, place: &Place) -> bool {
+    pub(in crate::policy) fn holds(
+        &self,
+        inhibitor: usize,
+        equal: Equal,
+        key: &str,
+        place: &Place,
+    ) -> bool {
         let Some(open) = self.open.get(inhibitor).filter(|open| !open.is_empty()) else {
             return false;
         };
@@ -105,7 +111,7 @@ fn node_partition(name: &str) -> String {
 
 /// Returns the location of a verdict's incident. For a Kubernetes Event it is the location of the object
 /// that the Event regards.
-pub(super) fn place(verdict: &Verdict) -> Place {
+pub(in crate::policy) fn place(verdict: &Verdict) -> Place {
     let Some(event) = &verdict.event else { return place_of(&identity(&verdict.object), "") };
     let node = match &event.object.subject {
         Subject::Pod(pod) => pod.node.as_str(),
@@ -129,7 +135,7 @@ fn place_of(about: &Identity, node: &str) -> Place {
 }
 
 /// Fills in the parts that are unknown to a later verdict: a timer may know no more than the name.
-pub(super) fn fill(place: &mut Place, before: &Place) {
+pub(in crate::policy) fn fill(place: &mut Place, before: &Place) {
     let parts = [
         (&mut place.namespace, &before.namespace),
         (&mut place.object, &before.object),

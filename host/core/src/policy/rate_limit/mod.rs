@@ -1,15 +1,17 @@
 //! Rate limit of writes to the cluster: each write of a verdict that passes takes a token of the rule's
 //! budget for the object.
 
-use super::budget::Over;
-use super::decision::{OverBudget, Passed};
-use super::incidents::Incidents;
+pub(in crate::policy) mod budget;
+
+use crate::policy::decision::{OverBudget, Passed};
+use crate::policy::incidents::Incidents;
+use crate::policy::rate_limit::budget::Over;
 use klaxon_model::{Timestamp, Verdict};
 
 impl Incidents {
     /// Removes writes that exceed the budget from the verdicts starting at index `first`, which pass at
     /// time `at`. The verdicts are delivered without them.
-    pub(super) fn spend(&mut self, out: &mut Passed, first: usize, at: Timestamp) {
+    pub(in crate::policy) fn spend(&mut self, out: &mut Passed, first: usize, at: Timestamp) {
         let Passed { verdicts, over_budget, .. } = out;
         let verdicts = verdicts.iter_mut().skip(first);
         for verdict in verdicts.filter(|verdict| !verdict.refused.is_empty()) {

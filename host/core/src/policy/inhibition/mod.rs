@@ -1,17 +1,20 @@
 //! Inhibited firings: keeping them pending, and releasing them.
 
+pub(in crate::policy) mod index;
+pub(in crate::policy) mod pending;
+
 use std::sync::Arc;
 
-use super::decision::Passed;
-use super::incident_table::IncidentKey;
-use super::incidents::Incidents;
-use super::waiting::bytes;
+use crate::policy::decision::Passed;
+use crate::policy::incident_table::IncidentKey;
+use crate::policy::incidents::Incidents;
+use crate::policy::inhibition::pending::bytes;
 use klaxon_model::{Held, Incident, Timestamp, Verdict};
 
 impl Incidents {
     /// Keeps an inhibited firing pending, or delivers it. `order` is that of the pending firing that it
     /// replaces.
-    pub(super) fn hold_or_pass(
+    pub(in crate::policy) fn hold_or_pass(
         &mut self,
         spot: &Arc<IncidentKey>,
         verdict: Verdict,
@@ -42,7 +45,11 @@ impl Incidents {
 
     /// Returns the time until which an incident may be kept pending. `None` if nothing inhibits it. The
     /// time counts from the first inhibition.
-    pub(super) fn inhibited_until(&self, spot: &IncidentKey, now: Timestamp) -> Option<Timestamp> {
+    pub(in crate::policy) fn inhibited_until(
+        &self,
+        spot: &IncidentKey,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let incident = self.open.get(spot)?;
         let since = incident.inhibited_since.unwrap_or(now);
         let entries = self.rules.get(spot.rule)?.held_by(&spot.code);
@@ -66,7 +73,7 @@ impl Incidents {
         }
     }
 
-    pub(super) fn take_held(&mut self, spot: &Arc<IncidentKey>) -> Option<Held> {
+    pub(in crate::policy) fn take_held(&mut self, spot: &Arc<IncidentKey>) -> Option<Held> {
         self.open.get(spot)?.held.as_ref()?;
         let mut held = self.open.change(spot)?.held.take()?;
         self.waiting.remove(held.order);
@@ -75,7 +82,7 @@ impl Incidents {
     }
 
     /// Checks if a pending firing is still inhibited, and delivers it if not.
-    pub(super) fn look_again(&mut self, order: u64, now: Timestamp, out: &mut Passed) {
+    pub(in crate::policy) fn look_again(&mut self, order: u64, now: Timestamp, out: &mut Passed) {
         let Some(spot) = self.waiting.spot(order) else { return };
         match self.inhibited_until(&spot, now) {
             Some(until) if until > now => self.wait_until(&spot, order, until),
@@ -108,7 +115,7 @@ impl Incidents {
     }
 
     /// Releases firings that a closed incident inhibited, unless another incident inhibits them.
-    pub(super) fn closed(
+    pub(in crate::policy) fn closed(
         &mut self,
         spot: &IncidentKey,
         incident: Option<Incident>,
@@ -121,7 +128,12 @@ impl Incidents {
         }
     }
 
-    pub(super) fn let_go(&mut self, spot: &IncidentKey, now: Timestamp, out: &mut Passed) {
+    pub(in crate::policy) fn let_go(
+        &mut self,
+        spot: &IncidentKey,
+        now: Timestamp,
+        out: &mut Passed,
+    ) {
         let number = self.inhibitor(spot);
         let rules = number.and_then(|number| self.inhibitors.holds.get(number));
         let orders = rules.map(|rules| self.waiting.of(rules)).unwrap_or_default();
@@ -132,7 +144,12 @@ impl Incidents {
 
     /// Closes an incident that no verdict has touched for the configured time. A pending firing is
     /// delivered instead of lost.
-    pub(super) fn forget(&mut self, spot: &Arc<IncidentKey>, now: Timestamp, out: &mut Passed) {
+    pub(in crate::policy) fn forget(
+        &mut self,
+        spot: &Arc<IncidentKey>,
+        now: Timestamp,
+        out: &mut Passed,
+    ) {
         if let Some(held) = self.take_held(spot) {
             self.open.touch(spot, now);
             self.pass(spot, *held.verdict, now, out);
@@ -147,7 +164,7 @@ impl Incidents {
 
     /// Closes the least recently touched incidents of a rule until its number of open incidents is within
     /// the bound.
-    pub(super) fn make_room(&mut self, rule: usize, now: Timestamp, out: &mut Passed) {
+    pub(in crate::policy) fn make_room(&mut self, rule: usize, now: Timestamp, out: &mut Passed) {
         while self.open.len(rule) > self.bounds.open {
             let Some((_, spot)) = self.open.oldest(rule).cloned() else { return };
             if let Some(held) = self.take_held(&spot) {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::rule::millis;
+use crate::policy::rule::millis;
 use klaxon_config::Budget;
 use klaxon_model::Timestamp;
 
@@ -15,7 +15,7 @@ const MOST: usize = 100_000;
 /// The token buckets of a rule, one for each object. A bucket is stored as the time at which it will be
 /// full again, which determines its content; a full bucket need not be stored.
 #[derive(Debug)]
-pub(super) struct Budgets {
+pub(in crate::policy) struct Budgets {
     /// The time after which a token is added, in milliseconds.
     per: i64,
     /// The time in which an empty bucket becomes full, in milliseconds.
@@ -33,16 +33,16 @@ pub(super) struct Budgets {
 
 /// An error: the bucket has no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Over {
+pub(in crate::policy) struct Over {
     /// The earliest time at which there is a token.
-    pub(super) next: Timestamp,
+    pub(in crate::policy) next: Timestamp,
     /// `true` if it is the first error for the object since a write was made.
-    pub(super) is_first: bool,
+    pub(in crate::policy) is_first: bool,
 }
 
 impl Budgets {
     /// Creates full buckets.
-    pub(super) fn new(budget: Budget) -> Self {
+    pub(in crate::policy) fn new(budget: Budget) -> Self {
         let per = millis(budget.per);
         Self {
             per,
@@ -59,7 +59,7 @@ impl Budgets {
     ///
     /// # Errors
     /// If there is no token: the time of the next one.
-    pub(super) fn take(&mut self, object: &str, now: Timestamp) -> Result<(), Over> {
+    pub(in crate::policy) fn take(&mut self, object: &str, now: Timestamp) -> Result<(), Over> {
         self.drop_full(now);
         let full_at = self.full_at.get(object).map_or(now, |full_at| now.max(*full_at));
         let full_at = full_at.plus_millis(self.per);
@@ -77,17 +77,17 @@ impl Budgets {
 
     /// Returns the number of stored buckets, which are not known to be full.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::policy) fn len(&self) -> usize {
         self.full_at.len()
     }
 
     /// Collects changes from now on, to be returned by [`Budgets::take_changed`].
-    pub(super) fn keep(&mut self) {
+    pub(in crate::policy) fn keep(&mut self) {
         self.changed.get_or_insert_default();
     }
 
     /// Returns the changes since the last call: objects, each with the time at which its bucket is full.
-    pub(super) fn take_changed(&mut self) -> Vec<(String, Option<Timestamp>)> {
+    pub(in crate::policy) fn take_changed(&mut self) -> Vec<(String, Option<Timestamp>)> {
         let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
         let row = |object: String| {
             let full_at = self.full_at.get(&object).copied();
@@ -97,7 +97,12 @@ impl Budgets {
     }
 
     /// Restores a bucket, which may have been stored under a budget that took longer to fill.
-    pub(super) fn restore(&mut self, object: String, full_at: Timestamp, now: Timestamp) {
+    pub(in crate::policy) fn restore(
+        &mut self,
+        object: String,
+        full_at: Timestamp,
+        now: Timestamp,
+    ) {
         let most = now.plus_millis(self.all);
         if full_at > most {
             self.mark(&object);

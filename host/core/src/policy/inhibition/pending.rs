@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::incident_table::IncidentKey;
+use crate::policy::incident_table::IncidentKey;
 use klaxon_model::{Refused, Timestamp, Verdict};
 
 /// The incidents that have a pending verdict; the verdict itself is stored with the incident.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(in crate::policy) struct Waiting {
     by_order: BTreeMap<u64, (Arc<IncidentKey>, Timestamp, usize)>,
     /// By rule.
     by_end: BTreeMap<usize, BTreeSet<(Timestamp, u64)>>,
@@ -19,11 +19,11 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Returns the next number. It is derived from the pending verdicts, so that it is the same after a
     /// restart.
-    pub(super) fn next_order(&self) -> u64 {
+    pub(in crate::policy) fn next_order(&self) -> u64 {
         self.by_order.last_key_value().map_or(0, |(order, _)| order.saturating_add(1))
     }
 
-    pub(super) fn add(
+    pub(in crate::policy) fn add(
         &mut self,
         order: u64,
         spot: Arc<IncidentKey>,
@@ -36,7 +36,7 @@ impl Waiting {
         self.by_order.insert(order, (spot, until, size));
     }
 
-    pub(super) fn remove(&mut self, order: u64) {
+    pub(in crate::policy) fn remove(&mut self, order: u64) {
         let Some((spot, until, size)) = self.by_order.remove(&order) else { return };
         if let Some(ends) = self.by_end.get_mut(&spot.rule) {
             ends.remove(&(until, order));
@@ -47,7 +47,7 @@ impl Waiting {
     }
 
     /// Moves the time at which a verdict stops waiting.
-    pub(super) fn move_end(&mut self, order: u64, until: Timestamp) {
+    pub(in crate::policy) fn move_end(&mut self, order: u64, until: Timestamp) {
         if let Some((spot, before, _)) = self.by_order.get_mut(&order) {
             let ends = self.by_end.entry(spot.rule).or_default();
             ends.remove(&(*before, order));
@@ -57,7 +57,7 @@ impl Waiting {
     }
 
     /// Returns the first verdict that stops waiting. `put_off` may delay those of a rule.
-    pub(super) fn first_end(
+    pub(in crate::policy) fn first_end(
         &self,
         put_off: impl Fn(usize, Timestamp) -> Timestamp,
     ) -> Option<(Timestamp, u64)> {
@@ -68,28 +68,28 @@ impl Waiting {
         firsts.min()
     }
 
-    pub(super) fn end(&self, order: u64) -> Option<Timestamp> {
+    pub(in crate::policy) fn end(&self, order: u64) -> Option<Timestamp> {
         self.by_order.get(&order).map(|(_, until, _)| *until)
     }
 
-    pub(super) fn spot(&self, order: u64) -> Option<Arc<IncidentKey>> {
+    pub(in crate::policy) fn spot(&self, order: u64) -> Option<Arc<IncidentKey>> {
         self.by_order.get(&order).map(|(spot, ..)| spot.clone())
     }
 
     /// Returns the numbers of the pending verdicts of some rules, in order.
-    pub(super) fn of(&self, rules: &[usize]) -> Vec<u64> {
+    pub(in crate::policy) fn of(&self, rules: &[usize]) -> Vec<u64> {
         let of = self.by_order.iter().filter(|(_, (spot, ..))| rules.contains(&spot.rule));
         of.map(|(order, _)| *order).collect()
     }
 
     /// Returns the number of a rule's pending verdicts, and their bytes.
-    pub(super) fn size(&self, rule: usize) -> (usize, usize) {
+    pub(in crate::policy) fn size(&self, rule: usize) -> (usize, usize) {
         self.sizes.get(&rule).copied().unwrap_or_default()
     }
 }
 
 /// Returns the bytes of a pending verdict and its refused targets.
-pub(super) fn bytes(verdict: &Verdict, refused: &[Refused]) -> usize {
+pub(in crate::policy) fn bytes(verdict: &Verdict, refused: &[Refused]) -> usize {
     let refused = refused.iter().map(|one| {
         let texts = [one.name.as_ref(), one.writes_to.as_ref(), Some(&one.kind), Some(&one.why)];
         texts.into_iter().flatten().map(String::len).sum::<usize>()

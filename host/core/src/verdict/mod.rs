@@ -1,8 +1,7 @@
-//! Grants: turns a rule's verdicts into verdicts with ids, the manifest's defaults and the granted
-//! targets.
+//! Building of verdicts: a rule's verdicts get ids, the manifest's defaults and the granted targets.
 //!
-//! By default every verdict passes; only a target that the operator did not grant is refused, which is
-//! recorded and shown and does not affect other targets.
+//! Only a target that the operator did not grant is refused, which is recorded and shown and does not affect other
+//! targets.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,9 +13,9 @@ use klaxon_model::{
     Event, Id, Manifest, Refused, RuleTarget, RuleVerdict, Status, Subject, Verdict, prefix,
 };
 
-/// The permissions of one rule for its verdicts.
+/// Builds the verdicts of one rule.
 #[derive(Debug, Clone)]
-pub struct RulePolicy {
+pub struct VerdictBuilder {
     /// The rule's configured name.
     pub rule: Arc<str>,
     /// The version of its manifest.
@@ -27,8 +26,6 @@ pub struct RulePolicy {
     pub named: Vec<String>,
     /// The targets that exist.
     pub targets: Targets,
-    /// The suppression of its verdicts.
-    pub suppression: klaxon_config::Policy,
 }
 
 /// Maximum number of refused targets of one verdict that are recorded individually.
@@ -93,15 +90,15 @@ impl Refusal {
     }
 }
 
-impl RulePolicy {
-    /// Decides on the verdicts of one answer, which was checked against the manifest, in its order.
-    pub fn decide(
+impl VerdictBuilder {
+    /// Builds the verdicts of one answer, which was checked against the manifest, in its order.
+    pub fn build(
         &self,
         manifest: &Manifest,
         event: &Arc<Event>,
         said: Vec<RuleVerdict>,
     ) -> Vec<Verdict> {
-        let mut decided = Vec::new();
+        let mut built = Vec::new();
         // The same verdict twice in one answer is two verdicts, with different numbers.
         let mut numbers: HashMap<(String, String, Status), u64> = HashMap::new();
         for verdict in said {
@@ -121,10 +118,10 @@ impl RulePolicy {
             *number += 1;
             let (targets, refused) = self.resolve(&verdict);
             if let Some(verdict) = self.complete(id, manifest, event, verdict, targets) {
-                decided.push(Verdict { refused, ..verdict });
+                built.push(Verdict { refused, ..verdict });
             }
         }
-        decided
+        built
     }
 
     /// Fills in the manifest's defaults. Returns `None` for an undeclared code or a payload that is not
@@ -250,20 +247,19 @@ mod tests {
     use super::*;
     use klaxon_model::Extension;
 
-    fn policy(routed: &[&str], named: &[&str]) -> RulePolicy {
+    fn policy(routed: &[&str], named: &[&str]) -> VerdictBuilder {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let there: Vec<String> = names(&["notify", "oncall", "pager"]);
-        RulePolicy {
+        VerdictBuilder {
             rule: "rule".into(),
             version: "1".into(),
             routed: names(routed),
             named: names(named),
             targets: Targets::Configured(Arc::new(there.into_iter().collect())),
-            suppression: klaxon_config::Policy::default(),
         }
     }
 
-    fn resolve(policy: &RulePolicy, targets: Vec<RuleTarget>) -> (Vec<String>, Vec<Refused>) {
+    fn resolve(policy: &VerdictBuilder, targets: Vec<RuleTarget>) -> (Vec<String>, Vec<Refused>) {
         policy.resolve(&RuleVerdict {
             code: "A".to_owned(),
             key: String::new(),
