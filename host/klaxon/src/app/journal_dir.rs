@@ -6,10 +6,7 @@ use tracing::warn;
 
 use super::RunError;
 use klaxon_config::{Config, Source, SourceKind};
-use klaxon_journal as journal;
-
-/// The default folder.
-const USUAL: &str = "/var/lib/klaxon";
+use klaxon_journal::{self as journal, DEFAULT_FOLDER};
 
 /// The journal's folder. Dropping it removes a temporary one.
 pub(super) struct JournalFolder {
@@ -25,8 +22,8 @@ impl JournalFolder {
             return Ok(Self { path: path.clone(), is_temporary: false });
         }
         let is_replay = matches!(source.kind, SourceKind::Replay(_));
-        if !is_replay && is_writable(Path::new(USUAL)) {
-            return Ok(Self { path: USUAL.into(), is_temporary: false });
+        if !is_replay && is_writable(Path::new(DEFAULT_FOLDER)) {
+            return Ok(Self { path: DEFAULT_FOLDER.into(), is_temporary: false });
         }
         let name = format!("klaxon-{}-{:08x}", std::process::id(), rand::random::<u32>());
         let path = std::env::temp_dir().join(name);
@@ -35,7 +32,7 @@ impl JournalFolder {
         if !is_replay {
             warn!(
                 path = %path.display(),
-                "the journal is in a temporary folder: a restart will not know what was seen, and what is not delivered is lost; hint: set journal.path, or make {USUAL} writable"
+                "the journal is in a temporary folder: a restart will not know what was seen, and what is not delivered is lost; hint: set journal.path, or make {DEFAULT_FOLDER} writable"
             );
         }
         Ok(Self { path, is_temporary: true })

@@ -6,12 +6,11 @@ use clap::Args;
 
 use super::CommandError;
 use klaxon_config::Config;
+use klaxon_journal::DEFAULT_FOLDER;
 use klaxon_journal::inspect::{Editor, InspectError, Reader};
 
 /// The default configuration.
 const CONFIG: &str = "klaxon.yaml";
-/// The default folder of the journal.
-const USUAL: &str = "/var/lib/klaxon";
 
 /// The arguments that locate the journal.
 #[derive(Debug, Args)]
@@ -41,7 +40,7 @@ impl PlaceArguments {
             None if Path::new(CONFIG).exists() => Path::new(CONFIG),
             None => {
                 let why = format!("the usual folder, for there is no {CONFIG} here");
-                return Ok(Place { folder: USUAL.into(), why });
+                return Ok(Place { folder: DEFAULT_FOLDER.into(), why });
             }
         };
         let config = Config::read(file).map_err(|errors| {
@@ -54,7 +53,7 @@ impl PlaceArguments {
             Some(folder) => Place { folder, why: format!("journal.path of {file}") },
             None => {
                 let why = format!("the usual folder, for {file} has no journal.path");
-                Place { folder: USUAL.into(), why }
+                Place { folder: DEFAULT_FOLDER.into(), why }
             }
         })
     }
