@@ -1,13 +1,13 @@
 //! Targets by themselves, without a service.
 
+use klaxon_test_support::values;
 use std::path::Path;
 use std::sync::Arc;
 
 use klaxon_config::{Target, TargetOrigin};
-use klaxon_model::{Id, ObjectName, Severity, Status, Verdict};
+use klaxon_model::{Id, Severity, Verdict};
 use klaxon_targets::{Attempt, Delivery, Endpoint};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 /// Returns an id that ends with a number.
 pub(crate) fn id(number: u64) -> Id {
@@ -16,30 +16,20 @@ pub(crate) fn id(number: u64) -> Id {
 
 /// A verdict of the rule `akkeris` on a pod.
 pub(crate) fn verdict(code: &str) -> Verdict {
+    let time = "2026-11-20T10:00:00.123Z".parse().unwrap();
+    let event = values::event(id(1), time, values::object("Pod", "a", "web-1", "u"));
     Verdict {
-        id: id(7),
-        time: "2026-11-20T10:00:00.123Z".parse().unwrap(),
         cluster: "prod".into(),
         rule: "akkeris".into(),
         rule_version: "1.0.0".into(),
         code: code.to_owned(),
         severity: Severity::Error,
-        status: Status::Firing,
         title: "out of memory".to_owned(),
         key: "a/web-1".to_owned(),
-        object: ObjectName {
-            api_version: "v1".to_owned(),
-            kind: "Pod".to_owned(),
-            namespace: "a".to_owned(),
-            name: "web-1".to_owned(),
-            uid: "u".to_owned(),
-        },
-        payload: RawValue::from_string("{\n  \"action\": \"crashed\"\n}".to_owned()).unwrap(),
+        payload: values::payload("{\n  \"action\": \"crashed\"\n}"),
         targets: vec!["t".to_owned()],
-        gap: false,
-        delta: None,
         event: None,
-        refused: Vec::new(),
+        ..values::verdict(id(7), event)
     }
 }
 

@@ -11,11 +11,9 @@ use klaxon_config::{self as config, Target};
 use klaxon_core::pipeline::Output;
 use klaxon_journal::{Group, Handle, Journal};
 use klaxon_model::clock::Stopwatch;
-use klaxon_model::{
-    Change, Event, Id, Identity, Meta, Object, Origin, Severity, Status, Subject, Timestamp,
-    Verdict,
-};
+use klaxon_model::{Id, Timestamp, Verdict};
 use klaxon_telemetry::metrics::Metrics;
+use klaxon_test_support::values;
 use rusqlite::{Connection, params};
 
 /// Verdicts in a group, and groups in a sample.
@@ -145,46 +143,14 @@ fn groups_of(size: usize, groups: usize, round: usize) -> Vec<Vec<Verdict>> {
 
 fn verdict(number: usize) -> Verdict {
     let number = number as u64;
-    let identity = Identity {
-        api_version: "v1".to_owned(),
-        kind: "Pod".to_owned(),
-        namespace: "shop".to_owned(),
-        name: format!("shop-7d4b9c6f5-{number:06}"),
-        uid: format!("24d46141-40a8-4682-9240-{number:012}"),
-    };
-    let meta = Meta { identity, resource_version: number.to_string(), ..Meta::default() };
-    let object = Arc::new(Object { meta, subject: Subject::Other, document: None });
-    let event = Event {
-        id: Id::of("event", &[&number]),
-        origin: Arc::new(Origin { cluster: "bench".to_owned(), source: "bench".to_owned() }),
-        time: Timestamp::from_millis(5),
-        change: Change::Added,
-        gap: false,
-        interest: 0,
-        timer: None,
-        object,
-        delta: 0,
-        fields: Ok(Vec::new()),
-        partition: "shop".into(),
-    };
+    let name = format!("shop-7d4b9c6f5-{number:06}");
+    let uid = format!("24d46141-40a8-4682-9240-{number:012}");
+    let object = values::object("Pod", "shop", &name, &uid);
+    let event = values::event(Id::of("event", &[&number]), Timestamp::from_millis(5), object);
     let payload = format!(r#"{{"app":"shop","code":"H10","pod":"shop-{number}","restarts":3}}"#);
     Verdict {
-        id: Id::of("verdict", &[&number]),
-        time: event.time,
-        cluster: "bench".into(),
-        rule: "rule".into(),
-        rule_version: "1".into(),
-        code: "CODE".to_owned(),
-        severity: Severity::Info,
-        status: Status::Firing,
         title: "App crashed".to_owned(),
-        key: "key".to_owned(),
-        object: (&event.object.meta.identity).into(),
-        payload: serde_json::value::RawValue::from_string(payload).unwrap(),
-        targets: vec!["out".to_owned()],
-        gap: false,
-        delta: None,
-        event: Some(Arc::new(event)),
-        refused: Vec::new(),
+        payload: values::payload(&payload),
+        ..values::verdict(Id::of("verdict", &[&number]), event)
     }
 }

@@ -3,3 +3,4 @@
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test may panic")]
 
 pub mod journal_file;
+pub mod values;

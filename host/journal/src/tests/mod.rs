@@ -8,6 +8,7 @@ mod permissions;
 mod quota;
 mod writer;
 
+use klaxon_test_support::values;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +18,8 @@ use klaxon_config::{self as config, Target};
 use klaxon_core::pipeline::Output;
 use klaxon_model::clock::Stopwatch;
 use klaxon_model::{
-    Backfill, BacklogEntry, Change, Event, Id, Identity, Meta, Object, Origin, PersistedMembership,
-    PersistedObject, PersistedState, PersistedTimer, Severity, Slot, SlotKind, Status, StoreOp,
-    Subject, Timestamp, Verdict, Write,
+    Backfill, BacklogEntry, Id, Identity, Meta, Object, PersistedMembership, PersistedObject,
+    PersistedState, PersistedTimer, Slot, SlotKind, StoreOp, Subject, Timestamp, Verdict, Write,
 };
 use klaxon_telemetry::metrics::Metrics;
 
@@ -89,39 +89,9 @@ fn kept(uid: &str, form: Option<Arc<Object>>) -> PersistedObject {
 }
 
 fn verdict(number: u64) -> Verdict {
-    let origin = Origin { cluster: "c".to_owned(), source: "s".to_owned() };
-    let event = Event {
-        id: Id::of("s", &[&number]),
-        origin: Arc::new(origin),
-        time: Timestamp::from_millis(5),
-        change: Change::Added,
-        gap: false,
-        interest: 0,
-        timer: None,
-        object: object("u"),
-        delta: 0,
-        fields: Ok(Vec::new()),
-        partition: "u".into(),
-    };
-    Verdict {
-        id: Id::of("verdict", &[&number]),
-        time: Timestamp::from_millis(5),
-        cluster: "c".into(),
-        rule: "rule".into(),
-        rule_version: "1".into(),
-        code: "CODE".to_owned(),
-        severity: Severity::Info,
-        status: Status::Firing,
-        title: String::new(),
-        key: "key".to_owned(),
-        object: (&event.object.meta.identity).into(),
-        payload: serde_json::value::RawValue::from_string("{}".to_owned()).unwrap(),
-        targets: vec!["out".to_owned()],
-        gap: false,
-        delta: None,
-        event: Some(Arc::new(event)),
-        refused: Vec::new(),
-    }
+    let object = (*object("u")).clone();
+    let event = values::event(Id::of("s", &[&number]), Timestamp::from_millis(5), object);
+    values::verdict(Id::of("verdict", &[&number]), event)
 }
 
 fn group(keep: Vec<StoreOp>, verdicts: Vec<Verdict>, progress: Vec<Progress>) -> Group {

@@ -10,16 +10,14 @@ mod repeat;
 mod restart;
 mod throttle;
 
+use klaxon_test_support::values;
 use std::sync::Arc;
 use std::time::Duration;
-
-use serde_json::value::RawValue;
 
 use super::{Incidents, Passed, Reason};
 use klaxon_config::{Equal, Inhibitor, Policy, Throttle};
 use klaxon_model::{
-    Change, Event, Id, Identity, Meta, Object, Origin, Pod, Refused, Severity, Status, Subject,
-    Timestamp, Verdict,
+    Event, Id, Identity, Meta, Object, Pod, Refused, Severity, Status, Subject, Timestamp, Verdict,
 };
 
 fn second(seconds: i64) -> Timestamp {
@@ -50,39 +48,17 @@ fn object(text: &str) -> Object {
 fn verdict(title: &str, about: &str, status: Status, at: Timestamp) -> Verdict {
     let (code, key) = about.split_once(' ').unwrap();
     let (rule, code) = code.split_once('/').unwrap();
-    let origin = Origin { cluster: "c".to_owned(), source: "s".to_owned() };
-    let object = object("Pod/a on n1");
-    let event = Event {
-        id: Id::of("event", &[&title]),
-        origin: Arc::new(origin),
-        time: at,
-        change: Change::Modified,
-        gap: false,
-        interest: 0,
-        timer: None,
-        object: Arc::new(object),
-        delta: 0,
-        fields: Ok(Vec::new()),
-        partition: "p".into(),
-    };
+    let event = values::event(Id::of("event", &[&title]), at, object("Pod/a on n1"));
     Verdict {
-        id: Id::of("verdict", &[&title]),
-        time: at,
-        cluster: "c".into(),
         rule: rule.into(),
-        rule_version: "1".into(),
         code: code.to_owned(),
         severity: Severity::Error,
         status,
         title: title.to_owned(),
         key: key.to_owned(),
-        object: (&event.object.meta.identity).into(),
-        payload: RawValue::from_string(format!("{{\"of\": \"{title}\"}}")).unwrap(),
+        payload: values::payload(&format!("{{\"of\": \"{title}\"}}")),
         targets: vec!["notify".to_owned()],
-        gap: false,
-        delta: None,
-        event: Some(Arc::new(event)),
-        refused: Vec::new(),
+        ..values::verdict(Id::of("verdict", &[&title]), event)
     }
 }
 
