@@ -106,8 +106,9 @@ pub(super) fn run(behaviour: &Behaviour) -> Measured {
     let files = std::fs::read_dir(journal).unwrap().flatten();
     Measured {
         memory: process.peak_memory(),
-        cpu_ms: process
-            .cpu_ms(|name| !name.starts_with("klaxon-rules") && !name.starts_with("klaxon-behind")),
+        cpu_ms: process.cpu_ms(|name| {
+            !name.starts_with("klaxon-rules") && !name.starts_with("klaxon-lagging")
+        }),
         log: std::fs::metadata(&log).unwrap().len(),
         journal: files.map(|file| file.metadata().unwrap().len()).sum(),
         rows: rows(&site),

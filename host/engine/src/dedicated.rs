@@ -27,7 +27,7 @@ impl DedicatedThread {
         waker: Option<Waker>,
         sandbox: Arc<Sandbox>,
     ) -> std::io::Result<Self> {
-        let worker = Worker::start("klaxon-behind", options)?;
+        let worker = Worker::start("klaxon-lagging", options)?;
         Ok(Self { rule: rule.clone(), patience, waker, worker, asked: None, _sandbox: sandbox })
     }
 }

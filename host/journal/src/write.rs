@@ -148,7 +148,7 @@ fn keep(to: &Transaction<'_>, change: &StoreOp) -> Result<(), JournalError> {
             "DELETE FROM incidents WHERE rule = ?1 AND code = ?2 AND key = ?3",
             [&**rule, code.as_str(), key.as_str()],
         ),
-        StoreOp::History(number) => set_meta(to, "history", &number.to_string()),
+        StoreOp::RevisionEpoch(number) => set_meta(to, "history", &number.to_string()),
         StoreOp::Comparison(number) => set_meta(to, "comparisons", &number.to_string()),
     }
 }

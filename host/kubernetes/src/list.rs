@@ -142,7 +142,7 @@ impl Watch {
     }
 
     /// Sends the uids of all existing objects, regardless of the selector: a known object among them was not deleted.
-    pub(super) async fn tell_outside(&self, served: &Served) -> Result<(), Stop> {
+    pub(super) async fn report_outside(&self, served: &Served) -> Result<(), Stop> {
         let mut pages = Pages::new(self, served, Form::Metadata, false);
         while let Some(page) = pages.next().await? {
             for item in pages.read(&page)? {

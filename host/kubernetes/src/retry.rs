@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use super::Closed;
 use super::api::ApiError;
 use super::watch::{State, Stop, Watch};
-use klaxon_model::{ListStart, SourceEvent, Telling, Timestamp, clock};
+use klaxon_model::{GapEffect, ListStart, SourceEvent, Timestamp, clock};
 
 impl Watch {
     /// Returns the next state after an error; waits for the backoff or the time that the server asked for.
@@ -49,23 +49,20 @@ impl Watch {
                 State::List(self.gap(format!("the first list broke off: {error}"), false))
             }
             // The same comparison is repeated from its beginning.
-            (
-                Some(ListStart::Compare { from, reason, telling, complete_at, is_other_history }),
-                _,
-            ) => {
+            (Some(ListStart::Compare { from, reason, effect, complete_at, is_other_epoch }), _) => {
                 // Kubernetes Events that were still stored at the first attempt may have expired since.
-                let telling = match telling {
-                    Telling::Gap => Telling::Gap,
-                    Telling::Counted => self.telling(from, is_other_history),
+                let effect = match effect {
+                    GapEffect::Marked => GapEffect::Marked,
+                    GapEffect::Counted => self.effect(from, is_other_epoch),
                 };
                 // A new revision epoch is counted once.
-                let is_other_history = is_other_history && !self.list_began;
+                let is_other_epoch = is_other_epoch && !self.list_began;
                 State::List(ListStart::Compare {
                     from,
                     reason,
-                    telling,
+                    effect,
                     complete_at,
-                    is_other_history,
+                    is_other_epoch,
                 })
             }
             (Some(ListStart::First), _) => State::List(ListStart::First),
@@ -94,23 +91,23 @@ impl Watch {
     }
 
     /// Starts a comparison of a list with the objects that were known when the watch was last in sync.
-    pub(super) fn gap(&self, reason: String, is_other_history: bool) -> ListStart {
+    pub(super) fn gap(&self, reason: String, is_other_epoch: bool) -> ListStart {
         ListStart::Compare {
             from: self.since,
             reason,
-            telling: self.telling(self.since, is_other_history),
+            effect: self.effect(self.since, is_other_epoch),
             complete_at: self.complete_at(),
-            is_other_history,
+            is_other_epoch,
         }
     }
 
     /// Chooses the report for a period without a watch. Kubernetes Events outlive a short period and count their
     /// repeats: only those that were deleted before they expired can be missed.
-    pub(super) fn telling(&self, from: Timestamp, is_other_history: bool) -> Telling {
+    pub(super) fn effect(&self, from: Timestamp, is_other_epoch: bool) -> GapEffect {
         let blind = clock::now().millis_since(from);
         let ttl = i64::try_from(self.cluster.event_ttl.as_millis()).unwrap_or(i64::MAX);
         let outlives = self.plan.is_of_events() && (0..ttl).contains(&blind);
-        if outlives && !is_other_history { Telling::Counted } else { Telling::Gap }
+        if outlives && !is_other_epoch { GapEffect::Counted } else { GapEffect::Marked }
     }
 
     pub(super) fn note(&self, label: &'static str, why: &str) {

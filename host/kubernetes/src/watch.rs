@@ -29,7 +29,7 @@ use super::wire::{self, Head};
 use super::{Closed, Cluster, Item, Out, WatchMessage};
 use klaxon_model::Backoff;
 use klaxon_model::clock;
-use klaxon_model::{ListStart, Seen, SourceEvent, Telling, Timestamp};
+use klaxon_model::{GapEffect, ListStart, Seen, SourceEvent, Timestamp};
 
 /// The assumed lag of an API server's watch cache behind confirmed writes, in milliseconds, if no proof bounds it.
 const BEHIND_MS: i64 = 2000;
@@ -216,9 +216,9 @@ impl Watch {
             State::Absent => Ok(State::List(ListStart::Compare {
                 from: self.since.whole_second(),
                 reason: "the kind is served now, and was not before".to_owned(),
-                telling: Telling::Gap,
+                effect: GapEffect::Marked,
                 complete_at: self.complete_at(),
-                is_other_history: false,
+                is_other_epoch: false,
             })),
             State::List(start) => self.list(&served, start).await,
             State::Resume => self.resume(&served).await,
@@ -261,8 +261,8 @@ impl Watch {
             state.in_sync = false;
             state.gaps += u64::from(is_gap(&start));
         });
-        if let ListStart::Compare { from, reason, telling, .. } = &start {
-            let are_events_complete = *telling == Telling::Counted;
+        if let ListStart::Compare { from, reason, effect, .. } = &start {
+            let are_events_complete = *effect == GapEffect::Counted;
             warn!(watch = %self.plan.name, since = %from, why = reason, are_events_complete, "changes may have been missed: comparing with what was known");
         }
         let is_compared = start != ListStart::First;
@@ -279,7 +279,7 @@ impl Watch {
             None => (self.paged_list(served).await?, None),
         };
         if is_compared && self.plan.need.selects() {
-            self.tell_outside(served).await?;
+            self.report_outside(served).await?;
         }
         // The list includes every write that was confirmed before the list was requested.
         self.since = self.since.max(began);

@@ -130,7 +130,7 @@ pub enum StoreOp {
     /// another number.
     NoBackfill(Arc<str>, Arc<str>),
     /// Another revision epoch was found: its number.
-    History(u64),
+    RevisionEpoch(u64),
     /// A relist begins: its number.
     Comparison(u32),
     /// A watch no longer exists.

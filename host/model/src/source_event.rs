@@ -87,21 +87,21 @@ pub enum ListStart {
         from: Timestamp,
         /// The reason, for the record of the gap.
         reason: String,
-        /// The marks that the gap leaves on events and records.
-        telling: Telling,
+        /// The effect of the gap on events and on its record.
+        effect: GapEffect,
         /// The version at which everything that existed was known: an unknown object of a higher version is
         /// new. `None` if that was never so.
         complete_at: Option<u64>,
         /// `true` where etcd was restored and versions may repeat.
-        is_other_history: bool,
+        is_other_epoch: bool,
     },
 }
 
-/// The marks that a period without watching leaves.
+/// The effect of a period without watching on events and on the record of the gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Telling {
+pub enum GapEffect {
     /// Events that are found carry the mark `gap`, and there is a record of the gap.
-    Gap,
+    Marked,
     /// Kubernetes Events outlive the period and count their repeats: only those that were deleted
     /// before their time can have been missed. The record of the gap notes it; events that are found carry no mark.
     Counted,

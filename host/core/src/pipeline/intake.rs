@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use klaxon_model::{
-    Coverage, ListStart, Object, Observation, Seen, SourceEvent, StoreOp, Subject, Telling,
+    Coverage, GapEffect, ListStart, Object, Observation, Seen, SourceEvent, StoreOp, Subject,
     Timestamp,
 };
 
@@ -25,11 +25,11 @@ impl Pipeline {
             SourceEvent::GapStarted { from, reason } => {
                 self.advance_to(time);
                 let complete_at = self.shared.router.complete_at(scope);
-                let is_other_history = false;
-                let telling = Telling::Gap;
+                let is_other_epoch = false;
+                let effect = GapEffect::Marked;
                 self.begin_gap(
                     scope,
-                    GapStart { from, reason, telling, complete_at, is_other_history },
+                    GapStart { from, reason, effect, complete_at, is_other_epoch },
                 );
             }
             SourceEvent::Object { seen, json, is_change } => {
@@ -73,14 +73,14 @@ impl Pipeline {
         self.watches.take_suspects(scope);
         match start {
             ListStart::First => {}
-            ListStart::Compare { from, reason, telling, complete_at, is_other_history } => {
+            ListStart::Compare { from, reason, effect, complete_at, is_other_epoch } => {
                 self.begin_gap(
                     scope,
-                    GapStart { from, reason, telling, complete_at, is_other_history },
+                    GapStart { from, reason, effect, complete_at, is_other_epoch },
                 );
-                if is_other_history {
-                    let history = self.shared.router.begin_history();
-                    self.shared.changes.record(|| StoreOp::History(history));
+                if is_other_epoch {
+                    let history = self.shared.router.begin_epoch();
+                    self.shared.changes.record(|| StoreOp::RevisionEpoch(history));
                 }
             }
         }

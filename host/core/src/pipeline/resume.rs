@@ -109,7 +109,7 @@ impl Pipeline {
             self.shared.now = self.shared.now.max(now);
             self.shared.incidents.not_before(now);
         }
-        self.shared.router.set_history(persisted.history);
+        self.shared.router.set_epoch(persisted.history);
         self.shared.router.set_comparisons(persisted.comparisons);
         for one in persisted.backfills {
             let fed = self.watches.fed_by(&one.scope);

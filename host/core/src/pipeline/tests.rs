@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use klaxon_model::{
-    Answer, Change, Changes, Coverage, Dedicated, Evaluate, Event, Failure, FailureKind, Interest,
-    Limits, ListStart, Manifest, Narrowing, Origin, Outcome, PartitionBy, Parts, RuleId, RuleInfo,
-    Seen, SourceEvent, StateView, StoreOp, Task, Telling, TimerRequest, Timestamp, Waker, WhenFull,
+    Answer, Change, Changes, Coverage, Dedicated, Evaluate, Event, Failure, FailureKind, GapEffect,
+    Interest, Limits, ListStart, Manifest, Narrowing, Origin, Outcome, PartitionBy, Parts, RuleId,
+    RuleInfo, Seen, SourceEvent, StateView, StoreOp, Task, TimerRequest, Timestamp, Waker,
+    WhenFull,
 };
 
 use super::{MemoryState, Pace, Persisted, Pipeline, WatchSetup};
@@ -188,9 +189,9 @@ fn a_list_that_starts_again_continues_its_gap() {
         let start = ListStart::Compare {
             from: time(at),
             reason: reason.to_owned(),
-            telling: Telling::Gap,
+            effect: GapEffect::Marked,
             complete_at: None,
-            is_other_history: false,
+            is_other_epoch: false,
         };
         let started = SourceEvent::ListStarted { start, coverage: None };
         bench.pipeline.apply("pods", time(at + 500), started);

@@ -36,7 +36,7 @@ impl Watch<'_> {
     pub fn verify(&mut self, cursor: u64, listed: &[(String, String)]) -> Result<bool, String> {
         let router = &self.pipeline.shared.router;
         let odd =
-            listed.iter().find(|(uid, version)| !router.is_of_this_history(uid, version, cursor));
+            listed.iter().find(|(uid, version)| !router.is_of_this_epoch(uid, version, cursor));
         if let Some((uid, version)) = odd {
             return Err(format!("object {uid} has version {version}, which was never seen"));
         }

@@ -81,7 +81,7 @@ pub struct OverBudget {
 
 impl Passed {
     /// Suppresses a verdict.
-    pub(super) fn hold_back(&mut self, verdict: &Verdict, reason: Reason) {
+    pub(super) fn suppress(&mut self, verdict: &Verdict, reason: Reason) {
         self.suppressed.push(Suppressed {
             verdict: verdict.id,
             rule: verdict.rule.clone(),

@@ -16,12 +16,12 @@ impl Incidents {
         let has_moved = self.touch(spot, &verdict);
         let replaced = self.take_held(spot);
         if let Some(held) = &replaced {
-            out.hold_back(&held.verdict, Reason::Inhibited);
+            out.suppress(&held.verdict, Reason::Inhibited);
         }
         match self.no_news(spot, &verdict) {
             None => self.hold_or_pass(spot, verdict, replaced.map(|held| held.order), out),
             Some(reason) => {
-                out.hold_back(&verdict, reason);
+                out.suppress(&verdict, reason);
                 // The pending firing is replaced, and its inhibition ends.
                 if let Some(incident) = self.open.change(spot).filter(|_| replaced.is_some()) {
                     incident.inhibited_since = None;
@@ -92,8 +92,8 @@ impl Incidents {
         if may {
             out.verdicts.push(verdict);
         } else {
-            throttle::hold_back(rule, &verdict);
-            out.hold_back(&verdict, Reason::Throttled);
+            throttle::suppress(rule, &verdict);
+            out.suppress(&verdict, Reason::Throttled);
         }
         if rule.settings.throttle.is_some() {
             self.mark_window(place);
@@ -108,15 +108,15 @@ impl Incidents {
         let heard = incident.as_ref().is_some_and(|incident| incident.delivered.is_some());
         let pairs = self.rules.get(spot.rule).is_some_and(|rule| rule.settings.pair);
         if let Some(held) = &held {
-            out.hold_back(&held.verdict, Reason::Inhibited);
+            out.suppress(&held.verdict, Reason::Inhibited);
         }
         if heard {
             // Receivers of the firing get its resolution regardless of the throttle.
             out.verdicts.push(verdict);
         } else if held.is_some() {
-            out.hold_back(&verdict, Reason::Inhibited);
+            out.suppress(&verdict, Reason::Inhibited);
         } else if pairs {
-            out.hold_back(&verdict, Reason::Pair);
+            out.suppress(&verdict, Reason::Pair);
         } else {
             self.deliver(spot.rule, verdict, now, out);
         }

@@ -29,7 +29,7 @@ pub(super) fn take(rule: &mut Rule, now: Timestamp) -> bool {
 }
 
 /// Counts a suppressed verdict.
-pub(super) fn hold_back(rule: &mut Rule, verdict: &Verdict) {
+pub(super) fn suppress(rule: &mut Rule, verdict: &Verdict) {
     let Some(window) = &mut rule.window else { return };
     let digest = window.digest.get_or_insert_with(|| Digest {
         suppressed: 0,

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use klaxon_model::{Coverage, Object, Telling, Timestamp};
+use klaxon_model::{Coverage, GapEffect, Object, Timestamp};
 
 use super::relist::Comparison;
 use super::{Forms, Routed, Router, events};
@@ -35,11 +35,11 @@ pub struct GapStart {
     /// The cause of the gap.
     pub reason: String,
     /// The marks that the gap leaves in events.
-    pub telling: Telling,
+    pub effect: GapEffect,
     /// The version up to which the known objects are complete. `None` if they never were.
     pub complete_at: Option<u64>,
     /// `true` in another revision epoch: versions repeat, so that objects are also compared by their digests.
-    pub is_other_history: bool,
+    pub is_other_epoch: bool,
 }
 
 /// The result of ending a gap.
@@ -67,25 +67,25 @@ impl Router {
     /// observations of the scope are compared with the known objects. If a list was interrupted and starts again, the
     /// gap that is already open continues.
     pub fn begin_gap(&mut self, scope: &str, start: GapStart) {
-        let GapStart { from, reason, telling, complete_at, is_other_history } = start;
+        let GapStart { from, reason, effect, complete_at, is_other_epoch } = start;
         let before = self.comparing.iter().position(|open| open.scope == scope);
         let before = before.map(|at| self.comparing.swap_remove(at));
-        let (since, reason, telling) = match before {
-            Some(open) if open.telling == Telling::Gap => {
-                (open.since.min(from), open.reason, Telling::Gap)
+        let (since, reason, effect) = match before {
+            Some(open) if open.effect == GapEffect::Marked => {
+                (open.since.min(from), open.reason, GapEffect::Marked)
             }
-            Some(open) => (open.since.min(from), open.reason, telling),
-            None => (from, reason, telling),
+            Some(open) => (open.since.min(from), open.reason, effect),
+            None => (from, reason, effect),
         };
         self.marks += 1;
         self.comparing.push(Comparison {
             scope: scope.to_owned(),
             since,
             reason,
-            telling,
-            is_other_history,
+            effect,
+            is_other_epoch,
             mark: self.marks,
-            complete_at: complete_at.filter(|_| !is_other_history),
+            complete_at: complete_at.filter(|_| !is_other_epoch),
             covers: Vec::new(),
             outside: HashSet::new(),
             unreadable: HashSet::new(),
@@ -133,14 +133,14 @@ impl Router {
             let object = form.unwrap_or_else(|| events::bare(&identity, &known.version));
             vanished.push((object.clone(), known.form.clone()));
             if !is_kubernetes_event {
-                let gap = open.telling == Telling::Gap;
+                let gap = open.effect == GapEffect::Marked;
                 routed.extend(self.vanished(&known, &object, outside, gap, time));
                 let partition: Arc<str> = identity.partition().into();
                 if outside { &mut left } else { &mut gone }.push(partition);
             }
             self.keeping.touch(&uid);
         }
-        if open.telling == Telling::Counted {
+        if open.effect == GapEffect::Counted {
             open.reason.push_str(COUNTED);
         }
         Some(GapEnd { gap: open.into_gap(time), routed, gone, left, vanished })
@@ -151,7 +151,7 @@ impl Router {
         let open = std::mem::take(&mut self.comparing).into_iter();
         let gaps = open.map(|mut open| {
             open.reason.push_str("; the stream ended before a list was complete");
-            if open.telling == Telling::Counted {
+            if open.effect == GapEffect::Counted {
                 open.reason.push_str(COUNTED);
             }
             open.into_gap(time)

@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 use crate::normalize::Wanted;
 use klaxon_model::{
-    Backfill, Change, Coverage, Event, Fields, Identity, Manifest, Meta, Narrowing, Object,
-    Observation, Origin, RuleId, Seen, Subject, Telling, Timestamp,
+    Backfill, Change, Coverage, Event, Fields, GapEffect, Identity, Manifest, Meta, Narrowing,
+    Object, Observation, Origin, RuleId, Seen, Subject, Timestamp,
 };
 
 use backfill::Backfills;
@@ -265,7 +265,7 @@ impl Router {
             time,
             listed: seen == Seen::Snapshot,
             compared,
-            gap: compared.is_some_and(|compared| compared.telling == Telling::Gap),
+            gap: compared.is_some_and(|compared| compared.effect == GapEffect::Marked),
             before: before.as_ref(),
             object,
         };
@@ -381,8 +381,8 @@ impl Router {
         }
         Some(Compared {
             since: comparison.since,
-            telling: comparison.telling,
-            is_other_history: comparison.is_other_history,
+            effect: comparison.effect,
+            is_other_epoch: comparison.is_other_epoch,
             mark: comparison.mark,
             complete_at: comparison.complete_at,
         })
@@ -406,7 +406,7 @@ fn life(meta: &Meta, before: Option<&Known>, compared: Option<&Compared>) -> u32
     match (before, compared) {
         (None, Some(compared)) if compared.has_returned(meta) => compared.mark,
         (Some(before), Some(compared))
-            if !compared.is_other_history && is_older(&meta.resource_version, &before.version) =>
+            if !compared.is_other_epoch && is_older(&meta.resource_version, &before.version) =>
         {
             compared.mark
         }

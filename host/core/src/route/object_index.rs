@@ -58,7 +58,7 @@ impl Known {
             }
             // Versions may have gone back: only an identical version is the same.
             Some(compared) => {
-                let tells_apart = compared.is_other_history && self.digest != 0 && digest != 0;
+                let tells_apart = compared.is_other_epoch && self.digest != 0 && digest != 0;
                 *self.version == *version
                     && !version.is_empty()
                     && (!tells_apart || self.digest == digest)

@@ -139,7 +139,7 @@ impl Router {
     }
 
     /// Sets the revision epoch that ids are derived from.
-    pub fn set_history(&mut self, history: u64) {
+    pub fn set_epoch(&mut self, history: u64) {
         self.history = history;
     }
 
@@ -150,7 +150,7 @@ impl Router {
 
     /// Begins another revision epoch (etcd was restored): ids of later observations differ from earlier
     /// ones, because versions may repeat. Returns the number of the epoch.
-    pub fn begin_history(&mut self) -> u64 {
+    pub fn begin_epoch(&mut self) -> u64 {
         self.history += 1;
         self.known.unbury_all();
         self.history
@@ -158,7 +158,7 @@ impl Router {
 
     /// Returns `true` if an object of a list agrees with the known objects: within one revision epoch, an
     /// object that is not newer than the cursor is known in exactly this version.
-    pub fn is_of_this_history(&self, uid: &str, version: &str, cursor: u64) -> bool {
+    pub fn is_of_this_epoch(&self, uid: &str, version: &str, cursor: u64) -> bool {
         let is_newer = version.parse::<u64>().is_ok_and(|version| version > cursor);
         // Objects without a uid cannot be identified.
         is_newer

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::object_index::{Known, KnownObjects};
-use klaxon_model::{Coverage, Meta, Telling, Timestamp};
+use klaxon_model::{Coverage, GapEffect, Meta, Timestamp};
 
 /// Returns `true` if a known object belongs to a watch or stream.
 pub(super) fn covers(coverage: &Coverage, known: &Known) -> bool {
@@ -16,8 +16,8 @@ pub(super) fn covers(coverage: &Coverage, known: &Known) -> bool {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Compared {
     pub(super) since: Timestamp,
-    pub(super) telling: Telling,
-    pub(super) is_other_history: bool,
+    pub(super) effect: GapEffect,
+    pub(super) is_other_epoch: bool,
     /// The number of the relist, over all runs on one journal.
     pub(super) mark: u32,
     /// The version up to which the known objects are complete. `None` if they never were, and in another
@@ -61,8 +61,8 @@ pub(super) struct Comparison {
     pub(super) since: Timestamp,
     /// The cause of the gap that the list ends.
     pub(super) reason: String,
-    pub(super) telling: Telling,
-    pub(super) is_other_history: bool,
+    pub(super) effect: GapEffect,
+    pub(super) is_other_epoch: bool,
     /// The mark of objects in the list; objects of a later relist have a higher one.
     pub(super) mark: u32,
     pub(super) complete_at: Option<u64>,

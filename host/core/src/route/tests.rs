@@ -5,8 +5,8 @@ use serde_json::{Value as Json, json};
 use super::{GapStart, Remains, Router, Routing};
 use crate::normalize::decode;
 use klaxon_model::{
-    Change, Changes, Coverage, Event, FailureKind, Interest, Manifest, Narrowing, Observation,
-    Origin, PartitionBy, Parts, RuleId, Seen, Telling, Timestamp, Value,
+    Change, Changes, Coverage, Event, FailureKind, GapEffect, Interest, Manifest, Narrowing,
+    Observation, Origin, PartitionBy, Parts, RuleId, Seen, Timestamp, Value,
 };
 
 fn interest(name: &str, api_version: &str, kind: &str) -> Interest {
@@ -60,10 +60,10 @@ impl House {
         self.router.route("scope", Observation { time, seen, object: object.into(), digest: 0 })
     }
 
-    fn begin_gap(&mut self, from: Timestamp, telling: Telling) {
+    fn begin_gap(&mut self, from: Timestamp, effect: GapEffect) {
         let complete_at = self.router.complete_at("scope");
         let reason = String::new();
-        let start = GapStart { from, reason, telling, complete_at, is_other_history: false };
+        let start = GapStart { from, reason, effect, complete_at, is_other_epoch: false };
         self.router.begin_gap("scope", start);
     }
 
@@ -127,7 +127,7 @@ fn what_a_second_stream_tells_late_is_no_news() {
     assert_eq!(house.see(Seen::Deleted, &pod(9, "a")), Routing::Unknown);
     // After a gap versions may have gone back: only an identical version is the same.
     house.events(Seen::Present, &pod(20, "a"));
-    house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
+    house.begin_gap(Timestamp::from_millis(0), GapEffect::Marked);
     assert_eq!(house.changes(Seen::Present, &pod(12, "a")), ["modified u1"]);
 }
 
@@ -203,7 +203,7 @@ fn the_delta_of_a_kubernetes_event_is_what_its_count_grew_by() {
 fn after_a_gap_an_old_event_counts_for_nothing_and_a_new_one_for_all() {
     for (created, delta) in [("1970-01-01T00:00:00Z", 0), ("1970-01-01T00:00:10Z", 3)] {
         let mut house = House::new(vec![interest("events", "v1", "Event")]);
-        house.begin_gap(Timestamp::from_millis(5000), Telling::Gap);
+        house.begin_gap(Timestamp::from_millis(5000), GapEffect::Marked);
         let event = house.events(Seen::Present, &kubernetes_event(1, 3, created)).remove(0);
         assert_eq!((event.delta, event.gap), (delta, true));
     }
@@ -335,13 +335,13 @@ fn what_returns_unchanged_after_its_end_was_told_is_another_event_each_time() {
     let mut ids = vec![house.events(Seen::Present, &node("first", "5"))[0].id];
     for _ in 0..2 {
         // A list without the object, and one with it.
-        house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
+        house.begin_gap(Timestamp::from_millis(0), GapEffect::Marked);
         let covers = Coverage { group: String::new(), kind: "Node".to_owned(), namespace: None };
         house.router.cover("scope", covers);
         let end = house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None).unwrap();
         assert_eq!(end.routed[0].1.change, Change::Deleted);
         ids.push(end.routed[0].1.id);
-        house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
+        house.begin_gap(Timestamp::from_millis(0), GapEffect::Marked);
         let back = house.events(Seen::Snapshot, &node("first", "5")).remove(0);
         house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None).unwrap();
         assert_eq!((back.change, back.gap), (Change::Added, true));
@@ -359,7 +359,7 @@ fn what_a_comparison_finds_newer_than_all_before_has_its_usual_id() {
         let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
         house.events(Seen::Present, &node("first", "5"));
         if is_compared {
-            house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
+            house.begin_gap(Timestamp::from_millis(0), GapEffect::Marked);
         }
         house.events(Seen::Present, &node("second", "6"))[0].id
     };
@@ -371,7 +371,7 @@ fn versions_that_go_back_in_a_comparison_are_other_events_until_the_object_ends(
     let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
     let mut ids: Vec<_> =
         ["5", "7"].map(|version| house.events(Seen::Present, &node("first", version))[0].id).into();
-    house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
+    house.begin_gap(Timestamp::from_millis(0), GapEffect::Marked);
     ids.push(house.events(Seen::Snapshot, &node("first", "5"))[0].id);
     house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None).unwrap();
     ids.push(house.events(Seen::Present, &node("first", "7"))[0].id);
@@ -390,7 +390,7 @@ fn versions_and_not_clocks_say_whether_an_event_is_new_where_all_was_known_befor
                 interest("nodes", "v1", "Node"),
             ]);
             house.events(Seen::Present, &node("first", "5"));
-            house.begin_gap(Timestamp::from_millis(5000), Telling::Counted);
+            house.begin_gap(Timestamp::from_millis(5000), GapEffect::Counted);
             let event =
                 house.events(Seen::Snapshot, &kubernetes_event(version, 3, created)).remove(0);
             assert_eq!((event.change, event.delta), (Change::Added, delta), "{version} {created}");
@@ -408,7 +408,7 @@ fn an_object_of_which_only_the_name_or_the_uid_can_be_read_has_not_vanished() {
     for name in ["by-name", "by-uid", "gone"] {
         house.events(Seen::Present, &named(name));
     }
-    house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
+    house.begin_gap(Timestamp::from_millis(0), GapEffect::Marked);
     let covers = Coverage { group: String::new(), kind: "Pod".to_owned(), namespace: None };
     house.router.cover("scope", covers);
     for remains in [
@@ -434,7 +434,7 @@ fn node(uid: &str, version: &str) -> Json {
 fn a_node_that_was_replaced_within_a_gap_is_there() {
     let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
     house.events(Seen::Present, &node("first", "1"));
-    house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
+    house.begin_gap(Timestamp::from_millis(0), GapEffect::Marked);
     house.events(Seen::Snapshot, &node("second", "5"));
     house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None).unwrap();
     assert!(house.router.knows_partition("Node/node-1"));
@@ -446,7 +446,7 @@ fn a_node_that_was_replaced_within_a_gap_is_there() {
 fn what_another_stream_shows_during_a_comparison_has_not_vanished() {
     let mut house = House::new(vec![interest("nodes", "v1", "Node")]);
     house.events(Seen::Present, &node("first", "1"));
-    house.begin_gap(Timestamp::from_millis(0), Telling::Gap);
+    house.begin_gap(Timestamp::from_millis(0), GapEffect::Marked);
     assert_eq!(house.see(Seen::Snapshot, &node("first", "1")), Routing::Repeated);
     let object = decode(&node("first", "2").to_string(), &house.router.wanted()).unwrap();
     let time = Timestamp::from_millis(8);
@@ -462,7 +462,7 @@ fn after_a_change_of_history_an_old_end_says_nothing() {
     house.events(Seen::Present, &node("first", "1"));
     house.see(Seen::Deleted, &node("first", "50"));
     assert_eq!(house.see(Seen::Present, &node("first", "20")), Routing::Repeated);
-    house.router.begin_history();
+    house.router.begin_epoch();
     assert_eq!(house.changes(Seen::Present, &node("first", "20")), ["added Node/node-1"]);
 }
 

@@ -151,7 +151,7 @@ fn what_was_committed_is_there_after_a_restart() {
         StoreOp::Timer(Box::new(timer.clone())),
         StoreOp::Expiry(slot(), Some(Timestamp::from_millis(8))),
         StoreOp::Backfilled(backfill.clone()),
-        StoreOp::History(4),
+        StoreOp::RevisionEpoch(4),
     ];
     handle
         .commit_and_wait(group(keep, vec![], vec![progress(Cursor::At("41".to_owned()))]))

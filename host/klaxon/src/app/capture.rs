@@ -100,7 +100,7 @@ impl Capture {
                 },
                 ended = tasks.ended() => return Err(RunError::System(ended)),
                 () = &mut over => break,
-                () = stop.told() => break,
+                () = stop.requested() => break,
             }
         }
         files.into_iter().map(Recording::finish).collect()

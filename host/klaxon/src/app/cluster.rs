@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use super::RunError;
-use super::cluster_driver::{Live, prepare};
+use super::cluster_driver::{ClusterDriver, prepare};
 use super::tasks::Tasks;
 use klaxon_config as config;
 use klaxon_core::pipeline::{MemoryState, Pipeline};
@@ -28,7 +28,7 @@ const UID_PAUSE: Duration = Duration::from_millis(500);
 
 /// A cluster with its running watches.
 pub(super) struct Joined {
-    pub(super) live: Live,
+    pub(super) driver: ClusterDriver,
     pub(super) items: mpsc::Receiver<Item>,
     pub(super) statuses: Vec<Arc<WatchStatus>>,
     /// Receives a message when the starting points of the watches are in the journal.
@@ -265,7 +265,7 @@ pub(super) async fn join(
         };
         tasks.spawn("the renewal of the Lease", keep);
     }
-    let (live, resumes) = prepare(pipeline, &plans, loaded, state, journal.forms()?, lost);
+    let (driver, resumes) = prepare(pipeline, &plans, loaded, state, journal.forms()?, lost);
     let (sender, items) = mpsc::channel(ITEMS);
     let mut statuses = Vec::new();
     for (place, (plan, resume)) in plans.into_iter().zip(resumes).enumerate() {
@@ -276,5 +276,5 @@ pub(super) async fn join(
         statuses.push(status);
         tasks.spawn(&name, task);
     }
-    Ok(Joined { live, items, statuses, begun, tasks })
+    Ok(Joined { driver, items, statuses, begun, tasks })
 }

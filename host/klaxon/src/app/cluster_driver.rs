@@ -9,14 +9,14 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{error, info, warn};
 
-use super::pipeline_thread::{DECIDES, Middle};
+use super::pipeline_thread::{DECIDES, PipelineThread};
 use super::tasks::Tasks;
 use super::{RunError, Stop};
 use klaxon_core::pipeline::{MemoryState, Pipeline, ReadForm, Watch, WatchSetup};
 use klaxon_journal::{Cursor, Loaded, Progress, SavedWatch};
 use klaxon_kubernetes::{Item, Question, Resume, WatchMessage, WatchPlan};
 use klaxon_model::clock::{self, Stopwatch};
-use klaxon_model::{ListStart, SourceEvent, Telling, Timestamp};
+use klaxon_model::{GapEffect, ListStart, SourceEvent, Timestamp};
 
 /// Maximum number of items that are decided together.
 const TOGETHER: usize = 512;
@@ -54,7 +54,7 @@ enum Turn {
 }
 
 /// The progress of a cluster's watches, on the pipeline thread.
-pub(super) struct Live {
+pub(super) struct ClusterDriver {
     places: Vec<Place>,
     /// Watches with progress that is not in the journal.
     moved: BTreeSet<usize>,
@@ -72,7 +72,7 @@ pub(super) fn prepare(
     state: &MemoryState,
     forms: ReadForm,
     lost: Option<Timestamp>,
-) -> (Live, Vec<Resume>) {
+) -> (ClusterDriver, Vec<Resume>) {
     let Loaded { kept, watches } = loaded;
     let setups: Vec<WatchSetup<'_>> = plans
         .iter()
@@ -107,7 +107,7 @@ pub(super) fn prepare(
     // The time that the Lease reported must be in the journal before the Lease reports another one.
     let moved =
         if is_new && lost.is_some() { (0..places.len()).collect() } else { BTreeSet::new() };
-    (Live { places, moved, waker: Arc::default(), is_blocked: false }, resumes)
+    (ClusterDriver { places, moved, waker: Arc::default(), is_blocked: false }, resumes)
 }
 
 /// Returns the start of a watch. `known_until` is the time up to which its objects are known without a saved
@@ -123,9 +123,9 @@ fn resume(
         Resume::List(ListStart::Compare {
             from,
             reason: reason.to_owned(),
-            telling: Telling::Gap,
+            effect: GapEffect::Marked,
             complete_at,
-            is_other_history: false,
+            is_other_epoch: false,
         })
     };
     // Versions that are not numbers cannot be compared: then all unknown objects are new.
@@ -154,25 +154,25 @@ fn resume(
     }
 }
 
-impl Live {
+impl ClusterDriver {
     /// Processes the items of the watches until all watches have ended or the service is stopped.
     pub(super) fn run(
         &mut self,
-        middle: &mut Middle,
+        thread: &mut PipelineThread,
         intake: &mut Intake,
         runtime: &Runtime,
         begun: oneshot::Sender<()>,
         stop: &Stop,
     ) -> Result<(), RunError> {
-        self.settle(middle)?;
+        self.settle(thread)?;
         // Without a Lease, nothing waits for this.
         begun.send(()).unwrap_or_default();
-        while !stop.is_told() {
-            let is_blocked = self.is_blocked(middle);
+        while !stop.is_requested() {
+            let is_blocked = self.is_blocked(thread);
             if is_blocked {
-                middle.pulse.waits("waiting for a rule whose backlog is full (`limits.backlog`)");
+                thread.pulse.waits("waiting for a rule whose backlog is full (`limits.backlog`)");
             } else {
-                middle.pulse.idle();
+                thread.pulse.idle();
             }
             let Intake { items, tasks } = &mut *intake;
             let turn = runtime.block_on(async {
@@ -181,40 +181,40 @@ impl Live {
                     ended = tasks.ended() => Turn::Broken(ended),
                     () = self.waker.notified() => Turn::Idle,
                     () = tokio::time::sleep(IDLE) => Turn::Idle,
-                    () = stop.told() => Turn::Idle,
+                    () = stop.requested() => Turn::Idle,
                 }
             });
-            middle.pulse.works(DECIDES);
+            thread.pulse.works(DECIDES);
             match turn {
                 Turn::Item(item) => {
                     let bytes = item.message.bytes();
-                    self.take(middle, item)?;
-                    self.gather(middle, items, bytes)?;
+                    self.take(thread, item)?;
+                    self.gather(thread, items, bytes)?;
                 }
                 Turn::Over => break,
                 Turn::Broken(why) => {
                     error!(why, "a part of the service has ended: the service ends too");
-                    self.settle(middle)?;
+                    self.settle(thread)?;
                     return Err(RunError::System(why));
                 }
                 Turn::Idle => {}
             }
             // Items in the channel are earlier, and may be the reason for which a timer must not fire.
             if items.is_empty() {
-                middle.pipeline.apply("", clock::now(), SourceEvent::Progress);
+                thread.pipeline.apply("", clock::now(), SourceEvent::Progress);
             }
-            middle.pipeline.flush();
+            thread.pipeline.flush();
             // Pauses end with the wall clock: while intake waits the event clock stands still.
-            middle.pipeline.pump(clock::now());
+            thread.pipeline.pump(clock::now());
             let progress = self.progress();
-            middle.commit(progress)?;
+            thread.commit(progress)?;
         }
-        self.settle(middle)
+        self.settle(thread)
     }
 
     /// Returns `true` if intake must wait until a rule has reduced its backlog.
-    fn is_blocked(&mut self, middle: &Middle) -> bool {
-        let is_blocked = middle.pipeline.is_full();
+    fn is_blocked(&mut self, thread: &PipelineThread) -> bool {
+        let is_blocked = thread.pipeline.is_full();
         match (self.is_blocked, is_blocked) {
             (false, true) => {
                 warn!("the backlog of a rule is full (`limits.backlog`): intake waits for the rule")
@@ -229,18 +229,18 @@ impl Live {
     /// Processes the items that arrive within a short time, so that they are decided and committed together.
     fn gather(
         &mut self,
-        middle: &mut Middle,
+        thread: &mut PipelineThread,
         items: &mut mpsc::Receiver<Item>,
         mut bytes: usize,
     ) -> Result<(), RunError> {
         let since = Stopwatch::start();
         for _ in 0..TOGETHER {
-            if since.elapsed() >= GATHER || bytes >= TOGETHER_BYTES || middle.pipeline.is_full() {
+            if since.elapsed() >= GATHER || bytes >= TOGETHER_BYTES || thread.pipeline.is_full() {
                 return Ok(());
             }
             let Ok(item) = items.try_recv() else { return Ok(()) };
             bytes += item.message.bytes();
-            self.take(middle, item)?;
+            self.take(thread, item)?;
         }
         Ok(())
     }
@@ -261,30 +261,30 @@ impl Live {
 
     /// Commits all decisions and the progress, and waits until they are on disk: the pipeline may read them from the
     /// journal next.
-    fn settle(&mut self, middle: &mut Middle) -> Result<(), RunError> {
-        middle.pipeline.flush();
+    fn settle(&mut self, thread: &mut PipelineThread) -> Result<(), RunError> {
+        thread.pipeline.flush();
         let progress = self.progress();
-        middle.commit_and_wait(progress)
+        thread.commit_and_wait(progress)
     }
 
-    fn take(&mut self, middle: &mut Middle, item: Item) -> Result<(), RunError> {
+    fn take(&mut self, thread: &mut PipelineThread, item: Item) -> Result<(), RunError> {
         // The item's share of the queued bytes is released when the item has been processed.
         let Item { watch, at, since, message, share: _share } = item;
         let Some(place) = self.places.get_mut(watch) else { return Ok(()) };
         let name = place.plan.name.clone();
         match message {
             WatchMessage::Event { event, version } => {
-                self.apply(middle, watch, (at, since), event, version)
+                self.apply(thread, watch, (at, since), event, version)
             }
             WatchMessage::BackfillListed(version) => {
                 // A watch of Kubernetes Events may get no bookmark that shows that it has come past the list.
                 let version = if place.plan.is_of_events() { None } else { version.parse().ok() };
                 place.backfilled_at = version.or(Some(0));
-                self.end_backfill(middle, watch, at);
+                self.end_backfill(thread, watch, at);
                 Ok(())
             }
             WatchMessage::Question(question) => {
-                answer(middle.pipeline.watch(&name, place.plan.coverage()), question);
+                answer(thread.pipeline.watch(&name, place.plan.coverage()), question);
                 Ok(())
             }
         }
@@ -293,7 +293,7 @@ impl Live {
     /// Applies an event to the pipeline and notes the progress of its watch.
     fn apply(
         &mut self,
-        middle: &mut Middle,
+        thread: &mut PipelineThread,
         watch: usize,
         (at, since): (Timestamp, Timestamp),
         event: SourceEvent,
@@ -312,13 +312,13 @@ impl Live {
                 place.backfilled_at = None;
                 self.moved.insert(watch);
             }
-            SourceEvent::ListCompleted { .. } => self.settle(middle)?,
+            SourceEvent::ListCompleted { .. } => self.settle(thread)?,
             SourceEvent::NotServed { start, .. } => {
                 place.backfilled_at = None;
                 // Set only after the event was applied: before the comparison, the kind may still have been served.
                 (cursor, moves) = (Some(Cursor::Absent), true);
                 if start.is_some() {
-                    self.settle(middle)?;
+                    self.settle(thread)?;
                 }
             }
             SourceEvent::Progress => moves = true,
@@ -330,16 +330,16 @@ impl Live {
             | SourceEvent::Connected
             | SourceEvent::Disconnected => {}
         }
-        middle.pipeline.apply(&name, at, event);
+        thread.pipeline.apply(&name, at, event);
         if moves {
             self.move_to(watch, cursor, since);
-            self.end_backfill(middle, watch, at);
+            self.end_backfill(thread, watch, at);
         }
         Ok(())
     }
 
     /// Ends the backfill of new rules once the watch has come past the list that was made for them.
-    fn end_backfill(&mut self, middle: &mut Middle, watch: usize, at: Timestamp) {
+    fn end_backfill(&mut self, thread: &mut PipelineThread, watch: usize, at: Timestamp) {
         let Some(place) = self.places.get_mut(watch) else { return };
         let Some(version) = place.backfilled_at else { return };
         let has_come_past = match &place.cursor {
@@ -348,7 +348,7 @@ impl Live {
         };
         if has_come_past {
             place.backfilled_at = None;
-            middle.pipeline.apply(&place.plan.name, at, SourceEvent::BackfillCompleted);
+            thread.pipeline.apply(&place.plan.name, at, SourceEvent::BackfillCompleted);
         }
     }
 

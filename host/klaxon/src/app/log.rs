@@ -131,7 +131,7 @@ impl Report {
 }
 
 /// Logs the number of dropped log lines, once there is space for that line too.
-pub(super) async fn tell_dropped_lines() {
+pub(super) async fn report_dropped_lines() {
     let (mut told, mut seen) = (0, 0);
     loop {
         tokio::time::sleep(LOOK).await;

@@ -53,7 +53,7 @@ use cluster_driver::Intake;
 use deliveries::Queues;
 use health::Vitals;
 use journal_dir::JournalFolder;
-use pipeline_thread::Middle;
+use pipeline_thread::PipelineThread;
 use shutdown::Ends;
 pub use signals::{Ending, LastResort, Stop};
 use start::Started;
@@ -266,7 +266,7 @@ pub fn run(config: Config, options: Options, service: &Service) -> Result<RunSum
     });
     let patience = match &outcome {
         Err(RunError::Interrupted { .. } | RunError::Hung { .. }) => Duration::ZERO,
-        _ if service.stop.is_told() => LATE,
+        _ if service.stop.is_requested() => LATE,
         _ => ABANDON,
     };
     runtime.shutdown_timeout(patience);
@@ -305,7 +305,7 @@ impl Parts {
         };
         let started = tokio::select! {
             started = starting => started.map_err(|error| RunError::System(error.to_string()))??,
-            () = service.stop.told() => return Ok(RunSummary::default()),
+            () = service.stop.requested() => return Ok(RunSummary::default()),
         };
         started.serve(service, vitals, keeps).await
     }
@@ -320,7 +320,7 @@ impl Started {
     ) -> Result<RunSummary, RunError> {
         let Self { config, source, mut pipeline, state, journal, loaded } = self;
         let ends = Ends { keeps, ..Ends::default() };
-        let live = match &source.kind {
+        let joined = match &source.kind {
             SourceKind::Kubernetes(settings) => {
                 vitals.phase(Some("starting: signing in to the cluster"));
                 let waker = service.let_lag(&mut pipeline);
@@ -335,9 +335,9 @@ impl Started {
                 let joining = cluster::join(start, &mut pipeline, loaded);
                 let mut joined = tokio::select! {
                     joined = joining => joined?,
-                    () = service.stop.told() => return Ok(RunSummary::default()),
+                    () = service.stop.requested() => return Ok(RunSummary::default()),
                 };
-                joined.live.waker = waker;
+                joined.driver.waker = waker;
                 vitals.watches(joined.statuses.clone());
                 Some(joined)
             }
@@ -356,14 +356,14 @@ impl Started {
         vitals.watch_over("pipeline", pipeline.pulse());
         vitals.watch_over("journal", handle.pulse());
         vitals.phase(None);
-        let _telling = AbortOnDropHandle::new(tokio::spawn(log::tell_dropped_lines()));
+        let _reporting = AbortOnDropHandle::new(tokio::spawn(log::report_dropped_lines()));
 
-        let middle = Middle::new(pipeline, handle.clone(), vitals.clone());
+        let thread = PipelineThread::new(pipeline, handle.clone(), vitals.clone());
         let stop = service.stop.clone();
         let runtime = tokio::runtime::Handle::current();
-        let middle =
-            tokio::task::spawn_blocking(move || decide(middle, &source, live, &runtime, &stop));
-        let work = ends.finish(middle, &mut deliveries, service);
+        let thread =
+            tokio::task::spawn_blocking(move || decide(thread, &source, joined, &runtime, &stop));
+        let work = ends.finish(thread, &mut deliveries, service);
         let late = async {
             ends.deadline(service).await;
             // A journal writer that waits for disk space, and a pipeline that waits for the writer, end too.
@@ -372,7 +372,7 @@ impl Started {
             tokio::time::sleep(LATE).await;
         };
         let draining = async {
-            service.stop.told().await;
+            service.stop.requested().await;
             vitals.phase(Some("shutting down: draining deliveries"));
             std::future::pending().await
         };
@@ -437,22 +437,22 @@ async fn close(
 /// Runs the pipeline on a thread of its own: receives the source's events, decides, and sends the output to the
 /// journal, even if an error ends the run early.
 fn decide(
-    mut middle: Middle,
+    mut thread: PipelineThread,
     source: &Source,
-    live: Option<cluster::Joined>,
+    joined: Option<cluster::Joined>,
     runtime: &tokio::runtime::Handle,
     stop: &Stop,
 ) -> (RunSummary, Option<RunError>) {
-    let ran = match (&source.kind, live) {
-        (SourceKind::Replay(replay), _) => middle.replay(replay, stop),
+    let ran = match (&source.kind, joined) {
+        (SourceKind::Replay(replay), _) => thread.replay(replay, stop),
         (SourceKind::Kubernetes(_), Some(joined)) => {
-            let cluster::Joined { mut live, items, tasks, begun, .. } = joined;
+            let cluster::Joined { mut driver, items, tasks, begun, .. } = joined;
             let mut intake = Intake { items, tasks };
-            live.run(&mut middle, &mut intake, runtime, begun, stop)
+            driver.run(&mut thread, &mut intake, runtime, begun, stop)
         }
         (SourceKind::Kubernetes(_), None) => Ok(()),
     };
-    middle.summary.counts = middle.pipeline.status().counts;
-    middle.pulse.idle();
-    (middle.summary, ran.err())
+    thread.summary.counts = thread.pipeline.status().counts;
+    thread.pulse.idle();
+    (thread.summary, ran.err())
 }

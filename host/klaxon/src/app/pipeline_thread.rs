@@ -15,7 +15,7 @@ use super::{RunError, RunSummary};
 pub(super) const DECIDES: &str = "deciding on what was seen";
 
 /// The pipeline, connected to the journal.
-pub(super) struct Middle {
+pub(super) struct PipelineThread {
     pub(super) pipeline: Pipeline,
     pub(super) journal: Handle,
     pub(super) summary: RunSummary,
@@ -25,7 +25,7 @@ pub(super) struct Middle {
     report: Report,
 }
 
-impl Middle {
+impl PipelineThread {
     pub(super) fn new(pipeline: Pipeline, journal: Handle, vitals: Arc<Vitals>) -> Self {
         let pulse = pipeline.pulse();
         let summary = RunSummary::default();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-use super::pipeline_thread::Middle;
+use super::pipeline_thread::PipelineThread;
 use super::{RunError, Stop};
 use klaxon_config as config;
 use klaxon_model::Timestamp;
@@ -16,7 +16,7 @@ const RECORDS: usize = 1024;
 /// Time without records after which the pending round is evaluated.
 const IDLE: Duration = Duration::from_millis(20);
 
-impl Middle {
+impl PipelineThread {
     /// Processes all records of the streams. Decisions are committed even if an error ends the replay early.
     pub(super) fn replay(&mut self, replay: &config::Replay, stop: &Stop) -> Result<(), RunError> {
         self.summary.streams = replay.streams.len() as u64;
@@ -60,7 +60,7 @@ impl Middle {
         self.summary.skipped = skipped;
         // If stopped, the clock does not advance further, because the records that would have followed are not
         // known.
-        let advance_ms = if stop.is_told() { 0 } else { replay.advance_ms };
+        let advance_ms = if stop.is_requested() { 0 } else { replay.advance_ms };
         Ok(last.map(|last| last.plus_millis(advance_ms)))
     }
 

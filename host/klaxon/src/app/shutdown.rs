@@ -27,7 +27,7 @@ impl Ends {
     /// deliveries would otherwise wait unnoticed.
     pub(super) async fn finish(
         &self,
-        mut middle: JoinHandle<(RunSummary, Option<RunError>)>,
+        mut thread: JoinHandle<(RunSummary, Option<RunError>)>,
         deliveries: &mut Queues,
         service: &Service,
     ) -> Result<RunSummary, RunError> {
@@ -37,7 +37,7 @@ impl Ends {
         let mut ended_before = BTreeMap::new();
         let (mut summary, error) = loop {
             tokio::select! {
-                decided = &mut middle => break decided.map_err(|error| ended("the middle", error))?,
+                decided = &mut thread => break decided.map_err(|error| ended("the thread", error))?,
                 Some(done) = deliveries.join_next() => {
                     let error = match done {
                         // The time to drain is over, and the pipeline's thread has not noticed yet.
@@ -86,7 +86,7 @@ impl Ends {
     /// Waits until the service was told to stop and its time to drain is over. If the journal persists, deliveries
     /// that fail after the stop are left for the next run at once.
     pub(super) async fn deadline(&self, service: &Service) {
-        service.stop.told().await;
+        service.stop.requested().await;
         if self.keeps {
             self.leave.cancel();
         }

@@ -63,7 +63,7 @@ impl Stop {
     }
 
     /// Returns `true` if the stop was requested.
-    pub fn is_told(&self) -> bool {
+    pub fn is_requested(&self) -> bool {
         self.flag.load(Ordering::Relaxed)
     }
 
@@ -73,13 +73,13 @@ impl Stop {
     }
 
     /// Waits until the stop is requested.
-    pub async fn told(&self) {
+    pub async fn requested(&self) {
         self.token.cancelled().await;
     }
 
     /// Waits until `span` has passed since the stop was requested.
     pub(super) async fn told_since(&self, span: Duration) {
-        self.told().await;
+        self.requested().await;
         let since = self.since.get().map_or(Duration::ZERO, |since| since.elapsed());
         tokio::time::sleep(span.saturating_sub(since)).await;
     }

@@ -67,7 +67,7 @@ pub(super) fn run(arguments: RunArguments, logging: Logging) -> Exit {
             }
         }
     };
-    if service.stop.is_told() {
+    if service.stop.is_requested() {
         in_time(patience, tell)
     } else {
         tell()
