@@ -55,7 +55,7 @@ use writer::Seam;
 
 /// The file's name in the journal's folder.
 const FILE: &str = "klaxon.db";
-/// The folder of the journal where none is configured.
+/// The default folder of the journal.
 pub const DEFAULT_FOLDER: &str = "/var/lib/klaxon";
 /// The longest wait of a reader for a writer, or of a writer for a reader; in WAL mode such waits are rare.
 const BUSY: Duration = Duration::from_secs(10);
