@@ -1,4 +1,5 @@
-//! Creation of a pipeline from configured rules: the one place that knows both the engine and the pipeline.
+//! Creation of a pipeline from configured rules: the one place that connects the engine with the pipeline of the
+//! service.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Logging on standard error.
+//! Logging on standard error, and the metrics of the service ([`metrics`]).
 
 pub mod metrics;
 
