@@ -6,7 +6,7 @@ use rusqlite::Row;
 use serde::Serialize;
 
 use super::list::{Listed, Numbered, Table};
-use super::rows::{DELIVERY, DeliveryRow};
+use super::rows::{DELIVERY, DeliveryRow, delivery_columns};
 
 /// A delivery with its body.
 #[derive(Debug, Clone, Serialize)]
@@ -20,15 +20,10 @@ pub struct Letter {
 }
 
 impl Listed for Letter {
-    const TABLE: Table = Table {
-        columns: "d.n, d.id, v.id, d.target, v.rule, v.code, d.key, d.state, d.made_at, \
-                  d.attempts, d.since, d.next_at, d.settled_at, d.reason, d.response, \
-                  length(d.body), d.body",
-        ..DELIVERY
-    };
+    const TABLE: Table = Table { columns: concat!(delivery_columns!(), ", d.body"), ..DELIVERY };
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { delivery: DeliveryRow::read(row)?, body: Body::new(row.get(16)?) })
+        Ok(Self { delivery: DeliveryRow::read(row)?, body: Body::new(row.get(18)?) })
     }
 }
 

@@ -115,12 +115,29 @@ pub struct DeliveryRow {
     pub response: Option<String>,
     /// The length of the body.
     pub bytes: u64,
+    /// The verdict's status. `None` if its JSON cannot be read.
+    pub status: Option<String>,
+    /// The verdict's object, such as `Pod/shop/web-1`; empty if the verdict's JSON cannot be read.
+    pub object: String,
 }
+
+/// The columns of [`DeliveryRow`]; a row with more has them after these.
+macro_rules! delivery_columns {
+    () => {
+        "d.n, d.id, v.id, d.target, v.rule, v.code, d.key, d.state, d.made_at, d.attempts, \
+              d.since, d.next_at, d.settled_at, d.reason, d.response, length(d.body), \
+              CASE WHEN json_valid(v.body) THEN CAST(json_extract(v.body, '$.status') AS TEXT) END, \
+              CASE WHEN json_valid(v.body) THEN \
+              concat_ws('/', nullif(json_extract(v.body, '$.object.kind'), ''), \
+              nullif(json_extract(v.body, '$.object.namespace'), ''), \
+              nullif(json_extract(v.body, '$.object.name'), '')) ELSE '' END"
+    };
+}
+pub(super) use delivery_columns;
 
 pub(super) const DELIVERY: Table = Table {
     what: "deliveries",
-    columns: "d.n, d.id, v.id, d.target, v.rule, v.code, d.key, d.state, d.made_at, d.attempts, \
-              d.since, d.next_at, d.settled_at, d.reason, d.response, length(d.body)",
+    columns: delivery_columns!(),
     from: "deliveries d JOIN verdicts v ON v.n = d.verdict",
     order: "d.n DESC",
     fields: Fields {
@@ -155,6 +172,8 @@ impl Listed for DeliveryRow {
             reason: row.get(13)?,
             response: row.get(14)?,
             bytes: natural(row, 15)?,
+            status: row.get(16)?,
+            object: row.get(17)?,
         })
     }
 }

@@ -60,8 +60,10 @@ impl Cells for VerdictRow {
 }
 
 impl Cells for DeliveryRow {
-    const HEADS: &'static [&'static str] =
-        &["ID", "TARGET", "STATE", "TIME", "TRIES", "SIZE", "RULE", "CODE", "KEY", "NOTE"];
+    const HEADS: &'static [&'static str] = &[
+        "ID", "TARGET", "STATE", "TIME", "TRIES", "SIZE", "RULE", "CODE", "STATUS", "OBJECT",
+        "KEY", "NOTE",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let note = match (self.state, self.next_at, &self.reason) {
@@ -80,6 +82,8 @@ impl Cells for DeliveryRow {
             size(self.bytes),
             self.rule.clone(),
             self.code.clone(),
+            self.status.clone().unwrap_or_default(),
+            self.object.clone(),
             self.key.clone(),
             note,
         ]

@@ -106,11 +106,11 @@ fn deliveries_are_a_table() {
     assert_eq!(
         ls::text(&found.rows),
         "\
-ID            TARGET  STATE       TIME                      TRIES  SIZE  RULE     CODE  KEY    NOTE
-d00005000000  notify  superseded  2026-11-20T10:00:01.005Z      3  7 B   akkeris  R14   web-5
-d00004000000  notify  sent        2026-11-20T10:00:01.004Z      3  7 B   akkeris  R14   web-4
-d00003000000  notify  pending     2026-11-20T10:00:00.003Z      3  7 B   akkeris  R14   web-3  again at 2026-11-20T10:00:09.000Z: 503
-d00002000000  oncall  dead        2026-11-20T10:00:01.002Z      3  7 B   akkeris  R14   web-2  404 Not Found
+ID            TARGET  STATE       TIME                      TRIES  SIZE  RULE     CODE  STATUS  OBJECT     KEY    NOTE
+d00005000000  notify  superseded  2026-11-20T10:00:01.005Z      3  7 B   akkeris  R14   firing  Pod/a/web  web-5
+d00004000000  notify  sent        2026-11-20T10:00:01.004Z      3  7 B   akkeris  R14   firing  Pod/a/web  web-4
+d00003000000  notify  pending     2026-11-20T10:00:00.003Z      3  7 B   akkeris  R14   firing  Pod/a/web  web-3  again at 2026-11-20T10:00:09.000Z: 503
+d00002000000  oncall  dead        2026-11-20T10:00:01.002Z      3  7 B   akkeris  R14   firing  Pod/a/web  web-2  404 Not Found
 "
     );
 }
