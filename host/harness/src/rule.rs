@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::replay::{Replay, ReplayError, Summary};
+use klaxon_config::Policy;
 use klaxon_core::pipeline::{Output, Pipeline};
 use klaxon_core::route::{InterestError, Need, Router};
 use klaxon_core::verdict::{Targets, VerdictBuilder};
@@ -299,7 +300,7 @@ impl RuleUnderTest {
         pipeline.add_rule(
             loaded.info().clone(),
             verdicts,
-            Default::default(),
+            Policy::unlimited(),
             &Narrowing::new(),
         )?;
         let mut output = Output::default();

@@ -55,6 +55,13 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Returns a policy that suppresses nothing and limits no writes, for a run without an operator, such as a test of
+    /// a rule.
+    pub fn unlimited() -> Self {
+        let budget = Budget { burst: u32::MAX, per: Duration::ZERO };
+        Self { budget, ..Self::default() }
+    }
+
     /// Returns `true` if the policy neither suppresses nor delays verdicts.
     pub fn is_empty(&self) -> bool {
         self.repeat.is_none()

@@ -143,9 +143,7 @@ impl Pipeline {
             self.shared.changes.record(|| StoreOp::NoObject(object.uid));
             return;
         }
-        let renewed = self.rules.iter().map(|rule| rule.name());
-        let renewed: Vec<Arc<str>> =
-            renewed.filter(|name| self.watches.is_renewed(&object, name)).cloned().collect();
+        let renewed = self.watches.renewed_with(&object);
         let keeps = |rule: &str| !renewed.iter().any(|name| **name == *rule);
         self.shared.router.restore(object, keeps);
     }

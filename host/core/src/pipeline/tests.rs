@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use klaxon_config::Policy;
 use klaxon_model::{
     Answer, Change, Changes, Coverage, Dedicated, Evaluate, Event, Failure, FailureKind, GapEffect,
     Interest, Limits, ListStart, Manifest, Narrowing, Origin, Outcome, PartitionBy, Parts, RuleId,
@@ -105,7 +106,7 @@ impl Bench {
                 named: Vec::new(),
                 targets: Targets::Any,
             };
-            pipeline.add_rule(info, verdicts, Default::default(), &Narrowing::new()).unwrap();
+            pipeline.add_rule(info, verdicts, Policy::unlimited(), &Narrowing::new()).unwrap();
         }
         Self { pipeline, asked }
     }

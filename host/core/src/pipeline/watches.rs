@@ -72,10 +72,10 @@ impl Watches {
         self.renewed.push((coverage, rule));
     }
 
-    /// Returns `true` if a rule is backfilled with a stored object.
-    pub(super) fn is_renewed(&self, object: &PersistedObject, rule: &str) -> bool {
-        let mut renewed = self.renewed.iter();
-        renewed.any(|(coverage, name)| **name == *rule && coverage.has_kept(object))
+    /// Returns the names of the rules that are backfilled with a stored object.
+    pub(super) fn renewed_with(&self, object: &PersistedObject) -> Vec<Arc<str>> {
+        let renewed = self.renewed.iter().filter(|(coverage, _)| coverage.has_kept(object));
+        renewed.map(|(_, rule)| rule.clone()).collect()
     }
 
     /// Sets the objects whose deletion a watch must report.

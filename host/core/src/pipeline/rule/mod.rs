@@ -114,7 +114,12 @@ impl RuleRuntime {
 pub(super) struct Rules(Vec<RuleRuntime>);
 
 impl Rules {
+    /// Adds a rule.
+    ///
+    /// # Panics
+    /// If its id is not its index: look-ups would find another rule.
     pub(super) fn push(&mut self, rule: RuleRuntime) {
+        assert_eq!(rule.info.id.0, self.0.len(), "rules are added in the order of their ids");
         self.0.push(rule);
     }
 

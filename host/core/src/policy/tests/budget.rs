@@ -114,6 +114,16 @@ fn spent(passed: &Passed) -> Vec<String> {
 }
 
 #[test]
+fn a_policy_without_limits_limits_no_writes() {
+    let mut now = incidents(&[("web".into(), Policy::unlimited())]);
+    for number in 0..100_000 {
+        let object = format!("Pod/{}", number % 20_000);
+        let passed = now.decide(writes(&number.to_string(), &object, 0));
+        assert_eq!(spent(&passed), ["kubernetes-event", "named"], "{number}");
+    }
+}
+
+#[test]
 fn what_passes_is_held_to_the_budget_of_its_rule_and_object_also_over_a_restart() {
     let budget = Budget { burst: 2, per: seconds(60) };
     // A suppressed verdict takes no token.
