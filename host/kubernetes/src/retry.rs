@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use super::Closed;
 use super::api::ApiError;
 use super::watch::{State, Stop, Watch};
-use klaxon_model::{GapEffect, ListStart, SourceEvent, Timestamp, clock};
+use klaxon_model::{GapEffect, GapStart, ListStart, SourceEvent, Timestamp, clock};
 
 impl Watch {
     /// Returns the next state after an error; waits for the backoff or the time that the server asked for.
@@ -49,21 +49,15 @@ impl Watch {
                 State::List(self.gap(format!("the first list broke off: {error}"), false))
             }
             // The same comparison is repeated from its beginning.
-            (Some(ListStart::Compare { from, reason, effect, complete_at, is_other_epoch }), _) => {
+            (Some(ListStart::Compare(start)), _) => {
                 // Kubernetes Events that were still stored at the first attempt may have expired since.
-                let effect = match effect {
+                let effect = match start.effect {
                     GapEffect::Marked => GapEffect::Marked,
-                    GapEffect::Counted => self.effect(from, is_other_epoch),
+                    GapEffect::Counted => self.effect(start.from, start.is_other_epoch),
                 };
                 // A new revision epoch is counted once.
-                let is_other_epoch = is_other_epoch && !self.list_began;
-                State::List(ListStart::Compare {
-                    from,
-                    reason,
-                    effect,
-                    complete_at,
-                    is_other_epoch,
-                })
+                let is_other_epoch = start.is_other_epoch && !self.list_began;
+                State::List(ListStart::Compare(GapStart { effect, is_other_epoch, ..start }))
             }
             (Some(ListStart::First), _) => State::List(ListStart::First),
             (None, ApiError::Expired(why)) => {
@@ -92,13 +86,13 @@ impl Watch {
 
     /// Starts a comparison of a list with the objects that were known when the watch was last in sync.
     pub(super) fn gap(&self, reason: String, is_other_epoch: bool) -> ListStart {
-        ListStart::Compare {
+        ListStart::Compare(GapStart {
             from: self.since,
             reason,
             effect: self.effect(self.since, is_other_epoch),
             complete_at: self.complete_at(),
             is_other_epoch,
-        }
+        })
     }
 
     /// Chooses the report for a period without a watch. Kubernetes Events outlive a short period and count their

@@ -29,7 +29,7 @@ use super::wire::{self, Head};
 use super::{Closed, Cluster, Item, Out, WatchMessage};
 use klaxon_model::Backoff;
 use klaxon_model::clock;
-use klaxon_model::{GapEffect, ListStart, Seen, SourceEvent, Timestamp};
+use klaxon_model::{GapEffect, GapStart, ListStart, Seen, SourceEvent, Timestamp};
 
 /// The assumed lag of an API server's watch cache behind confirmed writes, in milliseconds, if no proof bounds it.
 const BEHIND_MS: i64 = 2000;
@@ -61,7 +61,7 @@ impl fmt::Display for Resume {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::List(ListStart::First) => f.write_str("with a first list"),
-            Self::List(ListStart::Compare { from, reason, .. }) => {
+            Self::List(ListStart::Compare(GapStart { from, reason, .. })) => {
                 write!(f, "with a list that is compared with what was known at {from}: {reason}")
             }
             Self::From { version, backfill: false, .. } => write!(f, "at version {version}"),
@@ -147,7 +147,7 @@ pub fn start(
     let (state, since, cursor, backfill) = match resume {
         Resume::List(start) => {
             let since = match &start {
-                ListStart::Compare { from, complete_at, .. } => {
+                ListStart::Compare(GapStart { from, complete_at, .. }) => {
                     known_at = *complete_at;
                     *from
                 }
@@ -213,13 +213,13 @@ impl Watch {
         self.missing = None;
         match state {
             // The kind was not served at the last lookup, so all existing objects are newer, to the second.
-            State::Absent => Ok(State::List(ListStart::Compare {
+            State::Absent => Ok(State::List(ListStart::Compare(GapStart {
                 from: self.since.whole_second(),
                 reason: "the kind is served now, and was not before".to_owned(),
                 effect: GapEffect::Marked,
                 complete_at: self.complete_at(),
                 is_other_epoch: false,
-            })),
+            }))),
             State::List(start) => self.list(&served, start).await,
             State::Resume => self.resume(&served).await,
             State::Follow(lines, compared) => self.follow(&served, lines, compared).await,
@@ -261,7 +261,7 @@ impl Watch {
             state.in_sync = false;
             state.gaps += u64::from(is_gap(&start));
         });
-        if let ListStart::Compare { from, reason, effect, .. } = &start {
+        if let ListStart::Compare(GapStart { from, reason, effect, .. }) = &start {
             let are_events_complete = *effect == GapEffect::Counted;
             warn!(watch = %self.plan.name, since = %from, why = reason, are_events_complete, "changes may have been missed: comparing with what was known");
         }
@@ -421,5 +421,5 @@ impl Watch {
 }
 
 fn is_gap(start: &ListStart) -> bool {
-    matches!(start, ListStart::Compare { .. })
+    matches!(start, ListStart::Compare(_))
 }

@@ -50,7 +50,7 @@ pub use persisted::{
 };
 pub use pulse::Pulse;
 pub use rule::{RuleId, RuleInfo};
-pub use source_event::{Coverage, GapEffect, ListStart, SourceEvent};
+pub use source_event::{Coverage, GapEffect, GapStart, ListStart, SourceEvent};
 pub use state::{KEY_BYTES, SLOT_BYTES, Slot, SlotKind, StateKeeper, StateView, Write};
 pub use subject::{
     Addresses, Cause, Condition, ConditionStatus, Container, ContainerKind, ContainerState,

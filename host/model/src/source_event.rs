@@ -82,19 +82,23 @@ pub enum ListStart {
     /// Nothing was known before: existing objects are reported as state, not as changes.
     First,
     /// Changes may have been missed since a time.
-    Compare {
-        /// The last moment before.
-        from: Timestamp,
-        /// The reason, for the record of the gap.
-        reason: String,
-        /// The effect of the gap on events and on its record.
-        effect: GapEffect,
-        /// The version at which everything that existed was known: an unknown object of a higher version is
-        /// new. `None` if that was never so.
-        complete_at: Option<u64>,
-        /// `true` where etcd was restored and versions may repeat.
-        is_other_epoch: bool,
-    },
+    Compare(GapStart),
+}
+
+/// The start of a gap: a period in which changes may have been missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GapStart {
+    /// The last moment at which no change was missing.
+    pub from: Timestamp,
+    /// The cause, for the record of the gap.
+    pub reason: String,
+    /// The effect of the gap on events and on its record.
+    pub effect: GapEffect,
+    /// The version at which everything that existed was known: an unknown object of a higher version is
+    /// new. `None` if that was never so.
+    pub complete_at: Option<u64>,
+    /// `true` where etcd was restored and versions may repeat, so that objects are also compared by their digests.
+    pub is_other_epoch: bool,
 }
 
 /// The effect of a period without watching on events and on the record of the gap.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::record::{INITIAL_EVENTS_END, Record};
-use klaxon_model::{ListStart, Seen, SourceEvent};
+use klaxon_model::{GapStart, ListStart, Seen, SourceEvent};
 
 /// Returns an event as one line, without its end: a watch event with its time. `None` for an event that a
 /// recording does not have, such as a lost connection: a reader of the stream cannot act on it.
@@ -25,7 +25,7 @@ pub fn line(record: &Record) -> Result<Option<String>, serde_json::Error> {
             (kind, serde_json::from_str::<Value>(json)?)
         }
         SourceEvent::GapStarted { reason, .. }
-        | SourceEvent::ListStarted { start: ListStart::Compare { reason, .. }, .. } => (
+        | SourceEvent::ListStarted { start: ListStart::Compare(GapStart { reason, .. }), .. } => (
             "ERROR",
             json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "Expired",
                    "code": 410, "message": reason}),

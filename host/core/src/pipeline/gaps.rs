@@ -1,11 +1,11 @@
 //! Gaps: the span from the time at which a source lost its position to the end of the list that is compared with the
 //! known objects. The router owns the gaps that are open; this is what follows for the rules.
 
-use klaxon_model::{StoreOp, Timestamp};
+use klaxon_model::{GapStart, StoreOp, Timestamp};
 
 use super::Pipeline;
 use super::backlog::entry::Entry;
-use crate::route::{GapEnd, GapStart};
+use crate::route::GapEnd;
 
 impl Pipeline {
     /// Begins a gap in a scope, after its source lost its position. A list follows, which is compared with the known

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use klaxon_model::{
-    Coverage, GapEffect, ListStart, Object, Observation, Seen, SourceEvent, StoreOp, Subject,
-    Timestamp,
+    Coverage, GapEffect, GapStart, ListStart, Object, Observation, Seen, SourceEvent, StoreOp,
+    Subject, Timestamp,
 };
 
 use super::Pipeline;
 use super::backlog::entry::Entry;
 use super::output::QuarantinedObject;
 use crate::normalize;
-use crate::route::{GapStart, Remains, Routing, own_partition};
+use crate::route::{Remains, Routing, own_partition};
 
 impl Pipeline {
     /// Applies one event of a source. `scope` names its watch or stream; the times of one source never go back.
@@ -24,13 +24,14 @@ impl Pipeline {
             }
             SourceEvent::GapStarted { from, reason } => {
                 self.advance_to(time);
-                let complete_at = self.shared.router.complete_at(scope);
-                let is_other_epoch = false;
-                let effect = GapEffect::Marked;
-                self.begin_gap(
-                    scope,
-                    GapStart { from, reason, effect, complete_at, is_other_epoch },
-                );
+                let start = GapStart {
+                    from,
+                    reason,
+                    effect: GapEffect::Marked,
+                    complete_at: self.shared.router.complete_at(scope),
+                    is_other_epoch: false,
+                };
+                self.begin_gap(scope, start);
             }
             SourceEvent::Object { seen, json, is_change } => {
                 if is_change && self.shared.router.in_gap(scope) {
@@ -73,14 +74,12 @@ impl Pipeline {
         self.watches.take_suspects(scope);
         match start {
             ListStart::First => {}
-            ListStart::Compare { from, reason, effect, complete_at, is_other_epoch } => {
-                self.begin_gap(
-                    scope,
-                    GapStart { from, reason, effect, complete_at, is_other_epoch },
-                );
+            ListStart::Compare(start) => {
+                let is_other_epoch = start.is_other_epoch;
+                self.begin_gap(scope, start);
                 if is_other_epoch {
-                    let history = self.shared.router.begin_epoch();
-                    self.shared.changes.record(|| StoreOp::RevisionEpoch(history));
+                    let epoch = self.shared.router.begin_epoch();
+                    self.shared.changes.record(|| StoreOp::RevisionEpoch(epoch));
                 }
             }
         }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use klaxon_config::Policy;
 use klaxon_model::{
     Answer, Change, Changes, Coverage, Dedicated, Evaluate, Event, Failure, FailureKind, GapEffect,
-    Interest, Limits, ListStart, Manifest, Narrowing, Origin, Outcome, PartitionBy, Parts, RuleId,
-    RuleInfo, Seen, SourceEvent, StateView, StoreOp, Task, TimerRequest, Timestamp, Waker,
-    WhenFull,
+    GapStart, Interest, Limits, ListStart, Manifest, Narrowing, Origin, Outcome, PartitionBy,
+    Parts, RuleId, RuleInfo, Seen, SourceEvent, StateView, StoreOp, Task, TimerRequest, Timestamp,
+    Waker, WhenFull,
 };
 
 use super::{MemoryState, Pace, Persisted, Pipeline, WatchSetup};
@@ -187,13 +187,13 @@ fn a_list_that_starts_again_continues_its_gap() {
     let mut bench = Bench::new(vec![silent()]);
     bench.see(0, Seen::Present, "a", 1);
     for (at, reason) in [(1000, "first"), (3000, "second")] {
-        let start = ListStart::Compare {
+        let start = ListStart::Compare(GapStart {
             from: time(at),
             reason: reason.to_owned(),
             effect: GapEffect::Marked,
             complete_at: None,
             is_other_epoch: false,
-        };
+        });
         let started = SourceEvent::ListStarted { start, coverage: None };
         bench.pipeline.apply("pods", time(at + 500), started);
     }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use klaxon_model::{Coverage, GapEffect, Object, Timestamp};
+use klaxon_model::{Coverage, GapEffect, GapStart, Object, Timestamp};
 
 use super::relist::Comparison;
 use super::{Forms, Routed, Router, events};
@@ -25,21 +25,6 @@ pub struct Gap {
     pub namespace: Option<String>,
     /// The cause of the gap.
     pub reason: String,
-}
-
-/// The start of a gap.
-#[derive(Debug, Clone)]
-pub struct GapStart {
-    /// The last moment at which no change was missing.
-    pub from: Timestamp,
-    /// The cause of the gap.
-    pub reason: String,
-    /// The marks that the gap leaves in events.
-    pub effect: GapEffect,
-    /// The version up to which the known objects are complete. `None` if they never were.
-    pub complete_at: Option<u64>,
-    /// `true` in another revision epoch: versions repeat, so that objects are also compared by their digests.
-    pub is_other_epoch: bool,
 }
 
 /// The result of ending a gap.
@@ -67,16 +52,15 @@ impl Router {
     /// observations of the scope are compared with the known objects. If a list was interrupted and starts again, the
     /// gap that is already open continues.
     pub fn begin_gap(&mut self, scope: &str, start: GapStart) {
-        let GapStart { from, reason, effect, complete_at, is_other_epoch } = start;
-        let before = self.comparing.iter().position(|open| open.scope == scope);
-        let before = before.map(|at| self.comparing.swap_remove(at));
-        let (since, reason, effect) = match before {
-            Some(open) if open.effect == GapEffect::Marked => {
-                (open.since.min(from), open.reason, GapEffect::Marked)
+        let GapStart { from: mut since, mut reason, mut effect, complete_at, is_other_epoch } =
+            start;
+        if let Some(at) = self.comparing.iter().position(|open| open.scope == scope) {
+            let open = self.comparing.swap_remove(at);
+            (since, reason) = (open.since.min(since), open.reason);
+            if open.effect == GapEffect::Marked {
+                effect = GapEffect::Marked;
             }
-            Some(open) => (open.since.min(from), open.reason, effect),
-            None => (from, reason, effect),
-        };
+        }
         self.marks += 1;
         self.comparing.push(Comparison {
             scope: scope.to_owned(),
@@ -120,7 +104,7 @@ impl Router {
         forms: &mut Forms<'_>,
     ) -> Option<GapEnd> {
         let at = self.comparing.iter().position(|open| open.scope == scope)?;
-        let mut open = self.comparing.swap_remove(at);
+        let open = self.comparing.swap_remove(at);
         let mut routed = Routed::new();
         let (mut gone, mut left) = (Vec::new(), Vec::new());
         let mut vanished = Vec::new();
@@ -140,9 +124,6 @@ impl Router {
             }
             self.keeping.touch(&uid);
         }
-        if open.effect == GapEffect::Counted {
-            open.reason.push_str(COUNTED);
-        }
         Some(GapEnd { gap: open.into_gap(time), routed, gone, left, vanished })
     }
 
@@ -151,9 +132,6 @@ impl Router {
         let open = std::mem::take(&mut self.comparing).into_iter();
         let gaps = open.map(|mut open| {
             open.reason.push_str("; the stream ended before a list was complete");
-            if open.effect == GapEffect::Counted {
-                open.reason.push_str(COUNTED);
-            }
             open.into_gap(time)
         });
         gaps.collect()
@@ -163,7 +141,10 @@ impl Router {
 impl Comparison {
     /// Returns the record of the gap that ends with the comparison.
     fn into_gap(self, to: Timestamp) -> Gap {
-        let Self { scope, since: from, reason, covers, .. } = self;
+        let Self { scope, since: from, mut reason, effect, covers, .. } = self;
+        if effect == GapEffect::Counted {
+            reason.push_str(COUNTED);
+        }
         let namespace = covers.first().and_then(|coverage| coverage.namespace.clone());
         let mut kinds: Vec<String> = covers.into_iter().map(|Coverage { kind, .. }| kind).collect();
         kinds.sort();

@@ -29,7 +29,7 @@ use klaxon_model::{
 
 use backfill::Backfills;
 use events::{RuleInterests, Sight};
-pub use gap::{Gap, GapEnd, GapStart};
+pub use gap::{Gap, GapEnd};
 pub use interest::InterestError;
 pub use label_selector::{SelectedLabel, selected_labels};
 pub use object_index::is_older;

@@ -2,11 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{GapStart, Remains, Router, Routing};
+use super::{Remains, Router, Routing};
 use crate::normalize::decode;
 use klaxon_model::{
-    Change, Changes, Coverage, Event, FailureKind, GapEffect, Interest, Manifest, Narrowing,
-    Observation, Origin, PartitionBy, Parts, RuleId, Seen, Timestamp, Value,
+    Change, Changes, Coverage, Event, FailureKind, GapEffect, GapStart, Interest, Manifest,
+    Narrowing, Observation, Origin, PartitionBy, Parts, RuleId, Seen, Timestamp, Value,
 };
 
 fn interest(name: &str, api_version: &str, kind: &str) -> Interest {

@@ -16,7 +16,7 @@ use klaxon_core::pipeline::{MemoryState, Pipeline, ReadForm, Watch, WatchSetup};
 use klaxon_journal::{Cursor, Loaded, Progress, SavedWatch};
 use klaxon_kubernetes::{Item, Question, Resume, WatchMessage, WatchPlan};
 use klaxon_model::clock::{self, Stopwatch};
-use klaxon_model::{GapEffect, ListStart, SourceEvent, Timestamp};
+use klaxon_model::{GapEffect, GapStart, ListStart, SourceEvent, Timestamp};
 
 /// Maximum number of items that are decided together.
 const TOGETHER: usize = 512;
@@ -97,7 +97,7 @@ pub(super) fn prepare(
         let resume = resume(plan, saved, backfill, known_until, lost);
         let (cursor, since) = match &resume {
             Resume::From { version, since, .. } => (Cursor::At(version.clone()), *since),
-            Resume::List(ListStart::Compare { from, .. }) => (Cursor::Listing, *from),
+            Resume::List(ListStart::Compare(GapStart { from, .. })) => (Cursor::Listing, *from),
             Resume::List(ListStart::First) => (Cursor::Listing, clock::now()),
             Resume::Absent { since, .. } => (Cursor::Absent, *since),
         };
@@ -120,13 +120,13 @@ fn resume(
     lost: Option<Timestamp>,
 ) -> Resume {
     let compare = |from, reason: &str, complete_at| {
-        Resume::List(ListStart::Compare {
+        Resume::List(ListStart::Compare(GapStart {
             from,
             reason: reason.to_owned(),
             effect: GapEffect::Marked,
             complete_at,
             is_other_epoch: false,
-        })
+        }))
     };
     // Versions that are not numbers cannot be compared: then all unknown objects are new.
     let number = |version: &String| version.parse().unwrap_or(0);
