@@ -73,7 +73,7 @@ fn all_timers_of_a_partition_come_back_however_many_there_are() {
     let kept = Journal::open(folder.path()).unwrap().load().unwrap().kept;
     pipeline.resume(&[], kept, &state, Box::new(|_| None));
     let status = pipeline.status();
-    assert_eq!((status.pending_timers, status.suspended_timers), (TIMERS, 0));
+    assert_eq!((status.counts.pending_timers, status.suspended_timers), (TIMERS as u64, 0));
     pipeline.finish(Some(BEGIN.plus_millis(10_000)));
     let output = pipeline.take_output().unwrap();
     let woke = output.verdicts.iter().filter(|verdict| verdict.code == "TIMER").count();

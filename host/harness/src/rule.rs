@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::replay::{Replay, ReplayError, Summary};
 use klaxon_config::Policy;
-use klaxon_core::pipeline::{Output, Pipeline};
+use klaxon_core::pipeline::{Output, Pipeline, PipelineRule};
 use klaxon_core::route::{InterestError, Need, Router};
 use klaxon_core::verdict::{Targets, VerdictBuilder};
 use klaxon_engine::{
@@ -289,20 +289,20 @@ impl RuleUnderTest {
         let origin = Origin { cluster: "test".to_owned(), source: "test".to_owned() };
         let state = Arc::new(WatchedState::default());
         self.begin_with(&state, input);
-        let mut pipeline = Pipeline::new(engine, origin, state.clone());
-        let verdicts = VerdictBuilder {
-            rule: loaded.name.clone(),
-            version: loaded.manifest.version.as_str().into(),
-            routed: Vec::new(),
-            named: Vec::new(),
-            targets: Targets::Any,
+        let rule = PipelineRule {
+            info: loaded.info().clone(),
+            verdicts: VerdictBuilder {
+                rule: loaded.name.clone(),
+                version: loaded.manifest.version.as_str().into(),
+                routed: Vec::new(),
+                named: Vec::new(),
+                targets: Targets::Any,
+            },
+            policy: Policy::unlimited(),
+            narrowing: Narrowing::new(),
         };
-        pipeline.add_rule(
-            loaded.info().clone(),
-            verdicts,
-            Policy::unlimited(),
-            &Narrowing::new(),
-        )?;
+        let mut pipeline =
+            Pipeline::new(engine, origin, state.clone(), vec![rule]).map_err(|(_, error)| error)?;
         let mut output = Output::default();
         let replay = Replay { streams: input.streams.clone(), advance_ms: input.advance_ms };
         let outcome = replay.run(&mut pipeline, |more| {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use klaxon_config as config;
-use klaxon_core::pipeline::{MemoryState, Pipeline};
+use klaxon_core::pipeline::{MemoryState, Pipeline, PipelineRule};
 use klaxon_core::policy::{UnknownCode, check_codes};
 use klaxon_core::route::InterestError;
 use klaxon_core::verdict::{Targets, VerdictBuilder};
@@ -81,20 +81,20 @@ pub fn assemble_with(
     for rule in rules {
         check_codes(&rule.name, &rule.policy, codes)?;
     }
-    let mut pipeline = Pipeline::new(engine, origin, state);
-    for (rule, loaded) in rules.iter().zip(loaded) {
-        let verdicts = VerdictBuilder {
-            rule: loaded.name.clone(),
-            version: loaded.manifest.version.as_str().into(),
+    let parts = rules.iter().zip(loaded).map(|(rule, info)| PipelineRule {
+        verdicts: VerdictBuilder {
+            rule: info.name.clone(),
+            version: info.manifest.version.as_str().into(),
             routed: rule.targets.clone(),
             named: rule.nameable.clone(),
             targets: targets.clone(),
-        };
-        pipeline
-            .add_rule(loaded, verdicts, rule.policy.clone(), &rule.narrowing)
-            .map_err(|source| AssembleError::Interest { rule: rule.name.clone(), source })?;
-    }
-    Ok(pipeline)
+        },
+        info,
+        policy: rule.policy.clone(),
+        narrowing: rule.narrowing.clone(),
+    });
+    Pipeline::new(engine, origin, state, parts.collect())
+        .map_err(|(id, source)| AssembleError::Interest { rule: rules[id.0].name.clone(), source })
 }
 
 /// Loads a rule from its module's file.

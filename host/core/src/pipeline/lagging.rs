@@ -32,8 +32,7 @@ impl Pipeline {
                 self.make_room();
             }
             let rule = &self.rules[id];
-            let is_asked = rule.backlog.as_ref().is_some_and(|backlog| backlog.is_asked());
-            if !is_asked && rule.may_go_on(now) {
+            if !rule.is_asked() && rule.may_go_on(now) {
                 self.ask_on_its_thread(id);
             }
         }
@@ -42,10 +41,7 @@ impl Pipeline {
     fn ask_on_its_thread(&mut self, id: RuleId) {
         let rule = &mut self.rules[id];
         rule.meter.resume(self.shared.wall);
-        let Some(events) = rule.take_up(rule.most_events(), &mut self.shared) else {
-            rule.stop_lagging(&mut self.shared);
-            return;
-        };
+        let Some(events) = rule.next_events(usize::MAX, &mut self.shared) else { return };
         let Some(backlog) = &mut rule.backlog else { return };
         if backlog.dedicated.is_none() {
             match self.engine.dedicated(id, self.waker.clone()) {
@@ -84,10 +80,7 @@ impl Pipeline {
     /// Asks a lagging rule about its next events, on the shared workers.
     fn ask_on_workers(&mut self, id: RuleId, most: usize) {
         let rule = &mut self.rules[id];
-        let Some(events) = rule.take_up(rule.most_events().min(most), &mut self.shared) else {
-            rule.stop_lagging(&mut self.shared);
-            return;
-        };
+        let Some(events) = rule.next_events(most, &mut self.shared) else { return };
         let tasks: Vec<Task> = events.into_iter().map(|event| Task { rule: id, event }).collect();
         self.pulse.works(evaluating(tasks.iter().map(|_| &**rule.name())));
         let answers = self.engine.evaluate(self.shared.state.view(), &tasks);

@@ -28,11 +28,13 @@ mod watches;
 use std::sync::Arc;
 use std::time::Duration;
 
-use klaxon_model::{Evaluate, Narrowing, Origin, Pulse, RuleInfo, StateKeeper, Timestamp, Waker};
+use klaxon_model::{
+    Evaluate, Narrowing, Origin, Pulse, RuleId, RuleInfo, StateKeeper, Timestamp, Waker,
+};
 
 use crate::normalize::Wanted;
 use crate::policy::Incidents;
-use crate::route::{InterestError, Need};
+use crate::route::{InterestError, Need, Router};
 use crate::verdict::VerdictBuilder;
 
 pub use backlog::RuleBacklog;
@@ -74,6 +76,18 @@ pub struct Pipeline {
     pulse: Arc<Pulse>,
 }
 
+/// A rule as the pipeline is created with it.
+pub struct PipelineRule {
+    /// The description of the rule.
+    pub info: Arc<RuleInfo>,
+    /// Builds its verdicts.
+    pub verdicts: VerdictBuilder,
+    /// The suppression and delay of its verdicts.
+    pub policy: klaxon_config::Policy,
+    /// The operator's narrowing of its interests.
+    pub narrowing: Narrowing,
+}
+
 /// The operation of a pipeline as a service: slow rules and rules that are out of service lag instead of blocking
 /// others, and continue on dedicated threads.
 pub struct ServiceOptions {
@@ -92,11 +106,9 @@ pub struct Status<'a> {
     pub counts: Counts,
     /// The number of known objects.
     pub known_objects: usize,
-    /// The number of timers that are set.
-    pub pending_timers: usize,
-    /// The number of those that do not fire with the clock: a watch or stream that feeds their rule is out of sync, or
+    /// The number of pending timers that do not fire with the clock: a watch or stream that feeds their rule is out of sync, or
     /// their rule is lagging.
-    pub suspended_timers: usize,
+    pub suspended_timers: u64,
     /// The backlog of each rule.
     pub backlogs: Vec<RuleBacklog>,
     /// The state and timers of each rule.
@@ -106,44 +118,36 @@ pub struct Status<'a> {
 }
 
 impl Pipeline {
-    /// Creates a pipeline without rules. `keeper` stores the rules' state.
+    /// Creates a pipeline with rules that the engine has. The id of each is its index. The verdicts of several rules
+    /// on one event are in the order of the rules. `keeper` stores the rules' state.
+    ///
+    /// # Errors
+    /// Returns the first rule of which an interest, or the operator's narrowing of one, is invalid.
     pub fn new<K: StateKeeper + 'static>(
         engine: impl Evaluate + 'static,
         origin: Origin,
         keeper: Arc<K>,
-    ) -> Self {
-        Self {
+        rules: Vec<PipelineRule>,
+    ) -> Result<Self, (RuleId, InterestError)> {
+        let mut router = Router::new(origin.clone());
+        let mut runtimes = Rules::default();
+        let mut policies = Vec::new();
+        for PipelineRule { info, verdicts, policy, narrowing } in rules {
+            let added = router.add_rule(info.name.clone(), &info.manifest, &narrowing);
+            added.map_err(|error| (info.id, error))?;
+            policies.push((info.name.clone(), policy));
+            runtimes.push(RuleRuntime::new(info, verdicts));
+        }
+        Ok(Self {
             engine: Box::new(engine),
-            rules: Rules::default(),
-            shared: Shared::new(origin, keeper),
+            rules: runtimes,
+            wanted: router.wanted(),
+            shared: Shared::new(origin, keeper, router, Incidents::new(&policies)),
             watches: Watches::default(),
-            wanted: Wanted::default(),
             round: Round::default(),
             waker: None,
             pulse: Arc::default(),
-        }
-    }
-
-    /// Adds a rule that the engine has. Its id must be the number of rules that were added before. The verdicts of
-    /// several rules on one event are in the order in which the rules were added.
-    ///
-    /// # Errors
-    /// Returns an error if an interest of the rule's manifest, or the operator's narrowing of one, is invalid.
-    pub fn add_rule(
-        &mut self,
-        rule: Arc<RuleInfo>,
-        verdicts: VerdictBuilder,
-        suppression: klaxon_config::Policy,
-        narrowing: &Narrowing,
-    ) -> Result<(), InterestError> {
-        self.shared.router.add_rule(rule.name.clone(), &rule.manifest, narrowing)?;
-        self.wanted = self.shared.router.wanted();
-        self.rules.push(RuleRuntime::new(rule, verdicts, suppression));
-        // A verdict of one rule may inhibit those of another.
-        let policies = self.rules.iter();
-        let policies = policies.map(|rule| (rule.name().clone(), rule.suppression.clone()));
-        self.shared.incidents = Incidents::new(&Vec::from_iter(policies));
-        Ok(())
+        })
     }
 
     /// Operates the pipeline as a service from now on.
@@ -287,8 +291,7 @@ impl Pipeline {
         Status {
             counts: self.counts(),
             known_objects: self.shared.router.known_objects(),
-            pending_timers: self.rules.iter().map(|rule| rule.timers.len()).sum(),
-            suspended_timers: own_clock.map(|id| self.rules[id].timers.len()).sum(),
+            suspended_timers: own_clock.map(|id| self.rules[id].timers.len() as u64).sum(),
             backlogs: self.rules.iter().map(RuleRuntime::backlog_size).collect(),
             usage: self.rules.iter().map(|rule| rule.usage(&self.shared.state)).collect(),
             incidents: &self.shared.incidents,

@@ -27,12 +27,17 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new<K: StateKeeper + 'static>(origin: Origin, keeper: Arc<K>) -> Self {
+    pub(super) fn new<K: StateKeeper + 'static>(
+        origin: Origin,
+        keeper: Arc<K>,
+        router: Router,
+        incidents: Incidents,
+    ) -> Self {
         Self {
-            router: Router::new(origin.clone()),
+            router,
             origin: Arc::new(origin),
             state: RuleState::new(keeper),
-            incidents: Incidents::new(&[]),
+            incidents,
             changes: Changes::new(),
             output: Output::default(),
             counts: Counts::default(),

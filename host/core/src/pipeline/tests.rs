@@ -12,7 +12,7 @@ use klaxon_model::{
     Waker, WhenFull,
 };
 
-use super::{MemoryState, Pace, Persisted, Pipeline, WatchSetup};
+use super::{MemoryState, Pace, Persisted, Pipeline, PipelineRule, WatchSetup};
 use crate::verdict::{Targets, VerdictBuilder};
 
 type Body = dyn Fn(&Event) -> Option<Result<Outcome, Failure>> + Send + Sync;
@@ -96,8 +96,7 @@ impl Bench {
         let origin = Origin { cluster: "c".to_owned(), source: "s".to_owned() };
         let count = rules.len();
         let engine = Closures { rules, asked: asked.clone() };
-        let mut pipeline = Pipeline::new(engine, origin, Arc::new(MemoryState::default()));
-        for id in 0..count {
+        let rule = |id: usize| {
             let info = info(id, limits.clone());
             let verdicts = VerdictBuilder {
                 rule: info.name.clone(),
@@ -106,8 +105,11 @@ impl Bench {
                 named: Vec::new(),
                 targets: Targets::Any,
             };
-            pipeline.add_rule(info, verdicts, Policy::unlimited(), &Narrowing::new()).unwrap();
-        }
+            let (policy, narrowing) = (Policy::unlimited(), Narrowing::new());
+            PipelineRule { info, verdicts, policy, narrowing }
+        };
+        let (state, rules) = (Arc::new(MemoryState::default()), (0..count).map(rule).collect());
+        let pipeline = Pipeline::new(engine, origin, state, rules).ok().unwrap();
         Self { pipeline, asked }
     }
 
@@ -161,7 +163,7 @@ fn a_timer_fires_at_its_time_and_not_after_its_object_is_deleted() {
     assert_eq!(bench.asked(), ["0 added kept", "0 added deleted", "0 deleted deleted"]);
     bench.advance(5001);
     assert_eq!(bench.asked(), ["0 timer kept"]);
-    assert_eq!(bench.pipeline.status().pending_timers, 0);
+    assert_eq!(bench.pipeline.status().counts.pending_timers, 0);
 }
 
 #[test]
@@ -306,5 +308,5 @@ fn a_timer_over_the_maximum_is_refused_and_nothing_of_it_is_recorded() {
     let output = bench.pipeline.take_output().unwrap();
     let recorded = output.ops.iter().filter(|op| matches!(op, StoreOp::Timer(_))).count();
     assert_eq!((recorded, output.failures.len()), (100, 2));
-    assert_eq!(bench.pipeline.status().pending_timers, 100);
+    assert_eq!(bench.pipeline.status().counts.pending_timers, 100);
 }

@@ -130,7 +130,7 @@ impl Vitals {
         for used in status.usage {
             self.metrics.rule_usage(&used.rule, used.state, used.timers);
         }
-        self.metrics.timers(status.pending_timers, status.suspended_timers);
+        self.metrics.timers(status.counts.pending_timers, status.suspended_timers);
         *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = status.backlogs;
     }
 

@@ -366,9 +366,9 @@ impl Metrics {
     }
 
     /// Sets the number of timers that are set, and of those that are suspended.
-    pub fn timers(&self, pending: usize, held: usize) {
+    pub fn timers(&self, pending: u64, suspended: u64) {
         self.pending_timers.set(i64::try_from(pending).unwrap_or(i64::MAX));
-        self.suspended_timers.set(i64::try_from(held).unwrap_or(i64::MAX));
+        self.suspended_timers.set(i64::try_from(suspended).unwrap_or(i64::MAX));
     }
 
     /// Returns all metrics as OpenMetrics text.

@@ -29,17 +29,25 @@ impl RuleRuntime {
 
     /// Returns the maximum number of events to ask about at once. After the rule was out of service, one event is
     /// the trial.
-    pub(in crate::pipeline) fn most_events(&self) -> usize {
+    fn most_events(&self) -> usize {
         if self.breaker.open_until().is_some() { 1 } else { TOGETHER }
     }
 
     /// Processes the backlog up to the next events that the rule must be asked about. `None` if the rule has caught
-    /// up.
-    pub(in crate::pipeline) fn take_up(
+    /// up; its backlog is then ended.
+    pub(in crate::pipeline) fn next_events(
         &mut self,
         most: usize,
         shared: &mut Shared,
     ) -> Option<Vec<Arc<Event>>> {
+        let events = self.take_up(most.min(self.most_events()), shared);
+        if events.is_none() {
+            self.stop_lagging(shared);
+        }
+        events
+    }
+
+    fn take_up(&mut self, most: usize, shared: &mut Shared) -> Option<Vec<Arc<Event>>> {
         loop {
             let backlog = self.backlog.as_deref()?;
             let end = backlog.front().map_or(shared.now, Entry::time);
@@ -84,12 +92,12 @@ impl RuleRuntime {
     ) {
         let mut refused: BTreeSet<Arc<str>> = BTreeSet::new();
         for answer in answers {
-            while self.backlog.as_deref().and_then(Backlog::front).is_some_and(is_passed) {
+            while self.first_queued().is_some_and(is_passed) {
                 self.pass(shared);
             }
             let Some(answer) = answer else { return };
-            let front = self.backlog.as_deref().and_then(Backlog::front);
-            if matches!(front, Some(Entry::Ask(event)) if refused.contains(&event.partition)) {
+            if matches!(self.first_queued(), Some(Entry::Ask(event)) if refused.contains(&event.partition))
+            {
                 return;
             }
             let Some(event) = self.take_front(&mut shared.changes) else { return };

@@ -45,6 +45,16 @@ impl RuleRuntime {
         }
     }
 
+    /// Returns the first entry of the backlog.
+    pub(in crate::pipeline) fn first_queued(&self) -> Option<&Entry> {
+        self.backlog.as_deref()?.front()
+    }
+
+    /// Returns `true` while the rule is being asked about the first entries of its backlog on its thread.
+    pub(in crate::pipeline) fn is_asked(&self) -> bool {
+        self.backlog.as_ref().is_some_and(|backlog| backlog.is_asked())
+    }
+
     /// Starts the rule's backlog at a time: its entries are queued from now on.
     pub(in crate::pipeline) fn start_lagging(&mut self, time: Timestamp, changes: &mut Changes) {
         if self.is_lagging() {
@@ -54,13 +64,20 @@ impl RuleRuntime {
         // backlog.
         let is_suspended = self.is_suspended;
         let row = changes.new_row();
-        let position = PersistedEntry::Suspended { is_suspended, time, is_so: true };
-        changes.record_row(&self.info.name, row, &position);
         self.backlog = Some(Box::new(Backlog::new(time, is_suspended, row)));
+        self.store_position(changes);
+    }
+
+    /// Stores the rule's position in its backlog for a restart.
+    pub(in crate::pipeline) fn store_position(&self, changes: &mut Changes) {
+        let Some(backlog) = &self.backlog else { return };
+        let (is_suspended, time) = (backlog.is_suspended(), backlog.now);
+        let position = PersistedEntry::Suspended { is_suspended, time, is_so: true };
+        changes.record_row(&self.info.name, backlog.suspension_row, &position);
     }
 
     /// Ends the backlog of a rule that has processed all of it.
-    pub(in crate::pipeline) fn stop_lagging(&mut self, shared: &mut Shared) {
+    fn stop_lagging(&mut self, shared: &mut Shared) {
         let backlog = self.backlog.take();
         for row in backlog.map(|backlog| backlog.rows()).unwrap_or_default() {
             shared.changes.remove_row(Some(row));

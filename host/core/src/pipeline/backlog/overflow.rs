@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use klaxon_model::{Event, Timestamp, WhenFull};
 
-use crate::pipeline::backlog::entry::{Entry, PersistedEntry};
+use crate::pipeline::backlog::entry::Entry;
 use crate::pipeline::backlog::queue::{Backlog, unique};
-use crate::pipeline::changes::Changes;
 use crate::pipeline::rule::RuleRuntime;
 use crate::pipeline::shared::Shared;
 
@@ -47,7 +46,7 @@ impl RuleRuntime {
     /// Skips events if the backlog is over its limit and the operator allows it, until the backlog is below the limit
     /// or no event can be skipped.
     pub(in crate::pipeline) fn make_room(&mut self, shared: &mut Shared) {
-        if !self.must_skip() || self.backlog.as_ref().is_some_and(|backlog| backlog.is_asked()) {
+        if !self.must_skip() || self.is_asked() {
             return;
         }
         while self.must_skip() && self.leave_superseded(shared) {}
@@ -57,6 +56,7 @@ impl RuleRuntime {
         // Timers that fired together are removed together: otherwise one could be set again by another that fired
         // after it.
         while (self.must_skip() || self.has_fired_first()) && self.leave_first(shared) {}
+        // The skipped entries leave no other record of the position.
         self.store_position(&mut shared.changes);
     }
 
@@ -78,12 +78,12 @@ impl RuleRuntime {
     }
 
     fn has_fired_first(&self) -> bool {
-        self.backlog.as_deref().and_then(Backlog::front).is_some_and(Entry::is_timer)
+        self.first_queued().is_some_and(Entry::is_timer)
     }
 
     /// Moves the rule past the first entry of its backlog without asking it. Returns `true` if there was an entry.
     fn leave_first(&mut self, shared: &mut Shared) -> bool {
-        let Some(first) = self.backlog.as_deref().and_then(Backlog::front).cloned() else {
+        let Some(first) = self.first_queued().cloned() else {
             return false;
         };
         let time = first.time();
@@ -117,13 +117,5 @@ impl RuleRuntime {
             self.skip(&event, NO_ROOM.to_owned(), shared);
             self.forget_timer(timer, shared);
         }
-    }
-
-    /// Stores the rule's position for a restart: the skipped entries leave no other record of it.
-    fn store_position(&self, changes: &mut Changes) {
-        let Some(backlog) = &self.backlog else { return };
-        let (is_suspended, time) = (backlog.is_suspended(), backlog.now);
-        let position = PersistedEntry::Suspended { is_suspended, time, is_so: true };
-        changes.record_row(&self.info.name, backlog.suspension_row, &position);
     }
 }

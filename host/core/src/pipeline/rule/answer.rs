@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use klaxon_model::{
-    Answer, Change, Event, Failure, FailureKind, MAX_TIMERS, Outcome, PersistedTimer, SlotKind,
-    StoreOp, Subject, TimerRequest, Timestamp,
+    Answer, Change, Event, Failure, FailureKind, Line, MAX_TIMERS, Outcome, PersistedTimer,
+    SlotKind, StoreOp, Subject, TimerRequest, Timestamp,
 };
 
 use super::RuleRuntime;
@@ -89,7 +89,7 @@ impl RuleRuntime {
         bytes: usize,
         now: Timestamp,
         shared: &mut Shared,
-    ) -> Vec<klaxon_model::Line> {
+    ) -> Vec<Line> {
         let limits = &self.info.limits;
         shared.note_limited(self.meter.advance_to(now));
         let (lines, dropped) = self.meter.take_lines(std::mem::take(&mut answer.log), limits);

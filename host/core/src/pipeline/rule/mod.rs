@@ -28,8 +28,6 @@ pub(super) use partition_kind::kind_of_old;
 pub(super) struct RuleRuntime {
     pub(super) info: Arc<RuleInfo>,
     pub(super) verdicts: VerdictBuilder,
-    /// The operator's policy for the suppression of its verdicts.
-    pub(super) suppression: klaxon_config::Policy,
     pub(super) breaker: Breaker,
     pub(super) meter: Meter,
     pub(super) timers: Timers,
@@ -40,16 +38,11 @@ pub(super) struct RuleRuntime {
 }
 
 impl RuleRuntime {
-    pub(super) fn new(
-        info: Arc<RuleInfo>,
-        verdicts: VerdictBuilder,
-        suppression: klaxon_config::Policy,
-    ) -> Self {
+    pub(super) fn new(info: Arc<RuleInfo>, verdicts: VerdictBuilder) -> Self {
         Self {
             meter: Meter::new(info.name.clone()),
             info,
             verdicts,
-            suppression,
             breaker: Breaker::default(),
             timers: Timers::default(),
             is_suspended: false,

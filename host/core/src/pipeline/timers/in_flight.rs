@@ -85,13 +85,14 @@ impl RuleRuntime {
                 continue;
             };
             let Entry::Ask(event) = &entry else { continue };
-            let ended = fired_timer(event).map(|timer| (event.partition.clone(), timer.clone()));
+            let ended =
+                fired_timer(event).map(|timer| (event.partition.clone(), timer.key.clone()));
             let queued = self.stored(entry, shared);
             if let Some(backlog) = &mut self.backlog {
                 backlog.set_row(place, queued.row, queued.bytes);
             }
-            if let Some((partition, timer)) = ended {
-                self.remove_stored_timer(&partition, &timer.key, &mut shared.changes);
+            if let Some((partition, key)) = ended {
+                self.remove_stored_timer(&partition, &key, &mut shared.changes);
             }
         }
     }
