@@ -98,6 +98,7 @@ fn invalid(message: String) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use klaxon_model::{Code, Severity, Status};
+    use klaxon_test_support::values;
 
     fn manifest(code: &str) -> Manifest {
         let code = Code {
@@ -106,17 +107,7 @@ mod tests {
             severity: Severity::Info,
             description: String::new(),
         };
-        Manifest {
-            name: "rule".to_owned(),
-            version: String::new(),
-            description: String::new(),
-            codes: vec![code],
-            interests: Vec::new(),
-            schedules: Vec::new(),
-            settings_schema: String::new(),
-            capabilities: Vec::new(),
-            state_version: 0,
-        }
+        Manifest { codes: vec![code], ..values::manifest(Vec::new()) }
     }
 
     fn says(code: &str, key: String) -> Outcome {

@@ -1,11 +1,11 @@
-//! Objects, events and verdicts with the usual values. A test names what matters to it and takes the rest from here
+//! Objects, events, verdicts and manifests with the usual values. A test names what matters to it and takes the rest from here
 //! (`Verdict { code, ..verdict(id, event) }`).
 
 use std::sync::Arc;
 
 use klaxon_model::{
-    Change, Event, Id, Identity, Meta, Object, Origin, Severity, Status, Subject, Timestamp,
-    Verdict,
+    Change, Changes, Event, Id, Identity, Interest, Manifest, Meta, Object, Origin, PartitionBy,
+    Parts, Severity, Status, Subject, Timestamp, Verdict,
 };
 use serde_json::value::RawValue;
 
@@ -60,6 +60,38 @@ pub fn verdict(id: Id, event: Event) -> Verdict {
         delta: None,
         event: Some(Arc::new(event)),
         refused: Vec::new(),
+    }
+}
+
+/// Returns an interest in all changes of a kind, with each object in a partition of its own.
+pub fn interest(name: &str, api_version: &str, kind: &str) -> Interest {
+    Interest {
+        name: name.to_owned(),
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        label_selector: String::new(),
+        field_selector: String::new(),
+        namespaces: Vec::new(),
+        changes: Changes::ALL,
+        partition: PartitionBy::Object,
+        parts: Parts::default(),
+        annotations: Vec::new(),
+        fields: Vec::new(),
+    }
+}
+
+/// Returns the manifest of a rule without codes, settings and state.
+pub fn manifest(interests: Vec<Interest>) -> Manifest {
+    Manifest {
+        name: "test".to_owned(),
+        version: "1".to_owned(),
+        description: String::new(),
+        codes: Vec::new(),
+        interests,
+        schedules: Vec::new(),
+        settings_schema: String::new(),
+        capabilities: Vec::new(),
+        state_version: 0,
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use klaxon_config::Policy;
 use klaxon_model::{
-    Answer, Change, Changes, Coverage, Dedicated, Evaluate, Event, Failure, FailureKind, GapEffect,
-    GapStart, Interest, Limits, ListStart, Manifest, Narrowing, Origin, Outcome, PartitionBy,
-    Parts, RuleId, RuleInfo, Seen, SourceEvent, StateView, StoreOp, Task, TimerRequest, Timestamp,
-    Waker, WhenFull,
+    Answer, Change, Coverage, Dedicated, Evaluate, Event, Failure, FailureKind, GapEffect,
+    GapStart, Limits, ListStart, Manifest, Narrowing, Origin, Outcome, RuleId, RuleInfo, Seen,
+    SourceEvent, StateView, StoreOp, Task, TimerRequest, Timestamp, Waker, WhenFull,
 };
+use klaxon_test_support::values;
 
 use super::{MemoryState, Pace, Persisted, Pipeline, PipelineRule, WatchSetup};
 use crate::verdict::{Targets, VerdictBuilder};
@@ -45,29 +45,9 @@ impl Evaluate for Closures {
 }
 
 fn info(id: usize, limits: Limits) -> Arc<RuleInfo> {
-    let interest = Interest {
-        name: "pods".to_owned(),
-        api_version: "v1".to_owned(),
-        kind: "Pod".to_owned(),
-        label_selector: String::new(),
-        field_selector: String::new(),
-        namespaces: Vec::new(),
-        changes: Changes::ALL,
-        partition: PartitionBy::Object,
-        parts: Parts::default(),
-        annotations: Vec::new(),
-        fields: Vec::new(),
-    };
     let manifest = Manifest {
-        name: "closure".to_owned(),
-        version: "1".to_owned(),
-        description: String::new(),
-        codes: Vec::new(),
-        interests: vec![interest],
-        schedules: Vec::new(),
-        settings_schema: String::new(),
-        capabilities: Vec::new(),
         state_version: 1,
+        ..values::manifest(vec![values::interest("pods", "v1", "Pod")])
     };
     Arc::new(RuleInfo {
         id: RuleId(id),

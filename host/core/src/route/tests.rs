@@ -1,43 +1,14 @@
 //! Tests of routing: the rules that receive an object, and as which change.
 
+use klaxon_test_support::values::{interest, manifest};
 use serde_json::{Value as Json, json};
 
 use super::{Remains, Router, Routing};
 use crate::normalize::decode;
 use klaxon_model::{
-    Change, Changes, Coverage, Event, FailureKind, GapEffect, GapStart, Interest, Manifest,
-    Narrowing, Observation, Origin, PartitionBy, Parts, RuleId, Seen, Timestamp, Value,
+    Change, Changes, Coverage, Event, FailureKind, GapEffect, GapStart, Interest, Narrowing,
+    Observation, Origin, PartitionBy, RuleId, Seen, Timestamp, Value,
 };
-
-fn interest(name: &str, api_version: &str, kind: &str) -> Interest {
-    Interest {
-        name: name.to_owned(),
-        api_version: api_version.to_owned(),
-        kind: kind.to_owned(),
-        label_selector: String::new(),
-        field_selector: String::new(),
-        namespaces: Vec::new(),
-        changes: Changes::ALL,
-        partition: PartitionBy::Object,
-        parts: Parts::default(),
-        annotations: Vec::new(),
-        fields: Vec::new(),
-    }
-}
-
-fn manifest(interests: Vec<Interest>) -> Manifest {
-    Manifest {
-        name: "test".to_owned(),
-        version: "1".to_owned(),
-        description: String::new(),
-        codes: Vec::new(),
-        interests,
-        schedules: Vec::new(),
-        settings_schema: String::new(),
-        capabilities: Vec::new(),
-        state_version: 0,
-    }
-}
 
 /// A router with one rule, and its clock.
 struct House {
