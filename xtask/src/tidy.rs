@@ -1,6 +1,6 @@
 //! `cargo xtask tidy`: rules that the compiler does not check.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -33,6 +33,8 @@ pub(crate) fn run() -> Result<()> {
     let mut errors = Vec::new();
     let mut words = Words::default();
     let mut used = BTreeSet::new();
+    // All code of each crate of the host.
+    let mut code: BTreeMap<String, String> = BTreeMap::new();
     for folder in SOURCES {
         for path in files(folder, &["rs"])? {
             let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -40,6 +42,7 @@ pub(crate) fn run() -> Result<()> {
             check_file(&name, &text, &mut errors);
             words.check(&name, &text, &mut errors);
             if let Some((krate, module)) = host_module(&name) {
+                code.entry(krate.to_owned()).or_default().push_str(&text);
                 check_edges(&name, krate, module, &text, &mut errors);
                 let uses = used_modules(&text).into_iter();
                 used.extend(uses.map(|to| (krate.to_owned(), module.to_owned(), to)));
@@ -48,7 +51,7 @@ pub(crate) fn run() -> Result<()> {
     }
     words.finish(&mut errors);
     check_unused_edges(&used, &mut errors);
-    check_unused_dependencies(&mut errors)?;
+    check_unused_dependencies(&code, &mut errors)?;
     check_decisions(&mut errors)?;
     if errors.is_empty() {
         println!("tidy: all is well");
@@ -76,12 +79,9 @@ fn host_module(name: &str) -> Option<(&str, &str)> {
     Some((krate, first.strip_suffix(".rs").unwrap_or(first)))
 }
 
-fn has_edges(krate: &str) -> bool {
-    EDGES.iter().any(|(of, ..)| *of == krate)
-}
-
 fn check_edges(name: &str, krate: &str, module: &str, text: &str, errors: &mut Vec<String>) {
-    if !has_edges(krate) || ["lib", "main"].contains(&module) {
+    let has_edges = EDGES.iter().any(|(of, ..)| *of == krate);
+    if !has_edges || ["lib", "main"].contains(&module) {
         return;
     }
     let Some((_, _, allowed)) = EDGES.iter().find(|(of, from, _)| (*of, *from) == (krate, module))
@@ -117,17 +117,13 @@ fn check_unused_edges(used: &BTreeSet<(String, String, String)>, errors: &mut Ve
 }
 
 /// Reports dependencies of the host's crates that their code does not use.
-fn check_unused_dependencies(errors: &mut Vec<String>) -> Result<()> {
-    let folder = root().join("host");
-    for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        let manifest = path.join("Cargo.toml");
+fn check_unused_dependencies(
+    code: &BTreeMap<String, String>,
+    errors: &mut Vec<String>,
+) -> Result<()> {
+    for (krate, code) in code {
+        let manifest = root().join("host").join(krate).join("Cargo.toml");
         let text = fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
-        let krate = path.file_name().unwrap_or_default().to_string_lossy();
-        let mut code = String::new();
-        for file in files(&format!("host/{krate}/src"), &["rs"])? {
-            code += &fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        }
         for name in dependencies(&text) {
             let used = name.replace('-', "_");
             let is_used =

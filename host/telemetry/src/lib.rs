@@ -57,7 +57,7 @@ impl Logging {
 }
 
 /// Starts logging. `KLAXON_LOG` selects the log lines, in the syntax of tracing's directives (`info`,
-/// `klaxon::deliver=debug`). A second call changes nothing.
+/// `klaxon_deliver=debug`). A second call changes nothing.
 pub fn start(format: LogFormat, waiting: Waiting) -> Logging {
     let filter =
         EnvFilter::try_from_env("KLAXON_LOG").unwrap_or_else(|_| EnvFilter::new("klaxon=info"));

@@ -30,7 +30,7 @@ impl Changes {
         self.is_recording
     }
 
-    /// Records a change that was made.
+    /// Records a change that nothing can refuse any more.
     pub(super) fn record(&mut self, change: impl FnOnce() -> StoreOp) {
         if self.is_recording {
             self.ops.push(change());
