@@ -1,4 +1,4 @@
-//! Generates the smallest roles that grant given permissions, as YAML for `kubectl apply`.
+//! Generates a ServiceAccount and the smallest roles that grant it given permissions, as YAML for `kubectl apply`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +18,8 @@ struct Rule {
     verbs: BTreeSet<String>,
 }
 
-/// Writes roles and bindings for a ServiceAccount: a ClusterRole for permissions in the whole cluster, and a Role in
-/// each namespace for the others. Without permissions the manifest has only a comment.
+/// Writes a ServiceAccount with its roles and bindings: a ClusterRole for permissions in the whole cluster, and a Role
+/// in each namespace for the others.
 pub fn manifest(rights: &[Right], account: &str, namespace: &str) -> String {
     let name = format!("klaxon:{namespace}:{account}");
     let mut scopes: BTreeMap<Option<&str>, Vec<&Right>> = BTreeMap::new();
@@ -30,7 +30,12 @@ pub fn manifest(rights: &[Right], account: &str, namespace: &str) -> String {
             scopes.entry(right.namespace.as_deref()).or_default().push(right);
         }
     }
-    let mut text = String::from("# What Klaxon must be allowed, and no more.\n");
+    let mut text = String::from(
+        "# The service account of Klaxon, and the least permissions that it needs.\n\
+         # Its namespace must exist:\n",
+    );
+    line(&mut text, &format!("#   kubectl create namespace {}", scalar(namespace)));
+    write_account(&mut text, account, namespace);
     for (scope, rights) in scopes {
         write_role(&mut text, &name, scope, &rules(&rights));
         write_binding(&mut text, &name, scope, (account, namespace));
@@ -113,8 +118,17 @@ fn write_binding(text: &mut String, name: &str, namespace: Option<&str>, subject
     line(text, &format!("    namespace: {}", scalar(subject.1)));
 }
 
+fn write_account(text: &mut String, account: &str, namespace: &str) {
+    text.push_str("---\napiVersion: v1\n");
+    write_metadata(text, "ServiceAccount", account, Some(namespace));
+}
+
 fn write_head(text: &mut String, kind: &str, name: &str, namespace: Option<&str>) {
     text.push_str("---\napiVersion: rbac.authorization.k8s.io/v1\n");
+    write_metadata(text, kind, name, namespace);
+}
+
+fn write_metadata(text: &mut String, kind: &str, name: &str, namespace: Option<&str>) {
     line(text, &format!("kind: {kind}"));
     text.push_str("metadata:\n");
     line(text, &format!("  name: {}", scalar(name)));

@@ -1,5 +1,6 @@
 //! Tests of the generated roles, as text and as parsed YAML.
 
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde::de::DeserializeOwned;
@@ -50,7 +51,15 @@ fn rights_in_the_whole_cluster_are_one_cluster_role() {
         right("apps", "deployments", "watch", "", ""),
         right("", "nodes", "get", "", ""),
     ];
-    let expected = r#"# What Klaxon must be allowed, and no more.
+    let expected = r#"# The service account of Klaxon, and the least permissions that it needs.
+# Its namespace must exist:
+#   kubectl create namespace monitoring
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: klaxon
+  namespace: monitoring
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -92,7 +101,15 @@ fn rights_in_namespaces_are_a_role_in_each_and_names_narrow_them() {
         right("", "secrets", "patch", "a", "one"),
         right("", "secrets", "create", "a", "one"),
     ];
-    let expected = r#"# What Klaxon must be allowed, and no more.
+    let expected = r#"# The service account of Klaxon, and the least permissions that it needs.
+# Its namespace must exist:
+#   kubectl create namespace ops
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: watcher
+  namespace: ops
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -162,8 +179,8 @@ fn what_is_granted_more_widely_is_not_granted_again() {
         right("", "pods", "get", "a", ""),
     ];
     let read = documents(&manifest(&rights, "klaxon", "ops"));
-    assert_eq!(read.len(), 4);
-    let role: Role = typed(&read[2]);
+    assert_eq!(read.len(), 5);
+    let role: Role = typed(&read[3]);
     let rules = role.rules.unwrap();
     assert_eq!(rules.len(), 1);
     assert_eq!(rules[0].verbs, ["get"]);
@@ -179,27 +196,31 @@ fn what_is_written_is_what_kubernetes_reads() {
         right("metrics.k8s.io", "*", "*", "null", ""),
     ];
     let read = documents(&manifest(&rights, "klaxon", "1"));
-    assert_eq!(read.len(), 6);
-    let wide: ClusterRole = typed(&read[0]);
+    assert_eq!(read.len(), 7);
+    let wide: ClusterRole = typed(&read[1]);
     assert_eq!(wide.rules.unwrap()[0].resources.as_deref().unwrap(), ["pods"]);
-    let binding: ClusterRoleBinding = typed(&read[1]);
+    let binding: ClusterRoleBinding = typed(&read[2]);
     let subjects = binding.subjects.unwrap();
     assert_eq!(subjects[0].namespace.as_deref(), Some("1"));
     assert_eq!(binding.role_ref.name, wide.metadata.name.unwrap());
-    let role: Role = typed(&read[2]);
+    let role: Role = typed(&read[3]);
     let rule = &role.rules.unwrap()[0];
     let name = "name:\"with\\ every#thing\u{7f}\u{1f600}";
     assert_eq!(rule.resource_names.as_deref().unwrap(), [name]);
-    let odd: Role = typed(&read[4]);
+    let odd: Role = typed(&read[5]);
     assert_eq!(odd.metadata.namespace.as_deref(), Some("null"));
     let rules = odd.rules.unwrap();
     assert_eq!(rules[0].resource_names.as_deref().unwrap(), ["yes"]);
     assert_eq!(rules[1].verbs, ["*"]);
-    let binding: RoleBinding = typed(&read[5]);
+    let binding: RoleBinding = typed(&read[6]);
     assert_eq!(binding.role_ref.kind, "Role");
 }
 
 #[test]
-fn without_rights_there_is_nothing_to_apply() {
-    assert_eq!(manifest(&[], "klaxon", "ops"), "# What Klaxon must be allowed, and no more.\n");
+fn without_rights_there_is_only_the_service_account() {
+    let read = documents(&manifest(&[], "klaxon", "1"));
+    assert_eq!(read.len(), 1);
+    let account: ServiceAccount = typed(&read[0]);
+    assert_eq!(account.metadata.name.as_deref(), Some("klaxon"));
+    assert_eq!(account.metadata.namespace.as_deref(), Some("1"));
 }
