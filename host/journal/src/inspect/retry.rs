@@ -1,14 +1,15 @@
 //! Retrying of dead letters: each keeps its id and its body, and goes to the end of the outbox.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Transaction, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Transaction, params, params_from_iter};
 use serde::Serialize;
 
 use super::chunks::in_chunks;
 use super::filter::Condition;
 use super::id_prefix::Named;
-use super::rows::natural;
+use super::rows::{maybe, natural};
 use super::{DeliveryRow, Editor, InspectError, Listed, Reader, RefusalRow, Selection, State};
+use klaxon_model::{Timestamp, clock};
 
 const IS_DISABLED: &str = "d.target IN (SELECT name FROM targets)";
 
@@ -104,25 +105,46 @@ impl Chosen {
 }
 
 /// Gives new numbers, because a target's queue has read beyond the old ones. Like AUTOINCREMENT, a new number
-/// is higher than any before, including those of removed rows.
+/// is higher than any before, including those of removed rows. The attempts are counted anew; until the next one is
+/// settled, the reason tells of those before, and the receiver's last response stays.
 fn renumber(to: &Transaction<'_>, numbers: &[i64]) -> Result<u64, InspectError> {
     let sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'";
     let sequence: Option<i64> = to.query_row(sequence, [], |row| row.get(0)).optional()?;
     let highest = "SELECT coalesce(max(n), 0) FROM deliveries";
     let highest: i64 = to.query_row(highest, [], |row| row.get(0))?;
     let mut last = highest.max(sequence.unwrap_or(0));
+    let now = clock::now();
+    let select = "SELECT attempts, since, reason FROM deliveries WHERE n = ?1 AND state = 'dead'";
+    let mut select = to.prepare_cached(select)?;
     let mut update = to.prepare_cached(
         "UPDATE deliveries SET n = ?2, state = 'pending', attempts = 0, since = NULL, \
-         next_at = NULL, settled_at = NULL, reason = NULL, response = NULL \
-         WHERE n = ?1 AND state = 'dead'",
+         next_at = NULL, settled_at = NULL, reason = ?3 WHERE n = ?1 AND state = 'dead'",
     )?;
     let mut changed = 0;
     for number in numbers {
         last += 1;
-        changed += update.execute([*number, last])? as u64;
+        let before = select.query_row([number], |row| {
+            Ok((natural(row, 0)?, maybe(row, 1)?, row.get::<_, Option<String>>(2)?))
+        });
+        let Some((attempts, since, reason)) = before.optional()? else { continue };
+        let history = history(now, attempts, since, reason.as_deref());
+        changed += update.execute(params![number, last, history])? as u64;
     }
     to.execute("UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'deliveries'", [last])?;
     Ok(changed)
+}
+
+/// Formats the attempts of a dead letter before it is retried.
+fn history(
+    now: Timestamp,
+    attempts: u64,
+    since: Option<Timestamp>,
+    reason: Option<&str>,
+) -> String {
+    let noun = if attempts == 1 { "attempt" } else { "attempts" };
+    let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("retried at {now}, after {attempts} {noun}{since}{reason}")
 }
 
 fn mark(editor: &mut Editor, condition: &Condition) -> Result<u64, InspectError> {

@@ -36,9 +36,10 @@ fn a_dead_letter_goes_to_the_end_of_the_outbox_with_its_id_and_body() {
     let sample = furnished();
     let done = resend(&mut sample.editor(), &ids(&["d00001"]), &mut silent()).unwrap();
     assert_eq!(done, Resent { letters: 1, refusals: 0 });
-    assert_eq!(row(&sample, 1), (6, "pending".to_owned(), "{\"n\":1}".to_owned(), 0, None));
+    let (number, state, body, attempts, _) = row(&sample, 1);
+    assert_eq!((number, state.as_str(), body.as_str(), attempts), (6, "pending", "{\"n\":1}", 0));
     let cleared = "deliveries WHERE n = 6 AND since IS NULL AND next_at IS NULL \
-                   AND settled_at IS NULL AND response IS NULL";
+                   AND settled_at IS NULL";
     assert_eq!(sample.count(cleared), 1);
     // Its number is never reused, even after its row is removed.
     sample.service().execute("DELETE FROM deliveries WHERE n = 6", []).unwrap();
@@ -46,6 +47,19 @@ fn a_dead_letter_goes_to_the_end_of_the_outbox_with_its_id_and_body() {
     assert_eq!(row(&sample, 9).0, 7);
     resend(&mut sample.editor(), &ids(&["d00009"]), &mut silent()).unwrap();
     assert_eq!(row(&sample, 9).0, 8);
+}
+
+#[test]
+fn a_retried_letter_tells_of_the_attempts_before() {
+    let sample = furnished();
+    resend(&mut sample.editor(), &ids(&["d00001"]), &mut silent()).unwrap();
+    let shown = inspect::show(&sample.reader(), "d00001").unwrap();
+    let delivery = &shown.deliveries[0].delivery;
+    let reason = delivery.reason.as_deref().unwrap();
+    assert!(reason.starts_with("retried at 2"), "{reason}");
+    let before = ", after 3 attempts since 2026-11-20T10:00:00.001Z: 404 Not Found";
+    assert!(reason.ends_with(before), "{reason}");
+    assert_eq!(delivery.response.as_deref(), Some("no such\u{1b}[31m hook"));
 }
 
 #[test]
