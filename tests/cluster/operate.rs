@@ -174,7 +174,7 @@ async fn a_second_process_does_not_share_the_journal() {
     site.wait_until_following(&WATCHES);
     let config = site.config();
     let output = klaxon(&["run", "--config", config.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("another process uses it"), "{}", text(&output.stderr));
     running.stop();
 }

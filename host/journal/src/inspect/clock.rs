@@ -49,10 +49,7 @@ pub fn reset_clock(folder: &Path, machine: Timestamp) -> Result<Clock, InspectEr
     let mut editor = Editor::open(folder)?;
     let path = folder.join(FILE);
     let _lock = lock(folder).map_err(|error| match error {
-        JournalError::Locked { .. } => InspectError::file(
-            &path,
-            "the service runs, and goes by its own clock; hint: stop it first",
-        ),
+        JournalError::Locked { .. } => InspectError::Running { path: path.clone() },
         error => InspectError::file(&path, error),
     })?;
     let transaction = editor.change()?;

@@ -87,6 +87,12 @@ pub enum InspectError {
         /// The filters that the rows have.
         known: String,
     },
+    /// The service runs, and the change needs it to be stopped.
+    #[error("{path}: the service runs, and goes by its own clock; hint: stop it first")]
+    Running {
+        /// The path of the journal's file.
+        path: PathBuf,
+    },
     /// The target is not disabled.
     #[error("target {name} is not disabled{}", others(.disabled))]
     NotDisabled {

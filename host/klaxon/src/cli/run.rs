@@ -10,6 +10,7 @@ use super::exit::fail;
 use super::{EngineArguments, Exit, OutputFormat};
 use crate::app::{self, Ending, RunError, RunSummary, Service};
 use klaxon_config::Config;
+use klaxon_journal::JournalError;
 use klaxon_telemetry::Logging;
 
 /// The time limit for printing the reason of an immediate exit.
@@ -54,7 +55,8 @@ pub(super) fn run(arguments: RunArguments, logging: Logging) -> Exit {
             | RunError::SignIn(_)
             | RunError::OtherCluster { .. }
             | RunError::NotTheCluster { .. }
-            | RunError::Admin(_),
+            | RunError::Admin(_)
+            | RunError::Journal(JournalError::Locked { .. }),
         ) => (Exit::CouldNotRun, PATIENCE),
         Err(_) => (Exit::Failure, PATIENCE),
     };

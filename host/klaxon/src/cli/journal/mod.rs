@@ -137,10 +137,15 @@ impl CommandError {
 
 impl From<InspectError> for CommandError {
     fn from(error: InspectError) -> Self {
-        use InspectError::{Missing, Newer, NoFilter, NoId, Older};
+        use InspectError::{Missing, Newer, NoFilter, NoId, Older, Running};
         let is_usage = matches!(
             error,
-            Missing { .. } | Older { .. } | Newer { .. } | NoId { .. } | NoFilter { .. }
+            Missing { .. }
+                | Older { .. }
+                | Newer { .. }
+                | NoId { .. }
+                | NoFilter { .. }
+                | Running { .. }
         );
         let exit = if is_usage { Exit::CouldNotRun } else { Exit::Failure };
         Self { exit, why: error.to_string() }

@@ -311,7 +311,7 @@ fn the_clock_is_shown_and_set_back_only_when_it_is_confirmed_and_the_service_is_
     assert!(text.contains("ahead; hint: "), "{text}");
     let running = klaxon_journal::Journal::open(sample.folder()).unwrap();
     assert_eq!(run(&sample, "clock"), Exit::Success);
-    assert_eq!(run(&sample, "clock --reset --yes"), Exit::Failure, "the service runs");
+    assert_eq!(run(&sample, "clock --reset --yes"), Exit::CouldNotRun, "the service runs");
     assert_eq!(stored(), before);
     drop(running);
     assert_eq!(run(&sample, "clock --reset --yes"), Exit::Success);
