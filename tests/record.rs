@@ -134,8 +134,10 @@ fn without_redaction_a_copy_has_the_same_records() {
     for scenario in SCENARIOS {
         for path in fixture(scenario) {
             let source = path.to_str().unwrap();
-            let output =
-                record(folder.path(), &["--no-redact", "-o", "copy.jsonl.zst", "--from", source]);
+            let output = record(
+                folder.path(),
+                &["--no-redact", "--force", "-o", "copy.jsonl.zst", "--from", source],
+            );
             assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
             let records = |path: PathBuf| {
                 let mut merged = Merged::open(&[StreamFile::at(path)]).unwrap();
@@ -182,7 +184,7 @@ fn lists_and_gaps_are_kept_as_they_are() {
     ];
     stream(folder.path(), "gap.jsonl", &lines);
     for (name, until) in [("list.jsonl", None), ("gap.jsonl", Some("2026-01-01T00:00:06Z"))] {
-        let mut arguments = vec!["--no-redact", "-o", "copy.jsonl", "--from", name];
+        let mut arguments = vec!["--no-redact", "--force", "-o", "copy.jsonl", "--from", name];
         arguments.extend(until.iter().flat_map(|until| ["--snapshot-until", until]));
         let output = record(folder.path(), &arguments);
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -249,12 +251,52 @@ fn what_is_private_in_unusual_places_is_not_left() {
 #[test]
 fn a_recording_that_fails_leaves_what_was_there() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("broken.jsonl"), "nonsense\n").unwrap();
+    std::fs::write(folder.path().join("broken.jsonl"), "{nonsense\n").unwrap();
     std::fs::write(folder.path().join("old.jsonl"), "old").unwrap();
-    let output = record(folder.path(), &["--from", "broken.jsonl", "-o", "old.jsonl"]);
+    let output = record(folder.path(), &["--force", "--from", "broken.jsonl", "-o", "old.jsonl"]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert_eq!(std::fs::read_to_string(folder.path().join("old.jsonl")).unwrap(), "old");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "and nothing half-written");
+}
+
+#[test]
+fn a_file_that_exists_is_replaced_only_with_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = pod_line("ADDED", "2026-01-01T00:00:00Z", "web", 1, &json!({}));
+    stream(folder.path(), "pods.jsonl", &[line]);
+    let old = folder.path().join("old.jsonl");
+    std::fs::write(&old, "old").unwrap();
+    let output = record(folder.path(), &["--from", "pods.jsonl", "-o", "old.jsonl"]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = "error: old.jsonl: it is there already; hint: name another -o, or replace it with --force\n";
+    assert_eq!(stderr(&output), told);
+    assert_eq!(std::fs::read_to_string(&old).unwrap(), "old");
+    let output = record(folder.path(), &["--force", "--from", "pods.jsonl", "-o", "old.jsonl"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_ne!(std::fs::read_to_string(&old).unwrap(), "old");
+    // A cluster is not recorded first.
+    let output = record(folder.path(), &["--kinds", "pods", "-o", "."]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("there are streams already, such as ./"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn several_streams_are_not_written_to_a_folder_with_the_name_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = pod_line("ADDED", "2026-01-01T00:00:00Z", "web", 1, &json!({}));
+    stream(folder.path(), "a.jsonl", std::slice::from_ref(&line));
+    stream(folder.path(), "b.jsonl", &[line]);
+    let output = record(folder.path(), &["--from", "a.jsonl", "b.jsonl", "-o", "two.jsonl"]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = "-o two.jsonl: 2 streams are written to a folder, and this is the name of a file";
+    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+    assert!(!folder.path().join("two.jsonl").exists());
+    let output = record(folder.path(), &["--kinds", "pods,events", "-o", "two.jsonl"]);
+    assert!(stderr(&output).contains(told), "{}", stderr(&output));
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(super) struct LiveArguments {
     /// Resources to record, such as pods,events,deployments.apps; those that --rule watches come
     /// beside
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    kinds: Vec<String>,
+    pub(super) kinds: Vec<String>,
     /// The kubeconfig [default: as `klaxon run` signs in]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,

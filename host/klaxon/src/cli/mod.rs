@@ -58,7 +58,7 @@ enum Command {
     /// Names, images, addresses, labels and messages become pseudonyms, the same everywhere, so that
     /// relations hold; what rules decide on stays.
     #[command(
-        after_help = "Examples:\n  klaxon record --kinds pods,events --for 10m --rule oom -o oom/tests\n  \
+        after_help = "Examples:\n  klaxon record --kinds pods,events --for 10m --rule oom -o recorded/\n  \
                             klaxon record --from pods.json --rule oom -o oom/tests/pods.jsonl\n  \
                             klaxon record --from rec/*.jsonl --rule a.wasm b.wasm --keep label:tier -o fixtures"
     )]

@@ -27,6 +27,9 @@ pub(super) struct RecordArguments {
     /// Destination: a file for one stream, a folder for several; .gz and .zst are compressed
     #[arg(short, long, value_name = "PATH")]
     out: PathBuf,
+    /// Replace files that exist
+    #[arg(long)]
+    force: bool,
     /// Rules (folders or .wasm) whose interests say what stays; each must say the same codes after
     #[arg(long, value_name = "RULE", num_args = 1..)]
     rule: Vec<PathBuf>,
@@ -81,12 +84,26 @@ fn run(arguments: &RecordArguments) -> Result<Proof, String> {
     // The folder for the unredacted recording is removed when this function returns.
     let raw = tempfile::Builder::new().prefix("klaxon-record-").tempdir();
     let raw = raw.map_err(|error| format!("no temporary folder: {error}"))?;
-    let from = match arguments.from.as_slice() {
-        [] => live(arguments, &rules, raw.path())?,
-        from => from.to_vec(),
+    let RecordArguments { out, force, .. } = arguments;
+    // A recording of a cluster must not be lost, so its destination is checked before it begins.
+    let (from, targets) = match arguments.from.as_slice() {
+        [] => {
+            is_free(out, *force, arguments.live.kinds.len())?;
+            let from = live(arguments, &rules, raw.path())?;
+            let from = super::streams(&from, arguments.snapshot_until)?;
+            let targets = targets(&from, out)?;
+            (from, targets)
+        }
+        from => {
+            let from = super::streams(from, arguments.snapshot_until)?;
+            several(from.len(), out)?;
+            let targets = targets(&from, out)?;
+            if let Some(target) = targets.iter().find(|target| !force && target.exists()) {
+                return Err(exists(target));
+            }
+            (from, targets)
+        }
     };
-    let from = super::streams(&from, arguments.snapshot_until)?;
-    let targets = targets(&from, &arguments.out)?;
     // Written beside the target, and renamed only when everything is verified.
     let parts: Vec<PathBuf> = targets.iter().map(|path| part(path)).collect();
     let proof = attempts(arguments, &rules, &from, &parts);
@@ -179,14 +196,57 @@ fn prove(rules: &[RuleUnderTest], from: &[StreamFile], parts: &[PathBuf]) -> Pro
     Proof::Same
 }
 
+/// Rejects the name of a stream as the folder of several.
+fn several(streams: usize, out: &Path) -> Result<(), String> {
+    let end = out.extension().and_then(|end| end.to_str()).unwrap_or_default();
+    if streams < 2 || is_folder(out) || !["json", "jsonl", "gz", "zst"].contains(&end) {
+        return Ok(());
+    }
+    Err(format!(
+        "-o {}: {streams} streams are written to a folder, and this is the name of a file; hint: name a folder, such as -o recorded/",
+        out.display()
+    ))
+}
+
+/// Checks the destination of a recording of a cluster, whose files are known only at its end.
+fn is_free(out: &Path, force: bool, kinds: usize) -> Result<(), String> {
+    several(kinds, out)?;
+    if force {
+        return Ok(());
+    }
+    if out.is_file() {
+        return Err(exists(out));
+    }
+    let Ok(entries) = std::fs::read_dir(out) else { return Ok(()) };
+    let mut files = entries.flatten().map(|entry| entry.path());
+    let stream = files.find(|path| path.extension().is_some_and(|end| end == "jsonl"));
+    stream.map_or(Ok(()), |stream| {
+        Err(format!(
+            "-o {}: there are streams already, such as {}; hint: name another folder, or replace those of the same name with --force",
+            out.display(),
+            stream.display()
+        ))
+    })
+}
+
+fn exists(path: &Path) -> String {
+    format!(
+        "{}: it is there already; hint: name another -o, or replace it with --force",
+        path.display()
+    )
+}
+
+fn is_folder(out: &Path) -> bool {
+    out.is_dir() || out.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
 /// Returns the files to write: one stream goes to a file, several to files with their names in a folder.
 fn targets(from: &[StreamFile], out: &Path) -> Result<Vec<PathBuf>, String> {
     if out == Path::new("-") {
         return Err("-o -: a recording is proven before it is shown; hint: name a file".to_owned());
     }
-    let is_folder = out.is_dir() || out.as_os_str().as_encoded_bytes().ends_with(b"/");
     let paths: Vec<PathBuf> = if let [_] = from
-        && !is_folder
+        && !is_folder(out)
     {
         vec![out.to_owned()]
     } else {
