@@ -101,11 +101,11 @@ fn what_is_no_rule_is_told() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("text.wasm"), "text").unwrap();
     for (arguments, says) in [
-        (["rule", "inspect", "text.wasm"], "no complete WebAssembly module"),
+        (["rule", "inspect", "text.wasm"], "no WebAssembly module (it begins with \"text\")"),
         (["rule", "inspect", "nowhere"], "there is no nowhere"),
         (["rule", "build", "."], "has no Cargo.toml"),
         (["rule", "new", "Not A Name"], "is no name for a rule"),
-        (["schema", "settings", "text.wasm"], "no complete WebAssembly module"),
+        (["schema", "settings", "text.wasm"], "no WebAssembly module (it begins with \"text\")"),
     ] {
         let output = klaxon(folder.path(), &arguments);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();

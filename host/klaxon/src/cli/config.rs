@@ -11,6 +11,7 @@ use crate::assembly::{AssembleError, assemble};
 use klaxon_config::{Config, Rule, warnings};
 use klaxon_core::verdict::Targets;
 use klaxon_engine::{LoadErrorKind, Options};
+use klaxon_harness::wrong_module;
 use klaxon_model::Origin;
 use klaxon_yaml::{Document, FileError, FileErrors, Found};
 
@@ -18,7 +19,9 @@ use klaxon_yaml::{Document, FileError, FileErrors, Found};
 pub(super) enum ConfigCommand {
     /// Check everything that `klaxon run` checks before it starts: the file, and each rule in it
     Check(CheckArguments),
-    /// Print the least Role and ClusterRole that a configuration needs, for `kubectl apply -f -`
+    /// Print the service account and the least roles that a configuration needs, for `kubectl apply -f -`
+    ///
+    /// The namespace of the account must exist.
     Rbac(RbacArguments),
 }
 
@@ -166,7 +169,10 @@ fn load(rule: &Rule, cache: &CacheArguments) -> Result<(), (String, String)> {
         Err(AssembleError::Load(error)) => Err(match &error.what {
             LoadErrorKind::Settings(pointer, why) => (format!("/settings{pointer}"), why.clone()),
             LoadErrorKind::NotGranted(_) => ("/grants".to_owned(), error.what.to_string()),
-            what => ("/module".to_owned(), format!("{}: {what}", rule.module.display())),
+            what => {
+                let why = wrong_module(&rule.module, what).unwrap_or_else(|| what.to_string());
+                ("/module".to_owned(), format!("{}: {why}", rule.module.display()))
+            }
         }),
         Err(AssembleError::Interest { source, .. }) => {
             Err(("/interests".to_owned(), source.to_string()))

@@ -11,11 +11,12 @@ use clap::Args;
 
 use super::exit::fail;
 use super::{EngineArguments, Exit, OutputFormat};
-use crate::assembly::assemble;
+use crate::assembly::{AssembleError, assemble};
 use klaxon_config::{self as config, Config};
 use klaxon_core::pipeline::{Output, Pipeline};
 use klaxon_core::verdict::Targets;
-use klaxon_harness::{Replay, ReplayError, Summary};
+use klaxon_engine::LoadError;
+use klaxon_harness::{Replay, ReplayError, Summary, wrong_module};
 use klaxon_model::{Limits, Narrowing, Origin, Timestamp};
 
 #[derive(Debug, Args)]
@@ -89,10 +90,20 @@ fn prepare(arguments: &ReplayArguments) -> Result<(Replay, Pipeline), String> {
     let streams = super::streams(&arguments.streams, arguments.snapshot_until)?;
     let origin = Origin { cluster, source: "replay".to_owned() };
     let pipeline = assemble(&rules, targets, origin, arguments.engine.options())
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| assemble_error(&error))?;
     let advance = arguments.advance.unwrap_or_default();
     let advance_ms = i64::try_from(advance.as_millis()).map_err(|_| "--advance is too long")?;
     Ok((Replay { streams, advance_ms }, pipeline))
+}
+
+/// Formats an error of loading rules; the module's file may explain it better.
+fn assemble_error(error: &AssembleError) -> String {
+    let wrong = match error {
+        AssembleError::Load(LoadError { rule, origin, what }) => wrong_module(origin, what)
+            .map(|why| format!("rule {rule}: {}: {why}", origin.display())),
+        _ => None,
+    };
+    wrong.unwrap_or_else(|| error.to_string())
 }
 
 fn single_rule(module: &Path, settings: Option<&Path>) -> Result<config::Rule, String> {
