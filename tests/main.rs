@@ -11,6 +11,7 @@ mod cluster;
 mod delivery;
 mod durability;
 mod engine;
+mod explain;
 mod fake_api;
 mod gaps;
 mod harness;

@@ -1,6 +1,8 @@
 //! `klaxon replay`.
 #![expect(clippy::print_stderr, reason = "the summary is for the person who ran it")]
 
+mod explanation;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use clap::Args;
 use super::exit::fail;
 use super::{EngineArguments, Exit, OutputFormat};
 use crate::assembly::{AssembleError, assemble};
+use explanation::Explanation;
 use klaxon_config::{self as config, Config};
 use klaxon_core::pipeline::{Output, Pipeline};
 use klaxon_core::verdict::Targets;
@@ -40,6 +43,9 @@ pub(super) struct ReplayArguments {
     /// Let timers fire for so long after the last event, such as 90s
     #[arg(long, value_name = "SPAN", value_parser = super::span)]
     advance: Option<Duration>,
+    /// Print, in place of the verdicts, what each object of the streams causes for each rule, and why
+    #[arg(long)]
+    explain: bool,
     /// Format of the summary, on stderr
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
@@ -48,14 +54,29 @@ pub(super) struct ReplayArguments {
 }
 
 pub(super) fn replay(arguments: ReplayArguments) -> Exit {
-    let (replay, mut pipeline) = match prepare(&arguments) {
+    let prepared = prepare(&arguments).and_then(|mut prepared| {
+        let explanation =
+            arguments.explain.then(|| Explanation::new(&mut prepared, &arguments.engine));
+        Ok((explanation.transpose()?, prepared))
+    });
+    let (mut explanation, Prepared { replay, mut pipeline, .. }) = match prepared {
         Ok(ready) => ready,
         Err(error) => return fail(Exit::CouldNotRun, &error),
     };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut told = Told::default();
-    let outcome = replay.run(&mut pipeline, |output| told.output(&mut out, &output));
+    let outcome = replay.run(&mut pipeline, |output| match &mut explanation {
+        None => told.output(&mut out, &output),
+        Some(explanation) => {
+            told.output(&mut std::io::sink(), &output)?;
+            explanation.add(output);
+            Ok(())
+        }
+    });
     let outcome = outcome.and_then(|summary| {
+        if let Some(explanation) = explanation {
+            explanation.write(&replay, &mut out)?;
+        }
         out.flush().map_err(ReplayError::Sink)?;
         Ok(summary)
     });
@@ -73,7 +94,16 @@ pub(super) fn replay(arguments: ReplayArguments) -> Exit {
     }
 }
 
-fn prepare(arguments: &ReplayArguments) -> Result<(Replay, Pipeline), String> {
+/// A replay that is ready to run.
+struct Prepared {
+    replay: Replay,
+    pipeline: Pipeline,
+    rules: Vec<config::Rule>,
+    targets: Targets,
+    origin: Origin,
+}
+
+fn prepare(arguments: &ReplayArguments) -> Result<Prepared, String> {
     let (cluster, rules, targets) = match (&arguments.config, &arguments.rule) {
         (Some(path), _) => {
             let config = Config::read(path).map_err(|errors| errors.to_string())?;
@@ -89,11 +119,12 @@ fn prepare(arguments: &ReplayArguments) -> Result<(Replay, Pipeline), String> {
     };
     let streams = super::streams(&arguments.streams, arguments.snapshot_until)?;
     let origin = Origin { cluster, source: "replay".to_owned() };
-    let pipeline = assemble(&rules, targets, origin, arguments.engine.options())
+    let pipeline = assemble(&rules, targets.clone(), origin.clone(), arguments.engine.options())
         .map_err(|error| assemble_error(&error))?;
     let advance = arguments.advance.unwrap_or_default();
     let advance_ms = i64::try_from(advance.as_millis()).map_err(|_| "--advance is too long")?;
-    Ok((Replay { streams, advance_ms }, pipeline))
+    let replay = Replay { streams, advance_ms };
+    Ok(Prepared { replay, pipeline, rules, targets, origin })
 }
 
 /// Formats an error of loading rules; the module's file may explain it better.

@@ -1,0 +1,359 @@
+//! Explanations of a replay: the events that each object of a stream causes for each rule, and their outcome.
+//!
+//! The streams are routed a second time by a router in which every interest asks for all changes. Thus an event that a
+//! rule does not get is found too, with the reason. The outcomes are those of the pipeline.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::replay::ReplayError;
+use klaxon_core::normalize::{self, Wanted};
+use klaxon_core::pipeline::Output;
+use klaxon_core::route::{GapStart, InterestError, Router, Routing};
+use klaxon_model::{
+    Change, Changes, Event, GapEffect, Id, Identity, Interest, Manifest, Narrowing, Object,
+    Observation, Origin, PartitionBy, RuleId, Seen, SourceEvent, Timestamp, are_kubernetes_events,
+};
+use klaxon_recording::{Merged, StreamFile};
+
+/// A rule of an explained replay.
+#[derive(Debug, Clone)]
+pub struct ExplainedRule {
+    /// The rule's configured name.
+    pub name: Arc<str>,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The operator's narrowing of its interests.
+    pub narrowing: Narrowing,
+}
+
+/// The outcomes of a replay, by rule, event and change.
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    of_events: HashMap<(Arc<str>, Id, Change), Vec<String>>,
+    /// The outcomes of timers and of the policy, which no object of the streams causes; in order of time.
+    others: BTreeMap<(Timestamp, usize), String>,
+}
+
+impl Outcomes {
+    /// Collects the outcomes of a replay without policy, and the decisions of the policy in a replay with it. `None` if
+    /// there is no policy.
+    pub fn new(plain: &Output, decided: Option<&Output>) -> Self {
+        let mut outcomes = Self::default();
+        let passed: Option<HashSet<Id>> =
+            decided.map(|with| with.verdicts.iter().map(|verdict| verdict.id).collect());
+        let reasons: HashMap<Id, &str> = decided
+            .into_iter()
+            .flat_map(|with| &with.suppressed)
+            .map(|one| (one.verdict, one.reason.as_str()))
+            .collect();
+        for verdict in &plain.verdicts {
+            let fate = match reasons.get(&verdict.id) {
+                Some(reason) => format!(", suppressed by policy ({reason})"),
+                None if passed.as_ref().is_none_or(|ids| ids.contains(&verdict.id)) => {
+                    String::new()
+                }
+                None => ", pending at the end (inhibited)".to_owned(),
+            };
+            let status = verdict.status.as_str();
+            let text = format!("emits {} {status}, key {:?}{fate}", verdict.code, verdict.key);
+            outcomes.add(&verdict.rule, verdict.event.as_deref(), verdict.time, text);
+        }
+        for failed in &plain.failures {
+            let failure = &failed.failure;
+            let text = format!("fails: {}: {}", failure.kind.as_str(), failure.message);
+            outcomes.add(&failed.rule, Some(&failed.input), failed.time, text);
+        }
+        for digest in decided.into_iter().flat_map(|with| &with.verdicts) {
+            if digest.event.is_none() {
+                let text = format!("emits {}, made by the policy", digest.code);
+                outcomes.add(&digest.rule, None, digest.time, text);
+            }
+        }
+        outcomes
+    }
+
+    fn add(&mut self, rule: &Arc<str>, event: Option<&Event>, time: Timestamp, text: String) {
+        match event {
+            Some(event) if event.timer.is_none() => {
+                let key = (rule.clone(), event.id, event.change);
+                self.of_events.entry(key).or_default().push(text);
+            }
+            event => {
+                let timer = event.and_then(|event| Some((event.timer.as_ref()?, &event.object)));
+                let cause = timer.map_or_else(String::new, |(timer, object)| {
+                    format!("timer {:?} of {}: ", timer.key, named(&object.meta.identity))
+                });
+                let place = (time, self.others.len());
+                self.others.insert(place, format!("{time} {cause}{rule} {text}\n"));
+            }
+        }
+    }
+
+    /// Removes and returns the outcomes of timers and of the policy before a time, or all.
+    fn others_before(&mut self, time: Option<Timestamp>) -> String {
+        let rest = time.map(|time| self.others.split_off(&(time, 0))).unwrap_or_default();
+        std::mem::replace(&mut self.others, rest).into_values().collect()
+    }
+
+    /// Returns the outcomes whose events the second routing did not give: they must not be lost.
+    fn unattributed(&mut self) -> String {
+        let rest = std::mem::take(&mut self.of_events).into_iter();
+        let rest = rest.map(|((rule, id, change), said)| {
+            format!("{rule}: {} (event {id}): {}\n", change.as_str(), said.join("; "))
+        });
+        let mut rest: Vec<String> = rest.collect();
+        rest.sort();
+        rest.concat()
+    }
+}
+
+/// Explains each object of the streams, in order, and passes the text to `sink`.
+///
+/// # Errors
+/// If a stream cannot be read, or the sink returns an error.
+pub fn explain<E>(
+    streams: &[StreamFile],
+    explainer: &mut Explainer,
+    mut sink: impl FnMut(&str) -> Result<(), E>,
+) -> Result<(), ReplayError<E>> {
+    let mut merged = Merged::open(streams)?;
+    while let Some((stream, record)) = merged.next_record()? {
+        let scope = merged.path(stream).display().to_string();
+        let name = merged.path(stream).file_name().unwrap_or_default().to_string_lossy();
+        let at: Timestamp = record.at.into();
+        let before = explainer.outcomes.others_before(Some(at));
+        let place = format!("{at} {name}:{}", record.line);
+        let text = explainer.apply(&scope, at, &place, record.event);
+        sink(&format!("{before}{text}")).map_err(ReplayError::Sink)?;
+    }
+    let mut rest = explainer.outcomes.others_before(None);
+    rest.push_str(&explainer.outcomes.unattributed());
+    sink(&rest).map_err(ReplayError::Sink)
+}
+
+/// The router of an explanation, with its rules and outcomes.
+pub struct Explainer {
+    router: Router,
+    wanted: Wanted,
+    rules: Vec<ExplainedRule>,
+    outcomes: Outcomes,
+}
+
+impl Explainer {
+    /// Creates an explainer. Origin and rules are those of the replay, the rules in the same order.
+    ///
+    /// # Errors
+    /// If an interest cannot be used.
+    pub fn new(
+        origin: Origin,
+        rules: Vec<ExplainedRule>,
+        outcomes: Outcomes,
+    ) -> Result<Self, InterestError> {
+        let mut router = Router::new(origin);
+        for ExplainedRule { name, manifest, narrowing } in &rules {
+            let mut manifest = manifest.clone();
+            manifest.interests.iter_mut().for_each(|interest| interest.changes = Changes::ALL);
+            router.add_rule(name.clone(), &manifest, narrowing)?;
+        }
+        let wanted = router.wanted();
+        Ok(Self { router, wanted, rules, outcomes })
+    }
+
+    /// Applies a record as the pipeline does, and explains it.
+    fn apply(&mut self, scope: &str, at: Timestamp, place: &str, event: SourceEvent) -> String {
+        match event {
+            SourceEvent::Object { seen, json, is_change } => {
+                let ended = if is_change { self.end_gap(scope, at, place) } else { String::new() };
+                ended + &self.object(scope, at, place, seen, &json)
+            }
+            SourceEvent::GapStarted { from, reason } => {
+                let complete_at = self.router.complete_at(scope);
+                let (effect, is_other_epoch) = (GapEffect::Marked, false);
+                let text = format!("{place} a gap begins: {reason}\n");
+                let start = GapStart { from, reason, effect, complete_at, is_other_epoch };
+                self.router.begin_gap(scope, start);
+                text
+            }
+            SourceEvent::ListCompleted { coverage } => {
+                if let Some(coverage) = coverage {
+                    self.router.cover(scope, coverage);
+                }
+                self.end_gap(scope, at, place)
+            }
+            // The other events come from watches of a cluster only.
+            _ => String::new(),
+        }
+    }
+
+    fn end_gap(&mut self, scope: &str, at: Timestamp, place: &str) -> String {
+        let Some(end) = self.router.end_gap(scope, at, &mut |_| None) else {
+            return String::new();
+        };
+        let mut text = format!("{place} the gap ends\n");
+        for (rule, event) in end.routed {
+            text.push_str(&format!("  {}:\n  ", named(&event.object.meta.identity)));
+            text.push_str(&self.event(rule, &event));
+        }
+        text
+    }
+
+    fn object(
+        &mut self,
+        scope: &str,
+        time: Timestamp,
+        place: &str,
+        seen: Seen,
+        json: &str,
+    ) -> String {
+        let wants = |group: &str, kind: &str| self.router.wants_kind(group, kind);
+        let object = match normalize::decode_wanted(json, &self.wanted, wants) {
+            Ok(Some(object)) => Arc::new(object),
+            Ok(None) => {
+                let identity = normalize::head(json).map(|meta| meta.identity).unwrap_or_default();
+                return format!("{place} {}: no rule asks for this kind\n", named(&identity));
+            }
+            Err(error) => return format!("{place} {error}; no rule gets it\n"),
+        };
+        let identity = &object.meta.identity;
+        let mut text = format!("{place} {}", named(identity));
+        let observation = Observation { time, seen, object: object.clone(), digest: 0 };
+        match self.router.route(scope, observation) {
+            Routing::Repeated => text + ": this version was seen before\n",
+            Routing::Unknown => text + ": it is deleted, and was not known\n",
+            Routing::News(routed) => {
+                text.push('\n');
+                for index in 0..self.rules.len() {
+                    let own = routed.iter().filter(|(rule, _)| rule.0 == index);
+                    let before = text.len();
+                    own.for_each(|(rule, event)| text.push_str(&self.event(*rule, event)));
+                    if text.len() == before
+                        && let Some(rule) = self.rules.get(index)
+                    {
+                        text.push_str(&format!(
+                            "  {}: {}\n",
+                            rule.name,
+                            rule.why_not(&object, seen)
+                        ));
+                    }
+                }
+                text
+            }
+        }
+    }
+
+    /// Explains an event that a rule would get if its interests asked for all changes.
+    fn event(&mut self, rule: RuleId, event: &Event) -> String {
+        let Some(ExplainedRule { name, manifest, .. }) = self.rules.get(rule.0) else {
+            return String::new();
+        };
+        let change = event.change.as_str();
+        let Some(interest) = manifest.interests.get(event.interest as usize) else {
+            return String::new();
+        };
+        if !wants(interest.changes, event.change) {
+            return format!("  {name}: interest {:?} does not ask for {change:?}\n", interest.name);
+        }
+        let key = (name.clone(), event.id, event.change);
+        let said = self.outcomes.of_events.remove(&key).map(|said| said.join("; "));
+        let said = said.unwrap_or_else(|| "emits nothing".to_owned());
+        format!("  {name}: {change} (interest {:?}): {said}\n", interest.name)
+    }
+}
+
+impl ExplainedRule {
+    /// Returns the reason why the rule gets no event about an object.
+    fn why_not(&self, object: &Arc<Object>, seen: Seen) -> String {
+        let identity = &object.meta.identity;
+        let (group, kind) = (identity.group(), identity.kind.as_str());
+        let own = |interest: &&Interest| {
+            let bare = Interest { namespaces: Vec::new(), ..bare(interest) };
+            self.probe(bare, None).is_some_and(|router| router.wants_kind(group, kind))
+        };
+        let interests: Vec<&Interest> = self.manifest.interests.iter().filter(own).collect();
+        if interests.is_empty() {
+            return format!("it has no interest in {kind}");
+        }
+        if seen == Seen::Deleted && are_kubernetes_events(group, kind) {
+            return "the deletion of a Kubernetes Event is not reported".to_owned();
+        }
+        let reasons: Vec<String> =
+            interests.iter().map(|interest| self.mismatch(interest, object)).collect();
+        reasons.join("; ")
+    }
+
+    /// Describes the first condition of an interest that an object does not meet.
+    fn mismatch(&self, interest: &Interest, object: &Arc<Object>) -> String {
+        let name = &interest.name;
+        let bare = bare(interest);
+        let narrowed = self.narrowing.get(name);
+        if !self.matches(bare.clone(), narrowed, object) {
+            let wanted = narrowed.unwrap_or(&interest.namespaces).join(", ");
+            let namespace = &object.meta.identity.namespace;
+            return format!("interest {name:?}: namespace {namespace:?} is none of {wanted}");
+        }
+        let all = Interest { namespaces: Vec::new(), ..bare };
+        let label_selector = interest.label_selector.clone();
+        if !self.matches(Interest { label_selector, ..all.clone() }, None, object) {
+            let selector = &interest.label_selector;
+            return format!("interest {name:?}: label selector {selector:?} does not match");
+        }
+        let field_selector = interest.field_selector.clone();
+        if !self.matches(Interest { field_selector, ..all }, None, object) {
+            let selector = &interest.field_selector;
+            return format!("interest {name:?}: field selector {selector:?} does not match");
+        }
+        format!("interest {name:?} has no event for it")
+    }
+
+    fn matches(
+        &self,
+        interest: Interest,
+        narrowed: Option<&Vec<String>>,
+        object: &Arc<Object>,
+    ) -> bool {
+        let Some(mut router) = self.probe(interest, narrowed) else { return false };
+        let (time, seen) = (Timestamp::default(), Seen::Present);
+        let observation = Observation { time, seen, object: object.clone(), digest: 0 };
+        matches!(router.route("probe", observation), Routing::News(routed) if !routed.is_empty())
+    }
+
+    /// Returns a router with one interest only.
+    fn probe(&self, interest: Interest, narrowed: Option<&Vec<String>>) -> Option<Router> {
+        let mut router = Router::new(Origin { cluster: String::new(), source: String::new() });
+        let narrowing = narrowed.map(|to| (interest.name.clone(), to.clone())).into_iter();
+        let manifest = Manifest { interests: vec![interest], ..self.manifest.clone() };
+        router.add_rule(self.name.clone(), &manifest, &narrowing.collect()).ok()?;
+        Some(router)
+    }
+}
+
+/// Returns an interest in the same kind and namespaces, without selectors and fields.
+fn bare(interest: &Interest) -> Interest {
+    Interest {
+        label_selector: String::new(),
+        field_selector: String::new(),
+        changes: Changes::ALL,
+        partition: PartitionBy::Object,
+        fields: Vec::new(),
+        ..interest.clone()
+    }
+}
+
+fn wants(changes: Changes, change: Change) -> bool {
+    match change {
+        Change::Added => changes.added,
+        Change::Modified => changes.modified,
+        Change::Deleted => changes.deleted,
+        Change::Left => changes.left,
+        Change::Snapshot => changes.snapshot,
+        Change::Timer | Change::Tick => true,
+    }
+}
+
+fn named(identity: &Identity) -> String {
+    let parts = [&identity.kind, &identity.namespace, &identity.name];
+    let parts: Vec<&str> =
+        parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+    parts.join("/")
+}
