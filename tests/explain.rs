@@ -104,3 +104,22 @@ fn suppressed_verdicts_are_explained() {
     assert!(suppressed > 0);
     assert_eq!(text.matches(", suppressed by policy (repeat)").count(), suppressed);
 }
+
+#[test]
+fn a_replay_without_an_event_refers_to_the_explanation() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pod = pod_line("ADDED", "2026-01-01T00:00:00Z", "web", 1, &json!({}));
+    pod["object"]["metadata"]["labels"] = json!({});
+    let stream = stream(folder.path(), "pods.jsonl", &[pod]);
+    let output = Command::new(KLAXON)
+        .args(["replay", "--rule"])
+        .args([module("akkeris"), stream])
+        .env("KLAXON_CACHE", options().cache.unwrap())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("no rule got an event; hint: `klaxon replay --explain` says why"),
+        "{told}"
+    );
+}

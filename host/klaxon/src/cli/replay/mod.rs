@@ -240,6 +240,8 @@ impl Told {
                     eprintln!(
                         "no object of the streams is of a kind that a rule asks for; hint: see `klaxon rule inspect` for the kinds"
                     );
+                } else if counts.events == 0 && counts.observed > 0 {
+                    eprintln!("no rule got an event; hint: `klaxon replay --explain` says why");
                 }
                 if summary.skipped > 0 {
                     eprintln!("{} lines of other types were skipped", summary.skipped);
