@@ -61,7 +61,7 @@ impl Cells for VerdictRow {
 
 impl Cells for DeliveryRow {
     const HEADS: &'static [&'static str] = &[
-        "ID", "TARGET", "STATE", "TIME", "TRIES", "SIZE", "RULE", "CODE", "STATUS", "OBJECT",
+        "ID", "TARGET", "STATE", "TIME", "TRIES", "RULE", "CODE", "STATUS", "OBJECT", "SIZE",
         "KEY", "NOTE",
     ];
 
@@ -79,11 +79,11 @@ impl Cells for DeliveryRow {
             self.state.as_str().to_owned(),
             self.settled_at.unwrap_or(self.made_at).to_string(),
             self.attempts.to_string(),
-            size(self.bytes),
             self.rule.clone(),
             self.code.clone(),
             self.status.clone().unwrap_or_default(),
             self.object.clone(),
+            size(self.bytes),
             self.key.clone(),
             note,
         ]

@@ -103,14 +103,16 @@ fn deliveries_are_a_table() {
         .execute("UPDATE deliveries SET next_at = ?1, reason = '503' WHERE n = 3", [TEN + 9000])
         .unwrap();
     let found = page::<DeliveryRow>(&reader(&sample), &Filter::default(), 4).unwrap();
+    let line = super::line(&found.rows[0]).ok().unwrap();
+    assert!(line.contains(r#""status":"firing","object":"Pod/a/web""#), "{line}");
     assert_eq!(
         ls::text(&found.rows),
         "\
-ID            TARGET  STATE       TIME                      TRIES  SIZE  RULE     CODE  STATUS  OBJECT     KEY    NOTE
-d00005000000  notify  superseded  2026-11-20T10:00:01.005Z      3  7 B   akkeris  R14   firing  Pod/a/web  web-5
-d00004000000  notify  sent        2026-11-20T10:00:01.004Z      3  7 B   akkeris  R14   firing  Pod/a/web  web-4
-d00003000000  notify  pending     2026-11-20T10:00:00.003Z      3  7 B   akkeris  R14   firing  Pod/a/web  web-3  again at 2026-11-20T10:00:09.000Z: 503
-d00002000000  oncall  dead        2026-11-20T10:00:01.002Z      3  7 B   akkeris  R14   firing  Pod/a/web  web-2  404 Not Found
+ID            TARGET  STATE       TIME                      TRIES  RULE     CODE  STATUS  OBJECT     SIZE  KEY    NOTE
+d00005000000  notify  superseded  2026-11-20T10:00:01.005Z      3  akkeris  R14   firing  Pod/a/web  7 B   web-5
+d00004000000  notify  sent        2026-11-20T10:00:01.004Z      3  akkeris  R14   firing  Pod/a/web  7 B   web-4
+d00003000000  notify  pending     2026-11-20T10:00:00.003Z      3  akkeris  R14   firing  Pod/a/web  7 B   web-3  again at 2026-11-20T10:00:09.000Z: 503
+d00002000000  oncall  dead        2026-11-20T10:00:01.002Z      3  akkeris  R14   firing  Pod/a/web  7 B   web-2  404 Not Found
 "
     );
 }
