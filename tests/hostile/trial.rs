@@ -1,6 +1,7 @@
 //! One run of the service with a greedy rule beside a witness, and its measured cost.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ const EVENTS: usize = 1_000;
 const TOGETHER: usize = 25;
 /// Number of versions of the large object that come with each group of pods.
 const LARGE_TOGETHER: usize = 3;
-/// Time limit of a run that makes progress.
+/// Time limit of a run without a verdict of the witness: a service that hangs must not hold up the tests for ever.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The service is quiet when it uses no CPU time for this long.
 const QUIET: Duration = Duration::from_millis(400);
@@ -88,7 +89,7 @@ pub(super) fn run(behaviour: &Behaviour) -> Measured {
     let api = runtime.block_on(FakeApi::start());
     api.add_kind(Kind::custom("example.test", "v1", "Widget", "widgets"));
     let site = site(&api, behaviour);
-    let log = site.folder.path().join("klaxon.log");
+    let log = log_file(&site);
     let child = Command::new(KLAXON)
         .args(["run", "--workers", "2", "--drain", "5s", "--config"])
         .arg(site.config())
@@ -143,6 +144,7 @@ fn make_pods(api: &FakeApi, site: &Site, service: &mut Service, behaviour: &Beha
     let mut made: HashMap<String, Duration> = HashMap::new();
     let mut delays: Vec<Duration> = Vec::new();
     let mut last = 0;
+    let mut progress = Stopwatch::start();
     while delays.len() < EVENTS {
         let number = made.len();
         if number < EVENTS {
@@ -162,14 +164,31 @@ fn make_pods(api: &FakeApi, site: &Site, service: &mut Service, behaviour: &Beha
             let (n, pod) = row.split_once(' ').unwrap();
             last = n.parse().unwrap();
             delays.push(since.elapsed() - made[pod]);
+            progress = Stopwatch::start();
         }
         assert!(service.0.try_wait().unwrap().is_none(), "{name}: the service has ended");
-        assert!(since.elapsed() < PATIENCE, "{name}: the witness saw {} pods", delays.len());
+        assert!(
+            progress.elapsed() < PATIENCE,
+            "{name}: the witness saw {} pods; the end of the service's log:\n{}",
+            delays.len(),
+            end_of_log(site)
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     delays.sort_unstable();
     let delay = delays[EVENTS * 99 / 100];
     u64::try_from(delay.as_millis()).unwrap()
+}
+
+fn end_of_log(site: &Site) -> String {
+    let log = std::fs::read_to_string(log_file(site)).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    let from = lines.len().saturating_sub(20);
+    lines[from..].join("\n")
+}
+
+fn log_file(site: &Site) -> PathBuf {
+    site.folder.path().join("klaxon.log")
 }
 
 /// Returns a version of a 1.5 MB object.

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use super::replay::ReplayError;
 use klaxon_core::normalize::{self, Wanted};
 use klaxon_core::pipeline::Output;
-use klaxon_core::route::{GapStart, InterestError, Router, Routing};
+use klaxon_core::route::{InterestError, Router, Routing};
 use klaxon_model::{
-    Change, Changes, Event, GapEffect, Id, Identity, Interest, Manifest, Narrowing, Object,
-    Observation, Origin, PartitionBy, RuleId, Seen, SourceEvent, Timestamp, are_kubernetes_events,
+    Change, Changes, Event, GapEffect, GapStart, Id, Identity, Interest, Manifest, Narrowing,
+    Object, Observation, Origin, PartitionBy, RuleId, Seen, SourceEvent, Timestamp,
+    are_kubernetes_events,
 };
 use klaxon_recording::{Merged, StreamFile};
 
