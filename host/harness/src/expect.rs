@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::suite::{Entry, ObjectEntry, ObjectParts, SeverityEntry, StatusEntry};
-use klaxon_model::{ObjectName, Severity, Status, Timestamp, Verdict};
+use klaxon_model::{Identity, Severity, Status, Timestamp, Verdict};
 
 /// An expected verdict: the fields that it names are compared, others may have any value.
 #[derive(Debug, Clone)]
@@ -225,7 +225,7 @@ fn object(entry: &ObjectEntry) -> Result<ObjectParts, (&'static str, String)> {
 }
 
 impl ObjectParts {
-    fn mismatch(&self, said: &ObjectName) -> Option<Mismatch> {
+    fn mismatch(&self, said: &Identity) -> Option<Mismatch> {
         let parts = [
             ("api_version", &self.api_version, &said.api_version),
             ("kind", &self.kind, &said.kind),

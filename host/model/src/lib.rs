@@ -58,7 +58,7 @@ pub use subject::{
     Terminated, Workload,
 };
 pub use timestamp::Timestamp;
-pub use verdict::{ObjectName, Refused, Verdict};
+pub use verdict::{Refused, Verdict};
 
 /// Returns `true` for zero, to omit counts of zero when serializing.
 pub fn is_zero(number: &u64) -> bool {

@@ -31,7 +31,7 @@ pub struct Verdict {
     /// The key of the incident: the subject of the verdict.
     pub key: String,
     /// The object of the event.
-    pub object: ObjectName,
+    pub object: Identity,
     /// The body that receivers get, as the rule wrote it.
     pub payload: Box<RawValue>,
     /// Names of the targets that the verdict is sent to.
@@ -84,28 +84,5 @@ impl Verdict {
     /// If the verdict cannot be serialized as JSON.
     pub fn to_line(&self) -> Result<String, serde_json::Error> {
         Ok(serde_json::to_string(self)?.replace(['\n', '\r'], " "))
-    }
-}
-
-/// An object's identity in the written form of a verdict.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "as Identity")]
-pub struct ObjectName {
-    pub api_version: String,
-    pub kind: String,
-    pub namespace: String,
-    pub name: String,
-    pub uid: String,
-}
-
-impl From<&Identity> for ObjectName {
-    fn from(identity: &Identity) -> Self {
-        Self {
-            api_version: identity.api_version.clone(),
-            kind: identity.kind.clone(),
-            namespace: identity.namespace.clone(),
-            name: identity.name.clone(),
-            uid: identity.uid.clone(),
-        }
     }
 }

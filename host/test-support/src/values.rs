@@ -53,7 +53,7 @@ pub fn verdict(id: Id, event: Event) -> Verdict {
         status: Status::Firing,
         title: String::new(),
         key: "key".to_owned(),
-        object: (&event.object.meta.identity).into(),
+        object: event.object.meta.identity.clone(),
         payload: payload("{}"),
         targets: vec!["out".to_owned()],
         gap: false,

@@ -1,8 +1,8 @@
 //! Converts errors of a JSON Schema to messages with hints.
 
-use jsonschema::error::ValidationErrorKind;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::escape;
 
@@ -102,40 +102,90 @@ fn explain(schema: &Value, error: &ValidationError<'_>) -> Found {
     }
 }
 
-/// Returns a message whose hint is the description beside the keyword that failed.
+/// Returns a message whose hint is the description beside the keyword that failed. No message quotes the value: it may
+/// hold a secret that was substituted from a file.
 fn by_description(schema: &Value, error: &ValidationError<'_>) -> (String, String) {
     let keyword = error.schema_path().to_string();
     let above = keyword.rsplit_once('/').map_or("", |(above, _)| above);
-    let description = schema.pointer(above).and_then(|schema| schema.get("description"));
-    let hint = description.and_then(Value::as_str).map_or(String::new(), |text| {
-        format!("; hint: write {}{}", form(error.kind()), text.trim_end_matches('.'))
-    });
-    // The value is masked: it may hold a secret that was substituted from a file.
-    let what = match error.kind() {
-        ValidationErrorKind::AnyOf { .. } => {
-            "this has none of the forms that it may have".to_owned()
+    let expected = schema.pointer(above);
+    let text = expected.and_then(|schema| schema.get("description")).and_then(Value::as_str);
+    let text = text.unwrap_or_default().trim_end_matches('.');
+    let message = match (error.kind(), error.instance().as_ref()) {
+        (ValidationErrorKind::Type { .. }, Value::Number(number))
+            if let Some(examples) = expected.and_then(|schema| with_unit(schema, number)) =>
+        {
+            let example = match uncapitalized(text) {
+                text if text.contains("such as ") => text,
+                _ => format!("one with a unit, such as {examples}"),
+            };
+            hinted("this number has no unit".to_owned(), &example)
         }
-        _ => error.masked_with("the value").to_string(),
+        (ValidationErrorKind::Type { kind }, actual) => {
+            let form = form(kind);
+            let separator = if form.is_empty() || text.is_empty() { "" } else { ": " };
+            hinted(
+                format!("this is {}", described(actual)),
+                &format!("{form}{separator}{}", uncapitalized(text)),
+            )
+        }
+        (ValidationErrorKind::AnyOf { .. }, _) => {
+            hinted("this has none of the forms that it may have".to_owned(), &uncapitalized(text))
+        }
+        _ => hinted(error.masked_with("the value").to_string(), &uncapitalized(text)),
     };
-    (error.instance_path().to_string(), format!("{what}{hint}"))
+    (error.instance_path().to_string(), message)
 }
 
-/// Returns the form of a value of the expected type, before its description.
-fn form(kind: &ValidationErrorKind) -> String {
-    use jsonschema::error::TypeKind;
-    let ValidationErrorKind::Type { kind: TypeKind::Single(expected) } = kind else {
-        return String::new();
-    };
-    let form = match expected {
-        JsonType::Array => "a list",
-        JsonType::Boolean => "true or false",
-        JsonType::Integer => "a whole number",
-        JsonType::Null => "nothing",
-        JsonType::Number => "a number",
-        JsonType::Object => "keys with values",
-        JsonType::String => "a string",
-    };
-    format!("{form}: ")
+fn hinted(what: String, expected: &str) -> String {
+    if expected.is_empty() { what } else { format!("{what}; hint: write {expected}") }
+}
+
+/// Returns examples of a quantity if a schema accepts a number as soon as a unit follows it.
+fn with_unit(schema: &Value, number: &Number) -> Option<&'static str> {
+    let quantities = [("s", "30s or 30m"), ("MiB", "64KiB or 32MiB")];
+    let validator = jsonschema::validator_for(schema).ok()?;
+    let accepts = |unit: &str| validator.is_valid(&Value::from(format!("{number}{unit}")));
+    let has_pattern = schema.get("pattern").is_some();
+    quantities
+        .into_iter()
+        .find(|(unit, _)| has_pattern && accepts(unit))
+        .map(|(_, examples)| examples)
+}
+
+/// Returns a sentence as the continuation of another one: its first letter is small, unless it begins an abbreviation.
+fn uncapitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    match (letters.next(), letters.clone().next()) {
+        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+fn described(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "empty",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping of keys to values",
+    }
+}
+
+/// Returns the form of a value of the expected type.
+fn form(kind: &TypeKind) -> &'static str {
+    match kind {
+        TypeKind::Single(JsonType::Array) => "a list",
+        TypeKind::Single(JsonType::Boolean) => "true or false",
+        TypeKind::Single(JsonType::Integer) => "a whole number",
+        TypeKind::Single(JsonType::Null) => "nothing",
+        TypeKind::Single(JsonType::Number) => "a number",
+        TypeKind::Single(JsonType::Object) => "a mapping of keys to values",
+        TypeKind::Single(JsonType::String) => "a string",
+        TypeKind::Multiple(_) => "",
+    }
 }
 
 /// Selects the alternative of an `anyOf` that the author meant: the only one of which every error is deeper than the
@@ -182,5 +232,53 @@ pub fn nearest(name: &str, known: &[&str]) -> String {
     match nearest {
         Some((_, one)) => format!("hint: did you mean {one:?}?"),
         None => format!("hint: use one of {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn message(schema: &Value, value: &Value) -> String {
+        let found = against_schema(schema, value);
+        let [(pointer, message)] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(pointer, "");
+        message.clone()
+    }
+
+    #[test]
+    fn a_number_in_place_of_a_quantity_has_no_unit() {
+        let span = json!({"type": "string", "pattern": "^[0-9]+[smhd]$", "description": "A time"});
+        let told = "this number has no unit; hint: write one with a unit, such as 30s or 30m";
+        assert_eq!(message(&span, &json!(30)), told);
+        let told = "this is a number; hint: write a string: a time";
+        assert_eq!(message(&span, &json!(-1)), told);
+        let cpu = json!({"type": "string", "pattern": "^[0-9]+m?s$",
+            "description": "The CPU time of one call, such as 20ms"});
+        let told = "this number has no unit; hint: write the CPU time of one call, such as 20ms";
+        assert_eq!(message(&cpu, &json!(30)), told);
+        let size = json!({"type": "string", "pattern": "^[0-9]+ ?(KiB|MiB)?$"});
+        let told = "this number has no unit; hint: write one with a unit, such as 64KiB or 32MiB";
+        assert_eq!(message(&size, &json!(64)), told);
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_described_and_never_quoted() {
+        let string = json!({"type": "string", "description": "The URL of the receiver."});
+        let told = "this is a list; hint: write a string: the URL of the receiver";
+        assert_eq!(message(&string, &json!(["secret"])), told);
+        let switch = json!({"type": "boolean", "description": "TLS is used"});
+        let told = "this is a string; hint: write true or false: TLS is used";
+        assert_eq!(message(&switch, &json!("secret")), told);
+        let several = json!({"type": ["string", "boolean"], "description": "One of two"});
+        let told = "this is a number; hint: write one of two";
+        assert_eq!(message(&several, &json!(12345)), told);
+        assert_eq!(
+            message(&json!({"type": "array"}), &json!(1)),
+            "this is a number; hint: write a list"
+        );
+        assert_eq!(message(&json!({"type": ["string", "array"]}), &json!(1)), "this is a number");
     }
 }

@@ -19,7 +19,7 @@ mod workload;
 
 use std::sync::Arc;
 
-use klaxon_model::{Meta, Object, Parts, Subject};
+use klaxon_model::{Identity, Meta, Object, Parts, Subject};
 
 use header::{Header, header};
 pub use path::{FieldPath, FieldsOverBudget};
@@ -110,11 +110,12 @@ pub fn head(json: &str) -> Option<Meta> {
 }
 
 /// Returns uid, namespace and name of an object whose metadata cannot be decoded as a whole; each is
-/// empty if it is not a string.
-pub fn remains(json: &str) -> (String, String, String) {
+/// empty if it is not a string. API version and kind are always empty.
+pub fn partial_identity(json: &str) -> Identity {
     let object: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
-    (text("uid"), text("namespace"), text("name"))
+    let (uid, namespace, name) = (text("uid"), text("namespace"), text("name"));
+    Identity { uid, namespace, name, ..Identity::default() }
 }
 
 fn decode_headed(json: &str, header: &Header<'_>, wanted: &Wanted) -> Result<Object, Undecodable> {

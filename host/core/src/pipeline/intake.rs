@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use klaxon_model::{
-    Coverage, GapEffect, GapStart, ListStart, Object, Observation, Seen, SourceEvent, StoreOp,
-    Subject, Timestamp,
+    Coverage, GapEffect, GapStart, Identity, ListStart, Object, Observation, Seen, SourceEvent,
+    StoreOp, Subject, Timestamp,
 };
 
 use super::Pipeline;
 use super::backlog::entry::Entry;
 use super::output::QuarantinedObject;
 use crate::normalize;
-use crate::route::{Remains, Routing, own_partition};
+use crate::route::{Routing, own_partition};
 
 impl Pipeline {
     /// Applies one event of a source. `scope` names its watch or stream; the times of one source never go back.
@@ -171,12 +171,9 @@ impl Pipeline {
             }
             Err(error) => {
                 counts.undecodable += 1;
-                let head = normalize::head(json).ok_or_else(|| {
-                    let (uid, namespace, name) = normalize::remains(json);
-                    Remains { uid, namespace, name }
-                });
+                let head = normalize::head(json).ok_or_else(|| normalize::partial_identity(json));
                 let mut reason = error.to_string();
-                if head.as_ref().is_err_and(|remains| *remains == Remains::default()) {
+                if head.as_ref().is_err_and(|identity| *identity == Identity::default()) {
                     reason.push_str("; it has no name that can be read: if it was known, a list takes it as gone");
                 }
                 self.shared.output.quarantine.push(QuarantinedObject {

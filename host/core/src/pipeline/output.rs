@@ -9,7 +9,7 @@ use crate::policy::{OverBudget, Suppressed};
 use crate::route::Gap;
 use crate::verdict::Refusal;
 use klaxon_model::{Cost, Line, RuleInfo};
-use klaxon_model::{Event, Failure, Id, ObjectName, StoreOp, Timestamp, Verdict};
+use klaxon_model::{Event, Failure, Id, Identity, StoreOp, Timestamp, Verdict};
 
 /// The results to store and deliver.
 #[derive(Debug, Default)]
@@ -86,7 +86,7 @@ pub struct FailedEvent {
     /// The change for which the rule was called.
     pub change: &'static str,
     /// The object of the event.
-    pub object: ObjectName,
+    pub object: Identity,
     /// The reason for which there is no answer.
     #[serde(flatten)]
     pub failure: Failure,
@@ -102,7 +102,7 @@ impl FailedEvent {
             time: event.time,
             rule: rule.name.clone(),
             change: event.change.as_str(),
-            object: (&event.object.meta.identity).into(),
+            object: event.object.meta.identity.clone(),
             failure,
             input: event.clone(),
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::rule::Rule;
-use klaxon_model::{Digest, Id, ObjectName, Status, Timestamp, Verdict, Window};
+use klaxon_model::{Digest, Id, Identity, Status, Timestamp, Verdict, Window};
 
 /// Maximum number of keys in a digest.
 const KEYS: usize = 10;
@@ -83,7 +83,7 @@ pub(super) fn close(rule: &mut Rule, until: Timestamp) -> Option<Verdict> {
         status: Status::Firing,
         title: title(suppressed),
         key: "digest".to_owned(),
-        object: ObjectName::default(),
+        object: Identity::default(),
         payload: serde_json::value::to_raw_value(&body).unwrap_or_default(),
         targets: digest.targets,
         cluster: digest.cluster,

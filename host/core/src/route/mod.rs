@@ -178,17 +178,17 @@ impl Router {
     /// known from now on in this version, with an earlier form and memberships if there are any, or it is
     /// known to be deleted. If only the uid or the name can be read, known objects with that uid or name
     /// have not vanished. An object without either cannot be related to any known object.
-    pub fn note_undecodable(&mut self, scope: &str, seen: Seen, meta: Result<Meta, Remains>) {
+    pub fn note_undecodable(&mut self, scope: &str, seen: Seen, meta: Result<Meta, Identity>) {
         let mark = self.comparison(scope).map(|comparison| comparison.mark);
         let meta = match (meta, mark) {
             (Ok(meta), _) => meta,
-            (Err(Remains { uid, .. }), Some(mark)) if !uid.is_empty() => {
+            (Err(Identity { uid, .. }), Some(mark)) if !uid.is_empty() => {
                 if let Some(known) = self.known.get_mut(&uid) {
                     known.mark = mark.max(known.mark);
                 }
                 return;
             }
-            (Err(Remains { namespace, name, .. }), Some(_)) if !name.is_empty() => {
+            (Err(Identity { namespace, name, .. }), Some(_)) if !name.is_empty() => {
                 if let Some(open) = self.comparison(scope) {
                     open.unreadable.insert((namespace, name));
                 }
@@ -387,17 +387,6 @@ impl Router {
             complete_at: comparison.complete_at,
         })
     }
-}
-
-/// The readable parts of an object whose metadata cannot be decoded; the others are empty.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Remains {
-    /// The uid.
-    pub uid: String,
-    /// The namespace.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
 }
 
 /// Returns the life of an object that an observation belongs to. A new life begins if the observed

@@ -3,11 +3,11 @@
 use klaxon_test_support::values::{interest, manifest};
 use serde_json::{Value as Json, json};
 
-use super::{Remains, Router, Routing};
+use super::{Router, Routing};
 use crate::normalize::decode;
 use klaxon_model::{
-    Change, Changes, Coverage, Event, FailureKind, GapEffect, GapStart, Interest, Narrowing,
-    Observation, Origin, PartitionBy, RuleId, Seen, Timestamp, Value,
+    Change, Changes, Coverage, Event, FailureKind, GapEffect, GapStart, Identity, Interest,
+    Narrowing, Observation, Origin, PartitionBy, RuleId, Seen, Timestamp, Value,
 };
 
 /// A router with one rule, and its clock.
@@ -382,13 +382,13 @@ fn an_object_of_which_only_the_name_or_the_uid_can_be_read_has_not_vanished() {
     house.begin_gap(Timestamp::from_millis(0), GapEffect::Marked);
     let covers = Coverage { group: String::new(), kind: "Pod".to_owned(), namespace: None };
     house.router.cover("scope", covers);
-    for remains in [
-        Remains { namespace: "n".to_owned(), name: "by-name".to_owned(), ..Remains::default() },
-        Remains { uid: "u-by-uid".to_owned(), ..Remains::default() },
+    for identity in [
+        Identity { namespace: "n".to_owned(), name: "by-name".to_owned(), ..Identity::default() },
+        Identity { uid: "u-by-uid".to_owned(), ..Identity::default() },
         // An object of which nothing can be read does not hide vanished objects.
-        Remains::default(),
+        Identity::default(),
     ] {
-        house.router.note_undecodable("scope", Seen::Snapshot, Err(remains));
+        house.router.note_undecodable("scope", Seen::Snapshot, Err(identity));
     }
     let end = house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None).unwrap();
     let gone: Vec<&str> =

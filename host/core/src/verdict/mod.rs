@@ -148,7 +148,7 @@ impl VerdictBuilder {
             title: if said.title.is_empty() { code.title.clone() } else { said.title },
             code: said.code,
             key: said.key,
-            object: (&event.object.meta.identity).into(),
+            object: event.object.meta.identity.clone(),
             payload: RawValue::from_string(payload).ok()?,
             targets,
             gap: event.gap,

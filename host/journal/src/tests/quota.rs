@@ -246,7 +246,7 @@ fn trapped(rule: &str, bytes: usize) -> super::Group {
         time: clock::now(),
         rule: rule.into(),
         change: "added",
-        object: (&event.object.meta.identity).into(),
+        object: event.object.meta.identity.clone(),
         failure: Failure { kind: FailureKind::Trap, message: "unreachable".to_owned() },
         input: Arc::new(event),
     };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use klaxon_config::Equal;
-use klaxon_model::{Identity, ObjectName, Place, Subject, Verdict};
+use klaxon_model::{Identity, Place, Subject, Verdict};
 
 /// Open incidents of inhibiting codes, counted by the properties that they may have in common with
 /// others.
@@ -112,7 +112,7 @@ fn node_partition(name: &str) -> String {
 /// Returns the location of a verdict's incident. For a Kubernetes Event it is the location of the object
 /// that the Event regards.
 pub(in crate::policy) fn place(verdict: &Verdict) -> Place {
-    let Some(event) = &verdict.event else { return place_of(&identity(&verdict.object), "") };
+    let Some(event) = &verdict.event else { return place_of(&verdict.object, "") };
     let node = match &event.object.subject {
         Subject::Pod(pod) => pod.node.as_str(),
         Subject::KubernetesEvent(kubernetes_event) => {
@@ -143,15 +143,5 @@ pub(in crate::policy) fn fill(place: &mut Place, before: &Place) {
     ];
     for (part, before) in parts.into_iter().filter(|(part, _)| part.is_empty()) {
         part.clone_from(before);
-    }
-}
-
-fn identity(name: &ObjectName) -> Identity {
-    Identity {
-        api_version: name.api_version.clone(),
-        kind: name.kind.clone(),
-        namespace: name.namespace.clone(),
-        name: name.name.clone(),
-        uid: name.uid.clone(),
     }
 }

@@ -66,7 +66,7 @@ fn verdict(title: &str, about: &str, status: Status, at: Timestamp) -> Verdict {
 fn about(mut verdict: Verdict, text: &str) -> Verdict {
     let event = Event::clone(verdict.event.as_ref().unwrap());
     let object = object(text);
-    verdict.object = (&object.meta.identity).into();
+    verdict.object = object.meta.identity.clone();
     verdict.event = Some(Arc::new(Event { object: Arc::new(object), ..event }));
     verdict
 }
