@@ -6,29 +6,14 @@ mod metrics;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-
-/// The time that answers under way get at shutdown. A client that never finishes its request gets no more
-/// either.
-const DRAIN: Duration = Duration::from_secs(1);
-/// The longest life of a connection. A client that sends requests for longer has to connect again.
-const LIFETIME: Duration = Duration::from_secs(60);
-/// The pause after a connection could not be accepted, for example because file descriptors ran out.
-const PAUSE: Duration = Duration::from_millis(100);
+use klaxon_http_server::Server;
 
 /// The state that the service reports. The admin server asks often, so implementations must not block.
 pub trait Health: Send + Sync {
@@ -69,45 +54,21 @@ pub enum AdminError {
 
 /// The admin server, listening but not yet answering.
 #[derive(Debug)]
-pub struct Admin {
-    listener: TcpListener,
-    address: SocketAddr,
-    bounds: Bounds,
-}
-
-/// Bounds on the clients of the server.
-#[derive(Debug, Clone, Copy)]
-struct Bounds {
-    /// The time limit for a request's head, and for a connection that waits for its next request.
-    head: Duration,
-    /// The most connections at once. Further connections are not accepted until one ends.
-    connections: usize,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { head: Duration::from_secs(2), connections: 256 }
-    }
-}
+pub struct Admin(Server);
 
 /// Listens at an address such as `127.0.0.1:9090`. Port 0 takes any free port.
 ///
 /// # Errors
 /// Fails if the server cannot listen at the address.
 pub async fn bind(listen: impl fmt::Display) -> Result<Admin, AdminError> {
-    let listen = listen.to_string();
-    let bound = async {
-        let listener = TcpListener::bind(&listen).await?;
-        let address = listener.local_addr()?;
-        Ok(Admin { listener, address, bounds: Bounds::default() })
-    };
-    bound.await.map_err(|source| AdminError::Bind { listen, source })
+    let server = Server::bind(&listen).await;
+    server.map(Admin).map_err(|source| AdminError::Bind { listen: listen.to_string(), source })
 }
 
 impl Admin {
     /// Returns the address at which the server listens, with the actual port.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// Serves until `shutdown` completes, and up to one second longer for answers under way.
@@ -116,61 +77,9 @@ impl Admin {
         state: Arc<dyn Health>,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) {
-        let router = router(state);
-        let free = Arc::new(Semaphore::new(self.bounds.connections));
-        let stopping = CancellationToken::new();
-        let mut connections = JoinSet::new();
-        tokio::pin!(shutdown);
-        loop {
-            let taken = tokio::select! {
-                taken = self.take(&free) => taken,
-                () = &mut shutdown => break,
-            };
-            match taken {
-                Ok((stream, permit)) => {
-                    let answering =
-                        answer(stream, self.bounds.head, router.clone(), stopping.clone());
-                    connections.spawn(async move {
-                        answering.await;
-                        drop(permit);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the admin server cannot take a connection, retrying");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-            while connections.try_join_next().is_some() {}
-        }
-        drop(self.listener);
-        stopping.cancel();
-        let ended = async { while connections.join_next().await.is_some() {} };
-        // Connections that have not ended by then are dropped with the `JoinSet`.
-        drop(tokio::time::timeout(DRAIN, ended).await);
+        let service = TowerToHyperService::new(router(state));
+        self.0.serve("the admin server", service, shutdown).await;
     }
-
-    /// Accepts a connection once fewer than the most are open.
-    async fn take(&self, free: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-        let permit = free.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, _) = self.listener.accept().await?;
-        Ok((stream, permit))
-    }
-}
-
-/// Answers the requests of one connection, within bounds of time.
-async fn answer(stream: TcpStream, head: Duration, router: Router, stopping: CancellationToken) {
-    let service = TowerToHyperService::new(router);
-    let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(head);
-    let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
-    tokio::select! {
-        // Errors are ignored: they come from a client that disconnected or was too slow.
-        _ = connection.as_mut() => return,
-        () = stopping.cancelled() => {}
-        () = tokio::time::sleep(LIFETIME) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    drop(tokio::time::timeout(DRAIN, connection).await);
 }
 
 fn router(state: Arc<dyn Health>) -> Router {

@@ -1,7 +1,9 @@
 //! The admin server, over a real socket.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
+use klaxon_http_server::Bounds;
 use reqwest::{Client, Method, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -45,7 +47,8 @@ async fn start() -> Running {
 }
 
 async fn start_with(bounds: Bounds) -> Running {
-    let admin = Admin { bounds, ..bind("127.0.0.1:0").await.unwrap() };
+    let mut admin = bind("127.0.0.1:0").await.unwrap();
+    admin.0.bounds = bounds;
     let address = admin.address();
     let fake = Arc::new(Fake::default());
     let (stop, stopped) = oneshot::channel();

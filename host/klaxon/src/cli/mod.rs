@@ -3,6 +3,7 @@
 mod cluster;
 mod config;
 mod exit;
+mod gate;
 mod journal;
 mod live;
 mod record;
@@ -82,6 +83,11 @@ enum Command {
     /// Look into the journal: verdicts, deliveries, dead letters, gaps and what was set aside
     #[command(after_help = journal::HELP)]
     Journal(journal::JournalArguments),
+    /// Serve a gate: a file, opened with /up and closed with /down, that a readiness probe asks for with /health
+    ///
+    /// The small program `klaxon-gate` does the same, for a sidecar.
+    #[command(after_help = gate::HELP)]
+    Gate(klaxon_gate::GateArguments),
     /// Print a JSON Schema, so that editors complete and check files
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
@@ -223,6 +229,7 @@ pub fn main() -> ExitCode {
         Command::Rule(command) => rule::rule(command),
         Command::Config(command) => config::config(command),
         Command::Journal(arguments) => journal::journal(&arguments),
+        Command::Gate(arguments) => gate::gate(&arguments),
         Command::Schema(command) => schema::schema(&command),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,0 +1,33 @@
+//! The `klaxon-gate` binary: a gate as a sidecar, without the rest of Klaxon.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use klaxon_gate::GateArguments;
+use klaxon_telemetry::{LogFormat, Waiting};
+
+/// Serves a gate: a file, opened with /up and closed with /down, that a readiness probe asks for with /health
+#[derive(Debug, Parser)]
+#[command(name = "klaxon-gate", version)]
+struct Arguments {
+    #[command(flatten)]
+    gate: GateArguments,
+    /// Format of log lines, on stderr
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+#[expect(clippy::print_stderr, reason = "the error is for the person who ran it")]
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let logging = klaxon_telemetry::start(arguments.log_format, Waiting::Caller);
+    let ended = klaxon_gate::run(&arguments.gate);
+    logging.end();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
