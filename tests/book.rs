@@ -1,13 +1,13 @@
-//! Tests of the book: the commands of its pages run as they are written.
+//! Tests of the documentation: the commands of its pages run as they are written.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::support::{KLAXON, options, root};
 
-/// Returns the code blocks of a page in one language, with their lines.
+/// Returns the code blocks of a page of `docs` in one language, with their lines.
 fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
-    let text = std::fs::read_to_string(root().join("docs/book").join(page)).unwrap();
+    let text = std::fs::read_to_string(root().join("docs").join(page)).unwrap();
     let mut found: Vec<(usize, String)> = Vec::new();
     let mut inside = false;
     for (number, line) in (1..).zip(text.lines()) {
@@ -72,7 +72,7 @@ fn folder() -> (PathBuf, PathBuf) {
 #[test]
 fn the_first_hour_of_a_rules_author() {
     let (folder, kept) = folder();
-    let printed = run("first-rule.md", &folder, || {
+    let printed = run("book/first-rule.md", &folder, || {
         // The rule is created again, so cargo rebuilds it; its dependencies need not be rebuilt.
         if kept.exists() {
             std::fs::rename(&kept, folder.join("oom/target")).unwrap();
@@ -90,7 +90,7 @@ fn the_first_hour_of_a_rules_author() {
     ] {
         assert!(printed.contains(says), "{says:?} is not in:\n{printed}");
     }
-    let printed = run("testing-rules.md", &folder, || ());
+    let printed = run("book/testing-rules.md", &folder, || ());
     for says in ["snap a long answer is reviewed once and kept", "11 passed, 0 failed"] {
         assert!(printed.contains(says), "{says:?} is not in:\n{printed}");
     }
@@ -103,4 +103,13 @@ fn the_first_hour_of_a_rules_author() {
         .output()
         .unwrap();
     assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+}
+
+#[test]
+fn who_comes_from_appup() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = run("migrate/appup.md", folder.path(), || ());
+    let answers: Vec<&str> = printed.lines().filter(|line| line.starts_with("app is")).collect();
+    let expected = ["down 503", "up 200", "up 200", "down 200", "down 503", "up 200"];
+    assert_eq!(answers, expected.map(|answer| format!("app is {answer}")), "{printed}");
 }

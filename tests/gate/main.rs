@@ -168,6 +168,29 @@ fn changes_are_logged_once() {
     assert!(lines[0].contains("gate opened") && lines[1].contains("gate closed"), "{log}");
 }
 
+#[test]
+fn hooks_and_probes_need_neither_a_shell_nor_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let act = |action: &str| {
+        let mut command = command();
+        command.env("UP_FILE", folder.path().join("up.txt")).arg(action);
+        command.status().unwrap().code()
+    };
+    for (action, code) in [
+        ("health", 1),
+        ("up", 0),
+        ("up", 0),
+        ("health", 0),
+        ("down", 0),
+        ("down", 0),
+        ("health", 1),
+    ] {
+        assert_eq!(act(action), Some(code), "{action}");
+    }
+    fs::create_dir(folder.path().join("up.txt")).unwrap();
+    assert_eq!((act("down"), act("up"), act("other")), (Some(2), Some(2), Some(2)));
+}
+
 fn refused(configure: impl FnOnce(&mut Command)) -> String {
     let mut command = command();
     configure(&mut command);

@@ -1,5 +1,6 @@
-//! Tests of the targets alone, on real files and sockets.
+//! Tests of targets on real files and sockets.
 
+mod gate;
 mod lines;
 mod nats;
 mod statsd;

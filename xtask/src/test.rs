@@ -12,6 +12,7 @@ pub(crate) fn run() -> Result<()> {
     rules::build_all()?;
     tools::webhook_verifier()?;
     tools::system_call_tracer()?;
+    tools::http_client()?;
     // Snapshots must be reviewed, so a test run never writes them.
     run_command(cargo().args(["test", "--workspace"]).env("INSTA_UPDATE", "no"))?;
     // Tests that measure run alone.

@@ -37,6 +37,11 @@ pub(crate) fn system_call_tracer() -> Result<()> {
     need("strace", "-V", &["strace"])
 }
 
+/// Checks for curl, which commands of the documentation use.
+pub(crate) fn http_client() -> Result<()> {
+    need("curl", "--version", &["curl"])
+}
+
 /// Checks that a program can be run; on Debian, it is installed if the user is root.
 fn need(program: &str, version: &str, packages: &[&str]) -> Result<()> {
     if !install(program, version, packages) {

@@ -23,7 +23,7 @@ use klaxon_yaml::FileErrors;
 pub use policy::{Budget, Equal, Inhibitor, Policy, Throttle};
 pub use secret::Secret;
 pub use targets::{
-    Format, Lines, Login, Nats, Order, Origin as TargetOrigin, Statsd, Target, TargetKind,
+    Format, Gate, Lines, Login, Nats, Order, Origin as TargetOrigin, Statsd, Target, TargetKind,
     Template, Tls, Webhook, WhenFull,
 };
 pub use warnings::warnings;

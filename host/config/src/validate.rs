@@ -199,14 +199,19 @@ impl<'a> Check<'a> {
 
     fn listen(&mut self, admin: AdminFile) -> Option<String> {
         let listen = admin.listen?;
-        let has_port = listen.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        if !has_port {
+        self.has_port("/admin/listen", &listen, "127.0.0.1:9090");
+        Some(listen)
+    }
+
+    /// Reports an address without a port.
+    pub(super) fn has_port(&mut self, pointer: &str, listen: &str, example: &str) {
+        let port = listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none() {
             self.say(
-                "/admin/listen",
-                format!("{listen:?} has no port; hint: write one, such as 127.0.0.1:9090"),
+                pointer,
+                format!("{listen:?} has no port; hint: write one, such as {example}"),
             );
         }
-        Some(listen)
     }
 
     fn source(&mut self, place: usize, source: SourceFile) -> Option<Source> {

@@ -1,10 +1,9 @@
 //! The command line of a gate, which `klaxon-gate` and `klaxon gate` share.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use klaxon_http_server::Server;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -14,6 +13,9 @@ use super::{DownStatus, GateError, GateFile, serve};
 /// The arguments of a gate.
 #[derive(Debug, Clone, Args)]
 pub struct GateArguments {
+    /// Switch the gate or look at it once, without a server: for hooks and probes
+    #[arg(value_enum)]
+    action: Option<Action>,
     /// The port to listen at, on all addresses; 0 takes any free port
     #[arg(long, value_name = "PORT", env = "UP_PORT", default_value = "9999")]
     port: u16,
@@ -23,6 +25,28 @@ pub struct GateArguments {
     /// Answer /down with 503 if the gate was closed before, as appup's README says; appup itself answers 200
     #[arg(long)]
     readme_status: bool,
+}
+
+/// An action on a gate without a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Action {
+    /// Open the gate
+    Up,
+    /// Close the gate
+    Down,
+    /// Exit with 0 if the gate is open, and with 1 if it is closed
+    Health,
+}
+
+/// The outcome of a gate's command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server has ended, or the gate was switched.
+    Done,
+    /// The gate is open.
+    Open,
+    /// The gate is closed.
+    Closed,
 }
 
 /// An error of running a gate.
@@ -46,18 +70,39 @@ pub enum RunError {
     System(#[from] io::Error),
 }
 
-/// Runs a gate until SIGTERM or SIGINT.
+/// Runs a gate until SIGTERM or SIGINT, or performs one action.
 ///
 /// # Errors
-/// If the gate cannot start.
-pub fn run(arguments: &GateArguments) -> Result<(), RunError> {
+/// If the gate cannot start, or its file cannot be changed.
+pub fn run(arguments: &GateArguments) -> Result<Outcome, RunError> {
+    match arguments.action {
+        None => run_server(arguments).map(|()| Outcome::Done),
+        Some(Action::Up) => {
+            GateFile::check(&arguments.file)?.open()?;
+            Ok(Outcome::Done)
+        }
+        Some(Action::Down) => {
+            GateFile::check(&arguments.file)?.close()?;
+            Ok(Outcome::Done)
+        }
+        // Looking needs no permission to write.
+        Some(Action::Health) => match GateFile::new(&arguments.file).is_open()? {
+            true => Ok(Outcome::Open),
+            false => Ok(Outcome::Closed),
+        },
+    }
+}
+
+fn run_server(arguments: &GateArguments) -> Result<(), RunError> {
     let gate = GateFile::check(&arguments.file)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let port = arguments.port;
-        let server = bind(port).await.map_err(|source| RunError::Bind { port, source })?;
+        let server = Server::bind(format!(":{port}"))
+            .await
+            .map_err(|source| RunError::Bind { port, source })?;
         info!(address = %server.address(), file = %gate.path().display(), "gate ready");
         let down = match arguments.readme_status {
             true => DownStatus::Unavailable,
@@ -72,15 +117,4 @@ pub fn run(arguments: &GateArguments) -> Result<(), RunError> {
         serve(server, gate, down, stopped).await;
         Ok(())
     })
-}
-
-/// Listens on all addresses: IPv6 and IPv4, or IPv4 alone on a node without IPv6.
-async fn bind(port: u16) -> io::Result<Server> {
-    let all = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    match Server::bind(all).await {
-        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-            Server::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await
-        }
-        bound => bound,
-    }
 }

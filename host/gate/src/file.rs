@@ -45,12 +45,17 @@ pub enum GateError {
 }
 
 impl GateFile {
+    /// Returns the gate with a file, without checking it.
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
     /// Returns the gate with a file, after checking that the process can create and remove it.
     ///
     /// # Errors
     /// If the path is a folder, or its folder does not exist or cannot be written.
     pub fn check(path: &Path) -> Result<Self, GateError> {
-        let gate = Self(path.to_owned());
+        let gate = Self::new(path);
         if path.is_dir() {
             return Err(GateError::IsFolder(path.to_owned()));
         }

@@ -4,8 +4,10 @@
 
 mod arguments;
 mod file;
+mod incidents;
 mod server;
 
-pub use arguments::{GateArguments, run};
+pub use arguments::{GateArguments, Outcome, RunError, run};
 pub use file::{GateError, GateFile};
+pub use incidents::{GateIncidents, Incident, IncidentError};
 pub use server::{DownStatus, serve};

@@ -3,12 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use klaxon_gate::GateArguments;
+use klaxon_gate::{GateArguments, Outcome};
 use klaxon_telemetry::{LogFormat, Waiting};
 
 /// Serves a gate: a file, opened with /up and closed with /down, that a readiness probe asks for with /health
 #[derive(Debug, Parser)]
 #[command(name = "klaxon-gate", version)]
+#[command(
+    after_help = "Exit codes: 0 all is well, or the gate is open; 1 the gate is closed; 2 bad usage, or the file \
+                        cannot be used."
+)]
 struct Arguments {
     #[command(flatten)]
     gate: GateArguments,
@@ -24,7 +28,8 @@ fn main() -> ExitCode {
     let ended = klaxon_gate::run(&arguments.gate);
     logging.end();
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Outcome::Done | Outcome::Open) => ExitCode::SUCCESS,
+        Ok(Outcome::Closed) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(2)

@@ -54,12 +54,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens at an address such as `127.0.0.1:9090`. Port 0 takes any free port.
+    /// Listens at an address such as `127.0.0.1:9090`, or at a port of all addresses such as `:9090`: of IPv6 and
+    /// IPv4, or of IPv4 alone on a node without IPv6. Port 0 takes any free port.
     ///
     /// # Errors
     /// If the server cannot listen at the address.
     pub async fn bind(listen: impl fmt::Display) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen.to_string()).await?;
+        let listen = listen.to_string();
+        let listener = match listen.strip_prefix(':') {
+            None => TcpListener::bind(listen).await?,
+            Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
+                Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                    TcpListener::bind(format!("0.0.0.0:{port}")).await?
+                }
+                bound => bound?,
+            },
+        };
         let address = listener.local_addr()?;
         Ok(Self { bounds: Bounds::default(), listener, address })
     }

@@ -4,6 +4,7 @@
 mod address;
 mod attempt;
 mod endpoint;
+mod gate;
 mod lines;
 mod mask;
 mod nats;
@@ -19,6 +20,7 @@ use klaxon_model::{Id, Verdict};
 
 pub use attempt::{Attempt, Blame, Trouble};
 pub use endpoint::Endpoint;
+use gate::Gate;
 use lines::Lines;
 use nats::Nats;
 use statsd::Statsd;
@@ -58,8 +60,10 @@ impl Delivery {
         verdict: &Verdict,
     ) -> Result<Self, serde_json::Error> {
         let (address, body) = match &target.kind {
-            // A file holds the same lines as stdout.
-            TargetKind::Stdout | TargetKind::File(_) => (None, lines::body(verdict)?),
+            // A file holds the same lines as stdout. A gate stores the line for those who look into the journal.
+            TargetKind::Stdout | TargetKind::File(_) | TargetKind::Gate(_) => {
+                (None, lines::body(verdict)?)
+            }
             TargetKind::Webhook(webhook) => (None, webhook::body(webhook.format, verdict)?),
             TargetKind::Nats(nats) => (Some(nats.address(verdict)), nats::body(verdict)?),
             TargetKind::Statsd(statsd) => (None, statsd::body(statsd, verdict)),
@@ -104,6 +108,8 @@ enum Sender {
     Nats(Box<Nats>),
     /// A statsd daemon.
     Statsd(Statsd),
+    /// A file that exists while no incident is open.
+    Gate(Gate),
 }
 
 impl Sender {
@@ -120,6 +126,7 @@ impl Sender {
             }
             TargetKind::Nats(nats) => Nats::new(nats).map(|nats| Self::Nats(Box::new(nats))),
             TargetKind::Statsd(statsd) => Statsd::new(statsd).map(Self::Statsd),
+            TargetKind::Gate(gate) => Ok(Self::Gate(Gate::new(gate))),
         }
     }
 
@@ -131,6 +138,7 @@ impl Sender {
             Self::Webhook(webhook) => webhook.send(delivery).await,
             Self::Nats(nats) => nats.send(delivery).await,
             Self::Statsd(statsd) => statsd.send(delivery).await,
+            Self::Gate(gate) => gate.send(delivery).await,
         }
     }
 }
@@ -143,14 +151,15 @@ fn retry_for(target: &config::Target) -> Duration {
         TargetKind::Webhook(webhook) => webhook.retry_for,
         TargetKind::Nats(nats) => nats.retry_for,
         TargetKind::Statsd(statsd) => statsd.retry_for,
+        TargetKind::Gate(gate) => gate.retry_for,
     }
 }
 
 /// Returns the number of deliveries that may be under way at once.
 fn concurrency(target: &config::Target) -> usize {
     match &target.kind {
-        // Lines must not mix, and stay in the order of the verdicts.
-        TargetKind::Stdout | TargetKind::File(_) => 1,
+        // Lines must not mix, and stay in the order of the verdicts. Incidents of a gate are changed one by one.
+        TargetKind::Stdout | TargetKind::File(_) | TargetKind::Gate(_) => 1,
         TargetKind::Webhook(webhook) => webhook.concurrency,
         TargetKind::Nats(_) => 64,
         TargetKind::Statsd(_) => 8,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::gate::GateTargetFile;
 use super::lines::LinesFile;
 use super::nats::NatsFile;
 use super::statsd::StatsdFile;
@@ -25,6 +26,8 @@ pub(crate) struct TargetFile {
     pub(crate) nats: Option<NatsFile>,
     /// Counters of verdicts, over UDP: best effort.
     pub(crate) statsd: Option<StatsdFile>,
+    /// A file that exists while no incident is open, for readiness probes.
+    pub(crate) gate: Option<GateTargetFile>,
     /// The order of deliveries: by rule and key (the default), or none.
     #[serde(default)]
     pub(crate) order: Order,

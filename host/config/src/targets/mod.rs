@@ -1,6 +1,7 @@
 //! The validated targets of verdicts.
 
 pub(super) mod file;
+mod gate;
 mod lines;
 mod nats;
 mod origin;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use super::Secret;
 
 pub use file::{Format, Order, WhenFull};
+pub use gate::Gate;
 pub use lines::Lines;
 pub use nats::{Login, Nats};
 pub use origin::Origin;
@@ -54,6 +56,8 @@ pub enum TargetKind {
     Nats(Box<Nats>),
     /// Counters of verdicts, over UDP.
     Statsd(Statsd),
+    /// A file that exists while no incident is open.
+    Gate(Gate),
 }
 
 /// An HTTP receiver.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::file::{Allow, Order, TargetFile, TlsFile, WebhookFile};
-use super::{Origin, Target, TargetKind, Tls, Webhook, lines, nats, statsd};
+use super::{Origin, Target, TargetKind, Tls, Webhook, gate, lines, nats, statsd};
 use crate::Secret;
 use crate::validate::Check;
 use klaxon_yaml::escape;
@@ -57,10 +57,13 @@ fn kind(check: &mut Check<'_>, pointer: &str, file: &mut TargetFile) -> Option<T
     if let Some(one) = file.statsd.take() {
         kinds.push(statsd::check(check, &at("statsd"), one).map(TargetKind::Statsd));
     }
+    if let Some(one) = file.gate.take() {
+        kinds.push(Some(TargetKind::Gate(gate::check(check, &at("gate"), one))));
+    }
     if kinds.len() != 1 {
         check.say(
             pointer,
-            "a target is of exactly one kind; hint: write stdout, file, webhook, nats or statsd",
+            "a target is of exactly one kind; hint: write stdout, file, webhook, nats, statsd or gate",
         );
     }
     kinds.pop().flatten()

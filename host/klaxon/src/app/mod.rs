@@ -16,6 +16,7 @@ mod capture;
 mod cluster;
 mod cluster_driver;
 mod deliveries;
+mod gates;
 mod health;
 mod journal_dir;
 mod log;
@@ -293,9 +294,10 @@ impl Parts {
         if let Some(listen) = &self.config.admin {
             let admin = admin::bind(listen).await?;
             info!(address = %admin.address(), "admin server");
-            let until = async move { ended.cancelled().await };
+            let until = ended.clone().cancelled_owned();
             tokio::spawn(admin.serve(self.vitals.clone(), until));
         }
+        gates::serve(&self.config.targets, &ended).await?;
         let Self { config, source, options, folder, vitals, keeps } = self;
         let starting = {
             let vitals = vitals.clone();

@@ -1,6 +1,6 @@
 //! `klaxon gate`.
 
-use klaxon_gate::GateArguments;
+use klaxon_gate::{GateArguments, Outcome};
 
 use super::Exit;
 use super::exit::fail;
@@ -14,7 +14,8 @@ Examples:
 
 pub(super) fn gate(arguments: &GateArguments) -> Exit {
     match klaxon_gate::run(arguments) {
-        Ok(()) => Exit::Success,
+        Ok(Outcome::Done | Outcome::Open) => Exit::Success,
+        Ok(Outcome::Closed) => Exit::Failure,
         Err(error) => fail(Exit::CouldNotRun, &error),
     }
 }
