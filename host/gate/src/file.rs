@@ -37,7 +37,7 @@ pub enum GateError {
     File {
         /// The path of the file.
         path: PathBuf,
-        /// What failed: `created`, `removed` or `looked up`.
+        /// The action that failed: `created`, `removed` or `looked up`.
         action: &'static str,
         /// The cause.
         source: io::Error,
