@@ -123,3 +123,89 @@ fn a_replay_without_an_event_refers_to_the_explanation() {
         "{told}"
     );
 }
+
+/// Returns a Pod whose status is a number, which cannot be decoded.
+fn undecodable(kind: &str, second: u8, version: u64) -> Value {
+    let mut line = pod_line(kind, &at(second), "web", version, &json!({}));
+    line["object"]["status"] = json!({ "phase": 5 });
+    line
+}
+
+fn at(second: u8) -> String {
+    format!("2026-01-01T00:00:{second:02}Z")
+}
+
+fn explain_witness(lines: &[Value]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let rule = json!([{"name": "witness", "module": module("witness"), "targets": ["out"]}]);
+    let path = config(folder.path(), &rule);
+    let streams = [stream(folder.path(), "pods.jsonl", lines)];
+    explain(&["--config", path.to_str().unwrap()], &streams).0
+}
+
+#[test]
+fn an_object_that_cannot_be_decoded_is_explained_as_the_pipeline_treats_it() {
+    let pod = |kind: &str, second, version| pod_line(kind, &at(second), "web", version, &json!({}));
+    let gap = json!({"at": at(2), "type": "ERROR", "object": {"code": 410, "message": "gone"}});
+    let end = json!({"at": at(3), "type": "BOOKMARK", "object": {"kind": "Pod", "apiVersion": "v1",
+        "metadata": {"annotations": {"k8s.io/initial-events-end": "true"}}}});
+    let lines = [
+        pod("ADDED", 1, 1),
+        gap,
+        undecodable("SNAPSHOT", 3, 3),
+        end,
+        pod("MODIFIED", 4, 4),
+        undecodable("DELETED", 5, 5),
+    ];
+    insta::assert_snapshot!(explain_witness(&lines));
+}
+
+#[test]
+fn each_event_of_an_object_without_a_version_has_its_own_outcome() {
+    let lines = ["ADDED", "MODIFIED", "MODIFIED"].into_iter().zip(1..).map(|(kind, second)| {
+        let mut line = pod_line(kind, &at(second), "web", 1, &json!({}));
+        line["object"]["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+        line
+    });
+    let text = explain_witness(&lines.collect::<Vec<_>>());
+    let outcomes: Vec<usize> = text
+        .lines()
+        .filter(|line| line.starts_with("  "))
+        .map(|line| line.matches("emits SAW").count())
+        .collect();
+    assert_eq!(outcomes, [1, 1, 1], "{text}");
+}
+
+#[test]
+fn control_characters_of_a_stream_do_not_reach_the_terminal() {
+    let mut line = pod_line("ADDED", &at(1), "\u{1b}[2J\nforged", 1, &json!({}));
+    line["object"]["metadata"]["namespace"] = json!("\u{9b}31m");
+    let gap =
+        json!({"at": at(2), "type": "ERROR", "object": {"code": 410, "message": "\u{7}gone"}});
+    let text = explain_witness(&[line, gap]);
+    assert!(text.chars().all(|one| one == '\n' || !one.is_control()), "{text:?}");
+    assert!(text.contains("Pod/ 31m/ [2J forged\n"), "{text}");
+}
+
+#[test]
+fn a_verdict_that_an_inhibitor_delays_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let rule = |name: &str, policy: Value| json!({"name": name, "module": module(name), "targets": ["out"], "policy": policy});
+    let inhibited = json!({"inhibited_by": [{"rule": "alarm", "code": "ALARM", "equal": "object", "for": "5s"}]});
+    let rules = json!([rule("alarm", json!({})), rule("witness", inhibited)]);
+    let path = config(folder.path(), &rules);
+    let mut lines = Vec::new();
+    for (second, label) in [(1, "alarm"), (2, "alarm"), (3, "none"), (30, "none")] {
+        let kind = if second == 1 { "ADDED" } else { "MODIFIED" };
+        let mut line = pod_line(kind, &at(second), "web", second.into(), &json!({}));
+        line["object"]["metadata"]["labels"] = json!({ label: "yes" });
+        lines.push(line);
+    }
+    let streams = [stream(folder.path(), "pods.jsonl", &lines)];
+    let (text, summary) = explain(&["--config", path.to_str().unwrap()], &streams);
+    assert!(text.contains(", delivered when no longer inhibited"), "{text}");
+    assert!(!text.contains("made by the policy"), "{text}");
+    let count = |what: &str| text.matches(what).count();
+    let passed = count("emits ") - count("emits nothing") - count(", suppressed by policy");
+    assert_eq!(passed, summary["verdicts"].as_u64().unwrap() as usize, "{text}");
+}

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use super::replay::ReplayError;
 use klaxon_core::normalize::{self, Wanted};
-use klaxon_core::pipeline::Output;
+use klaxon_core::pipeline::{Decoded, Output, decode};
 use klaxon_core::route::{InterestError, Router, Routing};
 use klaxon_model::{
     Change, Changes, Event, GapEffect, GapStart, Id, Identity, Interest, Manifest, Narrowing,
     Object, Observation, Origin, PartitionBy, RuleId, Seen, SourceEvent, Timestamp,
-    are_kubernetes_events,
+    are_kubernetes_events, plain,
 };
 use klaxon_recording::{Merged, StreamFile};
 
@@ -28,56 +28,93 @@ pub struct ExplainedRule {
     pub narrowing: Narrowing,
 }
 
-/// The outcomes of a replay, by rule, event and change.
+/// The decisions of the policy in a replay.
+#[derive(Debug, Default)]
+pub struct Decisions {
+    /// The verdicts that passed; `true` for those that an inhibitor delayed.
+    passed: HashMap<Id, bool>,
+    suppressed: HashMap<Id, String>,
+    /// The verdicts without an event: digests, and verdicts that were delayed.
+    without_event: Vec<(Timestamp, Id, Arc<str>, String)>,
+}
+
+impl Decisions {
+    /// Adds an output of the replay.
+    pub fn add(&mut self, output: &Output) {
+        for verdict in &output.verdicts {
+            self.passed.insert(verdict.id, verdict.event.is_none());
+            if verdict.event.is_none() {
+                let (rule, code) = (verdict.rule.clone(), verdict.code.clone());
+                self.without_event.push((verdict.time, verdict.id, rule, code));
+            }
+        }
+        let suppressed = output.suppressed.iter();
+        self.suppressed.extend(suppressed.map(|one| (one.verdict, one.reason.as_str().to_owned())));
+    }
+
+    fn of(&self, verdict: Id) -> String {
+        match (self.suppressed.get(&verdict), self.passed.get(&verdict)) {
+            (Some(reason), _) => format!(", suppressed by policy ({reason})"),
+            (None, Some(false)) => String::new(),
+            (None, Some(true)) => ", delivered when no longer inhibited".to_owned(),
+            (None, None) => ", pending at the end (inhibited)".to_owned(),
+        }
+    }
+}
+
+/// An event of a rule: rule, id, change and time. Without a resource version the id alone is that of several events.
+type EventKey = (Arc<str>, Id, Change, Timestamp);
+
+/// The outcomes of a replay, by event. Only their texts are stored.
 #[derive(Debug, Default)]
 pub struct Outcomes {
-    of_events: HashMap<(Arc<str>, Id, Change), Vec<String>>,
+    of_events: HashMap<EventKey, Vec<String>>,
     /// The outcomes of timers and of the policy, which no object of the streams causes; in order of time.
     others: BTreeMap<(Timestamp, usize), String>,
+    /// The policy's decisions about the rules' verdicts. `None` if there is no policy.
+    decisions: Option<Decisions>,
+    /// The verdicts of the rules, if there is a policy.
+    of_rules: HashSet<Id>,
 }
 
 impl Outcomes {
-    /// Collects the outcomes of a replay without policy, and the decisions of the policy in a replay with it. `None` if
-    /// there is no policy.
-    pub fn new(plain: &Output, decided: Option<&Output>) -> Self {
-        let mut outcomes = Self::default();
-        let passed: Option<HashSet<Id>> =
-            decided.map(|with| with.verdicts.iter().map(|verdict| verdict.id).collect());
-        let reasons: HashMap<Id, &str> = decided
-            .into_iter()
-            .flat_map(|with| &with.suppressed)
-            .map(|one| (one.verdict, one.reason.as_str()))
-            .collect();
-        for verdict in &plain.verdicts {
-            let fate = match reasons.get(&verdict.id) {
-                Some(reason) => format!(", suppressed by policy ({reason})"),
-                None if passed.as_ref().is_none_or(|ids| ids.contains(&verdict.id)) => {
-                    String::new()
-                }
-                None => ", pending at the end (inhibited)".to_owned(),
-            };
-            let status = verdict.status.as_str();
-            let text = format!("emits {} {status}, key {:?}{fate}", verdict.code, verdict.key);
-            outcomes.add(&verdict.rule, verdict.event.as_deref(), verdict.time, text);
-        }
-        for failed in &plain.failures {
-            let failure = &failed.failure;
-            let text = format!("fails: {}: {}", failure.kind.as_str(), failure.message);
-            outcomes.add(&failed.rule, Some(&failed.input), failed.time, text);
-        }
-        for digest in decided.into_iter().flat_map(|with| &with.verdicts) {
-            if digest.event.is_none() {
-                let text = format!("emits {}, made by the policy", digest.code);
-                outcomes.add(&digest.rule, None, digest.time, text);
-            }
-        }
-        outcomes
+    /// Creates an empty collection.
+    pub fn new(decisions: Option<Decisions>) -> Self {
+        Self { decisions, ..Self::default() }
     }
 
-    fn add(&mut self, rule: &Arc<str>, event: Option<&Event>, time: Timestamp, text: String) {
+    /// Adds an output of a replay without policy.
+    pub fn add(&mut self, output: &Output) {
+        for verdict in &output.verdicts {
+            let decision = self.decisions.as_ref().map(|decisions| decisions.of(verdict.id));
+            if decision.is_some() {
+                self.of_rules.insert(verdict.id);
+            }
+            let (status, decision) = (verdict.status.as_str(), decision.unwrap_or_default());
+            let text = format!("emits {} {status}, key {:?}{decision}", verdict.code, verdict.key);
+            self.add_text(&verdict.rule, verdict.event.as_deref(), verdict.time, text);
+        }
+        for failed in &output.failures {
+            let failure = &failed.failure;
+            let text = format!("fails: {}: {}", failure.kind.as_str(), plain(&failure.message));
+            self.add_text(&failed.rule, Some(&failed.input), failed.time, text);
+        }
+    }
+
+    /// Adds the verdicts that the policy itself made. All outputs must have been added.
+    fn add_verdicts_of_the_policy(&mut self) {
+        let made = self.decisions.take().map(|decisions| decisions.without_event);
+        for (time, id, rule, code) in made.into_iter().flatten() {
+            if !self.of_rules.contains(&id) {
+                self.add_text(&rule, None, time, format!("emits {code}, made by the policy"));
+            }
+        }
+    }
+
+    fn add_text(&mut self, rule: &Arc<str>, event: Option<&Event>, time: Timestamp, text: String) {
         match event {
             Some(event) if event.timer.is_none() => {
-                let key = (rule.clone(), event.id, event.change);
+                let key = (rule.clone(), event.id, event.change, event.time);
                 self.of_events.entry(key).or_default().push(text);
             }
             event => {
@@ -100,7 +137,7 @@ impl Outcomes {
     /// Returns the outcomes whose events the second routing did not give: they must not be lost.
     fn unattributed(&mut self) -> String {
         let rest = std::mem::take(&mut self.of_events).into_iter();
-        let rest = rest.map(|((rule, id, change), said)| {
+        let rest = rest.map(|((rule, id, change, _), said)| {
             format!("{rule}: {} (event {id}): {}\n", change.as_str(), said.join("; "))
         });
         let mut rest: Vec<String> = rest.collect();
@@ -122,6 +159,7 @@ pub fn explain<E>(
     while let Some((stream, record)) = merged.next_record()? {
         let scope = merged.path(stream).display().to_string();
         let name = merged.path(stream).file_name().unwrap_or_default().to_string_lossy();
+        let name = plain(&name);
         let at: Timestamp = record.at.into();
         let before = explainer.outcomes.others_before(Some(at));
         let place = format!("{at} {name}:{}", record.line);
@@ -149,7 +187,7 @@ impl Explainer {
     pub fn new(
         origin: Origin,
         rules: Vec<ExplainedRule>,
-        outcomes: Outcomes,
+        mut outcomes: Outcomes,
     ) -> Result<Self, InterestError> {
         let mut router = Router::new(origin);
         for ExplainedRule { name, manifest, narrowing } in &rules {
@@ -158,6 +196,7 @@ impl Explainer {
             router.add_rule(name.clone(), &manifest, narrowing)?;
         }
         let wanted = router.wanted();
+        outcomes.add_verdicts_of_the_policy();
         Ok(Self { router, wanted, rules, outcomes })
     }
 
@@ -171,7 +210,7 @@ impl Explainer {
             SourceEvent::GapStarted { from, reason } => {
                 let complete_at = self.router.complete_at(scope);
                 let (effect, is_other_epoch) = (GapEffect::Marked, false);
-                let text = format!("{place} a gap begins: {reason}\n");
+                let text = format!("{place} a gap begins: {}\n", plain(&reason));
                 let start = GapStart { from, reason, effect, complete_at, is_other_epoch };
                 self.router.begin_gap(scope, start);
                 text
@@ -207,17 +246,22 @@ impl Explainer {
         seen: Seen,
         json: &str,
     ) -> String {
-        let wants = |group: &str, kind: &str| self.router.wants_kind(group, kind);
-        let object = match normalize::decode_wanted(json, &self.wanted, wants) {
-            Ok(Some(object)) => Arc::new(object),
-            Ok(None) => {
+        let decoded = decode(&mut self.router, &self.wanted, scope, seen, json, true);
+        let (object, note) = match decoded {
+            Decoded::Object(object) => (object, String::new()),
+            Decoded::Ignored => {
                 let identity = normalize::head(json).map(|meta| meta.identity).unwrap_or_default();
                 return format!("{place} {}: no rule asks for this kind\n", named(&identity));
             }
-            Err(error) => return format!("{place} {error}; no rule gets it\n"),
+            Decoded::Undecodable { reason, deleted: None } => {
+                return format!("{place} {}; no rule gets it\n", plain(&reason));
+            }
+            Decoded::Undecodable { reason, deleted: Some(object) } => {
+                (object, format!(" ({}; its deletion is reported)", plain(&reason)))
+            }
         };
         let identity = &object.meta.identity;
-        let mut text = format!("{place} {}", named(identity));
+        let mut text = format!("{place} {}{note}", named(identity));
         let observation = Observation { time, seen, object: object.clone(), digest: 0 };
         match self.router.route(scope, observation) {
             Routing::Repeated => text + ": this version was seen before\n",
@@ -255,7 +299,7 @@ impl Explainer {
         if !wants(interest.changes, event.change) {
             return format!("  {name}: interest {:?} does not ask for {change:?}\n", interest.name);
         }
-        let key = (name.clone(), event.id, event.change);
+        let key = (name.clone(), event.id, event.change, event.time);
         let said = self.outcomes.of_events.remove(&key).map(|said| said.join("; "));
         let said = said.unwrap_or_else(|| "emits nothing".to_owned());
         format!("  {name}: {change} (interest {:?}): {said}\n", interest.name)
@@ -356,5 +400,5 @@ fn named(identity: &Identity) -> String {
     let parts = [&identity.kind, &identity.namespace, &identity.name];
     let parts: Vec<&str> =
         parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-    parts.join("/")
+    plain(&parts.join("/"))
 }

@@ -27,7 +27,7 @@ mod wrong_file;
 pub use case::{CaseReport, DearestEvent, Failure, FailureKind};
 pub use coverage::Coverage;
 pub use discover::{TestError, module};
-pub use explain::{ExplainedRule, Explainer, Outcomes, explain};
+pub use explain::{Decisions, ExplainedRule, Explainer, Outcomes, explain};
 pub use measure::{Costs, Measured, Speed, Spread};
 pub use redaction_allowlist::{field, keep_for};
 pub use replay::{Replay, ReplayError, Summary};

@@ -20,6 +20,7 @@ mod rule;
 mod source_event;
 mod state;
 mod subject;
+mod text;
 mod timestamp;
 mod verdict;
 
@@ -57,6 +58,7 @@ pub use subject::{
     EventType, Image, Job, KubernetesEvent, Node, Pod, PodPhase, QosClass, Running, Subject, Taint,
     Terminated, Workload,
 };
+pub use text::plain;
 pub use timestamp::Timestamp;
 pub use verdict::{Refused, Verdict};
 

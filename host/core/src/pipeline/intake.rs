@@ -1,16 +1,13 @@
 //! Intake: applies the events of a source to the pipeline.
 
-use std::sync::Arc;
-
 use klaxon_model::{
-    Coverage, GapEffect, GapStart, Identity, ListStart, Object, Observation, Seen, SourceEvent,
-    StoreOp, Subject, Timestamp,
+    Coverage, GapEffect, GapStart, ListStart, Observation, Seen, SourceEvent, StoreOp, Timestamp,
 };
 
 use super::Pipeline;
 use super::backlog::entry::Entry;
+use super::decode::{Decoded, decode};
 use super::output::QuarantinedObject;
-use crate::normalize;
 use crate::route::{Routing, own_partition};
 
 impl Pipeline {
@@ -155,48 +152,26 @@ impl Pipeline {
         json: &str,
         notes: bool,
     ) -> Option<Observation> {
-        let counts = &mut self.shared.counts;
-        counts.observed += 1;
+        self.shared.counts.observed += 1;
         self.pulse.works("normalizing an object");
-        let router = &self.shared.router;
-        let wants = |group: &str, kind: &str| router.wants_kind(group, kind);
-        match normalize::decode_wanted(json, &self.wanted, wants) {
-            Ok(Some(object)) => {
-                let digest = if router.uses_journal() { digest(json) } else { 0 };
-                Some(Observation { time, seen, object: Arc::new(object), digest })
+        let router = &mut self.shared.router;
+        let (object, digest) = match decode(router, &self.wanted, scope, seen, json, notes) {
+            Decoded::Object(object) => {
+                (object, if router.uses_journal() { digest(json) } else { 0 })
             }
-            Ok(None) => {
-                counts.ignored += 1;
-                None
+            Decoded::Ignored => {
+                self.shared.counts.ignored += 1;
+                return None;
             }
-            Err(error) => {
-                counts.undecodable += 1;
-                let head = normalize::head(json).ok_or_else(|| normalize::partial_identity(json));
-                let mut reason = error.to_string();
-                if head.as_ref().is_err_and(|identity| *identity == Identity::default()) {
-                    reason.push_str("; it has no name that can be read: if it was known, a list takes it as gone");
-                }
-                self.shared.output.quarantine.push(QuarantinedObject {
-                    time,
-                    scope: scope.to_owned(),
-                    reason,
-                    json: json.to_owned(),
-                });
-                match (head, seen) {
-                    // The deletion is reported even if the last state cannot be decoded.
-                    (Ok(meta), Seen::Deleted) => {
-                        let object = Object { meta, subject: Subject::Other, document: None };
-                        Some(Observation { time, seen, object: Arc::new(object), digest: 0 })
-                    }
-                    (head, _) => {
-                        if notes {
-                            self.shared.router.note_undecodable(scope, seen, head);
-                        }
-                        None
-                    }
-                }
+            Decoded::Undecodable { reason, deleted } => {
+                self.shared.counts.undecodable += 1;
+                let (scope, json) = (scope.to_owned(), json.to_owned());
+                let quarantined = QuarantinedObject { time, scope, reason, json };
+                self.shared.output.quarantine.push(quarantined);
+                (deleted?, 0)
             }
-        }
+        };
+        Some(Observation { time, seen, object, digest })
     }
 }
 

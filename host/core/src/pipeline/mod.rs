@@ -11,6 +11,7 @@
 
 mod backlog;
 mod changes;
+mod decode;
 mod gaps;
 mod intake;
 mod lagging;
@@ -38,6 +39,7 @@ use crate::route::{InterestError, Need, Router};
 use crate::verdict::VerdictBuilder;
 
 pub use backlog::RuleBacklog;
+pub use decode::{Decoded, decode};
 pub use lagging::Pace;
 pub use output::{
     Counts, EventCost, FailedEvent, Limited, LogLine, OutOfService, Output, QuarantinedObject,

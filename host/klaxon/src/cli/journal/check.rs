@@ -5,10 +5,11 @@ use std::path::Path;
 use clap::Args;
 
 use super::place::Place;
-use super::table::{plain, size, some};
+use super::table::{size, some};
 use super::{CommandError, Exit, OutputFormat};
 use klaxon_journal::inspect::{self, Check};
 use klaxon_journal::wal::Wal;
+use klaxon_model::plain;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {

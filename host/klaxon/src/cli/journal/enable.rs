@@ -3,9 +3,10 @@
 use clap::Args;
 
 use super::place::Place;
-use super::table::{plain, some};
+use super::table::some;
 use super::{CommandError, Exit, OutputFormat};
 use klaxon_journal::inspect::{self, Enabled};
+use klaxon_model::plain;
 
 #[derive(Debug, Args)]
 pub(super) struct EnableArguments {

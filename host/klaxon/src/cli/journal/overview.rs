@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::cells::Cells;
-use super::table::{age, plain, size, table};
+use super::table::{age, size, table};
 use klaxon_journal::inspect::{ByRule, Overview, OverviewTarget, WatchRow};
 use klaxon_model::Timestamp;
+use klaxon_model::plain;
 
 pub(super) fn text(overview: &Overview, path: &Path, now: Timestamp) -> String {
     let mut text = summary(overview, path);

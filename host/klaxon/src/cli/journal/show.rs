@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::Value;
 
 use super::place::Place;
-use super::table::{plain, plain_lines, size};
+use super::table::{plain_lines, size};
 use super::{CommandError, Exit, OutputFormat};
 use klaxon_journal::inspect::{self, Letter, Quarantined, Shown, ShownGap};
+use klaxon_model::plain;
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArguments {

@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 
-use klaxon_model::Timestamp;
+use klaxon_model::{Timestamp, plain};
 
 /// The maximum width of a cell that is not in the last column.
 const MOST: usize = 48;
@@ -44,11 +44,6 @@ fn aligned(row: &[String], columns: &[Column]) -> String {
     });
     let cells: Vec<String> = cells.collect();
     format!("{}\n", cells.join("  ").trim_end())
-}
-
-/// Replaces control characters, which a terminal would obey: some texts come from receivers and clusters.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|one| if one.is_control() { ' ' } else { one }).collect()
 }
 
 /// Replaces control characters except ends of lines.

@@ -6,7 +6,8 @@ use std::io::Write;
 use super::{EngineArguments, Prepared, assemble, assemble_error, config};
 use klaxon_core::pipeline::{Output, Pipeline};
 use klaxon_harness::{
-    ExplainedRule, Explainer, Outcomes, Replay, ReplayError, RuleUnderTest, Sandboxes, explain,
+    Decisions, ExplainedRule, Explainer, Outcomes, Replay, ReplayError, RuleUnderTest, Sandboxes,
+    explain,
 };
 use klaxon_model::Origin;
 
@@ -14,9 +15,15 @@ use klaxon_model::Origin;
 pub(super) struct Explanation {
     origin: Origin,
     rules: Vec<ExplainedRule>,
-    output: Output,
-    /// The same rules without their policies. `None` if no rule has one.
-    plain: Option<Pipeline>,
+    collected: Collected,
+}
+
+/// The results of the replay that the explanation needs.
+enum Collected {
+    /// No rule has a policy: the outcomes are those of the replay.
+    Outcomes(Outcomes),
+    /// The decisions of the policies in the replay. A second replay of the same rules without their policies follows.
+    Decisions(Decisions, Box<Pipeline>),
 }
 
 impl Explanation {
@@ -39,12 +46,19 @@ impl Explanation {
             assemble(&plain, targets, origin, engine.options())
         });
         let plain = plain.transpose().map_err(|error| assemble_error(&error))?;
-        Ok(Self { origin: prepared.origin.clone(), rules, output: Output::default(), plain })
+        let collected = match plain {
+            None => Collected::Outcomes(Outcomes::new(None)),
+            Some(pipeline) => Collected::Decisions(Decisions::default(), Box::new(pipeline)),
+        };
+        Ok(Self { origin: prepared.origin.clone(), rules, collected })
     }
 
     /// Adds an output of the replay.
-    pub(super) fn add(&mut self, output: Output) {
-        self.output.append(output);
+    pub(super) fn add(&mut self, output: &Output) {
+        match &mut self.collected {
+            Collected::Outcomes(outcomes) => outcomes.add(output),
+            Collected::Decisions(decisions, _) => decisions.add(output),
+        }
     }
 
     /// Explains the replay, which has ended.
@@ -53,17 +67,17 @@ impl Explanation {
         replay: &Replay,
         out: &mut impl Write,
     ) -> Result<(), ReplayError<std::io::Error>> {
-        let Self { origin, rules, output, plain } = self;
-        let outcomes = match plain {
-            None => Outcomes::new(&output, None),
-            Some(mut pipeline) => {
-                let mut all = Output::default();
+        let Self { origin, rules, collected } = self;
+        let outcomes = match collected {
+            Collected::Outcomes(outcomes) => outcomes,
+            Collected::Decisions(decisions, mut pipeline) => {
+                let mut outcomes = Outcomes::new(Some(decisions));
                 let ran = replay.run(&mut pipeline, |output| {
-                    all.append(output);
+                    outcomes.add(&output);
                     Ok::<_, Infallible>(())
                 });
                 match ran {
-                    Ok(_) => Outcomes::new(&all, Some(&output)),
+                    Ok(_) => outcomes,
                     Err(ReplayError::Stream(error)) => return Err(error.into()),
                     Err(ReplayError::Sink(never)) => match never {},
                 }

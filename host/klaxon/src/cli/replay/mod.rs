@@ -20,7 +20,7 @@ use klaxon_core::pipeline::{Output, Pipeline};
 use klaxon_core::verdict::Targets;
 use klaxon_engine::LoadError;
 use klaxon_harness::{Replay, ReplayError, Summary, wrong_module};
-use klaxon_model::{Limits, Narrowing, Origin, Timestamp};
+use klaxon_model::{Limits, Narrowing, Origin, Timestamp, plain};
 
 #[derive(Debug, Args)]
 #[group(id = "rules", required = true, multiple = false, args = ["config", "rule"])]
@@ -69,7 +69,7 @@ pub(super) fn replay(arguments: ReplayArguments) -> Exit {
         None => told.output(&mut out, &output),
         Some(explanation) => {
             told.output(&mut std::io::sink(), &output)?;
-            explanation.add(output);
+            explanation.add(&output);
             Ok(())
         }
     });
@@ -170,7 +170,7 @@ impl Told {
         for failed in &output.failures {
             self.failures += 1;
             let object = &failed.object;
-            eprintln!(
+            say(format!(
                 "rule {} on {} {}/{}/{} at {}: {}: {}",
                 failed.rule,
                 failed.change,
@@ -180,32 +180,32 @@ impl Told {
                 failed.time,
                 failed.failure.kind.as_str(),
                 failed.failure.message
-            );
+            ));
         }
         for out in &output.out_of_service {
-            eprintln!("rule {} is out of service from {} to {}", out.rule, out.since, out.until);
+            say(format!("rule {} is out of service from {} to {}", out.rule, out.since, out.until));
         }
         for object in &output.quarantine {
-            eprintln!("an object of {} was set aside: {}", object.scope, object.reason);
+            say(format!("an object of {} was quarantined: {}", object.scope, object.reason));
         }
         for gap in &output.gaps {
             let kinds = gap.kinds.join(", ");
-            eprintln!(
+            say(format!(
                 "gap in {} ({kinds}) from {} to {}: {}",
                 gap.scope, gap.from, gap.to, gap.reason
-            );
+            ));
         }
         for refusal in &output.refusals {
-            eprintln!("rule {}, code {}: {}", refusal.rule, refusal.code, refusal.why);
+            say(format!("rule {}, code {}: {}", refusal.rule, refusal.code, refusal.why));
         }
         for over in output.over_budget.iter().filter(|over| over.is_first) {
-            eprintln!(
+            say(format!(
                 "rule {} writes too much to {} ({}): over its budget until {}",
                 over.rule, over.object, over.target, over.next
-            );
+            ));
         }
         for said in &output.log {
-            eprintln!("rule {} ({:?}): {}", said.rule, said.line.level, said.line.text);
+            say(format!("rule {} ({:?}): {}", said.rule, said.line.level, said.line.text));
         }
         Ok(())
     }
@@ -253,4 +253,9 @@ impl Told {
         }
         if self.failures > 0 { Exit::Failure } else { Exit::Success }
     }
+}
+
+/// Prints a line to stderr. Its texts come from clusters and rules.
+fn say(line: String) {
+    eprintln!("{}", plain(&line));
 }
