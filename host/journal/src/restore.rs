@@ -97,8 +97,7 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
     let history = meta(connection, "history")?.and_then(|text| text.parse().ok()).unwrap_or(0);
     let comparisons = meta(connection, "comparisons")?;
     let comparisons = comparisons.and_then(|text| text.parse().ok()).unwrap_or(0);
-    let clock = meta(connection, "clock")?.and_then(|text| text.parse().ok());
-    let now = clock.map(time);
+    let now = event_clock(connection)?;
     let watches: HashMap<String, SavedWatch> = watches.into_iter().collect();
     Ok(Loaded {
         kept: Persisted {
@@ -129,6 +128,12 @@ pub(super) fn form(connection: &Connection, uid: &str) -> Option<Object> {
         tracing::error!(uid, %error, "the last known form of an object cannot be read: only its identity is passed on");
         None
     })
+}
+
+/// Returns the event clock. `None` if no group had one.
+pub(super) fn event_clock(connection: &Connection) -> Result<Option<Timestamp>, JournalError> {
+    let millis = meta(connection, "clock")?.and_then(|text| text.parse().ok());
+    Ok(millis.map(Timestamp::from_millis))
 }
 
 fn meta(connection: &Connection, key: &str) -> Result<Option<String>, JournalError> {

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::restore::event_clock;
 use super::{JournalError, shares};
 use klaxon_model::Timestamp;
 
@@ -30,13 +31,17 @@ pub(super) struct Swept {
     pub(super) has_more: bool,
 }
 
-/// Removes the rows that exceed the retention.
+/// Removes the rows that exceed the retention. Deliveries are settled by the machine's clock. Verdicts, refusals,
+/// quarantined events and gaps have the time of their event: their age counts by the event clock, or those of an older
+/// recording would be removed as soon as they are written.
 pub(super) fn sweep(
     connection: &mut Connection,
     retention: Retention,
     now: Timestamp,
 ) -> Result<Swept, JournalError> {
     let end = now.as_millis().saturating_sub(retention.millis);
+    let events = event_clock(connection)?.map_or(now, |clock| clock.min(now));
+    let events_end = events.as_millis().saturating_sub(retention.millis);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let old = transaction.execute(
         "DELETE FROM deliveries WHERE n IN (SELECT n FROM deliveries \
@@ -45,10 +50,10 @@ pub(super) fn sweep(
     )?;
     let most = u64::from(retention.dead_letters);
     let too_many = shares::remove_dead_beyond(&transaction, most, ROWS.unsigned_abs())?;
-    transaction.execute("DELETE FROM refusals WHERE time < ?1", [end])?;
-    let bare = remove_bare(&transaction, "v.time < ?2", end)?;
-    transaction.execute("DELETE FROM quarantine WHERE time < ?1", [end])?;
-    transaction.execute("DELETE FROM gaps WHERE until < ?1", [end])?;
+    transaction.execute("DELETE FROM refusals WHERE time < ?1", [events_end])?;
+    let bare = remove_bare(&transaction, "v.time < ?2", events_end)?;
+    transaction.execute("DELETE FROM quarantine WHERE time < ?1", [events_end])?;
+    transaction.execute("DELETE FROM gaps WHERE until < ?1", [events_end])?;
     transaction.commit()?;
     let most = usize::try_from(ROWS).unwrap_or(usize::MAX);
     Ok(Swept { too_many, has_more: old.max(too_many).max(bare) >= most })

@@ -6,8 +6,9 @@ use super::{
     PATIENCE, commit_each, fill, group, long, outbox, settings, start, start_with, targets,
     until_full, verdict,
 };
-use crate::{Handle, Settled, SettledAs};
+use crate::{Group, Handle, Settled, SettledAs};
 use klaxon_config::{self as config, Target, WhenFull};
+use klaxon_core::pipeline::{Output, QuarantinedObject};
 use klaxon_model::clock::Stopwatch;
 use klaxon_model::{Id, Refused, Timestamp, Verdict};
 
@@ -435,4 +436,33 @@ fn with_no_room_at_all_intake_waits_for_deliveries() {
     }
     filling.join().unwrap().unwrap();
     handle.close().unwrap();
+}
+
+#[test]
+fn what_events_of_an_old_recording_left_ages_by_the_event_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let day = Duration::from_secs(86_400);
+    let a_day = config::Journal { retain: day, ..settings() };
+    let millis = i64::try_from(day.as_millis()).unwrap();
+    let group = |time: i64, quarantine: &[i64]| {
+        let quarantined = |time: &i64| QuarantinedObject {
+            time: Timestamp::from_millis(*time),
+            scope: "pods".to_owned(),
+            reason: "it cannot be decoded".to_owned(),
+            json: "{}".to_owned(),
+        };
+        let quarantine = quarantine.iter().map(quarantined).collect();
+        let output = Output { quarantine, ..Output::default() };
+        Group { output, progress: Vec::new(), clock: Some(Timestamp::from_millis(time)) }
+    };
+    let left = |group: Group| {
+        let handle = start_with(folder.path(), targets(), &a_day);
+        handle.commit_and_wait(group).unwrap();
+        handle.close().unwrap();
+        let connection = super::super::reader(&folder.path().join(super::super::FILE)).unwrap();
+        let select = "SELECT count(*) FROM quarantine";
+        connection.query_row(select, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(left(group(1000, &[500, 1000])), 2, "both are younger than a day in the recording");
+    assert_eq!(left(group(millis + 700, &[])), 1, "the first is older than a day now");
 }
