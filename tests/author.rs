@@ -134,12 +134,23 @@ fn config_check_names_every_problem_of_rules_too() {
     let large = json!({"backlog": "1GiB"});
     write(&json!([{"name": "a", "module": akkeris, "targets": ["out"], "limits": large}]));
     let text = printed(folder.path(), &["config", "check"], 0);
-    let warning = text.lines().nth(1).unwrap_or_default();
+    let warning = text.lines().next().unwrap_or_default();
     for part in
         ["klaxon.yaml: warning: ", "up to 1.1 GiB in all", "raise journal.max_size to 4.5 GiB"]
     {
         assert!(warning.contains(part), "{text}");
     }
+    let misspelt = json!({"inhibited_by": ["a/R41"]});
+    write(&json!([
+        {"name": "a", "module": akkeris, "targets": ["out"]},
+        {"name": "b", "module": akkeris, "targets": ["out"], "policy": misspelt},
+    ]));
+    let text = printed(folder.path(), &["config", "check"], 1);
+    let line = text
+        .lines()
+        .find(|line| line.contains("rules[1].policy.inhibited_by: "))
+        .unwrap_or_default();
+    assert!(line.contains("a declares no such code; hint: did you mean \"R14\"?"), "{text}");
     std::fs::write(folder.path().join("text.wasm"), "text").unwrap();
     write(&json!([
         {"name": "module", "module": "text.wasm"},

@@ -3,8 +3,9 @@
 use std::process::{Command, Output, Stdio};
 
 use insta::assert_snapshot;
+use serde_json::{Value, json};
 
-use crate::support::{KLAXON, SOURCE_LINE, fixture, module, pod_line, stream};
+use crate::support::{KLAXON, SOURCE_LINE, fixture, module, options, pod_line, stream};
 
 fn klaxon(arguments: &[&str]) -> Output {
     Command::new(KLAXON).args(arguments).env("NO_COLOR", "1").stdin(Stdio::null()).output().unwrap()
@@ -353,4 +354,42 @@ fn help_teaches() {
     }
     let output = klaxon(&["replay"]);
     assert_eq!(output.status.code(), Some(2), "bad usage");
+}
+
+#[test]
+fn commands_that_send_nothing_need_no_secrets_of_targets() {
+    let folder = tempfile::tempdir().unwrap();
+    let stream = fixture("pki").remove(0);
+    let config = |name: &str, source: Value| {
+        let config = json!({
+            "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
+            "sources": [source],
+            "rules": [{"name": "witness", "module": module("witness"), "targets": ["notify"]}],
+            "targets": {"notify": {"webhook": {"url": "${env:KLAXON_TEST_NOT_SET}", "secret": "${file:not-there}"}}},
+            "journal": {"path": "journal"},
+        });
+        let path = folder.path().join(name);
+        std::fs::write(&path, config.to_string()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let live = config("live.yaml", json!({"name": "cluster", "kubernetes": {}}));
+    let recorded = json!({"name": "recorded", "replay": {"streams": [stream]}});
+    let config = config("recorded.yaml", recorded);
+    let config = config.as_str();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(KLAXON)
+            .args(arguments)
+            .env("KLAXON_CACHE", options().cache.unwrap())
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, told) = run(&["config", "check", "--config", config]);
+    assert_eq!(code, Some(1), "a check needs them: {told}");
+    assert_eq!(run(&["config", "rbac", "--config", &live]), (Some(0), String::new()));
+    let stream = stream.to_str().unwrap();
+    let (code, told) = run(&["replay", "--config", config, stream]);
+    assert_eq!(code, Some(0), "{told}");
+    let (_, told) = run(&["journal", "--config", config, "ls"]);
+    assert!(told.contains("journal") && !told.contains("KLAXON_TEST_NOT_SET"), "{told}");
 }

@@ -156,7 +156,7 @@ fn an_object_of_which_nothing_can_be_read_hides_nothing_that_vanished() {
     let ran = list_with_a_number_at("/metadata");
     assert_eq!(events(&ran).get(3..).unwrap().len(), 2, "{:?}", events(&ran));
     let reason = &ran.output.quarantine[0].reason;
-    assert!(reason.contains("no name that can be read"), "{reason}");
+    assert!(reason.contains("no name of it can be read"), "{reason}");
 }
 
 #[test]

@@ -21,8 +21,22 @@ use klaxon_model::{Limits, WhenFull};
 use klaxon_recording as recording;
 use klaxon_yaml::{Document, FileErrors, Found, against_schema, escape, nearest};
 
-pub(super) fn read(path: &Path) -> Result<Config, FileErrors> {
+/// The targets of a configuration that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Targets {
+    /// As they are written.
+    Written,
+    /// Each is taken for `stdout`, so that neither its secrets nor its files are needed.
+    Omitted,
+}
+
+pub(super) fn read(path: &Path, targets: Targets) -> Result<Config, FileErrors> {
     let mut document = Document::read(path)?;
+    if targets == Targets::Omitted
+        && let Some(targets) = document.value.get_mut("targets").and_then(Value::as_object_mut)
+    {
+        targets.values_mut().for_each(|target| *target = serde_json::json!({"stdout": {}}));
+    }
     let base = path.parent().unwrap_or(Path::new("."));
 
     let mut found = Vec::new();
@@ -323,13 +337,16 @@ impl<'a> Check<'a> {
     fn rule(&mut self, place: usize, rule: RuleFile, names: &[&str]) -> Rule {
         let module = self.base.join(&rule.module);
         if !module.is_file() {
-            self.say(
-                format!("/rules/{place}/module"),
-                format!(
-                    "there is no file {}; hint: build the rule, or check the path",
-                    module.display()
+            let path = module.display();
+            let message = match module.is_dir() {
+                true => format!(
+                    "{path} is a folder; hint: name the .wasm file that `klaxon rule build {path}` makes"
                 ),
-            );
+                false => {
+                    format!("there is no file {path}; hint: build the rule, or check the path")
+                }
+            };
+            self.say(format!("/rules/{place}/module"), message);
         }
         self.listed(&format!("/rules/{place}/targets"), &rule.targets);
         self.listed(&format!("/rules/{place}/grants/targets"), &rule.grants.targets);

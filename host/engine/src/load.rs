@@ -117,8 +117,9 @@ pub enum LoadErrorKind {
     NotAComponent(String),
     /// The `rule` interface is not exported.
     #[error(
-        "the module does not export klaxon:rule/rule@0.1.0 (it exports: {0}); hint: export a rule \
-         with the SDK, for one of the worlds pure-rule and stateful-rule"
+        "the module does not export klaxon:rule/rule@0.1.0 (it exports {}); hint: export a rule with the SDK, in Rust \
+         with `klaxon_sdk::export!(MyRule);`, for one of the worlds pure-rule and stateful-rule",
+        if .0.is_empty() { "nothing" } else { .0 }
     )]
     NotARule(String),
     /// An import that the sandbox does not provide.

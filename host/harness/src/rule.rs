@@ -233,13 +233,16 @@ impl RuleUnderTest {
     /// # Errors
     /// If one of its interests cannot be used.
     pub fn needs(&self) -> Result<Vec<Need>, InterestError> {
-        let origin = Origin { cluster: String::new(), source: String::new() };
-        let mut router = Router::new(origin);
-        router.add_rule(
-            self.manifest().name.as_str().into(),
-            self.manifest(),
-            &Narrowing::new(),
-        )?;
+        Self::check_interests(self.manifest())
+    }
+
+    /// Checks the interests of a manifest, and returns the watches that they require.
+    ///
+    /// # Errors
+    /// If one of them cannot be used.
+    pub fn check_interests(manifest: &Manifest) -> Result<Vec<Need>, InterestError> {
+        let mut router = Router::new(Origin { cluster: String::new(), source: String::new() });
+        router.add_rule(manifest.name.as_str().into(), manifest, &Narrowing::new())?;
         Ok(router.needs())
     }
 

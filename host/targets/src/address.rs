@@ -48,13 +48,17 @@ impl Allowed {
         }
     }
 
-    /// Returns the reason why a URL with an IP address as host is refused. Host names are checked when they are
-    /// resolved.
+    /// Returns the reason why a URL is refused whose host is an IP address or a name of this machine (`localhost` and
+    /// names below it: RFC 6761, section 6.3). Other names are checked when they are resolved.
     pub(super) fn refusal_of_url(self, url: &Url) -> Option<String> {
         match url.host()? {
             Host::Ipv4(address) => self.refusal(address.into()),
             Host::Ipv6(address) => self.refusal(address.into()),
-            Host::Domain(_) => None,
+            Host::Domain(name) => {
+                let name = name.trim_end_matches('.').to_ascii_lowercase();
+                let is_local = name == "localhost" || name.ends_with(".localhost");
+                is_local.then(|| self.refusal(Ipv4Addr::LOCALHOST.into())).flatten()
+            }
         }
     }
 }
@@ -212,6 +216,19 @@ mod tests {
         {
             assert!(strict.refusal_of_url(&Url::parse(url).unwrap()).is_some(), "{url}");
         }
+    }
+
+    #[test]
+    fn names_of_this_machine_are_refused_without_resolving_them() {
+        let strict = Allowed { loopback: false, link_local: false };
+        let loose = Allowed { loopback: true, link_local: false };
+        for url in ["http://localhost:80/", "http://LOCALHOST./", "http://hook.localhost/"] {
+            let url = Url::parse(url).unwrap();
+            assert!(strict.refusal_of_url(&url).is_some(), "{url}");
+            assert!(loose.refusal_of_url(&url).is_none(), "{url}");
+        }
+        let other = Url::parse("http://notlocalhost/").unwrap();
+        assert!(strict.refusal_of_url(&other).is_none());
     }
 
     #[tokio::test]

@@ -111,18 +111,19 @@ impl Endpoint {
         };
         let made = origin.read_again().and_then(|target| {
             let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-            if target == current.target {
+            // The other parts do not come from files; some are set by the configuration as a whole.
+            if target.kind == current.target.kind {
                 return Ok(None);
             }
             drop(current);
-            Sender::new(&target).map(|sender| Some((target, Arc::new(sender))))
+            Sender::new(&target).map(|sender| Some((target.kind, Arc::new(sender))))
         });
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match made {
             Ok(None) => current.error = None,
-            Ok(Some((target, sender))) => {
+            Ok(Some((kind, sender))) => {
                 info!(target = self.name, "its files have changed: they are in use now");
-                (current.target, current.sender, current.error) = (target, sender, None);
+                (current.target.kind, current.sender, current.error) = (kind, sender, None);
             }
             Err(error) => {
                 if current.error.as_ref() != Some(&error) {
@@ -135,5 +136,34 @@ impl Endpoint {
                 current.error = Some(error);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use klaxon_config::TargetOrigin;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_files_that_changed_make_another_sender() {
+        let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("token");
+        std::fs::write(&token, "old").unwrap();
+        let headers = json!({"authorization": "${file:token}"});
+        let written = json!({"webhook": {"url": "https://receiver.invalid", "headers": headers}});
+        let mut target = TargetOrigin::new("t", written, folder.path()).read_again().unwrap();
+        // As the configuration sets them.
+        target.max_queue = 1 << 20;
+        target.rules = Some(["rule".to_owned()].into());
+        let endpoint = Arc::new(Endpoint::new("t", &target).unwrap());
+        let first = endpoint.current.lock().unwrap().sender.clone();
+        assert!(Arc::ptr_eq(&first, &endpoint.sender(Duration::ZERO).await));
+        std::fs::write(&token, "new").unwrap();
+        let second = endpoint.sender(Duration::ZERO).await;
+        assert!(!Arc::ptr_eq(&first, &second));
+        let current = endpoint.current.lock().unwrap();
+        assert_eq!(current.target.max_queue, 1 << 20);
     }
 }

@@ -55,14 +55,24 @@ pub fn without_null(mut schema: Value) -> Value {
 pub fn against_schema(schema: &Value, value: &Value) -> Found {
     match jsonschema::validator_for(schema) {
         Ok(validator) => {
-            validator.iter_errors(value).flat_map(|error| explain(schema, &error)).collect()
+            validator.iter_errors(value).flat_map(|error| explain(schema, value, &error)).collect()
         }
         Err(error) => vec![(String::new(), format!("the schema itself is wrong: {error}"))],
     }
 }
 
+/// The message for a key of a mapping that knows no keys.
+const NO_KEY: &str = "unknown key; hint: remove it, no key is known here";
+
+/// Returns the words of a `oneOf` whose alternatives are constants, each with its own description.
+fn words(schema: &Value, error: &ValidationError<'_>) -> Option<String> {
+    let forms = schema.pointer(error.schema_path().as_str())?.as_array()?;
+    let words = forms.iter().map(|form| form.get("const")?.as_str());
+    Some(words.collect::<Option<Vec<_>>>()?.join(", "))
+}
+
 /// Converts one error to messages; the message for an unknown key suggests the nearest known key.
-fn explain(schema: &Value, error: &ValidationError<'_>) -> Found {
+fn explain(schema: &Value, whole: &Value, error: &ValidationError<'_>) -> Found {
     let pointer = error.instance_path().to_string();
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
@@ -78,19 +88,35 @@ fn explain(schema: &Value, error: &ValidationError<'_>) -> Found {
                 .map(|key| {
                     (
                         format!("{pointer}/{}", escape(key)),
-                        format!("unknown key; {}", nearest(key, &known)),
+                        match known.as_slice() {
+                            [] => NO_KEY.to_owned(),
+                            known => format!("unknown key; {}", nearest(key, known)),
+                        },
                     )
                 })
                 .collect()
         }
         ValidationErrorKind::AnyOf { context } => match meant(&pointer, context) {
-            Some(errors) => errors.iter().flat_map(|error| explain(schema, error)).collect(),
+            Some(errors) => errors.iter().flat_map(|error| explain(schema, whole, error)).collect(),
             None => vec![by_description(schema, error)],
         },
         // No key is known, and none is allowed.
         ValidationErrorKind::FalseSchema => {
-            vec![(pointer, "unknown key; hint: remove it, no key is known here".to_owned())]
+            match whole.pointer(&pointer).and_then(Value::as_object) {
+                Some(members) if !members.is_empty() => members
+                    .keys()
+                    .map(|key| (format!("{pointer}/{}", escape(key)), NO_KEY.to_owned()))
+                    .collect(),
+                _ => vec![(pointer, NO_KEY.to_owned())],
+            }
         }
+        ValidationErrorKind::OneOfNotValid { .. } => match words(schema, error) {
+            Some(words) => {
+                let message = format!("this is none of the known words; hint: use one of {words}");
+                vec![(pointer, message)]
+            }
+            None => vec![by_description(schema, error)],
+        },
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
             vec![(pointer, format!("{name:?} is missing; hint: add it"))]
@@ -109,7 +135,8 @@ fn by_description(schema: &Value, error: &ValidationError<'_>) -> (String, Strin
     let above = keyword.rsplit_once('/').map_or("", |(above, _)| above);
     let expected = schema.pointer(above);
     let text = expected.and_then(|schema| schema.get("description")).and_then(Value::as_str);
-    let text = text.unwrap_or_default().trim_end_matches('.');
+    let text = text.unwrap_or_default().trim_end_matches('.').replace('\n', " ");
+    let text = text.as_str();
     let message = match (error.kind(), error.instance().as_ref()) {
         (ValidationErrorKind::Type { .. }, Value::Number(number))
             if let Some(examples) = expected.and_then(|schema| with_unit(schema, number)) =>
@@ -262,6 +289,33 @@ mod tests {
         let size = json!({"type": "string", "pattern": "^[0-9]+ ?(KiB|MiB)?$"});
         let told = "this number has no unit; hint: write one with a unit, such as 64KiB or 32MiB";
         assert_eq!(message(&size, &json!(64)), told);
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_lists_those_that_are() {
+        let word = |name: &str| json!({"const": name, "description": "One"});
+        let schema = json!({"oneOf": [word("block"), word("skip")], "description": "At the limit"});
+        let told = "this is none of the known words; hint: use one of block, skip";
+        assert_eq!(message(&schema, &json!("skp")), told);
+    }
+
+    #[test]
+    fn a_key_where_none_is_known_is_named() {
+        let schema = json!({"type": "object", "properties": {}, "additionalProperties": false});
+        let bare = json!({"type": "object", "additionalProperties": false});
+        for schema in [schema, bare] {
+            let found = against_schema(&schema, &json!({"repaet": "5m"}));
+            assert_eq!(found, [("/repaet".to_owned(), NO_KEY.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn a_hint_is_one_line() {
+        let schema = json!({"type": "string", "description": "A name\nof two lines"});
+        assert_eq!(
+            message(&schema, &json!(true)),
+            "this is true or false; hint: write a string: a name of two lines"
+        );
     }
 
     #[test]

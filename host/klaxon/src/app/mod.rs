@@ -35,7 +35,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::admin::{self, AdminError};
 use crate::assembly::AssembleError;
@@ -248,6 +248,9 @@ pub fn run(config: Config, options: Options, service: &Service) -> Result<RunSum
         LastResort { within, end }
     });
     let _signals = service.stop.on_signals(DRAINING, last_resort).map_err(system)?;
+    for warning in klaxon_config::warnings(&config) {
+        warn!("{}: {warning}", config.path.display());
+    }
     let folder = JournalFolder::of(&config, &source)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

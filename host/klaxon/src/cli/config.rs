@@ -9,6 +9,7 @@ use super::exit::fail;
 use super::{CacheArguments, Exit, OutputFormat};
 use crate::assembly::{AssembleError, assemble};
 use klaxon_config::{Config, Rule, warnings};
+use klaxon_core::pipeline::Pipeline;
 use klaxon_core::verdict::Targets;
 use klaxon_engine::{LoadErrorKind, Options};
 use klaxon_harness::wrong_module;
@@ -65,7 +66,7 @@ pub(super) fn config(command: ConfigCommand) -> Exit {
 
 fn rbac(arguments: &RbacArguments) -> Exit {
     let RbacArguments { config, account, namespace, cache } = arguments;
-    let role = Config::read(config)
+    let role = Config::read_without_targets(config)
         .map_err(|errors| errors.to_string())
         .and_then(|config| super::cluster::role(&config, cache, account, namespace));
     match role {
@@ -108,11 +109,16 @@ fn check(arguments: &CheckArguments) -> Exit {
             match arguments.output {
                 OutputFormat::Text => {
                     let path = path.display();
-                    let noun = if rules == 1 { "rule" } else { "rules" };
-                    super::print(&format!("{path}: no problem found, {rules} {noun} loaded\n"));
                     for warning in &warnings {
                         super::print(&format!("{path}: warning: {warning}\n"));
                     }
+                    let found = match warnings.len() {
+                        0 => "no problem found".to_owned(),
+                        1 => "1 warning".to_owned(),
+                        some => format!("{some} warnings"),
+                    };
+                    let noun = if rules == 1 { "rule" } else { "rules" };
+                    super::print(&format!("{path}: {found}, {rules} {noun} loaded\n"));
                 }
                 OutputFormat::Json => {
                     super::print(&format!("{}\n", json!({"problems": [], "warnings": warnings})));
@@ -142,13 +148,27 @@ fn print(errors: &FileErrors, output: OutputFormat) {
 
 /// Returns the errors of rules and targets, with their pointers into the file.
 fn rules(config: &Config, cache: &CacheArguments) -> Found {
-    let mut found = targets(config);
-    for (place, rule) in config.rules.iter().enumerate() {
+    let mut found = Found::new();
+    for (index, rule) in config.rules.iter().enumerate() {
         if let Err((part, why)) = load(rule, cache) {
-            found.push((format!("/rules/{place}{part}"), why));
+            found.push((format!("/rules/{index}{part}"), why));
         }
     }
+    // The codes of all rules are known only if all rules can be loaded.
+    if found.is_empty()
+        && let Err(AssembleError::Code(error)) = assemble_all(&config.rules, cache)
+    {
+        let index = config.rules.iter().position(|rule| rule.name == error.rule).unwrap_or(0);
+        found.push((format!("/rules/{index}/policy/inhibited_by"), error.to_string()));
+    }
+    found.extend(targets(config));
     found
+}
+
+fn assemble_all(rules: &[Rule], cache: &CacheArguments) -> Result<Pipeline, AssembleError> {
+    let options = Options { cache: cache.directory(), ..Options::default() };
+    let origin = Origin { cluster: "check".to_owned(), source: "check".to_owned() };
+    assemble(rules, Targets::Any, origin, options)
 }
 
 /// Returns the errors of targets that only appear when the targets are prepared for deliveries.
@@ -162,10 +182,9 @@ fn targets(config: &Config) -> Found {
 
 /// Loads a rule as `run` does. On failure, returns the pointer to the responsible part of its entry, and the reason.
 fn load(rule: &Rule, cache: &CacheArguments) -> Result<(), (String, String)> {
-    let options = Options { cache: cache.directory(), ..Options::default() };
-    let origin = Origin { cluster: "check".to_owned(), source: "check".to_owned() };
-    match assemble(std::slice::from_ref(rule), Targets::Any, origin, options) {
-        Ok(_) => Ok(()),
+    match assemble_all(std::slice::from_ref(rule), cache) {
+        // The codes of a policy are checked together with all rules.
+        Ok(_) | Err(AssembleError::Code(_)) => Ok(()),
         Err(AssembleError::Load(error)) => Err(match &error.what {
             LoadErrorKind::Settings(pointer, why) => (format!("/settings{pointer}"), why.clone()),
             LoadErrorKind::NotGranted(_) => ("/grants".to_owned(), error.what.to_string()),

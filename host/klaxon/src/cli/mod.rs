@@ -28,7 +28,7 @@ pub use exit::Exit;
 
 /// Klaxon watches Kubernetes and passes normalized events to sandboxed WebAssembly rules.
 #[derive(Debug, Parser)]
-#[command(name = "klaxon", version, about, long_about = None)]
+#[command(name = "klaxon", version)]
 #[command(
     after_help = "Exit codes: 0 all is well; 1 something failed; 2 could not run (bad usage, \
                         configuration or stream); 3 told to stop, and did not end in time."

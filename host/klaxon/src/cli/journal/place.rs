@@ -43,7 +43,7 @@ impl PlaceArguments {
                 return Ok(Place { folder: DEFAULT_FOLDER.into(), why });
             }
         };
-        let config = Config::read(file).map_err(|errors| {
+        let config = Config::read_without_targets(file).map_err(|errors| {
             CommandError::usage(format!(
                 "{errors}\nhint: correct it, or name the folder with --path"
             ))

@@ -106,7 +106,7 @@ struct Prepared {
 fn prepare(arguments: &ReplayArguments) -> Result<Prepared, String> {
     let (cluster, rules, targets) = match (&arguments.config, &arguments.rule) {
         (Some(path), _) => {
-            let config = Config::read(path).map_err(|errors| errors.to_string())?;
+            let config = Config::read_without_targets(path).map_err(|errors| errors.to_string())?;
             let targets = config.targets.keys().cloned().collect();
             let targets = Targets::Configured(Arc::new(targets));
             (config.cluster, config.rules, targets)

@@ -47,10 +47,13 @@ fn run(arguments: &BuildArguments) -> Result<String, String> {
     Ok(format!("built {rule} into {} ({kib} KiB)", built.display()))
 }
 
-/// Returns the rule's name and version. A module that does not answer `describe` is not a rule, even if it compiles.
+/// Returns the rule's name and version. A module that does not answer `describe` is not a rule, even if it compiles, and
+/// a rule whose interests cannot be used runs nowhere.
 fn describe(module: &Path, cache: &CacheArguments) -> Result<String, String> {
     let sandboxes = Sandboxes::start(cache.directory()).map_err(|error| error.to_string())?;
     let manifest =
         RuleUnderTest::describe(&sandboxes, module).map_err(|error| error.to_string())?;
+    RuleUnderTest::check_interests(&manifest)
+        .map_err(|error| format!("{}: {error}", module.display()))?;
     Ok(format!("{} {}", manifest.name, manifest.version))
 }
