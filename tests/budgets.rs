@@ -17,6 +17,7 @@ use klaxon_model::{
     FailureKind, Origin, PersistedState, RuleId, Seen, Slot, SlotKind, SourceEvent,
     StateKeeper as _, Timestamp,
 };
+use klaxon_test_support::manifests;
 use serde_json::{Value, json};
 
 use crate::support::{Ran, options, pod_line, replay, rule, seen, service, stream};
@@ -142,11 +143,8 @@ fn pipeline(rules: &[Rule], state: &Arc<MemoryState>) -> Pipeline {
 }
 
 fn pod(number: usize, version: usize) -> String {
-    json!({"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": format!("pod-{number}"), "namespace": "a", "uid": format!("uid-{number}"),
-            "resourceVersion": version.to_string()},
-        "spec": {"containers": []}})
-    .to_string()
+    let metadata = manifests::stored(&format!("uid-{number}"), version);
+    manifests::pod(&format!("pod-{number}"), metadata).to_string()
 }
 
 fn said(output: &Output) -> (Vec<String>, Vec<String>) {

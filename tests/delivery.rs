@@ -5,11 +5,14 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use klaxon_test_support::manifests;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
+use crate::receivers::answering;
 use crate::support::{KLAXON, module, pod_line, root, stream};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -24,25 +27,24 @@ async fn run(url: &str, webhook: Value) -> Output {
     let mut webhook = webhook;
     webhook["url"] = json!(url);
     webhook["allow"] = webhook.get("allow").cloned().unwrap_or(json!(["loopback"]));
+    run_rule("akkeris", &folder, json!("pods.jsonl"), json!({"notify": {"webhook": webhook}})).await
+}
+
+/// Runs the service with a rule on streams, for all of the targets.
+async fn run_rule(rule: &str, folder: &TempDir, streams: Value, targets: Value) -> Output {
+    let names: Vec<&String> = targets.as_object().unwrap().keys().collect();
     // JSON is YAML.
     let config = json!({
         "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
-        "sources": [{"name": "recorded", "replay": {"streams": ["pods.jsonl"]}}],
-        "rules": [{"name": "akkeris", "module": module("akkeris"), "targets": ["notify"]}],
-        "targets": {"notify": {"webhook": webhook}},
+        "sources": [{"name": "recorded", "replay": {"streams": [streams]}}],
+        "rules": [{"name": rule, "module": module(rule), "targets": names}],
+        "targets": targets,
     });
     let path = folder.path().join("klaxon.yaml");
     std::fs::write(&path, config.to_string()).unwrap();
-    tokio::task::spawn_blocking(move || klaxon_run(&path)).await.unwrap()
-}
-
-fn klaxon_run(config: &Path) -> Output {
-    Command::new(KLAXON)
-        .args(["run", "--output", "json", "--config"])
-        .arg(config)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    let mut klaxon = Command::new(KLAXON);
+    klaxon.args(["run", "--output", "json", "--config"]).arg(path).stdin(Stdio::null());
+    tokio::task::spawn_blocking(move || klaxon.output().unwrap()).await.unwrap()
 }
 
 /// Returns the counts of the one delivery: (sent, retried, dead).
@@ -62,8 +64,13 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-async fn answers(server: &MockServer, response: ResponseTemplate, times: u64) {
-    Mock::given(method("POST")).respond_with(response).up_to_n_times(times).mount(server).await;
+/// Starts a receiver that answers the first request with `first` and the others with a status.
+async fn answering_in_turn(first: ResponseTemplate, status: u16) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(method("POST")).respond_with(first).up_to_n_times(1).mount(&server).await;
+    let rest = ResponseTemplate::new(status);
+    Mock::given(method("POST")).respond_with(rest).mount(&server).await;
+    server
 }
 
 async fn requests(server: &MockServer) -> Vec<Request> {
@@ -103,8 +110,7 @@ fn verify(requests: &[Request], secret: &str) -> String {
 
 #[tokio::test]
 async fn another_implementation_verifies_the_signature() {
-    let server = MockServer::start().await;
-    answers(&server, ResponseTemplate::new(200), 9).await;
+    let server = answering(200).await;
     let output = run(&server.uri(), json!({"secret": SECRET, "headers": {"x-team": "shop"}})).await;
     assert_eq!(outcome(&output), (1, 0, 0));
     let got = requests(&server).await;
@@ -119,8 +125,7 @@ async fn another_implementation_verifies_the_signature() {
 
 #[tokio::test]
 async fn while_secrets_change_both_signatures_are_sent() {
-    let server = MockServer::start().await;
-    answers(&server, ResponseTemplate::new(200), 9).await;
+    let server = answering(200).await;
     let new = "whsec_bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3";
     let output = run(&server.uri(), json!({"secret": new, "old_secrets": [SECRET]})).await;
     assert_eq!(outcome(&output), (1, 0, 0));
@@ -131,8 +136,7 @@ async fn while_secrets_change_both_signatures_are_sent() {
 
 #[tokio::test]
 async fn a_cloud_event_carries_the_verdict() {
-    let server = MockServer::start().await;
-    answers(&server, ResponseTemplate::new(202), 9).await;
+    let server = answering(202).await;
     let output = run(&server.uri(), json!({"format": "cloudevents"})).await;
     assert_eq!(outcome(&output), (1, 0, 0));
     let got = requests(&server).await;
@@ -147,19 +151,15 @@ async fn a_cloud_event_carries_the_verdict() {
 
 #[tokio::test]
 async fn retry_after_beyond_the_time_to_retry_gives_up_no_first_attempt() {
-    let server = MockServer::start().await;
     let busy = ResponseTemplate::new(503).insert_header("retry-after", "3600");
-    answers(&server, busy, 1).await;
-    answers(&server, ResponseTemplate::new(200), 9).await;
+    let server = answering_in_turn(busy, 200).await;
     let output = run(&server.uri(), json!({"retry": {"for": "4s"}})).await;
     assert_eq!(outcome(&output), (1, 1, 0), "{}", stderr(&output));
 }
 
 #[tokio::test]
 async fn a_failure_is_tried_again_with_the_same_id_and_body() {
-    let server = MockServer::start().await;
-    answers(&server, ResponseTemplate::new(500), 1).await;
-    answers(&server, ResponseTemplate::new(200), 9).await;
+    let server = answering_in_turn(ResponseTemplate::new(500), 200).await;
     let output = run(&server.uri(), json!({"secret": SECRET})).await;
     assert_eq!(outcome(&output), (1, 1, 0));
     let got = requests(&server).await;
@@ -171,10 +171,8 @@ async fn a_failure_is_tried_again_with_the_same_id_and_body() {
 
 #[tokio::test]
 async fn retry_after_is_honoured() {
-    let server = MockServer::start().await;
     let busy = ResponseTemplate::new(429).insert_header("retry-after", "2");
-    answers(&server, busy, 1).await;
-    answers(&server, ResponseTemplate::new(200), 9).await;
+    let server = answering_in_turn(busy, 200).await;
     let output = run(&server.uri(), json!({})).await;
     assert_eq!(outcome(&output), (1, 1, 0));
     let times: Vec<i64> = requests(&server)
@@ -188,10 +186,9 @@ async fn retry_after_is_honoured() {
 
 #[tokio::test]
 async fn a_redirect_is_a_failure_and_is_not_followed() {
-    let (server, elsewhere) = (MockServer::start().await, MockServer::start().await);
+    let (server, elsewhere) = (MockServer::start().await, answering(200).await);
     let moved = ResponseTemplate::new(302).insert_header("location", elsewhere.uri());
-    answers(&server, moved, 9).await;
-    answers(&elsewhere, ResponseTemplate::new(200), 9).await;
+    Mock::given(method("POST")).respond_with(moved).mount(&server).await;
     let output = run(&server.uri(), json!({"retry": {"for": "1s"}})).await;
     let (sent, _, dead) = outcome(&output);
     assert_eq!((sent, dead), (0, 1));
@@ -201,10 +198,8 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
 
 #[tokio::test]
 async fn a_receiver_that_is_too_slow_is_tried_again() {
-    let server = MockServer::start().await;
     let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(60));
-    answers(&server, slow, 1).await;
-    answers(&server, ResponseTemplate::new(200), 9).await;
+    let server = answering_in_turn(slow, 200).await;
     let output = run(&server.uri(), json!({"timeout": "2s"})).await;
     let (sent, retried, dead) = outcome(&output);
     assert!(sent == 1 && retried >= 1 && dead == 0, "{sent} {retried} {dead}");
@@ -242,17 +237,14 @@ async fn of_a_response_without_end_only_the_beginning_is_read() {
 
 #[tokio::test]
 async fn only_the_named_statuses_are_success() {
-    let server = MockServer::start().await;
-    answers(&server, ResponseTemplate::new(204), 1).await;
-    answers(&server, ResponseTemplate::new(201), 9).await;
+    let server = answering_in_turn(ResponseTemplate::new(204), 201).await;
     let output = run(&server.uri(), json!({"success": [200, 201]})).await;
     assert_eq!(outcome(&output), (1, 1, 0));
 }
 
 #[tokio::test]
 async fn this_machine_is_sent_to_only_where_that_is_allowed() {
-    let server = MockServer::start().await;
-    answers(&server, ResponseTemplate::new(200), 9).await;
+    let server = answering(200).await;
     for url in [server.uri(), server.uri().replace("127.0.0.1", "localhost")] {
         let output = run(&url, json!({"allow": []})).await;
         assert_eq!(output.status.code(), Some(2), "{url}");
@@ -263,8 +255,7 @@ async fn this_machine_is_sent_to_only_where_that_is_allowed() {
 
 #[tokio::test]
 async fn nothing_secret_is_logged() {
-    let server = MockServer::start().await;
-    answers(&server, ResponseTemplate::new(500), 9).await;
+    let server = answering(500).await;
     // One receiver that refuses, and one port where nothing listens.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for host in [server.uri(), format!("http://{closed}")] {
@@ -281,23 +272,15 @@ async fn nothing_secret_is_logged() {
 
 #[tokio::test]
 async fn the_recorded_streams_arrive_in_the_order_of_each_key() {
-    let server = MockServer::start().await;
     // The first attempt fails: later deliveries with the same key must wait for its second attempt.
-    answers(&server, ResponseTemplate::new(500), 1).await;
-    answers(&server, ResponseTemplate::new(200), 99).await;
+    let server = answering_in_turn(ResponseTemplate::new(500), 200).await;
     let folder = tempfile::tempdir().unwrap();
-    let config = json!({
-        "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
-        "sources": [{"name": "recorded", "replay": {"streams": [root().join("fixtures/akkeris/*.jsonl")]}}],
-        "rules": [{"name": "akkeris", "module": module("akkeris"), "targets": ["notify", "out"]}],
-        "targets": {
-            "notify": {"webhook": {"url": server.uri(), "format": "cloudevents", "allow": ["loopback"]}},
-            "out": {"stdout": {}},
-        },
+    let targets = json!({
+        "notify": {"webhook": {"url": server.uri(), "format": "cloudevents", "allow": ["loopback"]}},
+        "out": {"stdout": {}},
     });
-    let path = folder.path().join("klaxon.yaml");
-    std::fs::write(&path, config.to_string()).unwrap();
-    let output = tokio::task::spawn_blocking(move || klaxon_run(&path)).await.unwrap();
+    let streams = json!(root().join("fixtures/akkeris/*.jsonl"));
+    let output = run_rule("akkeris", &folder, streams, targets).await;
     assert_eq!(outcome(&output), (17, 1, 0));
     let stdout = String::from_utf8(output.stdout).unwrap();
     let printed: Vec<Value> =
@@ -322,25 +305,16 @@ async fn the_recorded_streams_arrive_in_the_order_of_each_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alarm_carries_by_how_much_the_count_grew() {
-    let server = MockServer::start().await;
-    answers(&server, ResponseTemplate::new(201), 9).await;
+    let server = answering(201).await;
     let folder = tempfile::tempdir().unwrap();
     let line = |version: u64, count: u64| {
-        json!({"at": "2026-01-01T00:00:00Z", "type": "MODIFIED", "object": {
-            "apiVersion": "v1", "kind": "Event", "reason": "BackOff", "count": count,
-            "metadata": {"name": "web.1", "namespace": "a", "uid": "e", "resourceVersion": version.to_string()},
-            "involvedObject": {"kind": "Pod", "namespace": "a", "name": "web", "uid": "p"}}})
+        let event = manifests::kubernetes_event("web.1", count, manifests::stored("e", version));
+        manifests::watch_line("2026-01-01T00:00:00Z", "MODIFIED", event)
     };
     stream(folder.path(), "events.jsonl", &[line(1, 2), line(2, 5), line(3, 5)]);
-    let config = json!({
-        "apiVersion": "klaxon.dev/v1alpha1", "cluster": "test",
-        "sources": [{"name": "recorded", "replay": {"streams": ["events.jsonl"]}}],
-        "rules": [{"name": "eventarbiter", "module": module("eventarbiter"), "targets": ["notify"]}],
-        "targets": {"notify": {"webhook": {"url": server.uri(), "allow": ["loopback"], "success": [200, 201]}}},
-    });
-    let path = folder.path().join("klaxon.yaml");
-    std::fs::write(&path, config.to_string()).unwrap();
-    let output = tokio::task::spawn_blocking(move || klaxon_run(&path)).await.unwrap();
+    let webhook = json!({"url": server.uri(), "allow": ["loopback"], "success": [200, 201]});
+    let targets = json!({"notify": {"webhook": webhook}});
+    let output = run_rule("eventarbiter", &folder, json!("events.jsonl"), targets).await;
     assert_eq!(outcome(&output), (2, 0, 0), "what was only touched is no alarm");
     let requests = requests(&server).await;
     let about = |name| header(&requests[0], name).to_owned();

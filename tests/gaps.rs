@@ -1,6 +1,7 @@
 //! Tests of gaps: an interrupted stream is recorded as a gap, and changes within it are found by a
 //! relist.
 
+use klaxon_test_support::manifests;
 use serde_json::{Value, json};
 
 use crate::support::{Ran, akkeris, options, pod_line, replay, rule, stream};
@@ -176,9 +177,10 @@ fn state_about_an_object_that_nobody_watches_lasts_while_it_is_written() {
     let lines: Vec<Value> = (0..30u32)
         .map(|hour| {
             let at = format!("2026-01-{:02}T{:02}:00:00Z", 1 + hour / 24, hour % 24);
-            json!({"at": at, "type": "ADDED", "object": {"apiVersion": "v1", "kind": "Event",
-                "metadata": {"name": "e", "uid": format!("e{hour}"), "resourceVersion": "1"},
-                "involvedObject": {"kind": "Pod", "uid": "unwatched"}}})
+            // Its pod is in no stream.
+            let event =
+                manifests::kubernetes_event("e", 1, manifests::stored(&format!("e{hour}"), 1));
+            manifests::watch_line(&at, "ADDED", event)
         })
         .collect();
     let ran = run(&lines);

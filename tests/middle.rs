@@ -14,6 +14,7 @@ use klaxon_model::{
     Timestamp,
 };
 use klaxon_telemetry::metrics::Metrics;
+use klaxon_test_support::manifests;
 use serde_json::json;
 
 use crate::support::{lost, options, rule, seen};
@@ -88,10 +89,8 @@ fn what_a_rule_says_only_at_the_end_of_a_replay_passes_through_its_policy() {
     let mut pipeline = start(witness, &Arc::new(MemoryState::default()));
     pipeline.set_pace(RuleId(0), Pace::Hold);
     for number in 0..3 {
-        let pod = json!({"apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": format!("pod-{number}"), "namespace": "a",
-                "uid": format!("uid-{number}"), "resourceVersion": number.to_string()},
-            "spec": {"containers": []}});
+        let metadata = manifests::stored(&format!("uid-{number}"), number);
+        let pod = manifests::pod(&format!("pod-{number}"), metadata);
         pipeline.apply("Pod", BEGIN, seen(Seen::Present, &pod.to_string()));
     }
     // In a gap that is not over the clock does not go on by itself.

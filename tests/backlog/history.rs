@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use klaxon_model::Seen;
+use klaxon_test_support::manifests;
 use proptest::prelude::*;
-use serde_json::json;
 
 /// A change in the cluster.
 #[derive(Debug, Clone)]
@@ -37,19 +37,13 @@ pub(super) fn inputs(history: &[Happens]) -> Vec<(i64, Input)> {
     let mut pods: BTreeMap<u8, u64> = BTreeMap::new();
     let mut counts: BTreeMap<u8, u64> = BTreeMap::new();
     let pod = |name: u8, birth: u64, version: u64| {
-        json!({"apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": format!("pod-{name}"), "namespace": "a", "uid": uid(birth),
-                "resourceVersion": version.to_string()},
-            "spec": {"containers": []}, "status": {"phase": "Running"}})
-        .to_string()
+        manifests::pod(&format!("pod-{name}"), manifests::stored(&uid(birth), version)).to_string()
     };
     let kubernetes_event = |name: u8, about: u64, count: u64, version: u64| {
-        json!({"apiVersion": "v1", "kind": "Event",
-            "metadata": {"name": format!("notice-{name}"), "namespace": "a",
-                "uid": uid(900_000 + u64::from(name)), "resourceVersion": version.to_string()},
-            "involvedObject": {"kind": "Pod", "namespace": "a", "name": "p", "uid": uid(about)},
-            "type": "Warning", "reason": "BackOff", "message": "m", "count": count})
-        .to_string()
+        let metadata = manifests::stored(&uid(900_000 + u64::from(name)), version);
+        let mut event = manifests::kubernetes_event(&format!("event-{name}"), count, metadata);
+        event["involvedObject"]["uid"] = uid(about).into();
+        event.to_string()
     };
     for one in history {
         version += 1;

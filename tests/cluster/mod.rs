@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use klaxon_model::Timestamp;
 use klaxon_model::clock::Stopwatch;
+use klaxon_test_support::manifests;
 use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;
@@ -30,9 +31,7 @@ use crate::support::live::Site;
 const WATCHES: [&str; 3] = ["Pod", "Deployment.apps", "Event"];
 
 fn pod(name: &str, tier: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "namespace": "a", "labels": {"tier": tier}},
-        "spec": {"containers": []}, "status": {"phase": "Running"}})
+    manifests::pod(name, json!({"labels": {"tier": tier}}))
 }
 
 fn widget(name: &str) -> Value {
@@ -42,9 +41,7 @@ fn widget(name: &str) -> Value {
 
 /// Returns a Kubernetes Event about the pod `web`.
 fn kubernetes_event(name: &str, count: u64) -> Value {
-    json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": "a"},
-        "involvedObject": {"kind": "Pod", "namespace": "a", "name": "web", "uid": "of-web"},
-        "type": "Warning", "reason": "BackOff", "message": "Back-off", "count": count})
+    manifests::kubernetes_event(name, count, json!({}))
 }
 
 fn site(api: &FakeApi) -> Site {

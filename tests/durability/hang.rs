@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use klaxon_model::clock::Stopwatch;
 use serde_json::json;
-use wiremock::matchers::method;
-use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::{log, log_of, strace};
 use crate::fake_api::FakeApi;
-use crate::receivers::{pod, receiver, site, wait, webhook};
+use crate::receivers::{answering, pod, site, wait, webhook};
 use crate::support::live::Site;
 use crate::support::{KLAXON, module};
 
@@ -95,7 +93,7 @@ fn stop(mut child: Child, site: &Site) -> ExitStatus {
 
 /// Makes the journal first, so that only the run under test meets the hanging disk.
 async fn made_before(api: &FakeApi) -> (Site, String) {
-    let (server, _) = receiver(|_| 204).await;
+    let server = answering(204).await;
     let mut site = site(api, json!({"notify": webhook(&server.uri())}));
     let running = site.start();
     site.wait_until_following(&["Pod"]);
@@ -140,8 +138,7 @@ async fn probes_are_answered_while_the_journal_is_checked_and_a_signal_ends_that
 async fn standard_error_that_nobody_reads_holds_up_nothing_and_what_it_costs_is_counted() {
     const PODS: usize = 1000;
     let api = FakeApi::start().await;
-    let server = MockServer::start().await;
-    Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&server).await;
+    let server = answering(204).await;
     let loud = json!({"name": "loud", "module": module("hostile"), "settings": {"behaviour": "log-much"},
         "limits": {"log_per_minute": "1GiB"}, "targets": ["notify"]});
     let quiet = json!({"name": "witness", "module": module("witness"), "targets": ["notify"]});

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use klaxon_model::clock::Stopwatch;
+use klaxon_test_support::manifests;
 use serde_json::{Value, json};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
@@ -19,9 +20,7 @@ use crate::support::live::{PATIENCE, Site};
 use crate::support::module;
 
 pub(crate) fn pod(name: &str, output: usize) -> Value {
-    json!({"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "namespace": "a", "labels": {"step": output.to_string()}},
-        "spec": {"containers": []}, "status": {"phase": "Running"}})
+    manifests::pod(name, json!({"labels": {"step": output.to_string()}}))
 }
 
 /// Returns a service whose witness sends verdicts to the targets.
@@ -39,6 +38,14 @@ pub(crate) fn webhook(url: &str) -> Value {
 pub(crate) fn sight(request: &Request) -> String {
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     format!("{} {}", body["name"].as_str().unwrap(), body["change"].as_str().unwrap())
+}
+
+/// Starts a receiver that answers with a status.
+pub(crate) async fn answering(status: u16) -> MockServer {
+    let server = MockServer::start().await;
+    let response = ResponseTemplate::new(status);
+    Mock::given(method("POST")).respond_with(response).mount(&server).await;
+    server
 }
 
 /// Starts a receiver with the status given by a function. It records the bodies that it took.

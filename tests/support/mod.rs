@@ -16,6 +16,7 @@ use klaxon_engine::Options;
 use klaxon_harness::{Replay, Summary};
 use klaxon_model::{Limits, Narrowing, Origin, Seen, SourceEvent, Timestamp};
 use klaxon_recording::StreamFile;
+use klaxon_test_support::manifests;
 use serde_json::{Value, json};
 
 /// A filter of snapshots: the line of a panic in a rule changes with every edit of the rule.
@@ -167,12 +168,9 @@ pub(crate) fn stream(folder: &Path, name: &str, lines: &[Value]) -> PathBuf {
 
 /// Returns a line of a stream: a pod of the app `shop` with one container.
 pub(crate) fn pod_line(kind: &str, at: &str, name: &str, version: u64, status: &Value) -> Value {
-    json!({"at": at, "type": kind, "object": {
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "namespace": "a", "uid": format!("uid-{name}"),
-            "resourceVersion": version.to_string(),
-            "labels": {"akkeris.io/app-name": "shop"}},
-        "spec": {"containers": [{"name": "app", "image": "shop:1"}]},
-        "status": {"phase": "Running", "containerStatuses": [status]},
-    }})
+    let mut pod = manifests::pod(name, manifests::stored(&format!("uid-{name}"), version));
+    pod["metadata"]["labels"] = json!({"akkeris.io/app-name": "shop"});
+    pod["spec"]["containers"] = json!([{"name": "app", "image": "shop:1"}]);
+    pod["status"]["containerStatuses"] = json!([status]);
+    manifests::watch_line(at, kind, pod)
 }

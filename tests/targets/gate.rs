@@ -2,7 +2,8 @@
 
 use klaxon_model::Status;
 use klaxon_targets::Attempt;
-use serde_json::{Value, json};
+use klaxon_test_support::manifests::pod;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::fake_api::FakeApi;
@@ -48,12 +49,6 @@ async fn a_folder_that_is_missing_is_retried_and_a_verdict_without_status_is_ref
     assert_eq!(why, "a gate needs the status firing or resolved, not \"\"");
 }
 
-fn pod(name: &str, labels: Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "namespace": "a", "labels": labels},
-        "spec": {"containers": []}, "status": {"phase": "Running"}})
-}
-
 /// Asks the gate of a service; the status is 0 while it does not listen.
 async fn ask(address: &str, path: &str) -> u16 {
     let response = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -75,12 +70,12 @@ async fn a_rule_trips_the_gate_that_a_readiness_probe_asks_over_restarts() {
     site.wait_until_following(&["Pod"]);
     assert_eq!((ask(&address, "/health").await, ask(&address, "/up").await), (503, 200));
     assert_eq!(ask(&address, "/health").await, 200);
-    api.put(pod("one", json!({"alarm": "yes"})));
+    api.put(pod("one", json!({"labels": {"alarm": "yes"}})));
     wait("the gate to close", || !file.exists());
     assert_eq!(ask(&address, "/health").await, 503);
     running.stop();
     assert_eq!(ask(&address, "/health").await, 0, "it ends with the service");
-    api.put(pod("two", json!({"alarm": "yes"})));
+    api.put(pod("two", json!({"labels": {"alarm": "yes"}})));
     api.delete("Pod", "a", "one");
     let running = site.start();
     let settled = "SELECT count(*) FROM deliveries WHERE state = 'sent'";

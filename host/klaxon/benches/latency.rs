@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use fake_api::FakeApi;
 use klaxon_model::clock::Stopwatch;
+use klaxon_test_support::manifests;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
@@ -89,9 +90,7 @@ fn change(
     number: usize,
 ) -> (Duration, Duration) {
     let made = Stopwatch::instant();
-    api.put(json!({"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": format!("pod-{number}"), "namespace": "a"},
-        "spec": {"containers": []}, "status": {"phase": "Running"}}));
+    api.put(manifests::pod(&format!("pod-{number}"), json!({})));
     let least = i64::try_from(number).unwrap() + 1;
     wait(journal, "SELECT max(n) FROM verdicts", least);
     let committed = Stopwatch::instant();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use klaxon_test_support::manifests::{pod, watch_line};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -15,9 +16,7 @@ fn write(folder: &Path, name: &str, text: &str) -> StreamFile {
 }
 
 fn line(at: &str, kind: &str, name: &str) -> String {
-    json!({"at": at, "type": kind, "object": {"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name}}})
-    .to_string()
+    watch_line(at, kind, pod(name, json!({}))).to_string()
 }
 
 /// Formats each record as `seconds name`, or by its kind.
@@ -82,7 +81,7 @@ fn without_times_of_its_own_a_line_has_the_newest_of_its_object() {
 #[test]
 fn what_has_no_time_at_the_head_of_a_stream_has_the_first_that_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let bare = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}).to_string();
+    let bare = pod("a", json!({})).to_string();
     let text = [bare.clone(), line("2026-01-01T00:00:07Z", "ADDED", "b")].join("\n");
     assert_eq!(read(&[write(folder.path(), "1", &text)]).unwrap(), ["7 a", "7 b"]);
     assert_eq!(read(&[write(folder.path(), "2", &bare)]).unwrap(), ["0 a"], "else the epoch");
@@ -110,10 +109,7 @@ fn after_a_410_a_list_is_not_state() {
 #[test]
 fn plain_lists_are_state_and_plain_objects_are_added() {
     let folder = tempfile::tempdir().unwrap();
-    let item = |name: &str| {
-        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name,
-        "creationTimestamp": "2026-01-01T00:00:01Z"}})
-    };
+    let item = |name| pod(name, json!({"creationTimestamp": "2026-01-01T00:00:01Z"}));
     let list = json!({"apiVersion": "v1", "kind": "List", "items": [item("a"), item("b")]});
     let text = format!("{}\n\n{}\n", serde_json::to_string_pretty(&list).unwrap(), item("c"));
     let found = read(&[write(folder.path(), "1", &text)]).unwrap();

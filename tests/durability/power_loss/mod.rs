@@ -11,17 +11,16 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
+use klaxon_test_support::manifests;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
-use wiremock::matchers::method;
-use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::{signal, spawn, strace};
 use crate::fake_api::FakeApi;
-use crate::receivers::webhook;
+use crate::receivers::{answering, webhook};
 use crate::support::live::Site;
 use crate::support::module;
 use disk::Luck;
@@ -50,9 +49,8 @@ async fn recording() -> &'static Recording {
 }
 
 fn pod(name: &str, lane: usize, output: usize) -> Value {
-    json!({"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "namespace": "a", "labels": {"lane": format!("lane-{lane}"), "step": output.to_string()}},
-        "spec": {"containers": []}, "status": {"phase": "Running"}})
+    let labels = json!({"lane": format!("lane-{lane}"), "step": output.to_string()});
+    manifests::pod(name, json!({"labels": labels}))
 }
 
 fn targets(url: &str) -> Value {
@@ -71,8 +69,7 @@ fn site(api: &FakeApi, url: &str) -> Site {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_of_a_killed_run_is_synced_before_anything_of_it_is_sent() {
     let api = FakeApi::start().await;
-    let receiver = MockServer::start().await;
-    Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&receiver).await;
+    let receiver = answering(204).await;
     // Nothing listens there, so the run that is killed sends nothing.
     let site = site(&api, "http://127.0.0.1:9");
     let folder = site.folder.path().join("journal");
@@ -128,8 +125,7 @@ fn spawn_traced(site: &Site, run: usize) -> (Child, PathBuf) {
 
 async fn record() -> Recording {
     let api = FakeApi::start().await;
-    let receiver = MockServer::start().await;
-    Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&receiver).await;
+    let receiver = answering(204).await;
     let site = site(&api, &receiver.uri());
     let folder = site.folder.path().join("journal");
     let mut random = StdRng::seed_from_u64(1);

@@ -10,6 +10,7 @@ use klaxon_model::{
     GapStart, Limits, ListStart, Manifest, Narrowing, Origin, Outcome, RuleId, RuleInfo, Seen,
     SourceEvent, StateView, StoreOp, Task, TimerRequest, Timestamp, Waker, WhenFull,
 };
+use klaxon_test_support::manifests::{pod, stored};
 use klaxon_test_support::values;
 
 use super::{MemoryState, Pace, Persisted, Pipeline, PipelineRule, WatchSetup};
@@ -95,10 +96,8 @@ impl Bench {
 
     /// Lets a source see a pod at a time, in milliseconds.
     fn see(&mut self, at: i64, seen: Seen, name: &str, version: u64) {
-        let json = format!(
-            r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"uid":"{name}","name":"{name}","namespace":"a","resourceVersion":"{version}"}}}}"#
-        );
-        let event = SourceEvent::Object { seen, json: json.into(), is_change: false };
+        let json = pod(name, stored(name, version)).to_string().into();
+        let event = SourceEvent::Object { seen, json, is_change: false };
         self.pipeline.apply("pods", time(at), event);
     }
 

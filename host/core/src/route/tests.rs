@@ -1,5 +1,6 @@
 //! Tests of routing: the rules that receive an object, and as which change.
 
+use klaxon_test_support::manifests;
 use klaxon_test_support::values::{interest, manifest};
 use serde_json::{Value as Json, json};
 
@@ -58,9 +59,9 @@ impl House {
 }
 
 fn pod(version: u32, app: &str) -> Json {
-    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"uid": "u1", "name": "p", "namespace": "n",
-        "resourceVersion": version.to_string(), "labels": {"app": app}},
-        "spec": {"nodeName": "node-1"}})
+    let metadata = json!({"uid": "u1", "namespace": "n", "resourceVersion": version.to_string(),
+        "labels": {"app": app}});
+    manifests::pod("p", metadata)
 }
 
 fn kubernetes_event(version: u32, count: u32, created: &str) -> Json {
@@ -373,8 +374,8 @@ fn versions_and_not_clocks_say_whether_an_event_is_new_where_all_was_known_befor
 fn an_object_of_which_only_the_name_or_the_uid_can_be_read_has_not_vanished() {
     let mut house = House::new(vec![interest("pods", "v1", "Pod")]);
     let named = |name: &str| {
-        json!({"apiVersion": "v1", "kind": "Pod", "metadata":
-            {"uid": format!("u-{name}"), "name": name, "namespace": "n", "resourceVersion": "1"}})
+        let uid = format!("u-{name}");
+        manifests::pod(name, json!({"uid": uid, "namespace": "n", "resourceVersion": "1"}))
     };
     for name in ["by-name", "by-uid", "gone"] {
         house.events(Seen::Present, &named(name));
