@@ -18,7 +18,7 @@ mod harness;
 mod hostile;
 mod invariants;
 mod isolation;
-mod middle;
+mod pipeline_restart;
 mod receivers;
 mod record;
 mod support;

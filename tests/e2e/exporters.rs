@@ -8,8 +8,8 @@ use klaxon_model::clock;
 use klaxon_model::clock::Stopwatch;
 use serde_json::{Value, json};
 
-use crate::account::{self, Account, insist};
 use crate::objects::{EVENTS, event};
+use crate::observation::{self, Comparison, insist};
 use crate::plane::{Part, Plane};
 use crate::receiver::{Receiver, Taken};
 use crate::relister::Relister;
@@ -81,9 +81,9 @@ async fn an_exporter_that_lists_at_each_start_loses_or_repeats_and_the_service_d
         running = relisters.each_ref().map(Relister::start);
     }
     let made = making.await.unwrap();
-    let last = account::final_versions(&client).await;
-    account::wait_until_all_arrived(&site, &last);
-    account::wait_while_it_goes_on(&site, "every delivery", || {
+    let last = observation::final_versions(&client).await;
+    observation::wait_until_all_arrived(&site, &last);
+    observation::wait_while_it_goes_on(&site, "every delivery", || {
         site.rows("SELECT count(*) FROM deliveries WHERE state = 'pending'") == ["0"]
     });
     // Waits for the list that the 10-minute relister sends at its last start, the longest of all.
@@ -111,8 +111,8 @@ async fn an_exporter_that_lists_at_each_start_loses_or_repeats_and_the_service_d
     assert!(differing.is_empty(), "the same id with another body: {differing:?}");
     assert!(short.lost > 0, "it should pass over what is older than it likes");
     assert!(long.again > 0, "it should send what it has sent before");
-    let (sights, gaps) = (account::sights(&site), account::gaps(&site));
-    Account { confirmed: &[], last: &last, sights: &sights, gaps: &gaps }.must_hold();
+    let (sights, gaps) = (observation::sights(&site), observation::gaps(&site));
+    Comparison { confirmed: &[], last: &last, sights: &sights, gaps: &gaps }.must_hold();
     assert_eq!(gaps, []);
 }
 

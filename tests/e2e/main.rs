@@ -6,21 +6,21 @@
     reason = "a test may end here, and tells what it measured"
 )]
 
-mod account;
-mod anywhere;
+mod any_cluster;
 mod balancer;
 mod continuity;
 mod exporters;
 mod history;
 mod kinds;
 mod nats;
+mod nodes;
 mod objects;
+mod observation;
+mod permissions;
 mod plane;
 mod receiver;
 mod relister;
-mod rights;
 mod storm;
-mod story;
 #[expect(dead_code, reason = "the other tests use more of it")]
 #[path = "../support/mod.rs"]
 mod support;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::account::{self, Account, Confirmed, change};
 use crate::continuity::site;
 use crate::objects::{PODS, event, must, pod};
+use crate::observation::{self, Comparison, Confirmed, change};
 use crate::plane::{Part, Plane};
 use crate::support::KLAXON;
 use crate::support::live::Site;
@@ -94,12 +94,12 @@ async fn twenty_kills_in_a_storm_of_five_thousand_changes() {
         service = spawn(&site);
     }
     let confirmed = storming.await.unwrap();
-    let last = account::final_versions(&client).await;
-    account::wait_until_all_arrived(&site, &last);
+    let last = observation::final_versions(&client).await;
+    observation::wait_until_all_arrived(&site, &last);
     service.kill().unwrap();
     service.wait().unwrap();
-    let (sights, gaps) = (account::sights(&site), account::gaps(&site));
-    let all = Account { confirmed: &confirmed, last: &last, sights: &sights, gaps: &gaps };
+    let (sights, gaps) = (observation::sights(&site), observation::gaps(&site));
+    let all = Comparison { confirmed: &confirmed, last: &last, sights: &sights, gaps: &gaps };
     let tally = all.must_hold();
     println!(
         "{} changes of pods and {} of Kubernetes Events confirmed, {} seen, {} within {} gaps",

@@ -1,8 +1,8 @@
 //! Tests of receivers that misbehave, and of authentication between receivers and the service.
 
-mod again;
+mod retry;
 mod secrets;
-mod sick;
+mod slow_receiver;
 mod stop;
 mod tls;
 

@@ -18,7 +18,7 @@ pub(crate) fn run(filter: Option<&str>, kubeconfig: Option<&Path>) -> Result<()>
     match kubeconfig {
         Some(path) => {
             let path = path.canonicalize().with_context(|| path.display().to_string())?;
-            test.arg("anywhere").env("KLAXON_E2E_KUBECONFIG", path);
+            test.arg("any_cluster").env("KLAXON_E2E_KUBECONFIG", path);
         }
         None => {
             test.env("KLAXON_CONTROL_PLANE", control_plane::build()?);

@@ -13,8 +13,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::namespaces;
-use crate::account::{Confirmed, change, insist};
 use crate::objects::{EVENTS, PODS, event, must, pod};
+use crate::observation::{Confirmed, change, insist};
 
 const WRITERS: u64 = 8;
 /// Pods of each writer. Writers share no pods, so that the changes of an object are sequential.

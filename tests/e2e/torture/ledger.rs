@@ -13,7 +13,7 @@ use klaxon_model::clock;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use super::record::{Alarm, Verdict};
-use crate::account::Gap;
+use crate::observation::Gap;
 
 /// Pause between two readings.
 const PAUSE: Duration = Duration::from_millis(250);

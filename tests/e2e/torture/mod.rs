@@ -4,10 +4,10 @@
 
 mod generator;
 mod judge;
+mod judge_tests;
 mod ledger;
 mod namespaces;
 mod plan;
-mod planted;
 mod record;
 mod scene;
 mod setup;
@@ -17,8 +17,8 @@ use std::env;
 
 use klaxon_model::clock::Stopwatch;
 
-use crate::account;
 use crate::balancer::Balancer;
+use crate::observation;
 use crate::plane::{Part, Plane};
 use crate::receiver::Receiver;
 use crate::support::live::Site;
@@ -87,8 +87,8 @@ async fn killed_at_random_moments_the_service_keeps_its_promises() {
         scene.cycle(&plan.cycle(number), &mut plane).await;
     }
     let (mut deeds, made) = scene.end().await;
-    let mut last = account::final_versions(&client).await;
-    last.extend(account::finals_of(&client, "Widget", upkeep::ALL_WIDGETS).await);
+    let mut last = observation::final_versions(&client).await;
+    last.extend(observation::finals_of(&client, "Widget", upkeep::ALL_WIDGETS).await);
     deeds.seconds = since.elapsed().as_secs();
     let ledger = reader.finish();
     let taken = receiver.taken();

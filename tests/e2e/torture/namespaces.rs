@@ -7,8 +7,8 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use super::generator::Made;
-use crate::account::{Confirmed, change, insist};
 use crate::objects::{event, objects_of, pod};
+use crate::observation::{Confirmed, change, insist};
 
 const NAMESPACES: &str = "/api/v1/namespaces";
 /// Number of pods, and of Kubernetes Events, in each namespace.

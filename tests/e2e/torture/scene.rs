@@ -16,7 +16,7 @@ use super::plan::{Cycle, Plan, Servers, Variant};
 use super::record::Record;
 use super::setup::{Setup, VOID};
 use super::{Cut, Deeds, upkeep};
-use crate::account::{self, Final};
+use crate::observation::{self, Final};
 use crate::plane::{Part, Plane};
 use crate::receiver::Receiver;
 use crate::storm::spawn_on;
@@ -203,8 +203,8 @@ impl<'a> Scene<'a> {
     /// Waits until the service knows all changes.
     async fn arrive(&self) {
         self.generator.idle().await;
-        let last = account::final_versions(self.client).await;
-        account::wait_until_all_arrived(self.site, &last);
+        let last = observation::final_versions(self.client).await;
+        observation::wait_until_all_arrived(self.site, &last);
     }
 
     /// Fills the journal while the receiver refuses everything, kills the service while intake waits, and restarts
@@ -255,10 +255,10 @@ impl<'a> Scene<'a> {
     /// Waits until all timers and deliveries are done, and kills the service for the last time.
     pub(super) async fn end(mut self) -> (Deeds, Made) {
         self.made.add(self.generator.end().await);
-        let mut last = account::final_versions(self.client).await;
-        last.extend(account::finals_of(self.client, "Widget", upkeep::ALL_WIDGETS).await);
-        account::wait_until_all_arrived(self.site, &last);
-        account::wait_while_it_goes_on(self.site, "every timer and every delivery", || {
+        let mut last = observation::final_versions(self.client).await;
+        last.extend(observation::finals_of(self.client, "Widget", upkeep::ALL_WIDGETS).await);
+        observation::wait_until_all_arrived(self.site, &last);
+        observation::wait_while_it_goes_on(self.site, "every timer and every delivery", || {
             let left = format!(
                 "SELECT (SELECT count(*) FROM timers) + (SELECT count(*) FROM deliveries \
                  WHERE state = 'pending' AND target <> '{VOID}')"

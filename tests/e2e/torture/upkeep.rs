@@ -7,8 +7,8 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use super::generator::Made;
-use crate::account::{change, insist};
 use crate::objects::{EVENTS, PODS, event, must, pod};
+use crate::observation::{change, insist};
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const WIDGETS: &str = "/apis/example.test/v1/namespaces/default/widgets";

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::account::Final;
+use crate::observation::Final;
 use crate::torture::record::{Alarm, Record};
 
 /// The rules that fire exactly while a pod has the label.
@@ -73,7 +73,7 @@ fn existence(record: &Record<'_>, last: &HashMap<String, Final>) -> Vec<String> 
     }
     for (uid, verdict) in heard {
         // The witness does not report the end of a Kubernetes Event.
-        let sight: crate::account::Sight = verdict.payload();
+        let sight: crate::observation::Sight = verdict.payload();
         if verdict.is_firing() && sight.kind != "Event" && !alive.contains_key(uid) {
             faults.push(format!("the witness never said that {} {uid} has ended", sight.kind));
         }

@@ -15,7 +15,7 @@ use super::generator::Made;
 use super::ledger::Ledger;
 use super::plan::Plan;
 use super::record::Record;
-use crate::account::{Account, Final, Gap, Sight};
+use crate::observation::{Comparison, Final, Gap, Sight};
 use crate::receiver::Taken;
 
 /// Violations of an oracle that are shown.
@@ -54,7 +54,7 @@ pub(super) fn judge(run: &Evidence<'_>) -> Report {
     let last: HashMap<String, Final> =
         last.map(|(name, known)| (name.clone(), known.clone())).collect();
     let confirmed = &run.made.confirmed;
-    let (tally, lost) = Account { confirmed, last: &last, sights: &sights, gaps: &gaps }.judge();
+    let (tally, lost) = Comparison { confirmed, last: &last, sights: &sights, gaps: &gaps }.judge();
     let pods = sights.iter().filter(|sight| sight.kind == "Pod").count();
     let deliveries = deliveries::judge(run);
     let lanes = lanes::judge(&run.record, pods);

@@ -4,7 +4,7 @@ mod any;
 mod bounds;
 mod budget;
 mod inhibit;
-mod place;
+mod location;
 mod plan;
 mod repeat;
 mod restart;

@@ -1,4 +1,4 @@
-//! Changes that the API server confirmed, and the account of their observation.
+//! Changes that the API server confirmed, and the comparison with what a rule has seen of them.
 
 mod sights;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::objects::{must, objects_of, send, version};
 use crate::support::live::Site;
-pub(crate) use sights::{Account, Gap, Sight, gaps, sights};
+pub(crate) use sights::{Comparison, Gap, Sight, gaps, sights};
 
 /// Longest time for which the API server may be away, and for which a service may show no progress.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -19,7 +19,7 @@ use super::plan::Plan;
 use super::record::Record;
 use super::setup::RETAIN;
 use super::{Cut, Deeds};
-use crate::account::{Confirmed, Final};
+use crate::observation::{Confirmed, Final};
 use crate::receiver::Taken;
 use crate::support::live::Site;
 

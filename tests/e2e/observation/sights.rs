@@ -1,4 +1,4 @@
-//! The account: compares confirmed changes with a rule's sights and the gap records.
+//! Compares confirmed changes with a rule's sights and the gap records.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -32,7 +32,7 @@ pub(crate) struct Gap {
 }
 
 /// The data that is compared.
-pub(crate) struct Account<'a> {
+pub(crate) struct Comparison<'a> {
     pub(crate) confirmed: &'a [Confirmed],
     pub(crate) last: &'a HashMap<String, Final>,
     /// In the order in which they were reported.
@@ -40,7 +40,7 @@ pub(crate) struct Account<'a> {
     pub(crate) gaps: &'a [Gap],
 }
 
-/// The figures of an account.
+/// The figures of a comparison.
 pub(crate) struct Tally {
     pub(crate) pods: usize,
     pub(crate) events: usize,
@@ -78,7 +78,7 @@ impl Sight {
     }
 }
 
-impl Account<'_> {
+impl Comparison<'_> {
     /// Judges that every confirmed change was seen once, or lies within a gap of its kind; that the final state of
     /// every object was seen, also within gaps; and that the count of a Kubernetes Event and the end of a pod were
     /// each reported once. Returns the figures and all violations.
