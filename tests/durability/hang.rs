@@ -115,7 +115,7 @@ async fn a_journal_whose_disk_hangs_fails_the_liveness_probe_and_a_signal_ends_t
     let status = stop(child, &site);
     assert_eq!(status.code(), Some(3), "{}", log(&site));
     let log = log(&site);
-    assert!(log.contains("error: told to stop, and not all of it has ended after 1s"), "{log}");
+    assert!(log.contains("error: shutdown: not all parts have ended after 1s"), "{log}");
     assert!(log.contains("journal: writing"), "{log}");
 }
 

@@ -73,7 +73,7 @@ async fn told_twice_it_ends_at_once_and_the_next_run_delivers() {
     assert_eq!(code, 130, "{last}");
     assert_eq!(
         last,
-        "error: told to stop once more: it ends at once, and what was not delivered stays in the journal for the next run"
+        "error: a second signal: the process ends at once, and pending deliveries stay in the journal for the next run"
     );
     drop(under_way);
     assert_eq!(site.rows(pending), ["100"]);
@@ -113,6 +113,6 @@ fn where_the_journal_is_a_temporary_one_it_is_said_that_deliveries_are_lost() {
     assert_eq!(code, 143, "{last}");
     assert_eq!(
         last,
-        "error: told to stop once more: it ends at once, and what was not delivered is lost, for the journal was a temporary one"
+        "error: a second signal: the process ends at once, and pending deliveries are lost, because the journal was a temporary one"
     );
 }

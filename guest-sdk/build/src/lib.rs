@@ -35,6 +35,14 @@ pub enum Error {
         /// The cause.
         source: std::io::Error,
     },
+    /// The folder cannot be read.
+    #[error("{}: {source}; hint: name a rule's folder, or make one with `klaxon rule new`", folder.display())]
+    NoFolder {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
     /// The folder contains no crate.
     #[error(
         "{folder} has no Cargo.toml; hint: name the folder of a rule, or make one with `klaxon rule \

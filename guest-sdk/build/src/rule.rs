@@ -21,7 +21,7 @@ impl RuleFolder {
     /// If the folder does not exist, or contains no crate.
     pub fn at(folder: &Path) -> Result<Self, Error> {
         let found = fs::canonicalize(folder)
-            .map_err(|source| Error::File { path: folder.to_owned(), source })?;
+            .map_err(|source| Error::NoFolder { folder: folder.to_owned(), source })?;
         if !found.join("Cargo.toml").is_file() {
             return Err(Error::NoCrate { folder: found });
         }

@@ -50,16 +50,16 @@ pub(super) struct SourceFile {
     pub(super) replay: Option<ReplayFile>,
 }
 
-/// A cluster. Without a kubeconfig it signs in with the service account of its pod, then with the
+/// A cluster. Without a kubeconfig it authenticates with the service account of its pod, then with the
 /// user's kubeconfig, then with a token from Vault.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KubernetesFile {
-    /// Sign in with this kubeconfig only, relative to this file's folder.
+    /// Authenticate with this kubeconfig only, relative to this file's folder.
     pub(super) kubeconfig: Option<PathBuf>,
     /// Its context, in place of the current one.
     pub(super) context: Option<String>,
-    /// Watch only these namespaces, each by itself: for accounts that have no rights on the whole
+    /// Watch only these namespaces, each by itself: for accounts that have no permissions in the whole
     /// cluster.
     #[serde(default)]
     pub(super) namespaces: Vec<String>,
@@ -72,7 +72,7 @@ pub(super) struct KubernetesFile {
     /// (15m). Until then they are kept, and timers that depend on them are suspended.
     pub(super) unserved_grace: Option<Span>,
     /// The uid of the cluster's namespace kube-system. No other cluster is watched, and a journal of
-    /// another cluster goes on in this one. Without it, the journal remembers the cluster of its first
+    /// another cluster continues in this one. Without it, the journal remembers the cluster of its first
     /// run.
     pub(super) cluster_uid: Option<String>,
 }

@@ -372,7 +372,7 @@ impl<'a> Check<'a> {
         if rule.limits.verdicts_per_minute == Some(0) {
             self.say(
                 format!("/rules/{place}/limits/verdicts_per_minute"),
-                "a rule that may say nothing would wait after each verdict; hint: write a number, or take the rule out",
+                "a rule without verdicts would lag at once; hint: write a number, or take the rule out",
             );
         }
         if rule.limits.backlog.is_some_and(|size| size.0 == 0) {

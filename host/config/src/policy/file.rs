@@ -156,7 +156,7 @@ impl Read {
 
     fn repeat(&mut self, repeat: Duration, forget: Duration) {
         if repeat.is_zero() {
-            self.say("/repeat", "this holds nothing back; hint: write a time such as 30m");
+            self.say("/repeat", "this suppresses nothing; hint: write a time such as 30m");
         }
         self.at_least("/forget", forget, repeat, "`repeat`, so that it would be cut short");
     }
@@ -165,7 +165,7 @@ impl Read {
         if file.count == 0 {
             self.say(
                 "/throttle/count",
-                "this would hold back everything; hint: write at least 1, or leave the rule out",
+                "this would suppress everything; hint: write at least 1, or leave the rule out",
             );
         }
         self.at_least("/throttle/per", file.per.0, LEAST, "a second");

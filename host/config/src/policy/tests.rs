@@ -66,7 +66,7 @@ fn each_fault_has_a_hint() {
     let cases = [
         (
             json!({"repeat": "0s"}),
-            "/repeat: this holds nothing back; hint: write a time such as 30m",
+            "/repeat: this suppresses nothing; hint: write a time such as 30m",
         ),
         (
             json!({"repeat": "2d", "forget": "1d"}),
@@ -74,7 +74,7 @@ fn each_fault_has_a_hint() {
         ),
         (
             json!({"throttle": {"count": 0, "per": "1m"}}),
-            "/throttle/count: this would hold back everything; hint: write at least 1, or leave the rule out",
+            "/throttle/count: this would suppress everything; hint: write at least 1, or leave the rule out",
         ),
         (
             json!({"throttle": {"count": 1, "per": "0s"}}),

@@ -149,7 +149,7 @@ fn server(url: &str) -> Result<(), String> {
     };
     if rest.contains('@') {
         return Err(format!(
-            "whoever signs in is not part of the address; hint: write {scheme}://HOST:PORT, and user \
+            "credentials are not part of the address; hint: write {scheme}://HOST:PORT, and user \
              and password, or token, beside it"
         ));
     }
@@ -199,7 +199,7 @@ fn login(
         _ => {
             check.say(
                 pointer,
-                "there is more than one way to sign in; hint: keep credentials, token, or user and \
+                "there is more than one way to authenticate; hint: keep credentials, token, or user and \
                  password",
             );
             Login::None

@@ -94,7 +94,7 @@ impl Text {
         for (number, what) in [
             (left_out, "left out by the filter (coverage is not judged)"),
             (updated, "snapshots written"),
-            (errors, "files with faults"),
+            (errors, if errors == 1 { "file with errors" } else { "files with errors" }),
             (uncovered, "files with too few codes covered"),
         ] {
             if number > 0 {

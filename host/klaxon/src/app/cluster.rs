@@ -167,7 +167,7 @@ async fn check_cluster(
             warn!(
                 was,
                 is,
-                "the journal is of another cluster, and goes on in this one, as cluster_uid says"
+                "the journal is of another cluster, and is used for this one, as cluster_uid requires"
             );
         }
         _ => {}
@@ -246,7 +246,7 @@ pub(super) async fn join(
     {
         error!(
             journal = %output.expected, machine = %output.wall,
-            "the journal's clock is more than a day ahead of the machine's and is not believed: time goes on from the machine's clock; hint: timers that were set meanwhile keep their times, see `klaxon journal ls timers`"
+            "the journal's clock is more than a day ahead of the machine's and is not trusted: time continues from the machine's clock; hint: timers that were set meanwhile keep their times, see `klaxon journal ls timers`"
         );
         // The pipeline's clock starts with this time.
         loaded.kept.now = Some(clock::now());

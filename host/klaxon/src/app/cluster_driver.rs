@@ -219,7 +219,7 @@ impl ClusterDriver {
             (false, true) => {
                 warn!("the backlog of a rule is full (`limits.backlog`): intake waits for the rule")
             }
-            (true, false) => info!("the backlog has room again: intake goes on"),
+            (true, false) => info!("the backlog has capacity again: intake continues"),
             _ => {}
         }
         self.is_blocked = is_blocked;

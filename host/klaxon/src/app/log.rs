@@ -90,7 +90,7 @@ impl Report {
             if !self.has_room(&object.scope) {
                 continue;
             }
-            error!(scope = object.scope, why = object.reason, "an object was set aside");
+            error!(scope = object.scope, why = object.reason, "an object was quarantined");
         }
         for refusal in &output.refusals {
             if !self.has_room(&refusal.rule) {

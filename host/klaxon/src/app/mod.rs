@@ -93,7 +93,7 @@ pub enum RunError {
     SignIn(#[from] SignInError),
     /// The cluster is not the one of the journal.
     #[error(
-        "the journal is of the cluster {was}, and this is {is} ({server}): what was known would be told as deleted; hint: sign in to the right cluster, or name another journal.path; to go on with this journal here, set `kubernetes: {{cluster_uid: {is}}}`"
+        "the journal is of the cluster {was}, and this is {is} ({server}): the known objects would be reported as deleted; hint: authenticate with the right cluster, or name another journal.path; to use this journal here, set `kubernetes: {{cluster_uid: {is}}}`"
     )]
     OtherCluster {
         /// The uid of the journal's cluster.
@@ -105,7 +105,7 @@ pub enum RunError {
     },
     /// The cluster is not the one that the configuration names.
     #[error(
-        "`cluster_uid` is {wanted}, and the cluster at {server} is {is}; hint: sign in to the right cluster, or correct cluster_uid"
+        "`cluster_uid` is {wanted}, and the cluster at {server} is {is}; hint: authenticate with the right cluster, or correct cluster_uid"
     )]
     NotTheCluster {
         /// The uid in the configuration.
@@ -126,12 +126,12 @@ pub enum RunError {
     System(String),
     /// Deliveries were still in progress when the time to drain was over.
     #[error(
-        "told to stop, and deliveries were still under way after {0:?}: they are lost, for the journal was a temporary one"
+        "shutdown: deliveries were still under way after {0:?}: they are lost, because the journal was a temporary one"
     )]
     NotDrained(Duration),
     /// A part of the service hung when the time to drain was over.
     #[error(
-        "told to stop, and not all of it has ended after {drain:?} ({doing}): the process ends as in a crash; what is in the journal goes on from there at the next start"
+        "shutdown: not all parts have ended after {drain:?} ({doing}): the process ends as in a crash; the next start continues from the journal"
     )]
     Hung {
         /// The time to drain.
@@ -140,7 +140,7 @@ pub enum RunError {
         doing: String,
     },
     /// A second signal arrived during the drain.
-    #[error("told to stop once more: it ends at once, and {}", fate(*.keeps))]
+    #[error("a second signal: the process ends at once, and {}", fate(*.keeps))]
     Interrupted {
         /// The number of the signal.
         signal: i32,
@@ -151,9 +151,9 @@ pub enum RunError {
 
 fn fate(keeps: bool) -> &'static str {
     if keeps {
-        "what was not delivered stays in the journal for the next run"
+        "pending deliveries stay in the journal for the next run"
     } else {
-        "what was not delivered is lost, for the journal was a temporary one"
+        "pending deliveries are lost, because the journal was a temporary one"
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, info};
 
 use super::deliveries::Queues;
 use super::{RunError, RunSummary, Service};
@@ -58,6 +58,11 @@ impl Ends {
         summary.targets.extend(ended_before);
         let error = early.or(error);
         self.closed.cancel();
+        if summary.streams > 0 && error.is_none() {
+            info!(
+                "the recorded streams have ended: waiting until each delivery is sent or given up"
+            );
+        }
         if error.is_some() && self.keeps {
             self.leave.cancel();
         }

@@ -47,7 +47,7 @@ pub(super) struct CheckArguments {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = "klaxon.yaml")]
     config: PathBuf,
-    /// Also sign in to the cluster, and ask for every right that is needed
+    /// Also authenticate with the cluster, and ask for every permission that is needed
     #[arg(long)]
     cluster: bool,
     /// Format of the problems, on stdout

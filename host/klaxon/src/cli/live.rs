@@ -18,7 +18,7 @@ pub(super) struct LiveArguments {
     /// beside
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(super) kinds: Vec<String>,
-    /// The kubeconfig [default: as `klaxon run` signs in]
+    /// The kubeconfig [default: as `klaxon run` authenticates]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// Its context [default: the current one]

@@ -31,7 +31,7 @@ pub use exit::Exit;
 #[command(name = "klaxon", version)]
 #[command(
     after_help = "Exit codes: 0 all is well; 1 something failed; 2 could not run (bad usage, \
-                        configuration or stream); 3 told to stop, and did not end in time."
+                        configuration or stream); 3 did not end in time after a signal."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -80,7 +80,7 @@ enum Command {
     /// Check a configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Look into the journal: verdicts, deliveries, dead letters, gaps and what was set aside
+    /// Look into the journal: verdicts, deliveries, dead letters, gaps and quarantined events
     #[command(after_help = journal::HELP)]
     Journal(journal::JournalArguments),
     /// Serve a gate: a file, opened with /up and closed with /down, that a readiness probe asks for with /health

@@ -30,7 +30,7 @@ pub(super) struct RecordArguments {
     /// Replace files that exist
     #[arg(long)]
     force: bool,
-    /// Rules (folders or .wasm) whose interests say what stays; each must say the same codes after
+    /// Rules (folders or .wasm) whose interests decide what stays readable; each must emit the same codes afterwards
     #[arg(long, value_name = "RULE", num_args = 1..)]
     rule: Vec<PathBuf>,
     /// Settings of the rule, as JSON; with one --rule only

@@ -92,10 +92,10 @@ fn in_time(patience: Duration, tell: impl FnOnce() + Send + 'static) {
 fn end(ending: Ending) {
     let (exit, why) = match ending {
         Ending::Signal(number) => {
-            (Exit::Signal(number), "told to stop once more: it ends at once, as in a crash")
+            (Exit::Signal(number), "a second signal: the process ends at once, as in a crash")
         }
         Ending::Late => {
-            (Exit::Hung, "told to stop, and it did not end in time: it ends as in a crash")
+            (Exit::Hung, "shutdown: not all parts have ended in time: the process ends as in a crash")
         }
     };
     in_time(LAST_WORD / 4, move || {

@@ -40,7 +40,7 @@ enum What {
     Deliveries,
     /// Deliveries that were given up, with their bodies.
     Dead,
-    /// Spans that are not provably complete.
+    /// Gaps: periods in which changes may have been missed.
     Gaps,
     /// Events on which a rule failed, and objects that could not be read, as a stream.
     Quarantine,

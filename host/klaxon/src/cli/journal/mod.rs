@@ -64,14 +64,14 @@ enum JournalCommand {
     Show(show::ShowArguments),
     /// Send dead letters again, with the same id and the same body
     ///
-    /// They go to the end of the outbox, and are tried as long as new ones are. Verdicts that were
+    /// They go to the end of the target's queue, and are retried as long as new ones are. Verdicts that were
     /// refused, such as for a target that was not configured, are marked: the service makes them
     /// deliveries if the target exists now. Dead letters of a disabled target stay until it is enabled.
     #[command(after_help = "Examples:\n  klaxon journal retry 3f9a1c07 77ab01cd\n  \
                             klaxon journal retry --target notify --since 2h --dry-run\n  \
                             klaxon journal retry --all")]
     Retry(retry::RetryArguments),
-    /// Remove dead letters, pending deliveries or what was set aside, for good
+    /// Remove dead letters, pending deliveries or quarantined events, for good
     ///
     /// Their verdicts stay until their time. It asks first; without a terminal it wants --yes. A
     /// pending delivery that is under way at this moment may still arrive.
@@ -111,7 +111,7 @@ enum JournalCommand {
     Enable(enable::EnableArguments),
     /// Show the journal's clock beside the machine's, or set it back
     ///
-    /// A restart goes on from the journal's clock, so that time never goes back. Where the machine's clock
+    /// A restart continues from the journal's clock, so that time never goes back. Where the machine's clock
     /// was once set too far ahead, the journal's still is.
     #[command(
         after_help = "Examples:\n  klaxon journal clock\n  klaxon journal clock --reset --yes   (while the service is stopped)"

@@ -49,8 +49,16 @@ fn deliveries(place: &Place, arguments: &DropArguments) -> Result<Exit, CommandE
     let found = inspect::removal(&place.reader()?, &selection, state)?;
     let all = sum(&found.letters);
     if all == 0 {
+        let pending = match arguments.pending {
+            true => 0,
+            false => sum(&inspect::removal(&place.reader()?, &selection, State::Pending)?.letters),
+        };
+        let hint = match pending {
+            0 => "see `klaxon journal ls deliveries`".to_owned(),
+            some => format!("add --pending for the {some} that are pending"),
+        };
         return Err(CommandError::failure(format!(
-            "nothing was selected: there is no such {one}; hint: see `klaxon journal ls deliveries`"
+            "nothing was selected: there is no such {one}; hint: {hint}"
         )));
     }
     let what = format!("{} ({})", some(all, one, many), counts(&found.letters));

@@ -23,7 +23,7 @@ pub(in crate::cli) struct InspectArguments {
     /// Settings of the rule, as JSON
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// Measure on recorded streams instead of made objects
+    /// Measure on recorded streams instead of generated objects
     #[arg(long, value_name = "STREAM")]
     stream: Vec<PathBuf>,
     /// Format of the result
@@ -79,7 +79,7 @@ fn text(rule: &RuleUnderTest, measured: Option<&Measured>, streams: &[PathBuf]) 
     if manifest.state_version > 0 {
         lines.push(format!("state     version {}", manifest.state_version));
     }
-    lines.push("\nmay say".to_owned());
+    lines.push("\ncodes".to_owned());
     for code in &manifest.codes {
         let severity = json!(code.severity);
         let severity = severity.as_str().unwrap_or_default();
@@ -170,7 +170,7 @@ fn settings(schema: &str) -> Vec<String> {
 }
 
 fn cost(measured: Option<&Measured>, streams: &[PathBuf]) -> String {
-    let on = if streams.is_empty() { "made objects" } else { "the streams" };
+    let on = if streams.is_empty() { "generated objects" } else { "the streams" };
     let Some(Measured { costs, speed }) = measured else {
         return format!(
             "an event's cost was not measured: {on} have no event for the rule; hint: \

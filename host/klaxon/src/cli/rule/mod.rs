@@ -20,9 +20,9 @@ pub(super) enum RuleCommand {
     /// Build a rule to one .wasm file
     #[command(after_help = "Example:\n  klaxon rule build oom -o oom.wasm")]
     Build(build::BuildArguments),
-    /// Show what a rule asks for, what it may say, and what it costs
+    /// Show a rule's interests, codes, settings and cost
     #[command(
-        after_help = "What an event costs is measured on made objects, always the same; with \
+        after_help = "The cost of an event is measured on generated objects, always the same; with \
                             --stream on recorded ones."
     )]
     Inspect(inspect::InspectArguments),
