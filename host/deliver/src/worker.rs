@@ -156,7 +156,7 @@ impl Work {
                 Some(Some(delivery)) => delivery,
                 Some(None) => {
                     self.breaker.not_probed(now);
-                    self.bury(&waiting, None, DAMAGED.to_owned(), None).await?;
+                    self.give_up(&waiting, None, DAMAGED.to_owned(), None).await?;
                     continue;
                 }
                 // A newer delivery superseded it, or an operator removed it.
@@ -303,7 +303,7 @@ impl Work {
             }
             Attempt::Refused { why } => {
                 self.breaker.not_probed(now);
-                self.bury(&waiting, Some(&delivery), why, None).await
+                self.give_up(&waiting, Some(&delivery), why, None).await
             }
             Attempt::Retry(mut trouble) => {
                 // A receiver must not defer a delivery, and those after it, until the retry time is over.
@@ -343,7 +343,7 @@ impl Work {
         let since = *waiting.since.get_or_insert(wall);
         let left = self.line.deadline(&waiting, now).saturating_duration_since(now);
         if left.is_zero() {
-            return self.bury(&waiting, Some(delivery), why, response).await;
+            return self.give_up(&waiting, Some(delivery), why, response).await;
         }
         // The last attempt is at the end of the retry time.
         let wait = Backoff::nth(WAITS, waiting.attempts, after).min(left);
@@ -366,7 +366,7 @@ impl Work {
     }
 
     /// Gives a delivery up as a dead letter.
-    async fn bury(
+    async fn give_up(
         &mut self,
         waiting: &Waiting,
         delivery: Option<&Delivery>,

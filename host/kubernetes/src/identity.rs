@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::api::{self, ApiError, Form, MOST_SMALL};
-use super::permissions::Right;
+use super::permissions::Permission;
 
 const PATH: &str = "/api/v1/namespaces/kube-system";
 /// The time limit of the request.
@@ -23,8 +23,8 @@ struct FoundMeta {
 
 /// Returns the permission to read the namespace. It is requested within the namespace itself, so that a Role there
 /// suffices.
-pub fn right() -> Right {
-    Right {
+pub fn permission() -> Permission {
+    Permission {
         group: String::new(),
         resource: "namespaces".to_owned(),
         verb: "get".to_owned(),

@@ -12,7 +12,7 @@ use tracing::{debug, error, info, warn};
 
 use super::Cluster;
 use super::api::{self, ApiError, Form, MOST_SMALL};
-use super::permissions::Right;
+use super::permissions::Permission;
 use klaxon_model::{Timestamp, clock};
 
 /// The number of renewals without a trace of another holder after which that holder counts as gone.
@@ -112,8 +112,8 @@ impl Lease {
     }
 
     /// Returns the permissions that are needed to renew the Lease.
-    pub fn rights(namespace: &str, cluster: &str) -> Vec<Right> {
-        let right = |verb: &str, name: Option<String>| Right {
+    pub fn permissions(namespace: &str, cluster: &str) -> Vec<Permission> {
+        let permission = |verb: &str, name: Option<String>| Permission {
             group: "coordination.k8s.io".to_owned(),
             resource: "leases".to_owned(),
             verb: verb.to_owned(),
@@ -121,7 +121,7 @@ impl Lease {
             name,
         };
         let name = Some(name(cluster));
-        vec![right("get", name.clone()), right("patch", name), right("create", None)]
+        vec![permission("get", name.clone()), permission("patch", name), permission("create", None)]
     }
 
     fn folder(&self) -> String {

@@ -36,7 +36,7 @@ use klaxon_model::{SourceEvent, Timestamp};
 pub use api::ApiError;
 use budget::{Budget, Share};
 pub use error::describe;
-pub use identity::{cluster_uid, right as identity_right};
+pub use identity::{cluster_uid, permission as identity_permission};
 pub use lease::{Held, Lease, LeaseStatus};
 pub use plan::{Served, WatchPlan, discover, find, plan};
 pub use status::{WatchState, WatchStatus};

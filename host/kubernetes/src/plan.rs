@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::api::{self, ApiError, Form, MOST_SMALL};
-use super::permissions::Right;
+use super::permissions::Permission;
 use klaxon_config as config;
 use klaxon_core::route::Need;
 use klaxon_model::{Coverage, Id, are_kubernetes_events};
@@ -126,20 +126,20 @@ impl WatchPlan {
     }
 
     /// Returns the permissions that the watch needs.
-    pub fn rights(&self, served: &Served) -> Vec<Right> {
+    pub fn permissions(&self, served: &Served) -> Vec<Permission> {
         let mut verbs = vec!["list", "watch"];
         // An object that no longer matches a selector looks deleted, so it is requested by name.
         if self.need.selects() {
             verbs.push("get");
         }
-        let rights = verbs.into_iter().map(|verb| Right {
+        let permissions = verbs.into_iter().map(|verb| Permission {
             group: self.need.group().to_owned(),
             resource: served.plural.clone(),
             verb: verb.to_owned(),
             namespace: self.namespace.clone(),
             name: None,
         });
-        rights.collect()
+        permissions.collect()
     }
 
     /// Returns the path of the kind's objects, or of the one object with the given name.

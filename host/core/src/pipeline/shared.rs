@@ -7,7 +7,7 @@ use klaxon_model::{Origin, StateKeeper, Timestamp};
 use super::changes::Changes;
 use super::output::{Counts, Limited, Output};
 use super::state::RuleState;
-use crate::policy::{Incidents, Passed};
+use crate::policy::{Decision, Incidents};
 use crate::route::Router;
 use crate::verdict::Refusal;
 
@@ -48,20 +48,20 @@ impl Shared {
 
     /// Adds the policy's decisions to the output: verdicts that pass, at once or after an inhibition, suppressed
     /// verdicts, and writes over the budget.
-    pub(super) fn pass_on(&mut self, passed: Passed) {
-        self.counts.verdicts += passed.verdicts.len() as u64;
-        self.counts.suppressed += passed.suppressed.len() as u64;
-        self.counts.over_budget += passed.over_budget.len() as u64;
-        self.output.refusals.extend(passed.verdicts.iter().flat_map(Refusal::of));
-        self.output.over_budget.extend(passed.over_budget);
-        self.output.verdicts.extend(passed.verdicts);
-        self.output.suppressed.extend(passed.suppressed);
+    pub(super) fn pass_on(&mut self, decision: Decision) {
+        self.counts.verdicts += decision.verdicts.len() as u64;
+        self.counts.suppressed += decision.suppressed.len() as u64;
+        self.counts.over_budget += decision.over_budget.len() as u64;
+        self.output.refusals.extend(decision.verdicts.iter().flat_map(Refusal::of));
+        self.output.over_budget.extend(decision.over_budget);
+        self.output.verdicts.extend(decision.verdicts);
+        self.output.suppressed.extend(decision.suppressed);
     }
 
     /// Moves the policy's clock.
     pub(super) fn advance_policy(&mut self, time: Timestamp) {
-        let passed = self.incidents.advance_to(time);
-        self.pass_on(passed);
+        let decision = self.incidents.advance_to(time);
+        self.pass_on(decision);
     }
 
     pub(super) fn note_limited(&mut self, limited: impl IntoIterator<Item = Limited>) {

@@ -51,7 +51,7 @@ pub struct Suppressed {
 
 /// The result of deciding on a verdict, or of advancing the clock.
 #[derive(Debug, Default)]
-pub struct Passed {
+pub struct Decision {
     /// Verdicts to deliver, in this order. Their ids and times are those of their events, regardless of
     /// the time of delivery.
     pub verdicts: Vec<Verdict>,
@@ -79,7 +79,7 @@ pub struct OverBudget {
     pub is_first: bool,
 }
 
-impl Passed {
+impl Decision {
     /// Suppresses a verdict.
     pub(super) fn suppress(&mut self, verdict: &Verdict, reason: Reason) {
         self.suppressed.push(Suppressed {
@@ -105,8 +105,8 @@ pub struct Tally {
 
 impl Tally {
     /// Counts suppressed verdicts.
-    pub(super) fn count(&mut self, passed: &Passed) {
-        for one in &passed.suppressed {
+    pub(super) fn count(&mut self, decision: &Decision) {
+        for one in &decision.suppressed {
             *self.suppressed.entry((one.rule.clone(), one.reason)).or_default() += 1;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::decision::{Passed, Reason};
+use super::decision::{Decision, Reason};
 use super::incident_table::IncidentKey;
 use super::incidents::Incidents;
 use super::inhibition::index::{fill, place};
@@ -11,7 +11,7 @@ use super::throttle;
 use klaxon_model::{Delivered, Timestamp, Verdict};
 
 impl Incidents {
-    pub(super) fn firing(&mut self, spot: &Arc<IncidentKey>, verdict: Verdict, out: &mut Passed) {
+    pub(super) fn firing(&mut self, spot: &Arc<IncidentKey>, verdict: Verdict, out: &mut Decision) {
         let now = self.now;
         let has_moved = self.touch(spot, &verdict);
         let replaced = self.take_held(spot);
@@ -70,7 +70,7 @@ impl Incidents {
         spot: &Arc<IncidentKey>,
         verdict: Verdict,
         now: Timestamp,
-        out: &mut Passed,
+        out: &mut Decision,
     ) {
         let severity = verdict.severity;
         if self.deliver(spot.rule, verdict, now, out)
@@ -85,7 +85,7 @@ impl Incidents {
         place: usize,
         verdict: Verdict,
         now: Timestamp,
-        out: &mut Passed,
+        out: &mut Decision,
     ) -> bool {
         let Some(rule) = self.rules.get_mut(place) else { return false };
         let may = throttle::take(rule, now);
@@ -101,7 +101,12 @@ impl Incidents {
         may
     }
 
-    pub(super) fn resolved(&mut self, spot: &Arc<IncidentKey>, verdict: Verdict, out: &mut Passed) {
+    pub(super) fn resolved(
+        &mut self,
+        spot: &Arc<IncidentKey>,
+        verdict: Verdict,
+        out: &mut Decision,
+    ) {
         let now = self.now;
         let held = self.take_held(spot);
         let incident = self.open.close(spot);

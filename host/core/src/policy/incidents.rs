@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::decision::{Passed, Tally};
+use super::decision::{Decision, Tally};
 use super::incident_table::{IncidentKey, Open};
 use super::inhibition::index::{Inhibitors, Register};
 use super::inhibition::pending::Waiting;
@@ -113,8 +113,8 @@ impl Incidents {
     }
 
     /// Decides on the next verdict, after handling all timeouts until its time.
-    pub fn decide(&mut self, verdict: Verdict) -> Passed {
-        let mut out = Passed::default();
+    pub fn decide(&mut self, verdict: Verdict) -> Decision {
+        let mut out = Decision::default();
         // A verdict of a lagging rule has an earlier time; it is delivered at the current time.
         self.fire_due(verdict.time.max(self.now), &mut out);
         let first = out.verdicts.len();
@@ -138,8 +138,8 @@ impl Incidents {
     }
 
     /// Advances the clock and handles all timeouts until this time.
-    pub fn advance_to(&mut self, time: Timestamp) -> Passed {
-        let mut out = Passed::default();
+    pub fn advance_to(&mut self, time: Timestamp) -> Decision {
+        let mut out = Decision::default();
         if self.is_idle {
             self.now = self.now.max(time);
             return out;
@@ -184,7 +184,7 @@ impl Incidents {
         window.into_iter().chain(held).chain(age).min()
     }
 
-    fn fire_due(&mut self, time: Timestamp, out: &mut Passed) {
+    fn fire_due(&mut self, time: Timestamp, out: &mut Decision) {
         let before = self.now;
         self.now = self.now.max(time);
         while let Some((at, due)) = self.first_due().filter(|(at, _)| *at <= time) {
@@ -200,7 +200,7 @@ impl Incidents {
         }
     }
 
-    fn close_window(&mut self, rule: usize, at: Timestamp, out: &mut Passed) {
+    fn close_window(&mut self, rule: usize, at: Timestamp, out: &mut Decision) {
         self.mark_window(rule);
         if let Some(rule) = self.rules.get_mut(rule) {
             out.verdicts.extend(throttle::close(rule, at));

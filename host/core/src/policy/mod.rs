@@ -28,5 +28,5 @@ mod throttle;
 mod tests;
 
 pub use codes::{UnknownCode, check_codes};
-pub use decision::{OverBudget, Passed, Reason, Suppressed, Tally};
+pub use decision::{Decision, OverBudget, Reason, Suppressed, Tally};
 pub use incidents::Incidents;

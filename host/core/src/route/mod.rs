@@ -247,7 +247,7 @@ impl Router {
             None if self.known.has_tombstone(&uid, version) => return Routing::Repeated,
             None => {}
             // A list shows the objects that exist now, regardless of earlier deletions.
-            Some(_) => self.known.unbury(&uid),
+            Some(_) => self.known.remove_tombstone(&uid),
         }
         let mut mark = compared.as_ref().map_or(0, |compared| compared.mark);
         if let Some(known) = self.known.get_mut(&uid) {
@@ -274,7 +274,7 @@ impl Router {
         self.keeping.touch(&uid);
         // An object outside of its watch is dropped, unless some rule still matches it.
         if seen == Seen::Outside && memberships.is_empty() {
-            self.known.bury(uid, &object.meta.resource_version, time);
+            self.known.add_tombstone(uid, &object.meta.resource_version, time);
         } else {
             let mut known = self.known.known(&object, digest, mark);
             known.memberships = memberships.into();
@@ -305,7 +305,7 @@ impl Router {
         match self.known.remove(&uid) {
             Some(known) => {
                 self.keeping.touch(&uid);
-                self.known.bury(uid, &object.meta.resource_version, time);
+                self.known.add_tombstone(uid, &object.meta.resource_version, time);
                 Routing::News(self.deleted(&known, object, time))
             }
             None => Routing::Unknown,

@@ -200,18 +200,18 @@ impl KnownObjects {
     }
 
     /// Adds a tombstone with the version of the deletion.
-    pub(super) fn bury(&mut self, uid: Arc<str>, version: &str, now: Timestamp) {
-        self.tombstones.bury(uid, version, now);
+    pub(super) fn add_tombstone(&mut self, uid: Arc<str>, version: &str, now: Timestamp) {
+        self.tombstones.add(uid, version, now);
     }
 
     /// Removes a tombstone, because the object exists.
-    pub(super) fn unbury(&mut self, uid: &str) {
-        self.tombstones.unbury(uid);
+    pub(super) fn remove_tombstone(&mut self, uid: &str) {
+        self.tombstones.remove(uid);
     }
 
     /// Removes all tombstones: they are compared by version, and versions repeat in another revision
     /// epoch.
-    pub(super) fn unbury_all(&mut self) {
+    pub(super) fn remove_tombstones(&mut self) {
         self.tombstones.clear();
     }
 

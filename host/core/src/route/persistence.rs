@@ -152,7 +152,7 @@ impl Router {
     /// ones, because versions may repeat. Returns the number of the epoch.
     pub fn begin_epoch(&mut self) -> u64 {
         self.history += 1;
-        self.known.unbury_all();
+        self.known.remove_tombstones();
         self.history
     }
 

@@ -24,7 +24,7 @@ pub(super) struct Tombstones {
 
 impl Tombstones {
     /// Adds a tombstone with the version of the deletion.
-    pub(super) fn bury(&mut self, uid: Arc<str>, version: &str, now: Timestamp) {
+    pub(super) fn add(&mut self, uid: Arc<str>, version: &str, now: Timestamp) {
         while let Some((oldest, at)) = self.order.front() {
             #[cfg(test)]
             {
@@ -44,7 +44,7 @@ impl Tombstones {
     }
 
     /// Removes a tombstone, because the object exists.
-    pub(super) fn unbury(&mut self, uid: &str) {
+    pub(super) fn remove(&mut self, uid: &str) {
         self.by_uid.remove(uid);
     }
 
@@ -73,7 +73,7 @@ mod tests {
         let mut tombstones = Tombstones::default();
         let many = 50_000;
         for number in 0..many {
-            tombstones.bury(format!("u{number}").into(), "1", at(number));
+            tombstones.add(format!("u{number}").into(), "1", at(number));
         }
         let many = usize::try_from(many).unwrap();
         assert!(tombstones.looks <= 2 * many, "{} looks for {many} deletions", tombstones.looks);
@@ -83,16 +83,16 @@ mod tests {
     #[test]
     fn deletions_are_forgotten_after_their_time_and_beyond_the_bound() {
         let mut tombstones = Tombstones::default();
-        tombstones.bury("first".into(), "1", at(0));
-        tombstones.bury("second".into(), "2", at(MEMORY_MS - 1));
-        tombstones.bury("first".into(), "3", at(MEMORY_MS - 1));
+        tombstones.add("first".into(), "1", at(0));
+        tombstones.add("second".into(), "2", at(MEMORY_MS - 1));
+        tombstones.add("first".into(), "3", at(MEMORY_MS - 1));
         assert_eq!(tombstones.end_of("first"), Some("3"));
-        tombstones.bury("third".into(), "4", at(MEMORY_MS));
-        assert_eq!(tombstones.end_of("first"), Some("3"), "buried again since");
-        tombstones.unbury("second");
+        tombstones.add("third".into(), "4", at(MEMORY_MS));
+        assert_eq!(tombstones.end_of("first"), Some("3"), "it has ended again since");
+        tombstones.remove("second");
         assert_eq!(tombstones.end_of("second"), None);
         for number in 0..MOST {
-            tombstones.bury(format!("u{number}").into(), "5", at(MEMORY_MS));
+            tombstones.add(format!("u{number}").into(), "5", at(MEMORY_MS));
         }
         assert_eq!(tombstones.end_of("third"), None);
         assert!(tombstones.order.len() <= MOST && tombstones.by_uid.len() <= MOST);

@@ -58,8 +58,8 @@ impl Capture {
     async fn record(self, folder: &Path, stop: &Stop) -> Result<Vec<Captured>, RunError> {
         let signals = stop.on_signals("shutting down: the events so far are the recording", None);
         let _signals = signals.map_err(|error| RunError::System(error.to_string()))?;
-        let rights = cluster::rights_of(&self.needs, &self.settings);
-        let signed = Arc::new(cluster::signed_in(&self.settings, &rights).await?);
+        let permissions = cluster::needed_permissions(&self.needs, &self.settings);
+        let signed = Arc::new(cluster::signed_in(&self.settings, &permissions).await?);
         let mut needs = self.needs;
         for name in &self.resources {
             let need = find(&signed.client, name).await.map_err(RunError::System)?;

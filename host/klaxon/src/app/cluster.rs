@@ -14,10 +14,10 @@ use klaxon_core::pipeline::{MemoryState, Pipeline};
 use klaxon_core::route::Need;
 use klaxon_journal::{Fact, Journal, Loaded};
 use klaxon_kubernetes::auth::{Environment, SignInError, SignedIn, sign_in};
-use klaxon_kubernetes::permissions::Right;
+use klaxon_kubernetes::permissions::Permission;
 use klaxon_kubernetes::{
     self, ApiError, Cluster, ITEMS, Item, Lease, LeaseStatus, Renew, Served, Timing, WatchStatus,
-    cluster_uid, discover, identity_right, plan,
+    cluster_uid, discover, identity_permission, plan,
 };
 use klaxon_model::Timestamp;
 use klaxon_model::clock;
@@ -38,23 +38,23 @@ pub(super) struct Joined {
 }
 
 /// Returns the permissions that the rules need, before the cluster was asked how it serves their kinds.
-pub fn rights_of(needs: &[Need], settings: &config::Kubernetes) -> Vec<Right> {
+pub fn needed_permissions(needs: &[Need], settings: &config::Kubernetes) -> Vec<Permission> {
     let plans = plan(needs, settings);
-    plans.iter().flat_map(|plan| plan.rights(&Served::guess(&plan.need))).collect()
+    plans.iter().flat_map(|plan| plan.permissions(&Served::guess(&plan.need))).collect()
 }
 
 /// Returns the optional permissions: for the Lease, which reveals a lost journal, and for the cluster's uid, which
 /// reveals another cluster.
-pub fn extra_rights(
+pub fn extra_permissions(
     settings: &config::Kubernetes,
     namespace: &str,
     cluster_name: &str,
-) -> Vec<Right> {
-    let mut rights = vec![identity_right()];
+) -> Vec<Permission> {
+    let mut permissions = vec![identity_permission()];
     if settings.lease {
-        rights.extend(Lease::rights(namespace, cluster_name));
+        permissions.extend(Lease::permissions(namespace, cluster_name));
     }
-    rights
+    permissions
 }
 
 /// Returns the permissions that the rules need, and the kinds that are not served. The cluster is asked for the form
@@ -62,26 +62,26 @@ pub fn extra_rights(
 ///
 /// # Errors
 /// Returns a message if a request to the cluster fails.
-pub async fn served_rights(
+pub async fn served_permissions(
     needs: &[Need],
     settings: &config::Kubernetes,
     client: &kube::Client,
-) -> Result<(Vec<Right>, Vec<String>), String> {
-    let mut rights = Vec::new();
+) -> Result<(Vec<Permission>, Vec<String>), String> {
+    let mut permissions = Vec::new();
     let mut absent = Vec::new();
     for plan in plan(needs, settings) {
         let within = Timing::default().answer;
         match discover(client, &plan.need, within).await.map_err(|error| error.to_string())? {
-            Some(served) => rights.extend(plan.rights(&served)),
+            Some(served) => permissions.extend(plan.permissions(&served)),
             None => {
-                rights.extend(plan.rights(&Served::guess(&plan.need)));
+                permissions.extend(plan.permissions(&Served::guess(&plan.need)));
                 absent.push(format!("{} {}", plan.need.api_version, plan.need.kind));
             }
         }
     }
     absent.sort();
     absent.dedup();
-    Ok((rights, absent))
+    Ok((permissions, absent))
 }
 
 /// Authenticates with the cluster as configured.
@@ -90,13 +90,13 @@ pub async fn served_rights(
 /// Returns a [`SignInError`] if no method works.
 pub async fn signed_in(
     settings: &config::Kubernetes,
-    rights: &[Right],
+    permissions: &[Permission],
 ) -> Result<SignedIn, SignInError> {
     let mut environment = Environment::of_process();
     if let Some(path) = &settings.kubeconfig {
         environment = environment.with_kubeconfig(path, settings.context.clone());
     }
-    sign_in(&environment, rights).await
+    sign_in(&environment, permissions).await
 }
 
 /// Returns a function that repeats the authentication with the same method.
@@ -227,11 +227,11 @@ pub(super) async fn join(
     let Start { settings, cluster_name, state, journal, timing, lease_status } = start;
     let needs = pipeline.needs();
     let plans = plan(&needs, settings);
-    let signed = Arc::new(signed_in(settings, &rights_of(&needs, settings)).await?);
+    let signed = Arc::new(signed_in(settings, &needed_permissions(&needs, settings)).await?);
     info!(how = %signed.how, server = signed.server, "signed in");
-    for (right, answer) in signed.missing() {
+    for (permission, answer) in signed.missing() {
         error!(
-            right = %right, ?answer,
+            right = %permission, ?answer,
             "a right is missing: this watch waits for it; hint: `klaxon config rbac` prints what is needed"
         );
     }

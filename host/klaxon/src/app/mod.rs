@@ -49,7 +49,7 @@ use klaxon_kubernetes::auth::SignInError;
 use klaxon_recording::StreamError;
 
 pub use capture::{Capture, Captured};
-pub use cluster::{extra_rights, rights_of, served_rights, signed_in};
+pub use cluster::{extra_permissions, needed_permissions, served_permissions, signed_in};
 use cluster_driver::Intake;
 use deliveries::Queues;
 use health::Vitals;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{CacheArguments, OutputFormat};
-use crate::app::{extra_rights, rights_of, served_rights, signed_in};
+use crate::app::{extra_permissions, needed_permissions, served_permissions, signed_in};
 use crate::assembly::assemble;
 use klaxon_config::{Config, Kubernetes, SourceKind};
 use klaxon_core::route::Need;
@@ -40,9 +40,9 @@ pub(super) fn role(
     namespace: &str,
 ) -> Result<String, String> {
     let (settings, needs) = needs(config, cache)?;
-    let mut rights = rights_of(&needs, &settings);
-    rights.extend(extra_rights(&settings, namespace, &config.cluster));
-    Ok(rbac::manifest(&rights, account, namespace))
+    let mut permissions = needed_permissions(&needs, &settings);
+    permissions.extend(extra_permissions(&settings, namespace, &config.cluster));
+    Ok(rbac::manifest(&permissions, account, namespace))
 }
 
 /// Reviews every permission that the configuration needs. Returns the table, and `true` if no permission for the
@@ -58,12 +58,12 @@ pub(super) fn check(
         .build()
         .map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let signed = signed_in(&settings, &rights_of(&needs, &settings))
+        let signed = signed_in(&settings, &needed_permissions(&needs, &settings))
             .await
             .map_err(|error| error.to_string())?;
-        let (mut needed, absent) = served_rights(&needs, &settings, &signed.client).await?;
+        let (mut needed, absent) = served_permissions(&needs, &settings, &signed.client).await?;
         let watching = needed.len();
-        needed.extend(extra_rights(&settings, &signed.default_namespace, &config.cluster));
+        needed.extend(extra_permissions(&settings, &signed.default_namespace, &config.cluster));
         let reviewed = permissions::review(&signed.client, &needed)
             .await
             .map_err(|error| error.to_string())?;
@@ -86,8 +86,8 @@ pub(super) fn check(
             }
             OutputFormat::Json => {
                 let how = signed.how.to_string();
-                let rights = permissions::document(&reviewed);
-                let document = json!({"how": how, "server": signed.server, "rights": rights, "not_served": absent});
+                let permissions = permissions::document(&reviewed);
+                let document = json!({"how": how, "server": signed.server, "rights": permissions, "not_served": absent});
                 format!("{document}\n")
             }
         };

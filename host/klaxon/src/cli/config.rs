@@ -78,7 +78,7 @@ fn rbac(arguments: &RbacArguments) -> Exit {
     }
 }
 
-fn rights(arguments: &CheckArguments) -> Exit {
+fn permissions(arguments: &CheckArguments) -> Exit {
     let asked = Config::read(&arguments.config)
         .map_err(|errors| errors.to_string())
         .and_then(|config| super::cluster::check(&config, &arguments.cache, arguments.output));
@@ -103,7 +103,7 @@ fn check(arguments: &CheckArguments) -> Exit {
         document.errors(path, found).map_or(Ok(config), Err)
     });
     match checked {
-        Ok(_) if arguments.cluster => rights(arguments),
+        Ok(_) if arguments.cluster => permissions(arguments),
         Ok(config) => {
             let (rules, warnings) = (config.rules.len(), warnings(&config));
             match arguments.output {

@@ -76,9 +76,11 @@ impl Failure {
     pub(super) fn lacking(signed_in: &SignedIn) -> Self {
         let mut missing: Vec<String> = signed_in
             .missing()
-            .map(|(right, answer)| match answer {
-                Answer::Granted => right.to_string(),
-                Answer::Missing { why } | Answer::Unknown { why } => format!("{right} ({why})"),
+            .map(|(permission, answer)| match answer {
+                Answer::Granted => permission.to_string(),
+                Answer::Missing { why } | Answer::Unknown { why } => {
+                    format!("{permission} ({why})")
+                }
             })
             .collect();
         let needed = signed_in.reviewed.len();

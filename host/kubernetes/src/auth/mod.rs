@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use kube::Client;
 
-use super::permissions::{self, Answer, Right};
+use super::permissions::{self, Answer, Permission};
 use client::Connection;
 use in_cluster::InCluster;
 use kubeconfig::KubeconfigFile;
@@ -61,7 +61,7 @@ pub struct SignedIn {
     /// The namespace that the credential belongs to.
     pub default_namespace: String,
     /// The reviewed permissions, each with the cluster's answer.
-    pub reviewed: Vec<(Right, Answer)>,
+    pub reviewed: Vec<(Permission, Answer)>,
     /// The other methods that were tried, and the reasons for not using them.
     pub passed_over: Vec<Attempt>,
     source: Source,
@@ -123,7 +123,7 @@ impl fmt::Debug for SignedIn {
 
 impl SignedIn {
     /// Returns the reviewed permissions that are not known to be granted.
-    pub fn missing(&self) -> impl Iterator<Item = &(Right, Answer)> {
+    pub fn missing(&self) -> impl Iterator<Item = &(Permission, Answer)> {
         self.reviewed.iter().filter(|(_, answer)| *answer != Answer::Granted)
     }
 
@@ -161,7 +161,7 @@ impl Source {
 }
 
 impl Standing {
-    fn of(reviewed: &[(Right, Answer)]) -> Self {
+    fn of(reviewed: &[(Permission, Answer)]) -> Self {
         let has = |wanted: fn(&Answer) -> bool| reviewed.iter().any(|(_, answer)| wanted(answer));
         if reviewed.iter().all(|(_, answer)| *answer == Answer::Granted) {
             Self::Whole
@@ -180,7 +180,10 @@ impl Standing {
 ///
 /// # Errors
 /// Returns [`SignInError::NoMethod`], with each method's failure, if no method works.
-pub async fn sign_in(environment: &Environment, needs: &[Right]) -> Result<SignedIn, SignInError> {
+pub async fn sign_in(
+    environment: &Environment,
+    needs: &[Permission],
+) -> Result<SignedIn, SignInError> {
     // Another part of the process may have installed the provider already; both are the same.
     drop(rustls::crypto::ring::default_provider().install_default());
     let methods: &[Method] = if environment.only_kubeconfig {
@@ -220,7 +223,7 @@ pub async fn sign_in(environment: &Environment, needs: &[Right]) -> Result<Signe
 async fn attempt(
     method: Method,
     environment: &Environment,
-    needs: &[Right],
+    needs: &[Permission],
 ) -> Result<SignedIn, Failure> {
     let source = Source::of(method, environment)?;
     let Connection { client, how, server, default_namespace } = source.connect().await?;

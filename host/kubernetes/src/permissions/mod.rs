@@ -29,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// One permission that the cluster must grant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Right {
+pub struct Permission {
     /// The API group; empty for the core.
     pub group: String,
     /// The resource in the plural, such as `pods`; may have a subresource, as in `pods/log`.
@@ -100,7 +100,7 @@ pub enum ReviewError {
     },
 }
 
-impl fmt::Display for Right {
+impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.verb, self.qualified())?;
         if let Some(name) = &self.name {
@@ -113,7 +113,7 @@ impl fmt::Display for Right {
     }
 }
 
-impl Right {
+impl Permission {
     /// Returns the resource with its group in kubectl's notation, such as `deployments.apps/scale`.
     pub fn qualified(&self) -> String {
         match (self.group.as_str(), self.resource.split_once('/')) {
@@ -146,18 +146,20 @@ impl Right {
     }
 }
 
-/// Reviews each permission; the answers are in the order of `rights`.
+/// Reviews each permission; the answers are in the order of `permissions`.
 ///
 /// # Errors
 /// Returns a [`ReviewError`] if the API server cannot be reached or rejects the credential.
 pub async fn review(
     client: &Client,
-    rights: &[Right],
-) -> Result<Vec<(Right, Answer)>, ReviewError> {
-    let questions: Vec<(Right, Value)> =
-        rights.iter().map(|right| (right.clone(), right.attributes())).collect();
+    permissions: &[Permission],
+) -> Result<Vec<(Permission, Answer)>, ReviewError> {
+    let questions: Vec<(Permission, Value)> = permissions
+        .iter()
+        .map(|permission| (permission.clone(), permission.attributes()))
+        .collect();
     stream::iter(questions)
-        .map(|(right, spec)| async move { Ok((right, ask(client, &spec).await?)) })
+        .map(|(permission, spec)| async move { Ok((permission, ask(client, &spec).await?)) })
         .buffered(AT_ONCE)
         .try_collect()
         .await

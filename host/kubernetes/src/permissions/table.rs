@@ -2,22 +2,22 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Right};
+use super::{Answer, Permission};
 
 const HEAD: [&str; 4] = ["RESOURCE", "VERB", "NAMESPACE", "ANSWER"];
 /// The namespace column of a permission in the whole cluster; no namespace can have this name.
 const EVERYWHERE: &str = "*";
 
 /// Formats a table for people, with a header and one line for each permission.
-pub fn table(reviewed: &[(Right, Answer)]) -> String {
+pub fn table(reviewed: &[(Permission, Answer)]) -> String {
     let mut lines = vec![HEAD.map(str::to_owned)];
-    lines.extend(reviewed.iter().map(|(right, answer)| {
-        let resource = match &right.name {
-            Some(name) => format!("{} {name}", right.qualified()),
-            None => right.qualified(),
+    lines.extend(reviewed.iter().map(|(permission, answer)| {
+        let resource = match &permission.name {
+            Some(name) => format!("{} {name}", permission.qualified()),
+            None => permission.qualified(),
         };
-        let namespace = right.namespace.as_deref().unwrap_or(EVERYWHERE);
-        [resource, right.verb.clone(), namespace.to_owned(), words(answer)]
+        let namespace = permission.namespace.as_deref().unwrap_or(EVERYWHERE);
+        [resource, permission.verb.clone(), namespace.to_owned(), words(answer)]
     }));
     let width = |column: usize| {
         lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
@@ -32,21 +32,21 @@ pub fn table(reviewed: &[(Right, Answer)]) -> String {
 }
 
 /// Returns a JSON list for programs, with one object for each permission, in their order.
-pub fn document(reviewed: &[(Right, Answer)]) -> Value {
+pub fn document(reviewed: &[(Permission, Answer)]) -> Value {
     reviewed
         .iter()
-        .map(|(right, answer)| {
+        .map(|(permission, answer)| {
             let (word, why) = match answer {
                 Answer::Granted => ("granted", None),
                 Answer::Missing { why } => ("missing", Some(why)),
                 Answer::Unknown { why } => ("unknown", Some(why)),
             };
             json!({
-                "group": right.group,
-                "resource": right.resource,
-                "verb": right.verb,
-                "namespace": right.namespace,
-                "name": right.name,
+                "group": permission.group,
+                "resource": permission.resource,
+                "verb": permission.verb,
+                "namespace": permission.namespace,
+                "name": permission.name,
                 "answer": word,
                 "why": why,
             })
@@ -66,8 +66,8 @@ fn words(answer: &Answer) -> String {
 mod tests {
     use super::*;
 
-    fn right(group: &str, resource: &str, verb: &str, namespace: Option<&str>) -> Right {
-        Right {
+    fn permission(group: &str, resource: &str, verb: &str, namespace: Option<&str>) -> Permission {
+        Permission {
             group: group.to_owned(),
             resource: resource.to_owned(),
             verb: verb.to_owned(),
@@ -76,12 +76,15 @@ mod tests {
         }
     }
 
-    fn reviewed() -> Vec<(Right, Answer)> {
-        let secret = Right { name: Some("x".to_owned()), ..right("", "secrets", "get", Some("a")) };
+    fn reviewed() -> Vec<(Permission, Answer)> {
+        let secret = Permission {
+            name: Some("x".to_owned()),
+            ..permission("", "secrets", "get", Some("a"))
+        };
         vec![
-            (right("", "pods", "watch", Some("a")), Answer::Granted),
+            (permission("", "pods", "watch", Some("a")), Answer::Granted),
             (
-                right("apps", "deployments/scale", "list", None),
+                permission("apps", "deployments/scale", "list", None),
                 Answer::Missing { why: "no rule allows it".to_owned() },
             ),
             (secret, Answer::Unknown { why: "not reviewed".to_owned() }),
@@ -113,7 +116,8 @@ secrets x               get    a          unknown: not reviewed
 
     #[test]
     fn a_right_is_shown_as_a_sentence_would_say_it() {
-        let shown: Vec<String> = reviewed().iter().map(|(right, _)| right.to_string()).collect();
+        let shown: Vec<String> =
+            reviewed().iter().map(|(permission, _)| permission.to_string()).collect();
         assert_eq!(
             shown,
             [

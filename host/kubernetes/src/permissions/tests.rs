@@ -6,8 +6,8 @@ use wiremock::{Mock, MockServer, Request as Received, Respond, ResponseTemplate}
 
 use super::*;
 
-fn right(resource: &str, namespace: Option<&str>) -> Right {
-    Right {
+fn permission(resource: &str, namespace: Option<&str>) -> Permission {
+    Permission {
         group: "apps".to_owned(),
         resource: resource.to_owned(),
         verb: "watch".to_owned(),
@@ -40,7 +40,7 @@ fn allowed(yes: bool) -> ResponseTemplate {
 
 async fn one(answer: ResponseTemplate) -> Result<Answer, ReviewError> {
     let server = answering(answer).await;
-    let reviewed = review(&client(&server.uri()), &[right("deployments", None)]).await?;
+    let reviewed = review(&client(&server.uri()), &[permission("deployments", None)]).await?;
     Ok(reviewed[0].1.clone())
 }
 
@@ -54,10 +54,13 @@ async fn the_answers_come_in_the_order_of_the_rights() {
         allowed(number.is_multiple_of(2)).set_delay(Duration::from_millis(20 * (20 - number)))
     })
     .await;
-    let rights: Vec<Right> =
-        (0..20).map(|number| right("deployments", Some(&number.to_string()))).collect();
-    let reviewed = review(&client(&server.uri()), &rights).await.unwrap();
-    assert_eq!(reviewed.iter().map(|(right, _)| right.clone()).collect::<Vec<_>>(), rights);
+    let permissions: Vec<Permission> =
+        (0..20).map(|number| permission("deployments", Some(&number.to_string()))).collect();
+    let reviewed = review(&client(&server.uri()), &permissions).await.unwrap();
+    assert_eq!(
+        reviewed.iter().map(|(permission, _)| permission.clone()).collect::<Vec<_>>(),
+        permissions
+    );
     for (place, (_, answer)) in reviewed.iter().enumerate() {
         assert_eq!(*answer == Answer::Granted, place % 2 == 0, "{place}");
     }
@@ -74,12 +77,12 @@ async fn a_review_names_every_part_of_the_right() {
         .respond_with(allowed(true))
         .mount(&server)
         .await;
-    let right = Right {
+    let permission = Permission {
         verb: "get".to_owned(),
         name: Some("web".to_owned()),
-        ..right("deployments/scale", Some("a"))
+        ..permission("deployments/scale", Some("a"))
     };
-    let reviewed = review(&client(&server.uri()), &[right]).await.unwrap();
+    let reviewed = review(&client(&server.uri()), &[permission]).await.unwrap();
     assert_eq!(reviewed[0].1, Answer::Granted);
 }
 
@@ -108,7 +111,7 @@ async fn a_busy_api_server_is_asked_again() {
     let busy = status(429, "too many").insert_header("Retry-After", "0");
     Mock::given(method("POST")).respond_with(busy).up_to_n_times(2).mount(&server).await;
     Mock::given(method("POST")).respond_with(allowed(true)).mount(&server).await;
-    let reviewed = review(&client(&server.uri()), &[right("pods", None)]).await.unwrap();
+    let reviewed = review(&client(&server.uri()), &[permission("pods", None)]).await.unwrap();
     assert_eq!(reviewed[0].1, Answer::Granted);
     assert_eq!(
         one(status(503, "shutting down").insert_header("Retry-After", "0")).await,
@@ -134,7 +137,8 @@ async fn what_makes_every_review_useless_is_an_error() {
         text(one(gateway.set_body_string("bad gateway")).await),
         "the API server gives no answer: status 502: bad gateway; hint: try again when it is well"
     );
-    let nobody = review(&client("http://127.0.0.1:1"), &[right("pods", None)]).await.unwrap_err();
+    let nobody =
+        review(&client("http://127.0.0.1:1"), &[permission("pods", None)]).await.unwrap_err();
     assert_eq!(
         nobody.to_string(),
         "the API server cannot be reached: client error (Connect): tcp connect error: Connection \

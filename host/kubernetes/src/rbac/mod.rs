@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::permissions::Right;
+use super::permissions::Permission;
 
 /// Verbs that act on objects without a known name: a rule with `resourceNames` never allows them.
 const NAMELESS: [&str; 2] = ["create", "deletecollection"];
@@ -20,14 +20,15 @@ struct Rule {
 
 /// Writes a ServiceAccount with its roles and bindings: a ClusterRole for permissions in the whole cluster, and a Role
 /// in each namespace for the others.
-pub fn manifest(rights: &[Right], account: &str, namespace: &str) -> String {
+pub fn manifest(permissions: &[Permission], account: &str, namespace: &str) -> String {
     let name = format!("klaxon:{namespace}:{account}");
-    let mut scopes: BTreeMap<Option<&str>, Vec<&Right>> = BTreeMap::new();
-    for right in rights {
+    let mut scopes: BTreeMap<Option<&str>, Vec<&Permission>> = BTreeMap::new();
+    for permission in permissions {
         // A permission in the whole cluster makes the same permission in one namespace redundant.
-        let is_covered = right.namespace.is_some() && rights.iter().any(|wide| covers(wide, right));
+        let is_covered = permission.namespace.is_some()
+            && permissions.iter().any(|wide| covers(wide, permission));
         if !is_covered {
-            scopes.entry(right.namespace.as_deref()).or_default().push(right);
+            scopes.entry(permission.namespace.as_deref()).or_default().push(permission);
         }
     }
     let mut text = String::from(
@@ -36,29 +37,30 @@ pub fn manifest(rights: &[Right], account: &str, namespace: &str) -> String {
     );
     line(&mut text, &format!("#   kubectl create namespace {}", scalar(namespace)));
     write_account(&mut text, account, namespace);
-    for (scope, rights) in scopes {
-        write_role(&mut text, &name, scope, &rules(&rights));
+    for (scope, permissions) in scopes {
+        write_role(&mut text, &name, scope, &rules(&permissions));
         write_binding(&mut text, &name, scope, (account, namespace));
     }
     text
 }
 
-/// Returns `true` if `wide`, granted in the whole cluster, makes `right` redundant.
-fn covers(wide: &Right, right: &Right) -> bool {
+/// Returns `true` if `wide`, granted in the whole cluster, makes `permission` redundant.
+fn covers(wide: &Permission, permission: &Permission) -> bool {
     wide.namespace.is_none()
-        && wide.group == right.group
-        && wide.resource == right.resource
-        && wide.verb == right.verb
-        && (wide.name.is_none() || wide.name == right.name)
+        && wide.group == permission.group
+        && wide.resource == permission.resource
+        && wide.verb == permission.verb
+        && (wide.name.is_none() || wide.name == permission.name)
 }
 
 /// Merges permissions of one scope: first the verbs of a resource, then resources with the same verbs.
-fn rules(rights: &[&Right]) -> Vec<Rule> {
+fn rules(permissions: &[&Permission]) -> Vec<Rule> {
     let mut names: BTreeMap<(&str, &str, &str), BTreeSet<String>> = BTreeMap::new();
     let mut unnamed = BTreeSet::new();
-    for right in rights {
-        let key = (right.group.as_str(), right.resource.as_str(), right.verb.as_str());
-        match &right.name {
+    for permission in permissions {
+        let key =
+            (permission.group.as_str(), permission.resource.as_str(), permission.verb.as_str());
+        match &permission.name {
             Some(name) if !NAMELESS.contains(&key.2) => {
                 names.entry(key).or_default().insert(name.clone());
             }

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::*;
 
-fn right(group: &str, resource: &str, verb: &str, namespace: &str, name: &str) -> Right {
+fn permission(group: &str, resource: &str, verb: &str, namespace: &str, name: &str) -> Permission {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    Right {
+    Permission {
         group: group.to_owned(),
         resource: resource.to_owned(),
         verb: verb.to_owned(),
@@ -41,15 +41,15 @@ fn typed<T: DeserializeOwned>(value: &Value) -> T {
 
 #[test]
 fn rights_in_the_whole_cluster_are_one_cluster_role() {
-    let rights = [
-        right("", "pods", "watch", "", ""),
-        right("", "pods", "list", "", ""),
-        right("", "events", "list", "", ""),
-        right("", "events", "watch", "", ""),
-        right("", "events", "watch", "", ""),
-        right("apps", "deployments", "list", "", ""),
-        right("apps", "deployments", "watch", "", ""),
-        right("", "nodes", "get", "", ""),
+    let permissions = [
+        permission("", "pods", "watch", "", ""),
+        permission("", "pods", "list", "", ""),
+        permission("", "events", "list", "", ""),
+        permission("", "events", "watch", "", ""),
+        permission("", "events", "watch", "", ""),
+        permission("apps", "deployments", "list", "", ""),
+        permission("apps", "deployments", "watch", "", ""),
+        permission("", "nodes", "get", "", ""),
     ];
     let expected = r#"# The service account of Klaxon, and the least permissions that it needs.
 # Its namespace must exist:
@@ -89,17 +89,17 @@ subjects:
     name: klaxon
     namespace: monitoring
 "#;
-    assert_eq!(manifest(&rights, "klaxon", "monitoring"), expected);
+    assert_eq!(manifest(&permissions, "klaxon", "monitoring"), expected);
 }
 
 #[test]
 fn rights_in_namespaces_are_a_role_in_each_and_names_narrow_them() {
-    let rights = [
-        right("", "pods", "watch", "b", ""),
-        right("", "secrets", "get", "a", "two"),
-        right("", "secrets", "get", "a", "one"),
-        right("", "secrets", "patch", "a", "one"),
-        right("", "secrets", "create", "a", "one"),
+    let permissions = [
+        permission("", "pods", "watch", "b", ""),
+        permission("", "secrets", "get", "a", "two"),
+        permission("", "secrets", "get", "a", "one"),
+        permission("", "secrets", "patch", "a", "one"),
+        permission("", "secrets", "create", "a", "one"),
     ];
     let expected = r#"# The service account of Klaxon, and the least permissions that it needs.
 # Its namespace must exist:
@@ -167,18 +167,18 @@ subjects:
     name: watcher
     namespace: ops
 "#;
-    assert_eq!(manifest(&rights, "watcher", "ops"), expected);
+    assert_eq!(manifest(&permissions, "watcher", "ops"), expected);
 }
 
 #[test]
 fn what_is_granted_more_widely_is_not_granted_again() {
-    let rights = [
-        right("", "pods", "watch", "", ""),
-        right("", "pods", "watch", "a", ""),
-        right("", "pods", "get", "a", "web"),
-        right("", "pods", "get", "a", ""),
+    let permissions = [
+        permission("", "pods", "watch", "", ""),
+        permission("", "pods", "watch", "a", ""),
+        permission("", "pods", "get", "a", "web"),
+        permission("", "pods", "get", "a", ""),
     ];
-    let read = documents(&manifest(&rights, "klaxon", "ops"));
+    let read = documents(&manifest(&permissions, "klaxon", "ops"));
     assert_eq!(read.len(), 5);
     let role: Role = typed(&read[3]);
     let rules = role.rules.unwrap();
@@ -189,13 +189,13 @@ fn what_is_granted_more_widely_is_not_granted_again() {
 
 #[test]
 fn what_is_written_is_what_kubernetes_reads() {
-    let rights = [
-        right("", "pods", "watch", "", ""),
-        right("", "configmaps", "get", "a", "name:\"with\\ every#thing\u{7f}\u{1f600}"),
-        right("", "configmaps", "get", "null", "yes"),
-        right("metrics.k8s.io", "*", "*", "null", ""),
+    let permissions = [
+        permission("", "pods", "watch", "", ""),
+        permission("", "configmaps", "get", "a", "name:\"with\\ every#thing\u{7f}\u{1f600}"),
+        permission("", "configmaps", "get", "null", "yes"),
+        permission("metrics.k8s.io", "*", "*", "null", ""),
     ];
-    let read = documents(&manifest(&rights, "klaxon", "1"));
+    let read = documents(&manifest(&permissions, "klaxon", "1"));
     assert_eq!(read.len(), 7);
     let wide: ClusterRole = typed(&read[1]);
     assert_eq!(wide.rules.unwrap()[0].resources.as_deref().unwrap(), ["pods"]);

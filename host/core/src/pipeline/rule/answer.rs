@@ -153,8 +153,8 @@ impl RuleRuntime {
             self.set_timer(event, timer, shared);
         }
         for verdict in self.verdicts.build(&self.info.manifest, event, outcome.verdicts) {
-            let passed = shared.incidents.decide(verdict);
-            shared.pass_on(passed);
+            let decision = shared.incidents.decide(verdict);
+            shared.pass_on(decision);
         }
     }
 

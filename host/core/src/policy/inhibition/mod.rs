@@ -5,7 +5,7 @@ pub(in crate::policy) mod pending;
 
 use std::sync::Arc;
 
-use crate::policy::decision::Passed;
+use crate::policy::decision::Decision;
 use crate::policy::incident_table::IncidentKey;
 use crate::policy::incidents::Incidents;
 use crate::policy::inhibition::pending::bytes;
@@ -19,7 +19,7 @@ impl Incidents {
         spot: &Arc<IncidentKey>,
         verdict: Verdict,
         order: Option<u64>,
-        out: &mut Passed,
+        out: &mut Decision,
     ) {
         let now = self.now;
         let until = self.inhibited_until(spot, now);
@@ -82,7 +82,7 @@ impl Incidents {
     }
 
     /// Checks if a pending firing is still inhibited, and delivers it if not.
-    pub(in crate::policy) fn look_again(&mut self, order: u64, now: Timestamp, out: &mut Passed) {
+    pub(in crate::policy) fn look_again(&mut self, order: u64, now: Timestamp, out: &mut Decision) {
         let Some(spot) = self.waiting.spot(order) else { return };
         match self.inhibited_until(&spot, now) {
             Some(until) if until > now => self.wait_until(&spot, order, until),
@@ -120,7 +120,7 @@ impl Incidents {
         spot: &IncidentKey,
         incident: Option<Incident>,
         now: Timestamp,
-        out: &mut Passed,
+        out: &mut Decision,
     ) {
         if let (Some(number), Some(incident)) = (self.inhibitor(spot), incident) {
             self.inhibitors.close(number, &spot.key, &incident.place);
@@ -132,7 +132,7 @@ impl Incidents {
         &mut self,
         spot: &IncidentKey,
         now: Timestamp,
-        out: &mut Passed,
+        out: &mut Decision,
     ) {
         let number = self.inhibitor(spot);
         let rules = number.and_then(|number| self.inhibitors.holds.get(number));
@@ -148,7 +148,7 @@ impl Incidents {
         &mut self,
         spot: &Arc<IncidentKey>,
         now: Timestamp,
-        out: &mut Passed,
+        out: &mut Decision,
     ) {
         if let Some(held) = self.take_held(spot) {
             self.open.touch(spot, now);
@@ -164,7 +164,7 @@ impl Incidents {
 
     /// Closes the least recently touched incidents of a rule until its number of open incidents is within
     /// the bound.
-    pub(in crate::policy) fn make_room(&mut self, rule: usize, now: Timestamp, out: &mut Passed) {
+    pub(in crate::policy) fn make_room(&mut self, rule: usize, now: Timestamp, out: &mut Decision) {
         while self.open.len(rule) > self.bounds.open {
             let Some((_, spot)) = self.open.oldest(rule).cloned() else { return };
             if let Some(held) = self.take_held(&spot) {

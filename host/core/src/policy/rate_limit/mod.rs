@@ -3,7 +3,7 @@
 
 pub(in crate::policy) mod budget;
 
-use crate::policy::decision::{OverBudget, Passed};
+use crate::policy::decision::{Decision, OverBudget};
 use crate::policy::incidents::Incidents;
 use crate::policy::rate_limit::budget::Over;
 use klaxon_model::{Timestamp, Verdict};
@@ -11,8 +11,8 @@ use klaxon_model::{Timestamp, Verdict};
 impl Incidents {
     /// Removes writes that exceed the budget from the verdicts starting at index `first`, which pass at
     /// time `at`. The verdicts are delivered without them.
-    pub(in crate::policy) fn spend(&mut self, out: &mut Passed, first: usize, at: Timestamp) {
-        let Passed { verdicts, over_budget, .. } = out;
+    pub(in crate::policy) fn spend(&mut self, out: &mut Decision, first: usize, at: Timestamp) {
+        let Decision { verdicts, over_budget, .. } = out;
         let verdicts = verdicts.iter_mut().skip(first);
         for verdict in verdicts.filter(|verdict| !verdict.refused.is_empty()) {
             let refused = std::mem::take(&mut verdict.refused);

@@ -8,12 +8,12 @@ use super::plan::*;
 use super::*;
 
 /// Returns the combined result of a sequence of verdicts.
-fn run(incidents: &mut Incidents, verdicts: &[Verdict]) -> Passed {
-    let mut all = Passed::default();
+fn run(incidents: &mut Incidents, verdicts: &[Verdict]) -> Decision {
+    let mut all = Decision::default();
     for verdict in verdicts {
-        let passed = incidents.decide(verdict.clone());
-        all.verdicts.extend(passed.verdicts);
-        all.suppressed.extend(passed.suppressed);
+        let decision = incidents.decide(verdict.clone());
+        all.verdicts.extend(decision.verdicts);
+        all.suppressed.extend(decision.suppressed);
     }
     all
 }
@@ -26,12 +26,12 @@ fn spot(verdict: &Verdict) -> (Arc<str>, String, String) {
     (verdict.rule.clone(), verdict.code.clone(), verdict.key.clone())
 }
 
-fn lines(passed: &Passed) -> Vec<String> {
-    passed.verdicts.iter().map(|verdict| verdict.to_line().unwrap()).collect()
+fn lines(decision: &Decision) -> Vec<String> {
+    decision.verdicts.iter().map(|verdict| verdict.to_line().unwrap()).collect()
 }
 
 /// Resolves everything that fires, and returns the result.
-fn end_all(incidents: &mut Incidents, rules: &[&str], at: Timestamp) -> Passed {
+fn end_all(incidents: &mut Incidents, rules: &[&str], at: Timestamp) -> Decision {
     let mut all = Vec::new();
     for rule in rules {
         for (code, key) in (0..3).flat_map(|code| (0..3).map(move |key| (code, key))) {
@@ -50,10 +50,10 @@ proptest! {
         let none: Vec<_> = RULES.iter().map(|rule| ((*rule).into(), Policy::default())).collect();
         let mut incidents = incidents(&none);
         let said = verdicts(&play);
-        let passed = run(&mut incidents, &said);
-        let said = Passed { verdicts: said, ..Passed::default() };
-        prop_assert_eq!(lines(&passed), lines(&said));
-        prop_assert!(passed.suppressed.is_empty() && incidents.take_changes().is_empty());
+        let decision = run(&mut incidents, &said);
+        let said = Decision { verdicts: said, ..Decision::default() };
+        prop_assert_eq!(lines(&decision), lines(&said));
+        prop_assert!(decision.suppressed.is_empty() && incidents.take_changes().is_empty());
     }
 
     #[test]
@@ -63,10 +63,10 @@ proptest! {
     ) {
         let mut incidents = incidents(&policies);
         let said = verdicts(&play);
-        let passed = run(&mut incidents, &said);
-        let delivered = passed.verdicts.iter().filter(|one| !is_digest(one)).map(|one| one.id);
+        let decision = run(&mut incidents, &said);
+        let delivered = decision.verdicts.iter().filter(|one| !is_digest(one)).map(|one| one.id);
         let mut ids: Vec<Id> = delivered.collect();
-        ids.extend(passed.suppressed.iter().map(|one| one.verdict));
+        ids.extend(decision.suppressed.iter().map(|one| one.verdict));
         let waiting: usize = incidents.sizes().map(|(_, _, waiting)| waiting).sum();
         prop_assert_eq!(ids.len() + waiting, said.len());
         let all: BTreeSet<Id> = said.iter().map(|one| one.id).collect();
@@ -74,7 +74,7 @@ proptest! {
         prop_assert_eq!(found.len(), ids.len(), "something came twice");
         prop_assert!(found.is_subset(&all));
         let counted: u64 = incidents.tally().suppressed.values().sum();
-        prop_assert_eq!(counted, passed.suppressed.len() as u64);
+        prop_assert_eq!(counted, decision.suppressed.len() as u64);
     }
 
     #[test]
@@ -89,9 +89,9 @@ proptest! {
         let mut heard = BTreeSet::new();
         for said in verdicts(&play) {
             let (is_over, about, id) = (said.status == Status::Resolved, spot(&said), said.id);
-            let passed = incidents.decide(said);
-            let is_told = passed.verdicts.iter().any(|one| one.id == id);
-            for one in passed.verdicts.iter().filter(|one| !is_digest(one)) {
+            let decision = incidents.decide(said);
+            let is_told = decision.verdicts.iter().any(|one| one.id == id);
+            for one in decision.verdicts.iter().filter(|one| !is_digest(one)) {
                 if one.status == Status::Firing {
                     heard.insert(spot(one));
                 }
@@ -121,9 +121,9 @@ proptest! {
         let mut last: BTreeMap<_, (Id, bool)> = BTreeMap::new();
         let mut waits: BTreeMap<Id, (Arc<str>, String, String)> = BTreeMap::new();
         for one in &said {
-            let passed = incidents.decide(one.clone());
-            let gone = passed.verdicts.iter().map(|one| one.id);
-            let gone: Vec<Id> = gone.chain(passed.suppressed.iter().map(|one| one.verdict)).collect();
+            let decision = incidents.decide(one.clone());
+            let gone = decision.verdicts.iter().map(|one| one.id);
+            let gone: Vec<Id> = gone.chain(decision.suppressed.iter().map(|one| one.verdict)).collect();
             waits.insert(one.id, spot(one));
             waits.retain(|id, _| !gone.contains(id));
             last.insert(spot(one), (one.id, one.status == Status::Firing));
@@ -132,8 +132,8 @@ proptest! {
             prop_assert!(last[about].1, "{:?} waits, but {:?} is over", id, about);
         }
         let now = said.last().map_or(second(0), |one| one.time);
-        let passed = end_all(&mut incidents, &["nodes"], now);
-        let released = passed.verdicts.iter().filter(|one| waits.contains_key(&one.id));
+        let decision = end_all(&mut incidents, &["nodes"], now);
+        let released = decision.verdicts.iter().filter(|one| waits.contains_key(&one.id));
         let released: Vec<Id> = released.map(|one| one.id).collect();
         prop_assert_eq!(released.len(), waits.len());
         prop_assert_eq!(released.iter().collect::<BTreeSet<_>>().len(), waits.len());
@@ -214,18 +214,18 @@ proptest! {
         let said = verdicts(&play);
         let plain = run(&mut incidents(&policies), &said);
         let mut incidents = incidents(&policies);
-        let mut moved = Passed::default();
+        let mut moved = Decision::default();
         let mut before = second(0);
         for (one, stop) in said.iter().zip(stops) {
             let halves = before.millis_since(one.time) / 2;
             for time in [one.time.plus_millis(halves), one.time] {
-                let passed = if stop { incidents.advance_to(time) } else { Passed::default() };
-                moved.verdicts.extend(passed.verdicts);
-                moved.suppressed.extend(passed.suppressed);
+                let decision = if stop { incidents.advance_to(time) } else { Decision::default() };
+                moved.verdicts.extend(decision.verdicts);
+                moved.suppressed.extend(decision.suppressed);
             }
-            let passed = incidents.decide(one.clone());
-            moved.verdicts.extend(passed.verdicts);
-            moved.suppressed.extend(passed.suppressed);
+            let decision = incidents.decide(one.clone());
+            moved.verdicts.extend(decision.verdicts);
+            moved.suppressed.extend(decision.suppressed);
             before = one.time;
         }
         prop_assert_eq!(lines(&plain), lines(&moved));

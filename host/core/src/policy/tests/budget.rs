@@ -106,10 +106,10 @@ fn writes(name: &str, object: &str, at: i64) -> Verdict {
 }
 
 /// Returns the kinds of refused targets of each verdict, and the writes over the budget.
-fn spent(passed: &Passed) -> Vec<String> {
+fn spent(decision: &Decision) -> Vec<String> {
     let left =
-        passed.verdicts.iter().flat_map(|one| one.refused.iter().map(|one| one.kind.clone()));
-    let over = passed.over_budget.iter().map(|one| format!("-{} {}", one.target, one.object));
+        decision.verdicts.iter().flat_map(|one| one.refused.iter().map(|one| one.kind.clone()));
+    let over = decision.over_budget.iter().map(|one| format!("-{} {}", one.target, one.object));
     left.chain(over).collect()
 }
 
@@ -118,8 +118,8 @@ fn a_policy_without_limits_limits_no_writes() {
     let mut now = incidents(&[("web".into(), Policy::unlimited())]);
     for number in 0..100_000 {
         let object = format!("Pod/{}", number % 20_000);
-        let passed = now.decide(writes(&number.to_string(), &object, 0));
-        assert_eq!(spent(&passed), ["kubernetes-event", "named"], "{number}");
+        let decision = now.decide(writes(&number.to_string(), &object, 0));
+        assert_eq!(spent(&decision), ["kubernetes-event", "named"], "{number}");
     }
 }
 
@@ -142,8 +142,8 @@ fn what_passes_is_held_to_the_budget_of_its_rule_and_object_also_over_a_restart(
         (69, "Pod/a", vec!["named", "-kubernetes-event Pod/a"]),
     ];
     for (at, object, expected) in plan {
-        let passed = now.decide(writes("one", object, at));
-        assert_eq!(spent(&passed), expected, "at {at}");
+        let decision = now.decide(writes("one", object, at));
+        assert_eq!(spent(&decision), expected, "at {at}");
         table.write(now.take_changes());
         now = incidents(&policies);
         now.not_before(second(at));

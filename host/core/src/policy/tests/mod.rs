@@ -14,7 +14,7 @@ use klaxon_test_support::values;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Incidents, Passed, Reason};
+use super::{Decision, Incidents, Reason};
 use klaxon_config::{Equal, Inhibitor, Policy, Throttle};
 use klaxon_model::{
     Event, Id, Identity, Meta, Object, Pod, Refused, Severity, Status, Subject, Timestamp, Verdict,
@@ -78,13 +78,13 @@ fn inhibitor(text: &str, equal: Equal) -> Inhibitor {
 }
 
 /// Returns the result as text: the titles of verdicts that pass, and `-title reason` of suppressed ones.
-fn words(passed: &Passed, names: &[&str]) -> Vec<String> {
+fn words(decision: &Decision, names: &[&str]) -> Vec<String> {
     let name = |id: Id| names.iter().find(|name| Id::of("verdict", &[*name]) == id).unwrap();
-    let held = passed
+    let held = decision
         .suppressed
         .iter()
         .map(|one| format!("-{} {}", name(one.verdict), one.reason.as_str()));
-    passed.verdicts.iter().map(|one| one.title.clone()).chain(held).collect()
+    decision.verdicts.iter().map(|one| one.title.clone()).chain(held).collect()
 }
 
 /// A sequence of verdicts with the expected result of each.
@@ -104,8 +104,8 @@ impl Play {
 
     fn say(&mut self, verdict: Verdict, name: &'static str, comes: &[&str]) {
         self.names.push(name);
-        let passed = self.incidents.decide(verdict);
-        assert_eq!(words(&passed, &self.names), comes, "of {name}");
+        let decision = self.incidents.decide(verdict);
+        assert_eq!(words(&decision, &self.names), comes, "of {name}");
     }
 
     /// Fires at a time in seconds.
@@ -119,8 +119,8 @@ impl Play {
     }
 
     fn passes_until(&mut self, at: i64, comes: &[&str]) {
-        let passed = self.incidents.advance_to(second(at));
-        assert_eq!(words(&passed, &self.names), comes, "until {at}");
+        let decision = self.incidents.advance_to(second(at));
+        assert_eq!(words(&decision, &self.names), comes, "until {at}");
     }
 
     fn waiting(&self) -> usize {

@@ -6,9 +6,9 @@ use super::plan::*;
 use super::*;
 use klaxon_model::{PersistedIncident, StoreOp};
 
-fn text(passed: &Passed) -> (Vec<String>, Vec<String>) {
-    let verdicts = passed.verdicts.iter().map(|verdict| verdict.to_line().unwrap());
-    let suppressed = passed.suppressed.iter().map(|one| serde_json::to_string(one).unwrap());
+fn text(decision: &Decision) -> (Vec<String>, Vec<String>) {
+    let verdicts = decision.verdicts.iter().map(|verdict| verdict.to_line().unwrap());
+    let suppressed = decision.suppressed.iter().map(|one| serde_json::to_string(one).unwrap());
     (verdicts.collect(), suppressed.collect())
 }
 
@@ -52,8 +52,8 @@ proptest! {
             through.begin_holds(one.time);
             cut.begin_holds(one.time);
             prop_assert_eq!(through.next_due(), cut.next_due());
-            let passed = through.decide(one.clone());
-            prop_assert_eq!(text(&passed), text(&cut.decide(one)));
+            let decision = through.decide(one.clone());
+            prop_assert_eq!(text(&decision), text(&cut.decide(one)));
             table.write(through.take_changes());
             cut_table.write(cut.take_changes());
             prop_assert_eq!(&table, &cut_table);
@@ -79,16 +79,16 @@ proptest! {
         let mut table = Table::default();
         let mut open = 0;
         for one in verdicts(&play) {
-            let passed = before.decide(one);
+            let decision = before.decide(one);
             open += 1;
-            open -= passed.verdicts.iter().filter(|one| one.code != "digest").count();
-            open -= passed.suppressed.len();
+            open -= decision.verdicts.iter().filter(|one| one.code != "digest").count();
+            open -= decision.suppressed.len();
             table.write(before.take_changes());
         }
         let mut after = restored(&others, table.read());
-        let passed = after.advance_to(second(1_000_000_000));
-        let delivered = passed.verdicts.iter().filter(|one| one.code != "digest").count();
-        prop_assert_eq!(delivered + passed.suppressed.len(), open);
+        let decision = after.advance_to(second(1_000_000_000));
+        let delivered = decision.verdicts.iter().filter(|one| one.code != "digest").count();
+        prop_assert_eq!(delivered + decision.suppressed.len(), open);
         table.write(after.take_changes());
         prop_assert_eq!(table.rows(), 0);
     }
@@ -114,8 +114,8 @@ fn without_the_policy_what_waits_is_due_and_the_rest_is_forgotten() {
         ["nodes", "web"].map(|rule| (rule.into(), Policy::default())).to_vec();
     let mut incidents = restored(&none, waiting());
     assert_eq!(incidents.next_due(), Some(second(1)));
-    let passed = incidents.advance_to(second(100));
-    assert_eq!(passed.verdicts.iter().map(|one| &*one.title).collect::<Vec<_>>(), ["a"]);
+    let decision = incidents.advance_to(second(100));
+    assert_eq!(decision.verdicts.iter().map(|one| &*one.title).collect::<Vec<_>>(), ["a"]);
     let gone = incidents.take_changes();
     assert!(gone.iter().all(|change| matches!(change, StoreOp::NoIncident(..))), "{gone:?}");
     assert_eq!(gone.len(), 2);

@@ -13,8 +13,8 @@ fn what_is_too_much_is_told_at_the_end_of_the_window() {
     play.say(Verdict { severity: Severity::Critical, targets, ..worse }, "d", &["-d throttled"]);
     assert_eq!(play.incidents.next_due(), Some(second(70)));
 
-    let passed = play.incidents.advance_to(second(500));
-    let [digest] = passed.verdicts.as_slice() else { panic!("no digest") };
+    let decision = play.incidents.advance_to(second(500));
+    let [digest] = decision.verdicts.as_slice() else { panic!("no digest") };
     let since = second(10).as_millis().cast_unsigned();
     assert_eq!(digest.id, Id::of("digest", &[&"c", &"web", &since]));
     assert_eq!(digest.time, second(70));
@@ -70,9 +70,9 @@ fn a_digest_names_ten_keys() {
         let verdict = verdict(&format!("v{number}"), &about, Status::Firing, second(1));
         assert!(play.incidents.decide(verdict).verdicts.is_empty());
     }
-    let passed = play.incidents.advance_to(second(60));
+    let decision = play.incidents.advance_to(second(60));
     let payload: serde_json::Value =
-        serde_json::from_str(passed.verdicts[0].payload.get()).unwrap();
+        serde_json::from_str(decision.verdicts[0].payload.get()).unwrap();
     assert_eq!(payload["suppressed"], 30);
     assert_eq!(payload["keys"].as_array().unwrap().len(), 10);
     assert_eq!(payload["keys"][9], "key-9");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::support::{api_server, environment, granted, right, service_account};
+use super::support::{api_server, environment, granted, permission, service_account};
 use crate::auth::{Environment, How, sign_in};
 use crate::permissions::review;
 
@@ -18,7 +18,7 @@ async fn the_service_account_signs_in_and_trusts_its_own_authority() {
     let server = api_server(&granted).await;
     let (folder, port) = service_account(&server, "first").await;
     let environment = of_port(port).with_service_account(folder.path());
-    let signed_in = sign_in(&environment, &[right("watch", "a")]).await.unwrap();
+    let signed_in = sign_in(&environment, &[permission("watch", "a")]).await.unwrap();
     assert_eq!(signed_in.how, How::InCluster);
     assert_eq!(signed_in.server, format!("https://127.0.0.1:{port}"));
     assert_eq!(signed_in.default_namespace, "monitoring");
@@ -34,7 +34,7 @@ async fn a_token_that_rotated_is_used_after_renewal() {
     let server = api_server(&granted).await;
     let (folder, port) = service_account(&server, "first").await;
     let environment = of_port(port).with_service_account(folder.path());
-    let needs = [right("watch", "a")];
+    let needs = [permission("watch", "a")];
     let signed_in = sign_in(&environment, &needs).await.unwrap();
     granted.lock().unwrap().clear();
     granted.lock().unwrap().insert("second".to_owned(), vec!["watch"]);
@@ -93,7 +93,7 @@ async fn a_server_that_the_authority_does_not_prove_is_not_spoken_to() {
     let (_, port) = service_account(&server, "secret").await;
     let (other, _) = service_account(&server, "secret").await;
     let environment = of_port(port).with_service_account(other.path());
-    let text = sign_in(&environment, &[right("watch", "a")]).await.unwrap_err().to_string();
+    let text = sign_in(&environment, &[permission("watch", "a")]).await.unwrap_err().to_string();
     let line = text.lines().nth(1).unwrap();
     assert!(line.contains("the API server cannot be reached: "), "{line}");
     assert!(line.contains("certificate"), "{line}");

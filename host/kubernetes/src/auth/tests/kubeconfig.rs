@@ -7,14 +7,14 @@ use tempfile::tempdir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::support::{api_server, environment, granted, kubeconfig, right, with_user};
+use super::support::{api_server, environment, granted, kubeconfig, permission, with_user};
 use crate::auth::{How, SignInError, sign_in};
 use crate::permissions::review;
 
 /// Authenticates with one kubeconfig only, and returns the error without the folder's name.
 async fn failure(path: &Path, context: Option<&str>) -> String {
     let environment = environment(&[]).with_kubeconfig(path, context.map(str::to_owned));
-    let fault = sign_in(&environment, &[right("watch", "a")]).await.unwrap_err();
+    let fault = sign_in(&environment, &[permission("watch", "a")]).await.unwrap_err();
     let folder = path.parent().unwrap().display().to_string();
     fault.to_string().replace(&folder, "FOLDER")
 }
@@ -41,7 +41,7 @@ async fn the_current_context_signs_in_and_is_read_again_at_renewal() {
     let folder = tempdir().unwrap();
     let path = kubeconfig(folder.path(), &server.uri(), "first");
     let environment = environment(&[("KUBECONFIG", path.to_str().unwrap())]);
-    let needs = [right("watch", "a")];
+    let needs = [permission("watch", "a")];
     let signed_in = sign_in(&environment, &needs).await.unwrap();
     assert_eq!(signed_in.how, How::Kubeconfig { context: "c".to_owned() });
     assert_eq!(signed_in.how.to_string(), "kubeconfig, context \"c\"");
@@ -61,7 +61,7 @@ async fn files_are_merged_and_home_is_the_last_resort() {
     let path = kubeconfig(folder.path(), &server.uri(), "t");
     let missing = folder.path().join("missing");
     let both = format!("{}:{}", missing.display(), path.display());
-    let needs = [right("watch", "a")];
+    let needs = [permission("watch", "a")];
     let merged = sign_in(&environment(&[("KUBECONFIG", &both)]), &needs).await.unwrap();
     assert_eq!(merged.server, server.uri());
 
@@ -96,7 +96,7 @@ async fn a_context_that_is_not_there_is_told_with_those_that_are() {
          hint: set KUBERNETES_CONTEXT to one of its contexts: c"
     );
     let chosen = environment(&[("KUBERNETES_CONTEXT", "c")]).with_kubeconfig(&path, None);
-    let text = sign_in(&chosen, &[right("watch", "a")]).await.unwrap_err().to_string();
+    let text = sign_in(&chosen, &[permission("watch", "a")]).await.unwrap_err().to_string();
     assert!(text.contains("cannot be reached"), "{text}");
 }
 
@@ -125,7 +125,7 @@ async fn a_credential_plugin_is_run_and_its_output_is_told_to_nobody() {
     let script = write(folder.path(), &format!("echo '{credential}'"));
     let path = with_user(folder.path(), &server.uri(), &exec("/bin/sh", &script));
     let environment = environment(&[]).with_kubeconfig(&path, None);
-    assert!(sign_in(&environment, &[right("watch", "a")]).await.is_ok());
+    assert!(sign_in(&environment, &[permission("watch", "a")]).await.is_ok());
 
     write(folder.path(), &format!("echo '{credential}'; echo s3cret >&2; exit 3"));
     assert_eq!(

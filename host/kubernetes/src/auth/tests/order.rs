@@ -5,7 +5,7 @@ use tempfile::tempdir;
 use wiremock::ResponseTemplate;
 
 use super::support::{
-    Granted, api_server, environment, granted, kubeconfig, right, service_account, vault,
+    Granted, api_server, environment, granted, kubeconfig, permission, service_account, vault,
 };
 use crate::auth::{Failure, How, Method, SignInError, SignedIn, sign_in};
 use crate::permissions::Answer;
@@ -28,7 +28,7 @@ async fn among_three(granted: &Granted) -> Result<SignedIn, SignInError> {
         ("KUBERNETES_API_SERVER", &server.uri()),
     ])
     .with_service_account(folder.path());
-    let outcome = sign_in(&environment, &[right("watch", "a"), right("list", "a")]).await;
+    let outcome = sign_in(&environment, &[permission("watch", "a"), permission("list", "a")]).await;
     outcome.map_err(|fault| hide_addresses(fault, &server.uri(), port))
 }
 
@@ -68,7 +68,8 @@ async fn without_such_a_one_it_is_the_first_with_some_right() {
     let some = granted(&[("pod", &[]), ("file", &["watch"]), ("vault", &["list"])]);
     let taken = among_three(&some).await.unwrap();
     assert_eq!(taken.how, How::Kubeconfig { context: "c".to_owned() });
-    let missing: Vec<String> = taken.missing().map(|(right, _)| right.to_string()).collect();
+    let missing: Vec<String> =
+        taken.missing().map(|(permission, _)| permission.to_string()).collect();
     assert_eq!(missing, ["list pods in namespace \"a\""]);
     assert_eq!(taken.reviewed[0].1, Answer::Granted);
     let passed: Vec<Method> = taken.passed_over.iter().map(|attempt| attempt.method).collect();
@@ -111,7 +112,7 @@ async fn rights_that_the_cluster_does_not_tell_are_better_than_none() {
     let files = tempdir().unwrap();
     let path = kubeconfig(files.path(), &server.uri(), "t");
     let environment = environment(&[]).with_kubeconfig(path, None);
-    let taken = sign_in(&environment, &[right("watch", "a")]).await.unwrap();
+    let taken = sign_in(&environment, &[permission("watch", "a")]).await.unwrap();
     assert!(matches!(taken.reviewed[0].1, Answer::Unknown { .. }));
 }
 

@@ -17,11 +17,11 @@ use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use crate::auth::Environment;
-use crate::permissions::Right;
+use crate::permissions::Permission;
 
 /// Returns the permission for a verb on pods in a namespace.
-pub(super) fn right(verb: &str, namespace: &str) -> Right {
-    Right {
+pub(super) fn permission(verb: &str, namespace: &str) -> Permission {
+    Permission {
         group: String::new(),
         resource: "pods".to_owned(),
         verb: verb.to_owned(),

@@ -4,7 +4,7 @@ use serde_json::json;
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::support::{api_server, environment, granted, right, vault};
+use super::support::{api_server, environment, granted, permission, vault};
 use crate::auth::{Environment, How, sign_in};
 use crate::permissions::review;
 
@@ -39,7 +39,7 @@ async fn both_versions_of_the_engine_give_the_token() {
             .mount(&vault)
             .await;
         let environment = of(&format!("{}/", vault.uri()), &server.uri());
-        let signed_in = sign_in(&environment, &[right("watch", "a")]).await.unwrap();
+        let signed_in = sign_in(&environment, &[permission("watch", "a")]).await.unwrap();
         assert_eq!(signed_in.how, How::Vault);
         assert_eq!(signed_in.server, server.uri());
         let shown = format!("{signed_in:?} {environment:?}");
@@ -56,7 +56,7 @@ async fn the_token_is_read_again_at_renewal() {
         |token: &str| ResponseTemplate::new(200).set_body_json(json!({"data": {"token": token}}));
     Mock::given(method("GET")).respond_with(token("first")).up_to_n_times(1).mount(&vault).await;
     Mock::given(method("GET")).respond_with(token("second")).mount(&vault).await;
-    let needs = [right("watch", "a")];
+    let needs = [permission("watch", "a")];
     let signed_in = sign_in(&of(&vault.uri(), &server.uri()), &needs).await.unwrap();
     granted.lock().unwrap().clear();
     granted.lock().unwrap().insert("second".to_owned(), vec!["watch"]);
@@ -78,7 +78,7 @@ async fn a_standby_sends_on_to_its_leader_once() {
         ResponseTemplate::new(307).insert_header("Location", to)
     };
     let standby = vault(on(&leader)).await;
-    let needs = [right("watch", "a")];
+    let needs = [permission("watch", "a")];
     assert!(sign_in(&of(&standby.uri(), &server.uri()), &needs).await.is_ok());
 
     let lost = vault(on(&standby)).await;
