@@ -41,13 +41,14 @@ pub struct Incident {
     /// The time of its last verdict, or of the delivery of a pending one.
     pub touched: Timestamp,
     /// The location, which inhibitions compare with that of other incidents.
-    pub place: Place,
+    #[serde(rename = "place")]
+    pub location: IncidentLocation,
     /// The last firing that was delivered to receivers. `None` if none was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivered: Option<Delivered>,
     /// A pending firing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub held: Option<Held>,
+    #[serde(rename = "held", skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingFiring>,
     /// The start of the span in which it has been inhibited, even if its pending firing has timed out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inhibited_since: Option<Timestamp>,
@@ -64,7 +65,7 @@ pub struct Delivered {
 
 /// A firing that is pending until no other incident inhibits it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Held {
+pub struct PendingFiring {
     /// Its number in the order of all pending firings.
     pub order: u64,
     /// The time at which it stops waiting.
@@ -76,7 +77,7 @@ pub struct Held {
     pub refused: Vec<Refused>,
 }
 
-impl PartialEq for Held {
+impl PartialEq for PendingFiring {
     /// Compares verdicts by their ids.
     fn eq(&self, other: &Self) -> bool {
         (self.order, self.until, self.verdict.id) == (other.order, other.until, other.verdict.id)
@@ -86,7 +87,7 @@ impl PartialEq for Held {
 /// The location of an incident; each part is empty if it is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Place {
+pub struct IncidentLocation {
     /// The object's namespace.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,

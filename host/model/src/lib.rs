@@ -30,7 +30,8 @@ pub use event::{Change, Event, Fields, Origin, Timer, Value};
 pub use failure::{Failure, FailureKind, cut, prefix};
 pub use id::{Id, IdPart, IdWriter, NoId};
 pub use incident::{
-    Bucket, Delivered, Digest, Held, Incident, IncidentRecord, PersistedIncident, Place, Window,
+    Bucket, Delivered, Digest, Incident, IncidentLocation, IncidentRecord, PendingFiring,
+    PersistedIncident, Window,
 };
 pub use limits::{Limits, MAX_TIMERS, WhenFull};
 pub use manifest::{

@@ -187,7 +187,7 @@ impl Pipeline {
             self.shared.advance_policy(self.shared.now);
         }
         self.apply_suspensions();
-        self.shared.incidents.begin_holds(time);
+        self.shared.incidents.begin_suspensions(time);
         if self.waker.is_none() {
             self.catch_up(time);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::decision::{Decision, Reason};
 use super::incident_table::IncidentKey;
 use super::incidents::Incidents;
-use super::inhibition::index::{fill, place};
+use super::inhibition::index::{fill, location};
 use super::repeat;
 use super::throttle;
 use klaxon_model::{Delivered, Timestamp, Verdict};
@@ -14,12 +14,12 @@ impl Incidents {
     pub(super) fn firing(&mut self, spot: &Arc<IncidentKey>, verdict: Verdict, out: &mut Decision) {
         let now = self.now;
         let has_moved = self.touch(spot, &verdict);
-        let replaced = self.take_held(spot);
-        if let Some(held) = &replaced {
-            out.suppress(&held.verdict, Reason::Inhibited);
+        let replaced = self.take_pending(spot);
+        if let Some(pending) = &replaced {
+            out.suppress(&pending.verdict, Reason::Inhibited);
         }
         match self.no_news(spot, &verdict) {
-            None => self.hold_or_pass(spot, verdict, replaced.map(|held| held.order), out),
+            None => self.pend_or_pass(spot, verdict, replaced.map(|pending| pending.order), out),
             Some(reason) => {
                 out.suppress(&verdict, reason);
                 // The pending firing is replaced, and its inhibition ends.
@@ -37,20 +37,21 @@ impl Incidents {
     /// Opens the incident, or touches it. Returns `true` if it moved and so no longer inhibits others at
     /// its previous location.
     fn touch(&mut self, spot: &Arc<IncidentKey>, verdict: &Verdict) -> bool {
-        let before = self.open.get(spot).map(|incident| incident.place.clone());
-        let mut place = place(verdict);
+        let before = self.open.get(spot).map(|incident| incident.location.clone());
+        let mut location = location(verdict);
         if let Some(before) = &before {
-            fill(&mut place, before);
+            fill(&mut location, before);
         }
         let incident = self.open.touch(spot, self.now);
-        incident.place.clone_from(&place);
-        let Some(number) = self.inhibitor(spot).filter(|_| before.as_ref() != Some(&place)) else {
+        incident.location.clone_from(&location);
+        let Some(number) = self.inhibitor(spot).filter(|_| before.as_ref() != Some(&location))
+        else {
             return false;
         };
         if let Some(before) = &before {
             self.inhibitors.close(number, &spot.key, before);
         }
-        self.inhibitors.open(number, &spot.key, &place);
+        self.inhibitors.open(number, &spot.key, &location);
         before.is_some()
     }
 
@@ -82,12 +83,12 @@ impl Incidents {
 
     pub(super) fn deliver(
         &mut self,
-        place: usize,
+        index: usize,
         verdict: Verdict,
         now: Timestamp,
         out: &mut Decision,
     ) -> bool {
-        let Some(rule) = self.rules.get_mut(place) else { return false };
+        let Some(rule) = self.rules.get_mut(index) else { return false };
         let may = throttle::take(rule, now);
         if may {
             out.verdicts.push(verdict);
@@ -96,7 +97,7 @@ impl Incidents {
             out.suppress(&verdict, Reason::Throttled);
         }
         if rule.settings.throttle.is_some() {
-            self.mark_window(place);
+            self.mark_window(index);
         }
         may
     }
@@ -108,17 +109,17 @@ impl Incidents {
         out: &mut Decision,
     ) {
         let now = self.now;
-        let held = self.take_held(spot);
+        let pending = self.take_pending(spot);
         let incident = self.open.close(spot);
         let heard = incident.as_ref().is_some_and(|incident| incident.delivered.is_some());
         let pairs = self.rules.get(spot.rule).is_some_and(|rule| rule.settings.pair);
-        if let Some(held) = &held {
-            out.suppress(&held.verdict, Reason::Inhibited);
+        if let Some(pending) = &pending {
+            out.suppress(&pending.verdict, Reason::Inhibited);
         }
         if heard {
             // Receivers of the firing get its resolution regardless of the throttle.
             out.verdicts.push(verdict);
-        } else if held.is_some() {
+        } else if pending.is_some() {
             out.suppress(&verdict, Reason::Inhibited);
         } else if pairs {
             out.suppress(&verdict, Reason::Pair);

@@ -8,7 +8,7 @@ use super::incident_table::{IncidentKey, Open};
 use super::inhibition::index::{Inhibitors, Register};
 use super::inhibition::pending::Waiting;
 use super::rule::Rule;
-use super::suspension::Holds;
+use super::suspension::Suspensions;
 use super::throttle;
 use klaxon_config::Policy;
 use klaxon_model::{Status, Timestamp, Verdict};
@@ -19,12 +19,12 @@ pub(super) struct Bounds {
     /// Open incidents.
     pub(super) open: usize,
     /// Pending verdicts.
-    pub(super) held: usize,
+    pub(super) pending: usize,
     /// Bytes of pending verdicts.
-    pub(super) held_bytes: usize,
+    pub(super) pending_bytes: usize,
 }
 
-const BOUNDS: Bounds = Bounds { open: 100_000, held: 1000, held_bytes: 16 << 20 };
+const BOUNDS: Bounds = Bounds { open: 100_000, pending: 1000, pending_bytes: 16 << 20 };
 
 /// A timeout of the policy. Timeouts of the same time are handled in this order.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +32,7 @@ enum Due {
     /// A rule's window ends.
     Window(usize),
     /// A pending verdict stops waiting.
-    Held(u64),
+    Pending(u64),
     /// An incident is forgotten.
     Age(Arc<IncidentKey>),
 }
@@ -49,7 +49,7 @@ pub struct Incidents {
     pub(super) windows_changed: Option<Vec<usize>>,
     pub(super) bounds: Bounds,
     pub(super) tally: Tally,
-    holds: Holds,
+    suspensions: Suspensions,
     /// The latest time given.
     pub(super) now: Timestamp,
     /// `true` if no rule has a policy: nothing will ever be due.
@@ -62,16 +62,16 @@ impl Incidents {
     pub fn new(policies: &[(Arc<str>, Policy)]) -> Self {
         let mut register = Register::default();
         let mut rules: Vec<Rule> = Vec::new();
-        for (place, (name, policy)) in policies.iter().enumerate() {
+        for (index, (name, policy)) in policies.iter().enumerate() {
             rules.push(Rule::new(name.clone(), policy, |rule, code| {
-                register.number(rule, code, place)
+                register.number(rule, code, index)
             }));
         }
-        let named = rules.iter().enumerate().map(|(place, rule)| (rule.name.clone(), place));
+        let named = rules.iter().enumerate().map(|(index, rule)| (rule.name.clone(), index));
         let numbers: BTreeMap<Arc<str>, usize> = named.collect();
         for (number, (rule, code)) in register.names.into_iter().enumerate() {
-            let place = numbers.get(rule.as_str());
-            if let Some(rule) = place.and_then(|place| rules.get_mut(*place)) {
+            let index = numbers.get(rule.as_str());
+            if let Some(rule) = index.and_then(|index| rules.get_mut(*index)) {
                 rule.inhibits.insert(code, number);
             }
         }
@@ -80,11 +80,11 @@ impl Incidents {
             rules,
             numbers,
             waiting: Waiting::default(),
-            inhibitors: Inhibitors::new(register.holds),
+            inhibitors: Inhibitors::new(register.inhibits),
             windows_changed: None,
             bounds: BOUNDS,
             tally: Tally::default(),
-            holds: Holds::new(policies.len()),
+            suspensions: Suspensions::new(policies.len()),
             now: Timestamp::from_millis(i64::MIN),
             is_idle: policies.iter().all(|(_, policy)| policy.is_empty()),
         }
@@ -98,18 +98,18 @@ impl Incidents {
     /// Suspends the timeouts of a rule while a source that feeds it is out of sync: the event that
     /// resolves an incident may not have reached the rule yet. For at most ten minutes no pending verdict
     /// of the rule times out, and none of its incidents is forgotten.
-    pub fn set_suspended(&mut self, rule: usize, is_held: bool) {
-        self.holds.set(rule, is_held);
+    pub fn set_suspended(&mut self, rule: usize, is_suspended: bool) {
+        self.suspensions.set(rule, is_suspended);
     }
 
     /// Starts the suspensions set since the last call at this time. They do not start with the policy's
     /// clock, because after a restart that has the time of the last run.
-    pub fn begin_holds(&mut self, now: Timestamp) {
-        self.holds.tell(now);
+    pub fn begin_suspensions(&mut self, now: Timestamp) {
+        self.suspensions.begin(now);
     }
 
-    pub(super) fn is_held(&self, rule: usize, now: Timestamp) -> bool {
-        self.holds.until(rule).is_some_and(|until| until > now)
+    pub(super) fn is_suspended(&self, rule: usize, now: Timestamp) -> bool {
+        self.suspensions.until(rule).is_some_and(|until| until > now)
     }
 
     /// Decides on the next verdict, after handling all timeouts until its time.
@@ -165,23 +165,24 @@ impl Incidents {
     /// Returns for each rule its name, the number of open incidents and the number of pending verdicts.
     pub fn sizes(&self) -> impl Iterator<Item = (&Arc<str>, usize, usize)> {
         let rules = self.rules.iter().enumerate();
-        rules.map(|(place, rule)| (&rule.name, self.open.len(place), self.waiting.size(place).0))
+        rules.map(|(index, rule)| (&rule.name, self.open.len(index), self.waiting.size(index).0))
     }
 
     fn first_due(&self) -> Option<(Timestamp, Due)> {
         let rules = self.rules.iter().enumerate();
-        let window = rules.filter_map(|(place, rule)| Some((rule.window_end()?, place))).min();
-        let not_before =
-            |rule, time: Timestamp| self.holds.until(rule).map_or(time, |until| until.max(time));
+        let window = rules.filter_map(|(index, rule)| Some((rule.window_end()?, index))).min();
+        let not_before = |rule, time: Timestamp| {
+            self.suspensions.until(rule).map_or(time, |until| until.max(time))
+        };
         let oldest = (0..self.rules.len()).filter_map(|rule| {
             let (time, spot) = self.open.oldest(rule)?;
             Some((not_before(rule, *time), spot))
         });
-        let held = self.waiting.first_end(not_before);
-        let held = held.map(|(time, order)| (time, Due::Held(order)));
+        let pending = self.waiting.first_end(not_before);
+        let pending = pending.map(|(time, order)| (time, Due::Pending(order)));
         let window = window.map(|(time, rule)| (time, Due::Window(rule)));
         let age = oldest.min().map(|(time, spot)| (time, Due::Age(spot.clone())));
-        window.into_iter().chain(held).chain(age).min()
+        window.into_iter().chain(pending).chain(age).min()
     }
 
     fn fire_due(&mut self, time: Timestamp, out: &mut Decision) {
@@ -193,7 +194,7 @@ impl Incidents {
             let first = out.verdicts.len();
             match due {
                 Due::Window(rule) => self.close_window(rule, at, out),
-                Due::Held(order) => self.look_again(order, at, out),
+                Due::Pending(order) => self.look_again(order, at, out),
                 Due::Age(spot) => self.forget(&spot, at, out),
             }
             self.spend(out, first, at);

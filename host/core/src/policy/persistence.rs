@@ -83,21 +83,21 @@ impl Incidents {
 
     fn restore_incident(&mut self, spot: Arc<IncidentKey>, mut incident: Incident) {
         let tracks = self.rules.get(spot.rule).is_some_and(|rule| rule.tracks(&spot.code));
-        if !tracks && incident.held.is_none() {
+        if !tracks && incident.pending.is_none() {
             self.open.mark(&spot);
             return;
         }
-        if let Some(held) = &mut incident.held {
+        if let Some(pending) = &mut incident.pending {
             // The table may have been edited by hand: two verdicts with one number would lose one of
             // them.
-            if self.waiting.spot(held.order).is_some() {
-                held.order = self.waiting.next_order();
+            if self.waiting.spot(pending.order).is_some() {
+                pending.order = self.waiting.next_order();
             }
-            let size = bytes(&held.verdict, &held.refused);
-            self.waiting.add(held.order, spot.clone(), held.until, size);
+            let size = bytes(&pending.verdict, &pending.refused);
+            self.waiting.add(pending.order, spot.clone(), pending.until, size);
         }
         if let Some(number) = self.inhibitor(&spot) {
-            self.inhibitors.open(number, &spot.key, &incident.place);
+            self.inhibitors.open(number, &spot.key, &incident.location);
         }
         self.open.restore(spot, incident);
     }

@@ -85,7 +85,7 @@ impl Rule {
 
     /// Returns the entries that may inhibit firings of a code. Codes of a rule that inhibit its other
     /// codes do not inhibit each other, or they would be pending for ever.
-    pub(super) fn held_by(&self, code: &str) -> impl Iterator<Item = &Entry> {
+    pub(super) fn inhibitors_of(&self, code: &str) -> impl Iterator<Item = &Entry> {
         let own: Vec<usize> = self.own_inhibitors().collect();
         let is_own = self.inhibits.get(code).is_some_and(|number| own.contains(number));
         self.settings.inhibited_by.iter().filter(move |entry| !(is_own && entry.is_own))

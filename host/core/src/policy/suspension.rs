@@ -9,32 +9,35 @@ const LONGEST_MS: i64 = 600_000;
 
 /// The suspended rules.
 #[derive(Debug)]
-pub(super) struct Holds {
+pub(super) struct Suspensions {
     /// By the rule's index: `None` if not suspended, else the start of the suspension if known.
     rules: Vec<Option<Option<Timestamp>>>,
 }
 
-impl Holds {
+impl Suspensions {
     pub(super) fn new(rules: usize) -> Self {
         Self { rules: vec![None; rules] }
     }
 
-    pub(super) fn set(&mut self, rule: usize, is_held: bool) {
-        if let Some(hold) = self.rules.get_mut(rule) {
-            *hold = is_held.then(|| hold.flatten());
+    pub(super) fn set(&mut self, rule: usize, is_suspended: bool) {
+        if let Some(suspension) = self.rules.get_mut(rule) {
+            *suspension = is_suspended.then(|| suspension.flatten());
         }
     }
 
     /// Starts suspensions whose start is not known at this time.
-    pub(super) fn tell(&mut self, now: Timestamp) {
-        for hold in self.rules.iter_mut().flatten() {
-            hold.get_or_insert(now);
+    pub(super) fn begin(&mut self, now: Timestamp) {
+        for suspension in self.rules.iter_mut().flatten() {
+            suspension.get_or_insert(now);
         }
     }
 
     /// Returns the end of a rule's suspension. `None` if it is not suspended.
     pub(super) fn until(&self, rule: usize) -> Option<Timestamp> {
-        let hold = self.rules.get(rule).copied().flatten()?;
-        Some(hold.map_or(Timestamp::from_millis(i64::MAX), |since| since.plus_millis(LONGEST_MS)))
+        let suspension = self.rules.get(rule).copied().flatten()?;
+        Some(
+            suspension
+                .map_or(Timestamp::from_millis(i64::MAX), |since| since.plus_millis(LONGEST_MS)),
+        )
     }
 }

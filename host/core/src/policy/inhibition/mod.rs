@@ -9,12 +9,12 @@ use crate::policy::decision::Decision;
 use crate::policy::incident_table::IncidentKey;
 use crate::policy::incidents::Incidents;
 use crate::policy::inhibition::pending::bytes;
-use klaxon_model::{Held, Incident, Timestamp, Verdict};
+use klaxon_model::{Incident, PendingFiring, Timestamp, Verdict};
 
 impl Incidents {
     /// Keeps an inhibited firing pending, or delivers it. `order` is that of the pending firing that it
     /// replaces.
-    pub(in crate::policy) fn hold_or_pass(
+    pub(in crate::policy) fn pend_or_pass(
         &mut self,
         spot: &Arc<IncidentKey>,
         verdict: Verdict,
@@ -36,7 +36,7 @@ impl Incidents {
             // Delivery does not need the event, which may be large.
             let mut verdict = Box::new(Verdict { event: None, ..verdict });
             let refused = std::mem::take(&mut verdict.refused);
-            self.hold(spot, Held { order, until, verdict, refused }, now);
+            self.add_pending(spot, PendingFiring { order, until, verdict, refused }, now);
         } else {
             *self.tally.no_room.entry(verdict.rule.clone()).or_default() += 1;
             self.pass(spot, verdict, now, out);
@@ -52,33 +52,36 @@ impl Incidents {
     ) -> Option<Timestamp> {
         let incident = self.open.get(spot)?;
         let since = incident.inhibited_since.unwrap_or(now);
-        let entries = self.rules.get(spot.rule)?.held_by(&spot.code);
-        let held = entries.filter(|entry| {
-            self.inhibitors.holds(entry.inhibitor, entry.equal, &spot.key, &incident.place)
+        let entries = self.rules.get(spot.rule)?.inhibitors_of(&spot.code);
+        let inhibiting = entries.filter(|entry| {
+            self.inhibitors.inhibits(entry.inhibitor, entry.equal, &spot.key, &incident.location)
         });
-        held.map(|entry| since.plus_millis(entry.at_most)).max()
+        inhibiting.map(|entry| since.plus_millis(entry.at_most)).max()
     }
 
     fn has_room(&self, rule: usize, size: usize) -> bool {
-        let (held, held_bytes) = self.waiting.size(rule);
-        held < self.bounds.held && held_bytes + size <= self.bounds.held_bytes
+        let (count, bytes) = self.waiting.size(rule);
+        count < self.bounds.pending && bytes + size <= self.bounds.pending_bytes
     }
 
-    fn hold(&mut self, spot: &Arc<IncidentKey>, held: Held, now: Timestamp) {
-        let size = bytes(&held.verdict, &held.refused);
-        self.waiting.add(held.order, spot.clone(), held.until, size);
+    fn add_pending(&mut self, spot: &Arc<IncidentKey>, pending: PendingFiring, now: Timestamp) {
+        let size = bytes(&pending.verdict, &pending.refused);
+        self.waiting.add(pending.order, spot.clone(), pending.until, size);
         if let Some(incident) = self.open.change(spot) {
             incident.inhibited_since.get_or_insert(now);
-            incident.held = Some(held);
+            incident.pending = Some(pending);
         }
     }
 
-    pub(in crate::policy) fn take_held(&mut self, spot: &Arc<IncidentKey>) -> Option<Held> {
-        self.open.get(spot)?.held.as_ref()?;
-        let mut held = self.open.change(spot)?.held.take()?;
-        self.waiting.remove(held.order);
-        held.verdict.refused = std::mem::take(&mut held.refused);
-        Some(held)
+    pub(in crate::policy) fn take_pending(
+        &mut self,
+        spot: &Arc<IncidentKey>,
+    ) -> Option<PendingFiring> {
+        self.open.get(spot)?.pending.as_ref()?;
+        let mut pending = self.open.change(spot)?.pending.take()?;
+        self.waiting.remove(pending.order);
+        pending.verdict.refused = std::mem::take(&mut pending.refused);
+        Some(pending)
     }
 
     /// Checks if a pending firing is still inhibited, and delivers it if not.
@@ -86,19 +89,19 @@ impl Incidents {
         let Some(spot) = self.waiting.spot(order) else { return };
         match self.inhibited_until(&spot, now) {
             Some(until) if until > now => self.wait_until(&spot, order, until),
-            _ if self.is_held(spot.rule, now) => {
+            _ if self.is_suspended(spot.rule, now) => {
                 // The firing is due, and is delivered as soon as the suspension ends.
                 if self.waiting.end(order).is_some_and(|until| until > now) {
                     self.wait_until(&spot, order, now);
                 }
             }
             found => {
-                let Some(held) = self.take_held(&spot) else { return };
+                let Some(pending) = self.take_pending(&spot) else { return };
                 let incident = self.open.touch(&spot, now);
                 if found.is_none() {
                     incident.inhibited_since = None;
                 }
-                self.pass(&spot, *held.verdict, now, out);
+                self.pass(&spot, *pending.verdict, now, out);
                 self.close_untracked(&spot);
             }
         }
@@ -106,11 +109,12 @@ impl Incidents {
 
     fn wait_until(&mut self, spot: &Arc<IncidentKey>, order: u64, until: Timestamp) {
         self.waiting.move_end(order, until);
-        let held = self.open.get(spot).and_then(|incident| incident.held.as_ref());
-        if held.is_some_and(|held| held.until != until)
-            && let Some(held) = self.open.change(spot).and_then(|incident| incident.held.as_mut())
+        let pending = self.open.get(spot).and_then(|incident| incident.pending.as_ref());
+        if pending.is_some_and(|pending| pending.until != until)
+            && let Some(pending) =
+                self.open.change(spot).and_then(|incident| incident.pending.as_mut())
         {
-            held.until = until;
+            pending.until = until;
         }
     }
 
@@ -123,7 +127,7 @@ impl Incidents {
         out: &mut Decision,
     ) {
         if let (Some(number), Some(incident)) = (self.inhibitor(spot), incident) {
-            self.inhibitors.close(number, &spot.key, &incident.place);
+            self.inhibitors.close(number, &spot.key, &incident.location);
             self.let_go(spot, now, out);
         }
     }
@@ -135,7 +139,7 @@ impl Incidents {
         out: &mut Decision,
     ) {
         let number = self.inhibitor(spot);
-        let rules = number.and_then(|number| self.inhibitors.holds.get(number));
+        let rules = number.and_then(|number| self.inhibitors.inhibits.get(number));
         let orders = rules.map(|rules| self.waiting.of(rules)).unwrap_or_default();
         for order in orders {
             self.look_again(order, now, out);
@@ -150,9 +154,9 @@ impl Incidents {
         now: Timestamp,
         out: &mut Decision,
     ) {
-        if let Some(held) = self.take_held(spot) {
+        if let Some(pending) = self.take_pending(spot) {
             self.open.touch(spot, now);
-            self.pass(spot, *held.verdict, now, out);
+            self.pass(spot, *pending.verdict, now, out);
             return;
         }
         let incident = self.open.close(spot);
@@ -167,8 +171,8 @@ impl Incidents {
     pub(in crate::policy) fn make_room(&mut self, rule: usize, now: Timestamp, out: &mut Decision) {
         while self.open.len(rule) > self.bounds.open {
             let Some((_, spot)) = self.open.oldest(rule).cloned() else { return };
-            if let Some(held) = self.take_held(&spot) {
-                self.deliver(rule, *held.verdict, now, out);
+            if let Some(pending) = self.take_pending(&spot) {
+                self.deliver(rule, *pending.verdict, now, out);
             }
             self.forget(&spot, now, out);
         }

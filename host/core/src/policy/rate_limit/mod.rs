@@ -36,8 +36,8 @@ impl Incidents {
     }
 
     fn take_token(&mut self, verdict: &Verdict, object: &str, at: Timestamp) -> Result<(), Over> {
-        let place = self.numbers.get(&verdict.rule).copied();
-        let rule = place.and_then(|place| self.rules.get_mut(place));
+        let index = self.numbers.get(&verdict.rule).copied();
+        let rule = index.and_then(|index| self.rules.get_mut(index));
         rule.map_or(Ok(()), |rule| rule.writes.take(object, at))
     }
 }

@@ -9,7 +9,7 @@ fn waiting_for_ever() -> Policy {
 #[test]
 fn what_finds_no_room_to_wait_passes_and_is_counted() {
     let mut play = Play::new(&[("web", waiting_for_ever())]);
-    play.incidents.bounds.held = 1;
+    play.incidents.bounds.pending = 1;
     play.fires(0, "web/All z", "all", &["all"]);
     play.fires(1, "web/R14 a", "a", &[]);
     play.fires(2, "web/R14 b", "b", &["b"]);
@@ -21,7 +21,7 @@ fn what_finds_no_room_to_wait_passes_and_is_counted() {
 #[test]
 fn payloads_that_wait_have_a_bound_too() {
     let mut play = Play::new(&[("web", waiting_for_ever())]);
-    play.incidents.bounds.held_bytes = 40;
+    play.incidents.bounds.pending_bytes = 40;
     play.fires(0, "web/All z", "all", &["all"]);
     play.fires(1, "web/R14 a", "a", &[]);
     play.fires(2, "web/R14 b", "a long title that fills it", &["a long title that fills it"]);

@@ -183,7 +183,7 @@ fn while_a_rule_is_not_in_sync_nothing_of_it_is_let_go() {
     let elsewhere = verdict("c", "web/R14 c", Status::Firing, second(12));
     play.say(about(elsewhere, "Pod/c on n2"), "c", &["c"]);
     play.incidents.set_suspended(1, true);
-    play.incidents.begin_holds(second(12));
+    play.incidents.begin_suspensions(second(12));
     // A suspended firing is not released by its timeout, by the end of the inhibition or by its age.
     play.passes_until(100, &[]);
     play.node(110, "n1", Status::Resolved, "up", &["up"]);
@@ -235,7 +235,7 @@ fn a_rule_that_never_comes_in_sync_is_held_for_ten_minutes() {
     play.fires(10, "web/R14 a", "a", &[]);
     // After a restart, hours later.
     play.incidents.set_suspended(1, true);
-    play.incidents.begin_holds(second(10_000));
+    play.incidents.begin_suspensions(second(10_000));
     play.passes_until(10_000, &[]);
     play.passes_until(10_599, &[]);
     play.passes_until(10_600, &["a"]);

@@ -1,14 +1,14 @@
 //! Tests of an incident's location, and of the properties it has in common with others.
 
 use super::*;
-use crate::policy::inhibition::index::{Inhibitors, place};
+use crate::policy::inhibition::index::{Inhibitors, location};
 use klaxon_model::{KubernetesEvent, ObjectRef};
 
-fn at(object: Object) -> klaxon_model::Place {
+fn at(object: Object) -> klaxon_model::IncidentLocation {
     let mut verdict = verdict("v", "web/R14 a", Status::Firing, second(0));
     let event = Event::clone(verdict.event.as_ref().unwrap());
     verdict.event = Some(Arc::new(Event { object: Arc::new(object), ..event }));
-    place(&verdict)
+    location(&verdict)
 }
 
 /// Returns a Kubernetes Event about an object.
@@ -27,12 +27,12 @@ fn a_kubernetes_event_is_where_its_object_is() {
 
 #[test]
 fn a_namespace_is_in_itself() {
-    let place = at(object("Namespace/shop"));
-    assert_eq!((place.namespace.as_str(), place.node.as_str()), ("shop", ""));
+    let location = at(object("Namespace/shop"));
+    assert_eq!((location.namespace.as_str(), location.node.as_str()), ("shop", ""));
 }
 
 #[test]
-fn what_two_places_have_in_common() {
+fn what_two_locations_have_in_common() {
     let cases = [
         ("Pod/a on n1", "Pod/a on n1", "object node namespace"),
         ("Node/n1", "Pod/a on n1", "object node"),
@@ -48,21 +48,21 @@ fn what_two_places_have_in_common() {
         inhibitors.open(0, "k", &at(object(inhibits)));
         let equals =
             [(Equal::Object, "object"), (Equal::Node, "node"), (Equal::Namespace, "namespace")];
-        let place = at(object(inhibited));
+        let location = at(object(inhibited));
         let found: Vec<&str> = equals
             .into_iter()
-            .filter(|(equal, _)| inhibitors.holds(0, *equal, "other", &place))
+            .filter(|(equal, _)| inhibitors.inhibits(0, *equal, "other", &location))
             .map(|(_, name)| name)
             .collect();
         assert_eq!(found.join(" "), common, "{inhibits} and {inhibited}");
-        assert!(inhibitors.holds(0, Equal::Cluster, "other", &place));
-        assert!(inhibitors.holds(0, Equal::Key, "k", &place));
-        assert!(!inhibitors.holds(0, Equal::Key, "other", &place));
+        assert!(inhibitors.inhibits(0, Equal::Cluster, "other", &location));
+        assert!(inhibitors.inhibits(0, Equal::Key, "k", &location));
+        assert!(!inhibitors.inhibits(0, Equal::Key, "other", &location));
     }
 }
 
 #[test]
-fn a_wake_without_its_object_changes_no_place() {
+fn a_timer_without_its_object_changes_no_location() {
     let entry = inhibitor("nodes/NotReady", Equal::Object);
     let policy = Policy { repeat: Some(seconds(1)), ..inhibited_by(vec![entry]) };
     let mut play = Play::new(&[("nodes", Policy::default()), ("web", policy)]);

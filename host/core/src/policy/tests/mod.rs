@@ -80,11 +80,11 @@ fn inhibitor(text: &str, equal: Equal) -> Inhibitor {
 /// Returns the result as text: the titles of verdicts that pass, and `-title reason` of suppressed ones.
 fn words(decision: &Decision, names: &[&str]) -> Vec<String> {
     let name = |id: Id| names.iter().find(|name| Id::of("verdict", &[*name]) == id).unwrap();
-    let held = decision
+    let suppressed = decision
         .suppressed
         .iter()
         .map(|one| format!("-{} {}", name(one.verdict), one.reason.as_str()));
-    decision.verdicts.iter().map(|one| one.title.clone()).chain(held).collect()
+    decision.verdicts.iter().map(|one| one.title.clone()).chain(suppressed).collect()
 }
 
 /// A sequence of verdicts with the expected result of each.

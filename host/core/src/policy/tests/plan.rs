@@ -50,13 +50,13 @@ impl Said {
         let status = if self.is_over { Status::Resolved } else { Status::Firing };
         let verdict = verdict(&number.to_string(), &text, status, at);
         let severity = [Severity::Warning, Severity::Error][self.severity];
-        let place = match self.rule {
+        let location = match self.rule {
             0 => format!("Node/n{}", self.key),
             // Some verdicts have a node, some do not.
             _ if self.node == 0 => format!("Pod/p{}", self.key),
             _ => format!("Pod/p{} on n{}", self.key, self.node),
         };
-        about(Verdict { severity, ..verdict }, &place)
+        about(Verdict { severity, ..verdict }, &location)
     }
 }
 

@@ -26,15 +26,15 @@ proptest! {
         policies in any_policies(),
         play in any_play(),
         cuts in proptest::collection::vec(proptest::bool::weighted(0.2), 120),
-        holds in proptest::collection::vec(proptest::option::weighted(0.2, (0usize..3, any::<bool>())), 120),
+        suspensions in proptest::collection::vec(proptest::option::weighted(0.2, (0usize..3, any::<bool>())), 120),
     ) {
         let mut through = incidents(&policies);
         let mut cut = incidents(&policies);
         let (mut table, mut cut_table) = (Table::default(), Table::default());
-        let mut held = [false; 3];
-        for ((one, is_cut), hold) in verdicts(&play).into_iter().zip(cuts).zip(holds) {
-            if let Some((rule, is_held)) = hold {
-                held[rule] = is_held;
+        let mut suspended = [false; 3];
+        for ((one, is_cut), suspension) in verdicts(&play).into_iter().zip(cuts).zip(suspensions) {
+            if let Some((rule, is_suspended)) = suspension {
+                suspended[rule] = is_suspended;
             }
             if is_cut {
                 cut = incidents(&policies);
@@ -45,12 +45,12 @@ proptest! {
                 // With the same settings nothing has to be changed.
                 prop_assert!(cut.take_changes().is_empty());
             }
-            for (rule, is_held) in held.into_iter().enumerate() {
-                through.set_suspended(rule, is_held);
-                cut.set_suspended(rule, is_held);
+            for (rule, is_suspended) in suspended.into_iter().enumerate() {
+                through.set_suspended(rule, is_suspended);
+                cut.set_suspended(rule, is_suspended);
             }
-            through.begin_holds(one.time);
-            cut.begin_holds(one.time);
+            through.begin_suspensions(one.time);
+            cut.begin_suspensions(one.time);
             prop_assert_eq!(through.next_due(), cut.next_due());
             let decision = through.decide(one.clone());
             prop_assert_eq!(text(&decision), text(&cut.decide(one)));
@@ -132,9 +132,9 @@ fn what_is_kept_of_rules_that_are_gone_stays() {
 fn a_row_says_what_an_operator_wants_to_know() {
     let rows = waiting();
     let mut row = serde_json::to_value(&rows[1].record).unwrap();
-    let held = row["incident"]["held"]["verdict"].take();
+    let pending = row["incident"]["held"]["verdict"].take();
     assert_eq!((&*rows[1].rule, &*rows[1].code, &*rows[1].key), ("web", "R14", "a"));
-    assert_eq!(held["payload"], serde_json::json!({"of": "a"}));
+    assert_eq!(pending["payload"], serde_json::json!({"of": "a"}));
     assert_eq!(
         row.to_string(),
         r#"{"incident":{"held":{"order":0,"until":"1970-01-01T01:00:01.000Z","verdict":null},"inhibited_since":"1970-01-01T00:00:01.000Z","place":{"namespace":"shop","node":"n1","object":"uid-a"},"since":"1970-01-01T00:00:01.000Z","touched":"1970-01-01T00:00:01.000Z"}}"#
