@@ -213,6 +213,36 @@ fn a_stream_that_ends_within_a_list_takes_nothing_as_vanished() {
 }
 
 #[test]
+fn a_gap_of_one_stream_does_not_delete_the_objects_of_another() {
+    let of_b = |kind: &str, at: &str, version: u64| {
+        let mut line = pod_line(kind, at, "elsewhere", version, &running());
+        line["object"]["metadata"]["namespace"] = json!("b");
+        line
+    };
+    let of_a = |end: Value| {
+        [
+            pod_line("ADDED", AT[0], "same", 1, &running()),
+            expired(AT[1]),
+            pod_line("SNAPSHOT", AT[2], "same", 1, &running()),
+            end,
+        ]
+    };
+    let mut named = list_end(AT[2]);
+    named["object"]["metadata"]["namespace"] = json!("a");
+    for (end, namespace) in [(list_end(AT[2]), None), (named, Some("a".to_owned()))] {
+        let folder = tempfile::tempdir().unwrap();
+        let a = stream(folder.path(), "pod@a.jsonl", &of_a(end));
+        let b = [of_b("ADDED", AT[0], 2), of_b("MODIFIED", AT[3], 3)];
+        let b = stream(folder.path(), "pod@b.jsonl", &b);
+        let rules = [rule("count", "hostile", json!({"behaviour": "nothing"}))];
+        let ran = replay(&rules, &[a, b], options());
+        let expected = ["same gap=false 1", "elsewhere gap=false 1", "elsewhere gap=false 2"];
+        assert_eq!(events(&ran), expected);
+        assert_eq!(ran.output.gaps[0].namespace, namespace);
+    }
+}
+
+#[test]
 fn the_initial_list_of_a_watch_is_state_and_not_news() {
     let release = |app: &str, version: u64| {
         let replicas = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1,

@@ -210,6 +210,28 @@ fn lists_and_gaps_are_kept_as_they_are() {
 }
 
 #[test]
+fn the_namespace_of_a_stream_is_kept_under_its_pseudonym() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = "2026-01-01T00:00:01Z";
+    let mut pod = pod_line("SNAPSHOT", at, "web", 1, &json!({}));
+    pod["object"]["metadata"]["namespace"] = json!("acmeshop");
+    let end = json!({"at": at, "type": "BOOKMARK", "object": {"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"namespace": "acmeshop", "annotations": {"k8s.io/initial-events-end": "true"}}}});
+    stream(folder.path(), "pod@acmeshop.jsonl", &[pod, end]);
+    let output = record(folder.path(), &["--from", "pod@acmeshop.jsonl", "-o", "out.jsonl"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = std::fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
+    assert!(!text.contains("acmeshop"), "{text}");
+    let namespaces = text.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line.pointer("/object/metadata/namespace").cloned()
+    });
+    let namespaces: Vec<Option<Value>> = namespaces.collect();
+    assert_eq!(namespaces.len(), 2);
+    assert!(namespaces[0].is_some() && namespaces[0] == namespaces[1], "{text}");
+}
+
+#[test]
 fn what_is_private_in_unusual_places_is_not_left() {
     let folder = tempfile::tempdir().unwrap();
     let pod = json!({"at": "2026-01-01T00:00:00Z", "type": "ADDED", "object": {

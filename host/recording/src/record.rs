@@ -66,6 +66,8 @@ struct BookmarkObject {
 #[serde(default)]
 struct BookmarkMeta {
     annotations: Option<std::collections::BTreeMap<String, String>>,
+    /// Klaxon's own field of a bookmark: the only namespace that the stream is about.
+    namespace: Option<String>,
 }
 
 pub(super) const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -181,11 +183,13 @@ impl Records {
                     .map_err(|error| format!("the bookmark cannot be read: {error}"))?;
                 self.move_clock(at);
                 if ends_initial_events(&bookmark) {
+                    let namespace = bookmark.metadata.and_then(|meta| meta.namespace);
+                    let namespace = namespace.filter(|namespace| !namespace.is_empty());
                     let kind = bookmark.kind.unwrap_or_default();
                     let api_version = bookmark.api_version.unwrap_or_default();
                     let group = api_group(&api_version).to_owned();
                     let coverage =
-                        (!kind.is_empty()).then_some(Coverage { group, kind, namespace: None });
+                        (!kind.is_empty()).then_some(Coverage { group, kind, namespace });
                     self.push(line, SourceEvent::ListCompleted { coverage });
                 }
             }

@@ -41,7 +41,12 @@ pub fn line(record: &Record) -> Result<Option<String>, serde_json::Error> {
             } else {
                 format!("{}/v1", coverage.group)
             };
-            let metadata = json!({"annotations": {INITIAL_EVENTS_END: "true"}});
+            let mut metadata = json!({"annotations": {INITIAL_EVENTS_END: "true"}});
+            if let (Some(namespace), Some(metadata)) =
+                (&coverage.namespace, metadata.as_object_mut())
+            {
+                metadata.insert("namespace".to_owned(), namespace.as_str().into());
+            }
             let object =
                 json!({"apiVersion": api_version, "kind": coverage.kind, "metadata": metadata});
             ("BOOKMARK", object)

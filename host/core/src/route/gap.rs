@@ -108,7 +108,7 @@ impl Router {
         let mut routed = Routed::new();
         let (mut gone, mut left) = (Vec::new(), Vec::new());
         let mut vanished = Vec::new();
-        for uid in open.missing(&self.known) {
+        for uid in open.missing(&self.known, &self.reporter_sets) {
             let Some(known) = self.known.remove(&uid) else { continue };
             let form = known.form.clone().or_else(|| forms(&uid));
             let is_kubernetes_event = known.is_kubernetes_event();

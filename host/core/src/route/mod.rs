@@ -15,6 +15,7 @@ mod object_index;
 mod partition;
 mod persistence;
 mod relist;
+mod reporters;
 mod tombstones;
 mod watch_set;
 
@@ -36,6 +37,7 @@ pub use object_index::is_older;
 use object_index::{Known, KnownObjects};
 use persistence::Keeping;
 use relist::{Compared, Comparison};
+use reporters::{ReporterSets, Reporters};
 pub use watch_set::Need;
 
 /// Returns the partition of an object itself. `None` for a Kubernetes Event, whose deletion is not
@@ -74,6 +76,7 @@ pub struct Router {
     marks: u32,
     /// The newest version seen in each scope.
     newest: HashMap<Arc<str>, u64>,
+    reporter_sets: ReporterSets,
     backfills: Backfills,
 }
 
@@ -92,6 +95,7 @@ impl Router {
             comparing: Vec::new(),
             marks: 0,
             newest: HashMap::new(),
+            reporter_sets: ReporterSets::default(),
             backfills: Backfills::default(),
         }
     }
@@ -202,14 +206,16 @@ impl Router {
         if matches!(seen, Seen::Present | Seen::Snapshot) {
             let object = Arc::new(Object { meta, subject: Subject::Other, document: None });
             let new = self.known.known(&object, object_index::UNREADABLE, mark);
+            let reporters = self.reporters(before.as_ref(), scope);
             let known = match before {
                 Some(before) => Known {
                     version: new.version,
                     digest: new.digest,
                     mark: mark.max(before.mark),
+                    reporters,
                     ..before
                 },
-                None => Known { form: None, ..new },
+                None => Known { form: None, reporters, ..new },
             };
             self.known.insert(uid.clone(), known);
         }
@@ -226,10 +232,8 @@ impl Router {
 
     /// Adds to the coverage of a scope's relist; the list may be empty.
     pub fn cover(&mut self, scope: &str, coverage: Coverage) {
-        if let Some(comparison) = self.comparison(scope)
-            && !comparison.covers.contains(&coverage)
-        {
-            comparison.covers.push(coverage);
+        if let Some(comparison) = self.comparison(scope) {
+            comparison.cover(coverage);
         }
     }
 
@@ -253,6 +257,8 @@ impl Router {
         if let Some(known) = self.known.get_mut(&uid) {
             mark = mark.max(known.mark);
             known.mark = mark;
+            let scope_id = self.reporter_sets.scope(scope);
+            known.reporters = self.reporter_sets.with(known.reporters, scope_id);
             if known.is_same(version, digest, compared.as_ref()) && seen != Seen::Outside {
                 return self.known_already(scope, uid, seen, &object, time);
             }
@@ -279,6 +285,7 @@ impl Router {
             let mut known = self.known.known(&object, digest, mark);
             known.memberships = memberships.into();
             known.life = life;
+            known.reporters = self.reporters(before.as_ref(), scope);
             self.known.insert(uid, known);
         }
         Routing::News(routed)
@@ -360,6 +367,12 @@ impl Router {
     /// Returns `true` if a rule is being backfilled from a watch.
     pub fn backfills_now(&self, scope: &str) -> bool {
         self.backfills.is_under_way(scope)
+    }
+
+    /// Returns the scopes that have reported an object, with the one that reports it now.
+    fn reporters(&mut self, before: Option<&Known>, scope: &str) -> Reporters {
+        let scope = self.reporter_sets.scope(scope);
+        self.reporter_sets.with(before.map_or(Reporters::UNKNOWN, |known| known.reporters), scope)
     }
 
     fn note_seen(&mut self, scope: &str, meta: &Meta) -> Option<Compared> {

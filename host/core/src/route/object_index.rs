@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::relist::Compared;
+use super::reporters::Reporters;
 use super::tombstones::Tombstones;
 use klaxon_model::{
     Identity, Object, RuleId, Subject, Timestamp, api_group, are_kubernetes_events,
@@ -37,6 +38,8 @@ pub(super) struct Known {
     /// older version than before; 0 if none did. It is part of the object's ids from then on, because its
     /// versions may have been reported before.
     pub(super) life: u32,
+    /// The watches or streams that have reported the object.
+    pub(super) reporters: Reporters,
     /// The newest form, if it is in memory.
     pub(super) form: Option<Arc<Object>>,
 }
@@ -195,6 +198,7 @@ impl KnownObjects {
             memberships: Box::default(),
             mark,
             life: 0,
+            reporters: Reporters::UNKNOWN,
             form: Some(object.clone()),
         }
     }

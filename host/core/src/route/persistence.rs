@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Router;
 use super::object_index::{Known, Membership};
 use super::relist::covers;
+use super::reporters::Reporters;
 use klaxon_model::{
     Backfill, Change, Coverage, Id, Object, PersistedMembership, PersistedObject, RuleId, StoreOp,
 };
@@ -133,6 +134,7 @@ impl Router {
             memberships: memberships.into(),
             mark: 0,
             life: object.life,
+            reporters: Reporters::UNKNOWN,
             form: object.form,
         };
         self.known.insert(object.uid, known);

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::object_index::{Known, KnownObjects};
+use super::reporters::ReporterSets;
 use klaxon_model::{Coverage, GapEffect, Meta, Timestamp};
 
 /// Returns `true` if a known object belongs to a watch or stream.
@@ -74,15 +75,36 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
+    /// Adds to the coverage; the list may be empty. A namespace replaces the coverage of all namespaces, which the
+    /// objects of the list suggested.
+    pub(super) fn cover(&mut self, coverage: Coverage) {
+        if coverage.namespace.is_some() {
+            self.covers.retain(|wide| {
+                let is_same = wide.kind == coverage.kind && wide.group == coverage.group;
+                !is_same || wide.namespace.is_some()
+            });
+        }
+        if !self.covers.contains(&coverage) {
+            self.covers.push(coverage);
+        }
+    }
+
     /// Returns known objects that the list does not contain, sorted.
-    pub(super) fn missing(&self, known: &KnownObjects) -> Vec<Arc<str>> {
+    ///
+    /// Of a kind that is covered in all namespaces, only objects that the scope itself has reported can be missing:
+    /// a recorded stream may be about a part of the objects without saying so.
+    pub(super) fn missing(&self, known: &KnownObjects, sets: &ReporterSets) -> Vec<Arc<str>> {
         let is_unreadable = |known: &Known| {
             let name = (known.namespace.as_ref().to_owned(), known.name.as_ref().to_owned());
             !self.unreadable.is_empty() && self.unreadable.contains(&name)
         };
         let is_missing = |known: &Known| {
             known.mark < self.mark
-                && self.covers.iter().any(|coverage| covers(coverage, known))
+                && self.covers.iter().any(|coverage| {
+                    covers(coverage, known)
+                        && (coverage.namespace.is_some()
+                            || sets.include(known.reporters, &self.scope))
+                })
                 && !is_unreadable(known)
         };
         let missing = known.iter().filter(|(_, known)| is_missing(known));

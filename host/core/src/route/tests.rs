@@ -26,10 +26,14 @@ impl House {
     }
 
     fn see(&mut self, seen: Seen, object: &Json) -> Routing {
+        self.see_in("scope", seen, object)
+    }
+
+    fn see_in(&mut self, scope: &str, seen: Seen, object: &Json) -> Routing {
         self.now += 1;
         let object = decode(&object.to_string(), &self.router.wanted()).unwrap();
         let time = Timestamp::from_millis(self.now);
-        self.router.route("scope", Observation { time, seen, object: object.into(), digest: 0 })
+        self.router.route(scope, Observation { time, seen, object: object.into(), digest: 0 })
     }
 
     fn begin_gap(&mut self, from: Timestamp, effect: GapEffect) {
@@ -426,6 +430,46 @@ fn what_another_stream_shows_during_a_comparison_has_not_vanished() {
     house.router.route("another", other);
     let end = house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None).unwrap();
     assert_eq!(end.routed, []);
+}
+
+#[test]
+fn a_list_of_one_stream_says_nothing_about_the_objects_of_another() {
+    let in_namespace = |namespace: &str, name: &str| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"uid": format!("u-{name}"),
+            "name": name, "namespace": namespace, "resourceVersion": "1"}})
+    };
+    let covers = |namespace: Option<&str>| Coverage {
+        group: String::new(),
+        kind: "Pod".to_owned(),
+        namespace: namespace.map(str::to_owned),
+    };
+    let gone = |coverage: Option<Coverage>| {
+        let mut house = House::new(vec![interest("pods", "v1", "Pod")]);
+        for (scope, namespace, name) in [
+            ("scope", "a", "stays"),
+            ("scope", "a", "goes"),
+            ("another", "a", "of-another"),
+            ("another", "b", "elsewhere"),
+            ("another", "a", "of-both"),
+            ("scope", "a", "of-both"),
+        ] {
+            house.see_in(scope, Seen::Present, &in_namespace(namespace, name));
+        }
+        house.begin_gap(Timestamp::from_millis(0), GapEffect::Marked);
+        house.see(Seen::Snapshot, &in_namespace("a", "stays"));
+        if let Some(coverage) = coverage {
+            house.router.cover("scope", coverage);
+        }
+        let end = house.router.end_gap("scope", Timestamp::from_millis(9), &mut |_| None).unwrap();
+        let gone = end.routed.iter().map(|(_, event)| event.object.meta.identity.name.clone());
+        (gone.collect::<Vec<_>>(), end.gap.namespace)
+    };
+    let of_the_stream = ["goes", "of-both"].map(str::to_owned).to_vec();
+    assert_eq!(gone(None), (of_the_stream.clone(), None));
+    assert_eq!(gone(Some(covers(None))), (of_the_stream, None));
+    // A stream that says that it is about a namespace is about all objects there.
+    let of_the_namespace = ["goes", "of-another", "of-both"].map(str::to_owned).to_vec();
+    assert_eq!(gone(Some(covers(Some("a")))), (of_the_namespace, Some("a".to_owned())));
 }
 
 #[test]
