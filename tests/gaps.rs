@@ -204,6 +204,21 @@ fn without_a_mark_the_list_ends_with_the_first_change() {
 }
 
 #[test]
+fn a_deletion_that_is_marked_as_part_of_the_list_does_not_end_it() {
+    let mut within = pod_line("DELETED", AT[2], "changed", 8, &running());
+    within["change"] = json!(false);
+    let mut lines = before();
+    lines.extend([
+        expired(AT[1]),
+        within,
+        pod_line("SNAPSHOT", AT[2], "same", 1, &running()),
+        list_end(AT[2]),
+    ]);
+    let ran = run(&lines);
+    assert_eq!(events(&ran)[3..], ["changed gap=false 2", "gone gap=true 2"]);
+}
+
+#[test]
 fn a_stream_that_ends_within_a_list_takes_nothing_as_vanished() {
     let mut lines = before();
     lines.extend([expired(AT[1]), pod_line("ADDED", AT[2], "same", 1, &running())]);

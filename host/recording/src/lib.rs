@@ -4,6 +4,10 @@
 //! plain object is an ADDED, and a plain list is a SNAPSHOT of its items; objects before a bookmark that ends
 //! the initial events are a SNAPSHOT too. A document may also span several lines, as in the output of
 //! `kubectl get -w -o json --output-watch-events`.
+//!
+//! Two more members are Klaxon's own. `change` of a line says if the object is a change (`true`) or part of a list
+//! (`false`); without it a MODIFIED and a DELETED are changes. It matters after a gap, where the first change ends the
+//! list. `metadata.namespace` of a bookmark says that the stream is about this namespace only.
 
 mod clock;
 mod documents;

@@ -32,9 +32,8 @@ pub struct Skipped {
 #[derive(Deserialize)]
 struct Line<'a> {
     at: Option<&'a str>,
-    /// Klaxon's own field of a SNAPSHOT: `true` if the watch had reported a change.
-    #[serde(default)]
-    change: bool,
+    /// Klaxon's own field: if the object is a change, or part of a list. `None` if the type decides.
+    change: Option<bool>,
     #[serde(rename = "type")]
     kind: Option<&'a str>,
     #[serde(borrow)]
@@ -154,7 +153,7 @@ impl Records {
         line: u64,
         at: Option<jiff::Timestamp>,
         kind: &str,
-        change: bool,
+        change: Option<bool>,
         object: &RawValue,
     ) -> Result<(), String> {
         match kind {
@@ -164,7 +163,7 @@ impl Records {
                     "SNAPSHOT" => Seen::Snapshot,
                     _ => Seen::Present,
                 };
-                let is_change = change || kind == "MODIFIED" || kind == "DELETED";
+                let is_change = change.unwrap_or(is_change_by_type(kind));
                 self.object(line, at, seen, object.to_owned(), is_change);
             }
             "ERROR" => {
@@ -224,6 +223,12 @@ impl Records {
         self.last_at = Some(self.now);
         self.waiting.push_back(Record { at: self.now, line, event });
     }
+}
+
+/// Returns `true` if an object of a line of this type is a change rather than part of a list, unless the line says so
+/// itself.
+pub(super) fn is_change_by_type(kind: &str) -> bool {
+    matches!(kind, "MODIFIED" | "DELETED")
 }
 
 fn ends_initial_events(bookmark: &BookmarkObject) -> bool {

@@ -6,8 +6,8 @@ use klaxon_test_support::manifests::{pod, watch_line};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Merged, StreamFile, expand, matches};
-use klaxon_model::{Seen, SourceEvent};
+use super::{Merged, Record, StreamFile, expand, matches};
+use klaxon_model::{Coverage, Seen, SourceEvent};
 
 fn write(folder: &Path, name: &str, text: &str) -> StreamFile {
     let path = folder.join(name);
@@ -124,6 +124,43 @@ fn snapshot_until_says_so_for_recordings_without_a_mark() {
     let mut stream = write(folder.path(), "1", &text.join("\n"));
     stream.snapshot_until = Some("2026-01-01T00:00:02Z".parse().unwrap());
     assert_eq!(read(&[stream]).unwrap(), ["1 a (state)", "5 b"]);
+}
+
+/// Returns the records of a text.
+fn records(text: &str) -> Vec<Record> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut merged = Merged::open(&[write(folder.path(), "1", text)]).unwrap();
+    std::iter::from_fn(|| merged.next_record().unwrap()).map(|(_, record)| record).collect()
+}
+
+#[test]
+fn objects_are_read_as_they_were_written() {
+    let json = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}"#;
+    for seen in [Seen::Present, Seen::Snapshot, Seen::Deleted, Seen::Outside] {
+        for is_change in [false, true] {
+            let event = SourceEvent::Object { seen, json: json.into(), is_change };
+            let at = "2026-01-01T00:00:01Z".parse().unwrap();
+            let text = super::line(&Record { at, line: 1, event }).unwrap().unwrap();
+            // A stream does not say that an object is outside of a selector.
+            let seen = if seen == Seen::Outside { Seen::Present } else { seen };
+            let event = SourceEvent::Object { seen, json: json.into(), is_change };
+            let read = records(&text);
+            assert_eq!(read.len(), 1, "{text}");
+            assert_eq!((read[0].at, &read[0].event), (at, &event), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_end_of_a_list_is_read_with_its_kind_and_namespace() {
+    for namespace in [None, Some("a".to_owned())] {
+        let (group, kind) = ("apps".to_owned(), "Deployment".to_owned());
+        let coverage = Some(Coverage { group, kind, namespace });
+        let event = SourceEvent::ListCompleted { coverage };
+        let at = "2026-01-01T00:00:01Z".parse().unwrap();
+        let text = super::line(&Record { at, line: 1, event: event.clone() }).unwrap().unwrap();
+        assert_eq!(records(&text)[0].event, event, "{text}");
+    }
 }
 
 #[test]

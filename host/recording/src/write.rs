@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::record::{INITIAL_EVENTS_END, Record};
+use super::record::{INITIAL_EVENTS_END, Record, is_change_by_type};
 use klaxon_model::{GapStart, ListStart, Seen, SourceEvent};
 
 /// Returns an event as one line, without its end: a watch event with its time. `None` for an event that a
@@ -12,16 +12,17 @@ use klaxon_model::{GapStart, ListStart, Seen, SourceEvent};
 /// Where an object is no JSON, which cannot be for one that was read from a stream.
 pub fn line(record: &Record) -> Result<Option<String>, serde_json::Error> {
     let at = record.at.to_string();
-    let mut change = false;
+    let mut change = None;
     let (kind, object) = match &record.event {
         SourceEvent::Object { seen, json, is_change } => {
-            change = *seen == Seen::Snapshot && *is_change;
             let kind = match (seen, is_change) {
                 (Seen::Snapshot, _) => "SNAPSHOT",
                 (Seen::Deleted, _) => "DELETED",
                 (Seen::Present, true) | (Seen::Outside, _) => "MODIFIED",
                 (Seen::Present, false) => "ADDED",
             };
+            // Written only where the type would be read as something else.
+            change = (is_change_by_type(kind) != *is_change).then_some(*is_change);
             (kind, serde_json::from_str::<Value>(json)?)
         }
         SourceEvent::GapStarted { reason, .. }
@@ -61,7 +62,7 @@ pub fn line(record: &Record) -> Result<Option<String>, serde_json::Error> {
         | SourceEvent::NotServed { .. } => return Ok(None),
     };
     // Formatted by hand, so that a person finds time and type where recorders put them.
-    let change = if change { r#","change":true"# } else { "" };
+    let change = change.map(|change| format!(r#","change":{change}"#)).unwrap_or_default();
     let at = Value::from(at);
     Ok(Some(format!(r#"{{"at":{at},"type":"{kind}"{change},"object":{object}}}"#)))
 }
