@@ -59,7 +59,9 @@ pub fn check_stream(stream: &StreamFile) -> Result<(), String> {
 }
 
 fn beginning(path: &Path) -> Option<Vec<u8>> {
-    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|of| of.is_file()))?;
+    // Looked at before it is opened: opening a named pipe waits for its writer.
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    let file = File::open(path).ok()?;
     let mut bytes = Vec::new();
     file.take(BEGINNING).read_to_end(&mut bytes).ok()?;
     Some(bytes)
@@ -114,6 +116,17 @@ mod tests {
         let error = stream(b"\0asm\x01\0\0\0").unwrap_err();
         assert!(error.contains("(it is WebAssembly)"), "{error}");
         check_stream(&StreamFile::at("/nowhere".into())).unwrap();
+    }
+
+    #[test]
+    fn a_pipe_without_a_writer_is_left_to_its_reader() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe.jsonl");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let (sender, checked) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(check_stream(&StreamFile::at(path))));
+        checked.recv_timeout(std::time::Duration::from_secs(60)).unwrap().unwrap();
     }
 
     #[test]

@@ -27,11 +27,12 @@ impl Documents {
             return Ok(Self { path: path.clone(), reader, line: 0, buffer: Vec::new() });
         }
         let fail = |source| StreamError::File { path: path.clone(), source };
-        let file = File::open(path).map_err(fail)?;
-        if !file.metadata().map_err(fail)?.is_file() {
+        // Looked at before it is opened: opening a named pipe waits for its writer.
+        if !std::fs::metadata(path).map_err(fail)?.is_file() {
             let why = "this is no regular file, and a stream is read twice; save it to one first";
             return Err(fail(std::io::Error::other(why)));
         }
+        let file = File::open(path).map_err(fail)?;
         let reader: Box<dyn Read + Send> = match path.extension().and_then(|end| end.to_str()) {
             Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(file)),
             Some("zst") => Box::new(zstd::Decoder::new(file).map_err(fail)?),

@@ -177,6 +177,18 @@ fn a_recorders_own_marks_are_skipped_with_a_count() {
 }
 
 #[test]
+fn a_pipe_without_a_writer_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe.jsonl");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let (sender, error) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(read(&[StreamFile::at(path)]).unwrap_err()));
+    let error = error.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+    assert!(error.contains("this is no regular file"), "{error}");
+}
+
+#[test]
 fn patterns_name_the_files_of_a_folder_in_order() {
     assert!(matches("*.jsonl", "a.jsonl") && matches("a*b*c", "a-b-c") && matches("*", ""));
     assert!(!matches("*.jsonl", "a.json") && !matches("a*", "ba"));
