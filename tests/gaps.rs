@@ -146,6 +146,18 @@ fn the_end_of_an_object_that_cannot_be_decoded_is_news() {
 }
 
 #[test]
+fn an_object_that_is_null_cannot_be_decoded() {
+    let ran = run(&[json!({"at": AT[0], "type": "ADDED", "object": null})]);
+    assert_eq!((ran.summary.counts.undecodable, ran.summary.skipped), (1, 0));
+    assert_eq!(ran.output.quarantine.len(), 1);
+    assert!(
+        ran.output.quarantine[0].reason.contains("cannot be decoded"),
+        "{}",
+        ran.output.quarantine[0].reason
+    );
+}
+
+#[test]
 fn an_object_of_which_only_the_uid_can_be_read_has_not_vanished() {
     let ran = list_with_a_number_at("/metadata/name");
     assert_eq!(events(&ran).get(3..).unwrap(), ["changed gap=true 2"]);

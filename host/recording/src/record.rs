@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::clock::newest_time;
@@ -36,7 +36,8 @@ struct Line<'a> {
     change: Option<bool>,
     #[serde(rename = "type")]
     kind: Option<&'a str>,
-    #[serde(borrow)]
+    /// `null` is an object that cannot be decoded, not a missing one.
+    #[serde(borrow, default, deserialize_with = "present")]
     object: Option<&'a RawValue>,
     #[serde(rename = "apiVersion")]
     api_version: Option<&'a str>,
@@ -44,6 +45,11 @@ struct Line<'a> {
     object_kind: Option<&'a str>,
     #[serde(borrow)]
     items: Option<Vec<&'a RawValue>>,
+}
+
+/// Reads a member that is present, `null` included.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize, Default)]
@@ -177,7 +183,7 @@ impl Records {
                     self.skipped.lines += 1;
                 }
             }
-            "BOOKMARK" => {
+            "BOOKMARK" if object.get() != "null" => {
                 let bookmark: BookmarkObject = serde_json::from_str(object.get())
                     .map_err(|error| format!("the bookmark cannot be read: {error}"))?;
                 self.move_clock(at);

@@ -177,6 +177,26 @@ fn a_recorders_own_marks_are_skipped_with_a_count() {
 }
 
 #[test]
+fn an_object_that_is_null_is_an_object_and_not_a_mark() {
+    let kinds = ["ADDED", "MODIFIED", "DELETED", "SNAPSHOT"];
+    let text = kinds.map(|kind| json!({"type": kind, "object": null}).to_string()).join("\n");
+    let objects = records(&text);
+    assert_eq!(objects.len(), kinds.len());
+    for record in objects {
+        assert!(
+            matches!(&record.event, SourceEvent::Object { json, .. } if &**json == "null"),
+            "{record:?}"
+        );
+    }
+    let marks = ["EOF", "ERROR", "BOOKMARK"];
+    let text = marks.map(|kind| json!({"type": kind, "object": null}).to_string()).join("\n");
+    let folder = tempfile::tempdir().unwrap();
+    let mut merged = Merged::open(&[write(folder.path(), "1", &text)]).unwrap();
+    assert!(merged.next_record().unwrap().is_none());
+    assert_eq!(merged.skipped(), 3);
+}
+
+#[test]
 fn a_pipe_without_a_writer_is_refused_and_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pipe.jsonl");
