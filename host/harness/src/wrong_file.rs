@@ -124,7 +124,7 @@ mod tests {
         let path = folder.path().join("pipe.jsonl");
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
-        let (sender, checked) = std::sync::mpsc::channel();
+        let (sender, checked) = std::sync::mpsc::sync_channel(1);
         std::thread::spawn(move || sender.send(check_stream(&StreamFile::at(path))));
         checked.recv_timeout(std::time::Duration::from_secs(60)).unwrap().unwrap();
     }

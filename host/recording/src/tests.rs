@@ -202,7 +202,7 @@ fn a_pipe_without_a_writer_is_refused_and_not_waited_for() {
     let path = folder.path().join("pipe.jsonl");
     let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
     assert!(made.success());
-    let (sender, error) = std::sync::mpsc::channel();
+    let (sender, error) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || sender.send(read(&[StreamFile::at(path)]).unwrap_err()));
     let error = error.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
     assert!(error.contains("this is no regular file"), "{error}");
