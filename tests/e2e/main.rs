@@ -9,6 +9,7 @@
 mod any_cluster;
 mod balancer;
 mod continuity;
+mod deploy;
 mod exporters;
 mod history;
 mod kinds;
