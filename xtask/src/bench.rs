@@ -6,7 +6,9 @@ use crate::rules;
 use crate::workspace::{cargo, run_command};
 
 /// All benches by name: if cargo ran all benches without names, it would run the unit tests too.
-const BENCHES: [&str; 5] = ["ratios", "harness", "scale", "journal", "latency"];
+const BENCHES: [&str; 6] = ["ratios", "harness", "scale", "journal", "latency", "gate"];
+/// The packages of the benches.
+const PACKAGES: [&str; 2] = ["klaxon", "klaxon-gate"];
 /// The bench that has candidates to select.
 const HAS_CANDIDATES: &str = "ratios";
 
@@ -15,7 +17,10 @@ pub(crate) fn run(filter: Option<&str>, only: Option<&str>) -> Result<()> {
     let chosen = choose(filter, only)?;
     rules::build_all()?;
     let mut bench = cargo();
-    bench.args(["bench", "--package", "klaxon"]);
+    bench.arg("bench");
+    for package in PACKAGES {
+        bench.args(["--package", package]);
+    }
     for name in chosen {
         bench.args(["--bench", name]);
     }
@@ -65,15 +70,16 @@ mod tests {
         }
     }
 
-    /// Checks that every bench of the program's manifest can be selected.
+    /// Checks that every bench of the manifests can be selected.
     #[test]
     fn every_bench_of_the_manifest_is_listed() {
-        let manifest =
-            std::fs::read_to_string(crate::workspace::root().join("host/klaxon/Cargo.toml"));
-        let manifest = manifest.unwrap();
-        let names: Vec<&str> = manifest
-            .split("[[bench]]")
-            .skip(1)
+        let manifests = ["klaxon", "gate"].map(|krate| {
+            let manifest = crate::workspace::root().join("host").join(krate).join("Cargo.toml");
+            std::fs::read_to_string(manifest).unwrap()
+        });
+        let names: Vec<&str> = manifests
+            .iter()
+            .flat_map(|manifest| manifest.split("[[bench]]").skip(1))
             .filter_map(|table| table.split('"').nth(1))
             .collect();
         assert_eq!(names, BENCHES);

@@ -94,9 +94,10 @@ fn end(ending: Ending) {
         Ending::Signal(number) => {
             (Exit::Signal(number), "a second signal: the process ends at once, as in a crash")
         }
-        Ending::Late => {
-            (Exit::Hung, "shutdown: not all parts have ended in time: the process ends as in a crash")
-        }
+        Ending::Late => (
+            Exit::Hung,
+            "shutdown: not all parts have ended in time: the process ends as in a crash",
+        ),
     };
     in_time(LAST_WORD / 4, move || {
         fail(exit, &why);
