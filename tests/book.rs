@@ -83,7 +83,7 @@ fn the_first_hour_of_a_rules_author() {
         "3 passed, 0 failed",
         "4 passed, 0 failed",
         "OOM                      error    Out of memory",
-        "rule oom says the same 1 codes as before",
+        "rule oom says the same 1 code as before",
         "built oom 0.1.0 into oom.wasm",
         "klaxon.yaml: no problem found, 1 rule loaded",
         "to out: 1 delivered",

@@ -307,6 +307,72 @@ fn a_file_that_exists_is_replaced_only_with_force() {
 }
 
 #[test]
+fn everything_else_is_checked_before_a_cluster_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "old").unwrap();
+    std::fs::write(folder.path().join("short"), "0123").unwrap();
+    let rule = module("akkeris");
+    let live = ["--force", "--kubeconfig", "/nowhere/kubeconfig"];
+    let pods = ["--kinds", "pods"];
+    let of_rule = ["--rule", rule.to_str().unwrap()];
+    for (what, arguments, says) in [
+        (&pods, &["-o", "-"][..], "-o -: a recording is proven before it is shown"),
+        (&pods, &["-o", "nowhere/x.jsonl"], "check -o"),
+        (&pods, &["-o", "file/x.jsonl"], "check -o"),
+        (&pods, &["-o", "/dev/null"], "this is no regular file, and is never replaced"),
+        (&of_rule, &["-o", "file"], "this is no folder"),
+        (&of_rule, &["-o", "x.jsonl"], "streams are written to a folder, and this is the name of"),
+        (&pods, &["-o", "x.jsonl", "--key", "short"], "less than 16 bytes"),
+        (&pods, &["-o", "x.jsonl", "--keep", "shop"], "of no kind"),
+        (&pods, &["-o", "x.jsonl"], "kubeconfig"),
+    ] {
+        let output = record(folder.path(), &[&live[..], what, arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(says), "{arguments:?}: {}", stderr(&output));
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left");
+}
+
+#[test]
+fn devices_and_symbolic_links_are_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = pod_line("ADDED", "2026-01-01T00:00:00Z", "web", 1, &json!({}));
+    stream(folder.path(), "pods.jsonl", &[line]);
+    std::fs::write(folder.path().join("end.jsonl"), "old").unwrap();
+    std::os::unix::fs::symlink("end.jsonl", folder.path().join("link.jsonl")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", folder.path().join("null.jsonl")).unwrap();
+    let output = record(folder.path(), &["--force", "--from", "pods.jsonl", "-o", "null.jsonl"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("this is no regular file"), "{}", stderr(&output));
+    let output = record(folder.path(), &["--force", "--from", "pods.jsonl", "-o", "link.jsonl"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "link.jsonl: 1 line\n");
+    for link in ["link.jsonl", "null.jsonl"] {
+        assert!(std::fs::symlink_metadata(folder.path().join(link)).unwrap().is_symlink());
+    }
+    assert_ne!(std::fs::read_to_string(folder.path().join("end.jsonl")).unwrap(), "old");
+    // A folder in place of the second file: the first is not written either.
+    std::fs::create_dir_all(folder.path().join("out/b.jsonl")).unwrap();
+    for name in ["a.jsonl", "b.jsonl"] {
+        std::fs::copy(folder.path().join("pods.jsonl"), folder.path().join(name)).unwrap();
+    }
+    let output = record(folder.path(), &["--force", "--from", "a.jsonl", "b.jsonl", "-o", "out"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("b.jsonl: this is a folder"), "{}", stderr(&output));
+    assert_eq!(std::fs::read_dir(folder.path().join("out")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_time_that_cannot_be_read_is_told_with_an_example() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--from", "x.jsonl", "-o", "y.jsonl", "--snapshot-until", "yesterday"];
+    let output = record(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(2));
+    let told = "write a time such as 2026-11-20T10:00:00Z";
+    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+}
+
+#[test]
 fn several_streams_are_not_written_to_a_folder_with_the_name_of_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let line = pod_line("ADDED", "2026-01-01T00:00:00Z", "web", 1, &json!({}));

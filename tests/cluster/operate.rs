@@ -155,6 +155,35 @@ async fn a_cluster_is_recorded_and_the_recording_says_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_destination_is_checked_for_every_stream_before_anything_is_recorded() {
+    let api = FakeApi::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = api.kubeconfig(folder.path());
+    let out = folder.path().join("out");
+    std::fs::create_dir_all(out.join("event.jsonl")).unwrap();
+    let file = folder.path().join("one.jsonl");
+    let says_of_file = "2 streams are written to a folder, and this is the name of a file";
+    let says_of_folder = "event.jsonl: this is a folder, and is never replaced";
+    // The rule watches Events, which are not among the kinds.
+    for (out, says) in [(&file, says_of_file), (&out, says_of_folder)] {
+        let output = Command::new(KLAXON)
+            .args(["record", "--force", "--for", "10m", "--kinds", "pods", "--kubeconfig"])
+            .arg(&kubeconfig)
+            .arg("--rule")
+            .arg(module("eventarbiter"))
+            .arg("-o")
+            .arg(out)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
+    assert!(!api.requests().iter().any(|one| one.verb == Verb::Watch), "something was recorded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_way_in_it_says_why_each_failed() {
     let api = FakeApi::start().await;
     let site = site(&api);

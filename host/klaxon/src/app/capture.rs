@@ -30,6 +30,9 @@ pub struct Capture {
     pub lasts: Option<Duration>,
 }
 
+/// Receives the paths of the streams before anything is recorded. An error ends the recording.
+pub type Accept<'a> = dyn FnMut(&[PathBuf]) -> Result<(), String> + 'a;
+
 /// A file that a watch wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Captured {
@@ -43,19 +46,30 @@ impl Capture {
     /// Records into a folder until its time is over or it is stopped.
     ///
     /// # Errors
-    /// Returns an error if the cluster cannot be reached, a resource is not served, or a file cannot be written.
-    pub fn run(self, folder: &Path, stop: &Stop) -> Result<Vec<Captured>, RunError> {
+    /// Returns an error if the cluster cannot be reached, a resource is not served, the streams are not accepted, or a
+    /// file cannot be written.
+    pub fn run(
+        self,
+        folder: &Path,
+        accept: &mut Accept<'_>,
+        stop: &Stop,
+    ) -> Result<Vec<Captured>, RunError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .map_err(|error| RunError::System(error.to_string()))?;
-        let outcome = runtime.block_on(self.record(folder, stop));
+        let outcome = runtime.block_on(self.record(folder, accept, stop));
         runtime.shutdown_timeout(Duration::from_secs(1));
         outcome
     }
 
-    async fn record(self, folder: &Path, stop: &Stop) -> Result<Vec<Captured>, RunError> {
+    async fn record(
+        self,
+        folder: &Path,
+        accept: &mut Accept<'_>,
+        stop: &Stop,
+    ) -> Result<Vec<Captured>, RunError> {
         let signals = stop.on_signals("shutting down: the events so far are the recording", None);
         let _signals = signals.map_err(|error| RunError::System(error.to_string()))?;
         let permissions = cluster::needed_permissions(&self.needs, &self.settings);
@@ -72,9 +86,12 @@ impl Capture {
         let cluster = Arc::new(Cluster::new(signed.client.clone(), renew, timing, &self.settings));
         let mut tasks = Tasks::default();
         let (sender, mut items) = mpsc::channel(ITEMS);
-        let mut files = Vec::new();
-        for (place, plan) in plan(&needs, &self.settings).into_iter().enumerate() {
-            files.push(Recording::create(folder, &plan)?);
+        let plans = plan(&needs, &self.settings);
+        let files = plans.iter().map(|plan| Recording::create(folder, plan));
+        let mut files = files.collect::<Result<Vec<_>, _>>()?;
+        let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+        accept(&paths).map_err(RunError::NotAccepted)?;
+        for (place, plan) in plans.into_iter().enumerate() {
             let first = Resume::List(ListStart::First);
             let name = format!("watch {}", plan.name);
             let (_, task) = start(cluster.clone(), plan, place, sender.clone(), first);

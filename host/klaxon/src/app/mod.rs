@@ -48,7 +48,7 @@ use klaxon_kubernetes::Timing;
 use klaxon_kubernetes::auth::SignInError;
 use klaxon_recording::StreamError;
 
-pub use capture::{Capture, Captured};
+pub use capture::{Accept, Capture, Captured};
 pub use cluster::{extra_permissions, needed_permissions, served_permissions, signed_in};
 use cluster_driver::Intake;
 use deliveries::Queues;
@@ -124,6 +124,9 @@ pub enum RunError {
     /// A thread or the runtime cannot be started, or ended without an outcome.
     #[error("the service cannot run: {0}")]
     System(String),
+    /// The streams of a recording were not accepted ([`Accept`]).
+    #[error("{0}")]
+    NotAccepted(String),
     /// Deliveries were still in progress when the time to drain was over.
     #[error(
         "shutdown: deliveries were still under way after {0:?}: they are lost, because the journal was a temporary one"

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::app::{Capture, Stop};
+use crate::app::{Accept, Capture, Stop};
 use klaxon_config::Kubernetes;
+use klaxon_core::route::Need;
 use klaxon_harness::RuleUnderTest;
 
 /// The cluster to record, and the resources in it.
@@ -33,12 +34,8 @@ pub(super) struct LiveArguments {
 }
 
 impl LiveArguments {
-    /// Records into a folder. Returns the paths of the streams.
-    pub(super) fn capture(
-        &self,
-        rules: &[RuleUnderTest],
-        folder: &Path,
-    ) -> Result<Vec<PathBuf>, String> {
+    /// Returns the watches that rules need, one for each kind, in addition to `--kinds`.
+    pub(super) fn needs(&self, rules: &[RuleUnderTest]) -> Result<Vec<Need>, String> {
         let mut needs = Vec::new();
         for rule in rules {
             needs.extend(rule.needs().map_err(|error| error.to_string())?);
@@ -71,6 +68,17 @@ impl LiveArguments {
             }
             is_same
         });
+        Ok(needs)
+    }
+
+    /// Records into a folder. `accept` is given the paths of the streams before anything is recorded, and may refuse
+    /// them. Returns the paths of the streams that are not empty.
+    pub(super) fn capture(
+        &self,
+        needs: Vec<Need>,
+        folder: &Path,
+        accept: &mut Accept<'_>,
+    ) -> Result<Vec<PathBuf>, String> {
         let mut namespaces = self.namespace.clone();
         namespaces.sort();
         let settings = Kubernetes {
@@ -86,10 +94,11 @@ impl LiveArguments {
             Some(lasts) => eprintln!("recording for {} s; Ctrl-C ends it earlier", lasts.as_secs()),
             None => eprintln!("recording; Ctrl-C ends it"),
         }
-        let captured = capture.run(folder, &Stop::default()).map_err(|error| error.to_string())?;
+        let captured =
+            capture.run(folder, accept, &Stop::default()).map_err(|error| error.to_string())?;
         for one in &captured {
             let name = one.path.file_name().unwrap_or_default().to_string_lossy();
-            eprintln!("recorded {name}: {} lines", one.lines);
+            eprintln!("recorded {name}: {}", super::some(one.lines, "line", "lines"));
         }
         Ok(captured.into_iter().filter(|one| one.lines > 0).map(|one| one.path).collect())
     }

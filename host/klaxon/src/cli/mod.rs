@@ -2,6 +2,7 @@
 
 mod cluster;
 mod config;
+mod destination;
 mod exit;
 mod gate;
 mod journal;
@@ -195,6 +196,16 @@ fn settings(path: Option<&Path>) -> Result<serde_json::Value, String> {
         .map_err(|error| format!("settings {}: {error}", path.display()))?;
     serde_json::from_str(&text)
         .map_err(|error| format!("settings {}: no JSON: {error}", path.display()))
+}
+
+/// Formats a count with the singular or plural.
+fn some(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Parses a time.
+fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "write a time such as 2026-11-20T10:00:00Z".to_owned())
 }
 
 /// Parses a duration.

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::destination::Destination;
 use super::exit::fail;
 use super::rule::load;
-use super::{CacheArguments, Exit};
+use super::{CacheArguments, Exit, some};
 use klaxon_harness::record::{Recorded, copy, learn, says_the_same};
 use klaxon_harness::{RuleUnderTest, field, keep_for};
 use klaxon_model::Timestamp;
@@ -48,7 +49,7 @@ pub(super) struct RecordArguments {
     #[arg(long, conflicts_with_all = ["keep", "key"])]
     no_redact: bool,
     /// Objects before this time are state, not news (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = super::time)]
     snapshot_until: Option<Timestamp>,
     #[command(flatten)]
     cache: CacheArguments,
@@ -81,87 +82,95 @@ fn run(arguments: &RecordArguments) -> Result<Proof, String> {
             "--settings are those of one rule; hint: record for one rule at a time".to_owned()
         );
     }
+    // A recording of a cluster cannot be repeated, so everything else is checked before it begins.
+    let keep = keep(arguments, &rules)?;
+    let key = key(arguments.key.as_deref())?;
     // The folder for the unredacted recording is removed when this function returns.
     let raw = tempfile::Builder::new().prefix("klaxon-record-").tempdir();
     let raw = raw.map_err(|error| format!("no temporary folder: {error}"))?;
-    let RecordArguments { out, force, .. } = arguments;
-    // A recording of a cluster must not be lost, so its destination is checked before it begins.
-    let (from, targets) = match arguments.from.as_slice() {
-        [] => {
-            is_free(out, *force, arguments.live.kinds.len())?;
-            let from = live(arguments, &rules, raw.path())?;
-            let from = super::streams(&from, arguments.snapshot_until)?;
-            let targets = targets(&from, out)?;
-            (from, targets)
+    let is_live = arguments.from.is_empty();
+    let (from, destination) =
+        if is_live { live(arguments, &rules, raw.path())? } else { recorded(arguments)? };
+    let redaction = (!arguments.no_redact).then_some(Redaction { keep, key });
+    let written = write(redaction.as_ref(), &rules, &from, destination);
+    written.map_err(|error| {
+        if is_live {
+            format!("the recording is lost, because it is not kept unredacted: {error}")
+        } else {
+            error
         }
-        from => {
-            let from = super::streams(from, arguments.snapshot_until)?;
-            several(from.len(), out)?;
-            let targets = targets(&from, out)?;
-            if let Some(target) = targets.iter().find(|target| !force && target.exists()) {
-                return Err(exists(target));
-            }
-            (from, targets)
-        }
-    };
-    // Written beside the target, and renamed only when everything is verified.
-    let parts: Vec<PathBuf> = targets.iter().map(|path| part(path)).collect();
-    let proof = attempts(arguments, &rules, &from, &parts);
-    for (part, target) in parts.iter().zip(&targets) {
-        match &proof {
-            Ok((Proof::Same, _)) => std::fs::rename(part, target)
-                .map_err(|error| format!("{}: {error}", target.display()))?,
-            // The part may not exist yet.
-            _ => drop(std::fs::remove_file(part)),
-        }
-    }
-    let (proof, told) = proof?;
+    })
+}
+
+/// Returns recorded streams, and the files to write them to.
+fn recorded(arguments: &RecordArguments) -> Result<(Vec<StreamFile>, Destination), String> {
+    let from = super::streams(&arguments.from, arguments.snapshot_until)?;
+    let paths: Vec<PathBuf> = from.iter().map(|one| one.path.clone()).collect();
+    let destination = Destination::prepare(&arguments.out, arguments.force, &paths)?;
+    Ok((from, destination))
+}
+
+/// Records a cluster into a folder. Returns the streams, and the files to write them to.
+fn live(
+    arguments: &RecordArguments,
+    rules: &[RuleUnderTest],
+    folder: &Path,
+) -> Result<(Vec<StreamFile>, Destination), String> {
+    let RecordArguments { live, out, force, .. } = arguments;
+    let needs = live.needs(rules)?;
+    Destination::check(out, *force, live.kinds.len().max(needs.len()))?;
+    let mut prepared = None;
+    let paths = live.capture(needs, folder, &mut |streams| {
+        prepared = Some(Destination::prepare(out, *force, streams)?);
+        Ok(())
+    })?;
+    let nothing = || "nothing came: no recording was written".to_owned();
+    let mut destination = prepared.filter(|_| !paths.is_empty()).ok_or_else(nothing)?;
+    destination.retain(&paths);
+    Ok((super::streams(&paths, arguments.snapshot_until)?, destination))
+}
+
+/// Writes the recording, and gives it its name if the rules report the same codes for it.
+fn write(
+    redaction: Option<&Redaction>,
+    rules: &[RuleUnderTest],
+    from: &[StreamFile],
+    destination: Destination,
+) -> Result<Proof, String> {
+    let (proof, told) = attempts(redaction, rules, from, &destination.parts())?;
     if matches!(proof, Proof::Same) {
-        for (target, Recorded { lines, left_out }) in targets.iter().zip(told) {
+        for (path, Recorded { lines, left_out }) in destination.finish()?.iter().zip(told) {
             let marks = match left_out {
                 0 => String::new(),
-                number => format!(" ({number} marks left out)"),
+                number => format!(" ({} left out)", some(number, "mark", "marks")),
             };
-            eprintln!("{}: {lines} lines{marks}", target.display());
+            eprintln!("{}: {}{marks}", path.display(), some(lines, "line", "lines"));
         }
     }
     Ok(proof)
 }
 
-fn live(
-    arguments: &RecordArguments,
-    rules: &[RuleUnderTest],
-    folder: &Path,
-) -> Result<Vec<PathBuf>, String> {
-    let recorded = arguments.live.capture(rules, folder)?;
-    if recorded.is_empty() {
-        return Err("nothing came: no recording was written".to_owned());
-    }
-    Ok(recorded)
-}
-
-/// Returns the temporary name of a target, such as `.part.pods.jsonl.zst`: its ending selects the compression.
-fn part(target: &Path) -> PathBuf {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    target.with_file_name(format!(".part.{name}"))
+/// The replacement of private data: the parts to keep readable, and the key of the pseudonyms.
+struct Redaction {
+    keep: Keep,
+    key: [u8; 32],
 }
 
 /// Redacts as much as possible first. If a rule's verdicts then differ, repeats it with the values of labels retained
 /// that the rule's module contains: the rule may compare with some of them.
 fn attempts(
-    arguments: &RecordArguments,
+    redaction: Option<&Redaction>,
     rules: &[RuleUnderTest],
     from: &[StreamFile],
     parts: &[PathBuf],
 ) -> Result<(Proof, Vec<Recorded>), String> {
-    let key = key(arguments.key.as_deref())?;
     let attempt = |literal_values| {
-        let redactor = redactor(arguments, &key, literal_values, rules, from)?;
-        let told = write_all(redactor.as_ref(), from, parts)?;
+        let redactor = redaction.map(|redaction| redactor(redaction, literal_values, from));
+        let told = write_all(redactor.transpose()?.as_ref(), from, parts)?;
         Ok((prove(rules, from, parts), told))
     };
     match attempt(false)? {
-        (Proof::Differs(_), _) if !arguments.no_redact => attempt(true),
+        (Proof::Differs(_), _) if redaction.is_some() => attempt(true),
         done => Ok(done),
     }
 }
@@ -191,107 +200,33 @@ fn prove(rules: &[RuleUnderTest], from: &[StreamFile], parts: &[PathBuf]) -> Pro
         }
     }
     for (name, codes) in told {
-        eprintln!("rule {name} says the same {codes} codes as before");
+        let codes = some(codes as u64, "code", "codes");
+        eprintln!("rule {name} says the same {codes} as before");
     }
     Proof::Same
 }
 
-/// Rejects the name of a stream as the folder of several.
-fn several(streams: usize, out: &Path) -> Result<(), String> {
-    let end = out.extension().and_then(|end| end.to_str()).unwrap_or_default();
-    if streams < 2 || is_folder(out) || !["json", "jsonl", "gz", "zst"].contains(&end) {
-        return Ok(());
-    }
-    Err(format!(
-        "-o {}: {streams} streams are written to a folder, and this is the name of a file; hint: name a folder, such as -o recorded/",
-        out.display()
-    ))
-}
-
-/// Checks the destination of a recording of a cluster, whose files are known only at its end.
-fn is_free(out: &Path, force: bool, kinds: usize) -> Result<(), String> {
-    several(kinds, out)?;
-    if force {
-        return Ok(());
-    }
-    if out.is_file() {
-        return Err(exists(out));
-    }
-    let Ok(entries) = std::fs::read_dir(out) else { return Ok(()) };
-    let mut files = entries.flatten().map(|entry| entry.path());
-    let stream = files.find(|path| path.extension().is_some_and(|end| end == "jsonl"));
-    stream.map_or(Ok(()), |stream| {
-        Err(format!(
-            "-o {}: there are streams already, such as {}; hint: name another folder, or replace those of the same name with --force",
-            out.display(),
-            stream.display()
-        ))
-    })
-}
-
-fn exists(path: &Path) -> String {
-    format!(
-        "{}: it is there already; hint: name another -o, or replace it with --force",
-        path.display()
-    )
-}
-
-fn is_folder(out: &Path) -> bool {
-    out.is_dir() || out.as_os_str().as_encoded_bytes().ends_with(b"/")
-}
-
-/// Returns the files to write: one stream goes to a file, several to files with their names in a folder.
-fn targets(from: &[StreamFile], out: &Path) -> Result<Vec<PathBuf>, String> {
-    if out == Path::new("-") {
-        return Err("-o -: a recording is proven before it is shown; hint: name a file".to_owned());
-    }
-    let paths: Vec<PathBuf> = if let [_] = from
-        && !is_folder(out)
-    {
-        vec![out.to_owned()]
-    } else {
-        std::fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
-        from.iter().map(|one| out.join(one.path.file_name().unwrap_or_default())).collect()
-    };
-    for (place, path) in paths.iter().enumerate() {
-        if paths.iter().take(place).any(|before| before == path) {
-            return Err(format!(
-                "two streams would be written to {}; hint: record them one by one, with the same --key",
-                path.display()
-            ));
-        }
-        let canonical = |path: &Path| std::fs::canonicalize(path).ok();
-        let target = canonical(path);
-        if target.is_some() && from.iter().any(|one| canonical(&one.path) == target) {
-            return Err(format!(
-                "{} would be overwritten while it is read; hint: name another -o",
-                path.display()
-            ));
-        }
-    }
-    Ok(paths)
-}
-
 fn redactor(
-    arguments: &RecordArguments,
-    key: &[u8; 32],
+    redaction: &Redaction,
     literal_values: bool,
-    rules: &[RuleUnderTest],
     from: &[StreamFile],
-) -> Result<Option<Redactor>, String> {
-    if arguments.no_redact {
-        return Ok(None);
+) -> Result<Redactor, String> {
+    let keep = Keep { literal_values, ..redaction.keep.clone() };
+    let mut redactor = Redactor::new(&redaction.key, keep);
+    for stream in from {
+        learn(stream, &mut redactor).map_err(|error| error.to_string())?;
     }
-    let mut keep = Keep { literal_values, ..Keep::default() };
+    Ok(redactor)
+}
+
+/// Returns what stays readable: what the rules ask for, and what `--keep` names.
+fn keep(arguments: &RecordArguments, rules: &[RuleUnderTest]) -> Result<Keep, String> {
+    let mut keep = Keep::default();
     rules.iter().for_each(|rule| keep_for(rule, &mut keep));
     for what in &arguments.keep {
         add(what, &mut keep)?;
     }
-    let mut redactor = Redactor::new(key, keep);
-    for stream in from {
-        learn(stream, &mut redactor).map_err(|error| error.to_string())?;
-    }
-    Ok(Some(redactor))
+    Ok(keep)
 }
 
 fn add(what: &str, keep: &mut Keep) -> Result<(), String> {
@@ -344,7 +279,7 @@ enum Target {
 
 fn create(path: &Path) -> Result<Target, String> {
     let fail = |error: std::io::Error| format!("{}: {error}; hint: check -o", path.display());
-    let file = BufWriter::new(File::create(path).map_err(fail)?);
+    let file = BufWriter::new(super::destination::create(path)?);
     Ok(match path.extension().and_then(|end| end.to_str()) {
         Some("gz") => {
             Target::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::best()))

@@ -2,6 +2,7 @@
 
 use bytesize::ByteSize;
 
+pub(super) use super::super::some;
 use klaxon_model::{Timestamp, plain};
 
 /// The maximum width of a cell that is not in the last column.
@@ -79,11 +80,6 @@ pub(super) fn age(time: Timestamp, now: Timestamp) -> String {
         (0, ..) => format!("{hours}h{minutes}m"),
         _ => format!("{days}d{hours}h"),
     }
-}
-
-/// Formats a count with the singular or plural.
-pub(super) fn some(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Formats counts by target: `notify 3, oncall 1`.
