@@ -222,12 +222,14 @@ fn a_deletion_that_is_marked_as_part_of_the_list_does_not_end_it() {
     let mut lines = before();
     lines.extend([
         expired(AT[1]),
-        within,
         pod_line("SNAPSHOT", AT[2], "same", 1, &running()),
+        within,
+        pod_line("SNAPSHOT", AT[2], "gone", 3, &running()),
         list_end(AT[2]),
     ]);
     let ran = run(&lines);
-    assert_eq!(events(&ran)[3..], ["changed gap=false 2", "gone gap=true 2"]);
+    assert_eq!(events(&ran)[3..], ["changed gap=false 2"]);
+    assert_eq!(ran.output.gaps.len(), 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `klaxon record`.
 #![expect(clippy::print_stderr, reason = "it tells what it wrote")]
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -118,7 +119,8 @@ fn live(
 ) -> Result<(Vec<StreamFile>, Destination), String> {
     let RecordArguments { live, out, force, .. } = arguments;
     let needs = live.needs(rules)?;
-    Destination::check(out, *force, live.kinds.len().max(needs.len()))?;
+    let kinds: BTreeSet<&String> = live.kinds.iter().collect();
+    Destination::check(out, *force, kinds.len().max(needs.len()))?;
     let mut prepared = None;
     let paths = live.capture(needs, folder, &mut |streams| {
         prepared = Some(Destination::prepare(out, *force, streams)?);
