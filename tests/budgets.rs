@@ -197,12 +197,12 @@ fn state_that_is_over_a_lowered_budget_comes_back_and_may_only_get_less() {
         bad.limits.state_total = 3 * MUCH;
         let state = Arc::new(MemoryState::default());
         let mut pipeline = pipeline(&[bad], &state);
-        let kept = Persisted {
+        let persisted = Persisted {
             state: (0..5).map(entry).collect(),
             now: Some(BEGIN),
             ..Persisted::default()
         };
-        pipeline.resume(&[], kept, &state, Box::new(|_| None));
+        pipeline.resume(&[], persisted, &state, Box::new(|_| None));
         let before = state.used("hostile");
         assert!(before > 5 * MUCH, "all of it came back: {before}");
         pipeline.apply("Pod", BEGIN, seen(Seen::Present, &pod(0, 1)));
@@ -357,9 +357,9 @@ fn a_shared_partition_that_looks_like_a_uid_keeps_its_state_over_a_restart() {
         // An older version of the program stored the partition as an object's.
         let expiries = vec![(slot, BEGIN.plus_millis(1000))];
         let expiries = if kind == Some(SlotKind::Shared) { expiries } else { Vec::new() };
-        let kept =
+        let persisted =
             Persisted { state: vec![one], expiries, now: Some(BEGIN), ..Persisted::default() };
-        pipeline.resume(&[], kept, &state, Box::new(|_| None));
+        pipeline.resume(&[], persisted, &state, Box::new(|_| None));
         pipeline.apply("", BEGIN.plus_millis(86_400_000 * 2), SourceEvent::Progress);
         state.entries().len()
     };

@@ -71,8 +71,8 @@ fn all_timers_of_a_partition_come_back_however_many_there_are() {
 
     let state = Arc::new(MemoryState::default());
     let mut pipeline = start(rule("witness", "witness", json!({})), &state);
-    let kept = Journal::open(folder.path()).unwrap().load().unwrap().kept;
-    pipeline.resume(&[], kept, &state, Box::new(|_| None));
+    let persisted = Journal::open(folder.path()).unwrap().load().unwrap().persisted;
+    pipeline.resume(&[], persisted, &state, Box::new(|_| None));
     let status = pipeline.status();
     assert_eq!((status.counts.pending_timers, status.suspended_timers), (TIMERS as u64, 0));
     pipeline.finish(Some(BEGIN.plus_millis(10_000)));

@@ -72,9 +72,9 @@ fn each_state_version_of_a_rule_finds_its_own() {
         expires_at: None,
     };
     // The loaded rule has state version 1.
-    let kept =
+    let persisted =
         Persisted { state: vec![entry(1, "own"), entry(2, "newer")], ..Persisted::default() };
-    pipeline.resume(&[], kept, &state, Box::new(|_| None));
+    pipeline.resume(&[], persisted, &state, Box::new(|_| None));
     assert_eq!(state.entries(), [(slot, "k".to_owned(), "own".to_owned())]);
 }
 

@@ -104,7 +104,7 @@ impl Run {
             WatchSetup { scope, coverage, rules: &[RuleId(0), RuleId(1)], backfills: false }
         });
         let (watches, forms) = (Vec::from_iter(watches), journal.forms().unwrap());
-        self.pipeline.resume(&watches, loaded.kept, &self.state, forms);
+        self.pipeline.resume(&watches, loaded.persisted, &self.state, forms);
         for kind in SCOPES {
             self.pipeline.apply(kind, Timestamp::default(), SourceEvent::Connected);
         }
@@ -122,11 +122,11 @@ impl Run {
     pub(super) fn commit(&mut self) {
         self.pipeline.flush();
         let Some(output) = self.pipeline.take_output() else { return };
-        let kept = Output { ops: output.ops.clone(), ..Output::default() };
+        let stored = Output { ops: output.ops.clone(), ..Output::default() };
         self.came.append(output);
         if let Some((_, handle)) = &self.journal {
             let clock = Some(self.pipeline.now());
-            handle.commit_and_wait(Group { output: kept, progress: Vec::new(), clock }).unwrap();
+            handle.commit_and_wait(Group { output: stored, progress: Vec::new(), clock }).unwrap();
         }
     }
 

@@ -40,15 +40,15 @@ impl Access {
 
     /// Refuses requests that are not allowed, with the messages of a real API server.
     pub(super) fn check(&self, asked: &Asked) -> Result<(), Refusal> {
-        let Some(place) = &asked.place else { return Ok(()) };
+        let Some(resource) = &asked.resource else { return Ok(()) };
         if asked.verb == Verb::Review {
             return Ok(());
         }
         let wish = Wish {
             verb: asked.verb.as_str().to_owned(),
-            group: place.group.clone(),
-            resource: place.plural.clone(),
-            namespace: place.namespace.clone().unwrap_or_default(),
+            group: resource.group.clone(),
+            resource: resource.plural.clone(),
+            namespace: resource.namespace.clone().unwrap_or_default(),
         };
         if self.allows(&wish) {
             return Ok(());

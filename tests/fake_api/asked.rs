@@ -54,12 +54,12 @@ pub(super) struct Asked {
     pub(super) token: String,
     pub(super) verb: Verb,
     /// `None` for discovery and for unknown paths.
-    pub(super) place: Option<Place>,
+    pub(super) resource: Option<ResourcePath>,
 }
 
 /// The objects that a path denotes.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Place {
+pub(super) struct ResourcePath {
     pub(super) group: String,
     pub(super) version: String,
     pub(super) plural: String,
@@ -77,8 +77,8 @@ impl Asked {
         let query: BTreeMap<_, _> =
             url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let path = parts.uri.path().to_owned();
-        let place = place(&path);
-        let verb = verb(parts.method.as_str(), place.as_ref(), &query);
+        let resource = resource(&path);
+        let verb = verb(parts.method.as_str(), resource.as_ref(), &query);
         let token = header(AUTHORIZATION);
         Self {
             accept: header(ACCEPT),
@@ -87,7 +87,7 @@ impl Asked {
             path,
             query,
             verb,
-            place,
+            resource,
         }
     }
 
@@ -101,11 +101,11 @@ impl Asked {
     }
 
     pub(super) fn plural(&self) -> &str {
-        self.place.as_ref().map(|place| place.plural.as_str()).unwrap_or_default()
+        self.resource.as_ref().map(|resource| resource.plural.as_str()).unwrap_or_default()
     }
 
     pub(super) fn namespace(&self) -> Option<&str> {
-        self.place.as_ref().and_then(|place| place.namespace.as_deref())
+        self.resource.as_ref().and_then(|resource| resource.namespace.as_deref())
     }
 
     pub(super) fn seen(&self) -> Seen {
@@ -118,22 +118,22 @@ impl Asked {
     }
 }
 
-fn verb(method: &str, place: Option<&Place>, query: &BTreeMap<String, String>) -> Verb {
-    let Some(place) = place else { return Verb::Discover };
+fn verb(method: &str, resource: Option<&ResourcePath>, query: &BTreeMap<String, String>) -> Verb {
+    let Some(resource) = resource else { return Verb::Discover };
     let watch = query.get("watch").is_some_and(|value| matches!(value.as_str(), "1" | "true"));
     match method {
-        "POST" if place.plural == "selfsubjectaccessreviews" => Verb::Review,
+        "POST" if resource.plural == "selfsubjectaccessreviews" => Verb::Review,
         "POST" => Verb::Create,
         "PUT" => Verb::Update,
         "PATCH" => Verb::Patch,
         "DELETE" => Verb::Delete,
-        _ if place.name.is_some() => Verb::Get,
+        _ if resource.name.is_some() => Verb::Get,
         _ if watch => Verb::Watch,
         _ => Verb::List,
     }
 }
 
-fn place(path: &str) -> Option<Place> {
+fn resource(path: &str) -> Option<ResourcePath> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let (group, version, rest) = match parts.as_slice() {
         ["api", version, rest @ ..] => ("", version, rest),
@@ -151,7 +151,7 @@ fn place(path: &str) -> Option<Place> {
         [plural, name] | [plural, name, "status"] => (None, plural, Some(name)),
         _ => return None,
     };
-    Some(Place {
+    Some(ResourcePath {
         group: group.to_owned(),
         version: (*version).to_owned(),
         plural: (*plural).to_owned(),

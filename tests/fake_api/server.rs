@@ -119,13 +119,13 @@ async fn route(call: Call, body: Bytes) -> Answer {
     if call.shared.hides(&call.asked) {
         return Ok(not_found_page());
     }
-    let Some(place) = &call.asked.place else { return Ok(discover(&call)) };
+    let Some(resource) = &call.asked.resource else { return Ok(discover(&call)) };
     if call.asked.verb == Verb::Review {
         return call.shared.access().review(&body);
     }
-    let found = call.shared.store().served(&place.group, &place.version, &place.plural);
+    let found = call.shared.store().served(&resource.group, &resource.version, &resource.plural);
     let Some(served) = found else { return Ok(not_found_page()) };
-    let (namespaced, named) = (place.namespace.is_some(), place.name.is_some());
+    let (namespaced, named) = (resource.namespace.is_some(), resource.name.is_some());
     let needs = named || call.asked.verb == Verb::Create;
     if (namespaced && !served.kind.namespaced) || (!namespaced && served.kind.namespaced && needs) {
         return Ok(not_found_page());

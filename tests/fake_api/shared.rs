@@ -117,8 +117,8 @@ impl Shared {
     pub(super) fn hides(&self, asked: &Asked) -> bool {
         let mut settings = self.settings.lock().unwrap();
         let Some((api_version, left)) = &mut settings.hidden else { return false };
-        let is_meant = match &asked.place {
-            Some(place) => format!("{}/{}", place.group, place.version) == *api_version,
+        let is_meant = match &asked.resource {
+            Some(resource) => format!("{}/{}", resource.group, resource.version) == *api_version,
             None => asked.path == format!("/apis/{api_version}"),
         };
         let hides = is_meant && *left > 0;

@@ -14,7 +14,7 @@ use super::store::{Key, Registered, Store};
 pub(super) fn single(call: &Call, served: &Registered, body: &[u8]) -> Answer {
     let store = &mut call.shared.store();
     let namespace = call.asked.namespace().unwrap_or_default().to_owned();
-    let name = call.asked.place.as_ref().and_then(|place| place.name.clone());
+    let name = call.asked.resource.as_ref().and_then(|resource| resource.name.clone());
     let key = (namespace, name.unwrap_or_default());
     let found = store.table(served.table).objects.get(&key).cloned();
     let found = found.ok_or_else(|| not_found(&served.kind, &key.1));

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::compare::{First, Pair, align, first_difference, first_missing};
 use super::expect::Expected;
 use super::invariants::{self, Broken};
-use super::location::Places;
+use super::location::Locations;
 use super::rule::{Ran, RuleError, RuleUnderTest};
 use super::snapshot::{self, Compared, Update};
 use super::suite::{All, Case, Expectation};
@@ -222,11 +222,11 @@ impl Judge<'_> {
     /// Fails on events without an answer and on objects that could not be decoded.
     fn answers(&mut self, ran: &Ran) {
         let output = &ran.output;
-        let places = || Places::of(&self.case.input.streams);
+        let locations = || Locations::of(&self.case.input.streams);
         if let Some(first) = output.failures.first() {
             let more = output.failures.len() - 1;
             let message = format!("{}: {}", first.failure.kind.as_str(), first.failure.message);
-            let mut details = format!("on {}", places().describe(&first.input));
+            let mut details = format!("on {}", locations().describe(&first.input));
             if more > 0 {
                 details.push_str(&format!("\nand on {more} more events"));
             }
@@ -287,13 +287,13 @@ impl Judge<'_> {
     fn listed(&mut self, expected: &[Expected], said: &[Verdict]) {
         let Some(first) = first_difference(expected, said) else { return };
         let message = match first {
-            First::Field(place, mismatch) => format!("verdict {}: {mismatch}", place + 1),
+            First::Field(index, mismatch) => format!("verdict {}: {mismatch}", index + 1),
             First::Number if expected.is_empty() => {
                 format!("nothing expected, {} said", verdicts(said.len()))
             }
             First::Number => format!("{} expected, {} said", verdicts(expected.len()), said.len()),
         };
-        let places = Places::of(&self.case.input.streams);
+        let locations = Locations::of(&self.case.input.streams);
         let lines = align(expected, said).into_iter().map(|pair| match pair {
             Pair::Same(at, _) => {
                 format!("  {}", expected.get(at).map(Expected::to_string).unwrap_or_default())
@@ -301,9 +301,10 @@ impl Judge<'_> {
             Pair::Missing(at) => {
                 format!("- {}", expected.get(at).map(Expected::to_string).unwrap_or_default())
             }
-            Pair::Extra(at) => {
-                said.get(at).map(|one| format!("+ {}", in_full(one, &places))).unwrap_or_default()
-            }
+            Pair::Extra(at) => said
+                .get(at)
+                .map(|one| format!("+ {}", in_full(one, &locations)))
+                .unwrap_or_default(),
         });
         let details = shorten(lines.collect());
         self.fail(FailureKind::Verdicts, message, details);
@@ -312,8 +313,9 @@ impl Judge<'_> {
     /// Lists the emitted verdicts; with a code, only those of that code.
     fn list(&self, said: &[Verdict], code: Option<&str>) -> String {
         let said = said.iter().filter(|one| code.is_none_or(|code| one.code == code));
-        let places = Places::of(&self.case.input.streams);
-        let lines: Vec<String> = said.map(|one| format!("  {}", in_full(one, &places))).collect();
+        let locations = Locations::of(&self.case.input.streams);
+        let lines: Vec<String> =
+            said.map(|one| format!("  {}", in_full(one, &locations))).collect();
         if lines.is_empty() { "nothing was said".to_owned() } else { shorten(lines) }
     }
 
@@ -376,17 +378,21 @@ impl Judge<'_> {
         let cost =
             DearestEvent { fuel: fuel.cost.fuel.unwrap_or_default(), memory: memory.cost.memory };
         self.cost = Some(cost);
-        let places = Places::of(&self.case.input.streams);
+        let locations = Locations::of(&self.case.input.streams);
         let over = |limit: Option<u64>, used: u64| limit.filter(|limit| used > *limit);
         if let Some(limit) = over(limits.fuel, cost.fuel) {
             let message = format!("an event used {} fuel; the limit is {limit}", cost.fuel);
-            self.fail(FailureKind::Limit, message, format!("on {}", places.describe(&fuel.event)));
+            self.fail(
+                FailureKind::Limit,
+                message,
+                format!("on {}", locations.describe(&fuel.event)),
+            );
         }
         let limit = limits.memory.map(|bytes| bytes as u64);
         if let Some(limit) = over(limit, cost.memory as u64) {
             let message =
                 format!("the instance grew to {} bytes; the limit is {limit}", cost.memory);
-            let event = places.describe(&memory.event);
+            let event = locations.describe(&memory.event);
             self.fail(FailureKind::Limit, message, format!("by the end of {event}"));
         }
         Ok(())
@@ -422,7 +428,7 @@ fn verdicts(number: usize) -> String {
 }
 
 /// Describes an emitted verdict completely, with its event.
-fn in_full(verdict: &Verdict, places: &Places) -> String {
+fn in_full(verdict: &Verdict, locations: &Locations) -> String {
     let object = &verdict.object;
     let namespace =
         if object.namespace.is_empty() { String::new() } else { format!("{}/", object.namespace) };
@@ -446,6 +452,6 @@ fn in_full(verdict: &Verdict, places: &Places) -> String {
         verdict.key,
         verdict.title,
         verdict.payload.get().replace(['\n', '\r'], " "),
-        verdict.event.as_deref().map_or_else(String::new, |event| places.describe(event)),
+        verdict.event.as_deref().map_or_else(String::new, |event| locations.describe(event)),
     )
 }

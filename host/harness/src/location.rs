@@ -8,7 +8,7 @@ use klaxon_model::{Change, Event, Identity, Meta, SourceEvent};
 use klaxon_recording::{Merged, StreamFile};
 
 /// File and line of each version of each object.
-pub(super) struct Places {
+pub(super) struct Locations {
     lines: HashMap<(String, String), (String, u64)>,
 }
 
@@ -28,7 +28,7 @@ struct HeaderMeta {
     resource_version: String,
 }
 
-impl Places {
+impl Locations {
     /// Reads the streams again; reading errors were reported before.
     pub(super) fn of(streams: &[StreamFile]) -> Self {
         let mut lines = HashMap::new();

@@ -32,7 +32,7 @@ pub struct SavedWatch {
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// The state of the pipeline.
-    pub kept: Persisted,
+    pub persisted: Persisted,
     /// The watches, by name.
     pub watches: HashMap<String, SavedWatch>,
 }
@@ -100,7 +100,7 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, JournalError> {
     let now = event_clock(connection)?;
     let watches: HashMap<String, SavedWatch> = watches.into_iter().collect();
     Ok(Loaded {
-        kept: Persisted {
+        persisted: Persisted {
             watches: watches.keys().map(|name| name.as_str().into()).collect(),
             objects,
             timers,

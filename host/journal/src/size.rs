@@ -35,10 +35,10 @@ fn verdict(verdict: &Verdict) -> usize {
 
 fn keep(change: &StoreOp) -> usize {
     ROW + match change {
-        StoreOp::Object(kept) => {
+        StoreOp::Object(persisted) => {
             let memberships =
-                kept.memberships.iter().map(|one| one.partition.len() + one.interest.len());
-            memberships.sum::<usize>() + kept.form.as_deref().map_or(0, object)
+                persisted.memberships.iter().map(|one| one.partition.len() + one.interest.len());
+            memberships.sum::<usize>() + persisted.form.as_deref().map_or(0, object)
         }
         StoreOp::State(.., writes, _) => writes.iter().map(write).sum(),
         StoreOp::Timer(timer) => timer.key.len() + timer.payload.len(),

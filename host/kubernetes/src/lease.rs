@@ -30,7 +30,7 @@ pub struct Lease {
 
 /// The contents of the Lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct LeaseRecord {
     /// The journal for which the Lease was last renewed.
     pub holder: String,
     /// The time of the last renewal.
@@ -136,7 +136,7 @@ impl Lease {
     ///
     /// # Errors
     /// Returns an [`ApiError`] if the request fails.
-    pub async fn read(&self, client: &kube::Client) -> Result<Option<Held>, ApiError> {
+    pub async fn read(&self, client: &kube::Client) -> Result<Option<LeaseRecord>, ApiError> {
         let bytes = match api::get(client, &self.path(), Form::Full, WITHIN, MOST_SMALL).await {
             Ok(bytes) => bytes,
             Err(ApiError::NotServed(_)) => return Ok(None),
@@ -152,7 +152,7 @@ impl Lease {
         let found: Found = serde_json::from_slice(&bytes)
             .map_err(|error| ApiError::Broken(format!("the Lease cannot be read: {error}")))?;
         let holder = found.spec.holder_identity.filter(|holder| !holder.is_empty());
-        Ok(holder.map(|holder| Held { holder, renewed_at: found.spec.renew_time }))
+        Ok(holder.map(|holder| LeaseRecord { holder, renewed_at: found.spec.renew_time }))
     }
 
     /// Renews the Lease until the task is ended. If the Lease has another holder after this service renewed it, that
@@ -161,8 +161,8 @@ impl Lease {
         let mut is_ours = false;
         loop {
             let (_, client) = cluster.client().await;
-            if is_ours && let Ok(Some(held)) = self.read(&client).await {
-                let other = Some(held.holder).filter(|holder| *holder != self.holder);
+            if is_ours && let Ok(Some(record)) = self.read(&client).await {
+                let other = Some(record.holder).filter(|holder| *holder != self.holder);
                 status.saw(other, &self.path());
             }
             match self.renew(&client).await {

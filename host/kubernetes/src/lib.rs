@@ -37,7 +37,7 @@ pub use api::ApiError;
 use budget::{Budget, Share};
 pub use error::describe;
 pub use identity::{cluster_uid, permission as identity_permission};
-pub use lease::{Held, Lease, LeaseStatus};
+pub use lease::{Lease, LeaseRecord, LeaseStatus};
 pub use plan::{Served, WatchPlan, discover, find, plan};
 pub use status::{WatchState, WatchStatus};
 pub use watch::{Resume, start};

@@ -129,7 +129,7 @@ impl Coverage {
     }
 
     /// Returns `true` if an object of the journal belongs to it.
-    pub fn has_kept(&self, object: &PersistedObject) -> bool {
+    pub fn covers_persisted(&self, object: &PersistedObject) -> bool {
         self.covers(api_group(&object.api_version), &object.kind, &object.namespace)
     }
 

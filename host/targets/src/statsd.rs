@@ -29,13 +29,13 @@ pub(super) struct Statsd {
 
 #[derive(Default)]
 struct State {
-    held: Option<Held>,
+    connected: Option<Connected>,
     /// The index of the address to use next: `localhost` may also resolve to `::1`, where no process listens.
     turn: usize,
 }
 
 /// A socket for one resolved address.
-struct Held {
+struct Connected {
     socket: UdpSocket,
     since: Stopwatch,
 }
@@ -81,13 +81,14 @@ impl Statsd {
     /// Sends one datagram. After an error the next datagram uses a new socket, for the next address.
     async fn write(&self, datagram: &[u8]) -> io::Result<()> {
         let mut state = self.state.lock().await;
-        let fresh = state.held.take().filter(|held| held.since.elapsed() < RESOLVE_AGAIN);
-        let held = match fresh {
-            Some(held) => held,
+        let fresh =
+            state.connected.take().filter(|connected| connected.since.elapsed() < RESOLVE_AGAIN);
+        let connected = match fresh {
+            Some(connected) => connected,
             None => connect(&self.address, state.turn).await?,
         };
-        match held.write(datagram).await {
-            Ok(()) => state.held = Some(held),
+        match connected.write(datagram).await {
+            Ok(()) => state.connected = Some(connected),
             Err(error) => {
                 state.turn = state.turn.wrapping_add(1);
                 return Err(error);
@@ -97,7 +98,7 @@ impl Statsd {
     }
 }
 
-impl Held {
+impl Connected {
     async fn write(&self, datagram: &[u8]) -> io::Result<()> {
         // The refusal of an earlier datagram is reported now, and this one is not sent.
         pending_error(&self.socket)?;
@@ -112,7 +113,7 @@ fn pending_error(socket: &UdpSocket) -> io::Result<()> {
 }
 
 /// Connects to the first of the name's addresses, from index `turn` on, to which there is a route.
-async fn connect(address: &str, turn: usize) -> io::Result<Held> {
+async fn connect(address: &str, turn: usize) -> io::Result<Connected> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let mut addresses: Vec<SocketAddr> = lookup_host(address).await?.collect();
     let first = turn.checked_rem(addresses.len()).unwrap_or(0);
@@ -128,7 +129,7 @@ async fn connect(address: &str, turn: usize) -> io::Result<Held> {
             Ok(socket)
         };
         match connected.await {
-            Ok(socket) => return Ok(Held { socket, since: Stopwatch::start() }),
+            Ok(socket) => return Ok(Connected { socket, since: Stopwatch::start() }),
             Err(error) => last = error,
         }
     }

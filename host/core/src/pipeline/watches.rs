@@ -64,7 +64,7 @@ impl Watches {
 
     /// Returns `true` if a watch covers a stored object.
     pub(super) fn cover(&self, object: &PersistedObject) -> bool {
-        self.covers.iter().any(|coverage| coverage.has_kept(object))
+        self.covers.iter().any(|coverage| coverage.covers_persisted(object))
     }
 
     /// Records that a rule is backfilled with the objects of a watch.
@@ -74,7 +74,7 @@ impl Watches {
 
     /// Returns the names of the rules that are backfilled with a stored object.
     pub(super) fn renewed_with(&self, object: &PersistedObject) -> Vec<Arc<str>> {
-        let renewed = self.renewed.iter().filter(|(coverage, _)| coverage.has_kept(object));
+        let renewed = self.renewed.iter().filter(|(coverage, _)| coverage.covers_persisted(object));
         renewed.map(|(_, rule)| rule.clone()).collect()
     }
 

@@ -69,7 +69,7 @@ impl Router {
                 continue;
             };
             let has_timer = concerns(&uid);
-            changes.push(StoreOp::Object(Box::new(self.kept(&uid, known, has_timer))));
+            changes.push(StoreOp::Object(Box::new(self.persisted(&uid, known, has_timer))));
             if !has_timer && let Some(known) = self.known.get_mut(&uid) {
                 known.form = None;
             }
@@ -77,7 +77,7 @@ impl Router {
         changes
     }
 
-    fn kept(&self, uid: &Arc<str>, known: &Known, has_timer: bool) -> PersistedObject {
+    fn persisted(&self, uid: &Arc<str>, known: &Known, has_timer: bool) -> PersistedObject {
         let wants_end = known.memberships.iter().any(|was| {
             let rule = self.rules.get(was.rule.0);
             rule.is_some_and(|rule| rule.wants(was.interest, Change::Deleted))

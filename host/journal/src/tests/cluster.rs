@@ -81,5 +81,5 @@ fn the_cluster_and_the_number_of_comparisons_are_remembered() {
     let journal = Journal::open(folder.path()).unwrap();
     assert_eq!(journal.fact(Fact::ClusterUid).unwrap().as_deref(), Some("second"));
     assert_eq!(journal.fact(Fact::Server).unwrap(), None);
-    assert_eq!(journal.load().unwrap().kept.comparisons, 4);
+    assert_eq!(journal.load().unwrap().persisted.comparisons, 4);
 }

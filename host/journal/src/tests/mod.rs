@@ -68,7 +68,7 @@ fn object(uid: &str) -> Arc<Object> {
     Arc::new(Object { meta, subject: Subject::Pod(klaxon_model::Pod::default()), document: None })
 }
 
-fn kept(uid: &str, form: Option<Arc<Object>>) -> PersistedObject {
+fn persisted_object(uid: &str, form: Option<Arc<Object>>) -> PersistedObject {
     PersistedObject {
         uid: uid.into(),
         api_version: "v1".into(),
@@ -130,9 +130,9 @@ fn what_was_committed_is_there_after_a_restart() {
     };
     let handle = start(folder.path());
     let keep = vec![
-        StoreOp::Object(Box::new(kept("u", Some(object("u"))))),
-        StoreOp::Object(Box::new(kept("w", None))),
-        StoreOp::Object(Box::new(kept("gone", None))),
+        StoreOp::Object(Box::new(persisted_object("u", Some(object("u"))))),
+        StoreOp::Object(Box::new(persisted_object("w", None))),
+        StoreOp::Object(Box::new(persisted_object("gone", None))),
         StoreOp::NoObject("gone".into()),
         StoreOp::State(
             slot(),
@@ -161,13 +161,13 @@ fn what_was_committed_is_there_after_a_restart() {
     let journal = Journal::open(folder.path()).unwrap();
     assert!(!journal.is_new());
     let loaded = journal.load().unwrap();
-    let kept_objects = loaded.kept.objects;
+    let objects = loaded.persisted.objects;
     // The form is read on demand.
-    assert_eq!(kept_objects, [kept("u", None), kept("w", None)]);
+    assert_eq!(objects, [persisted_object("u", None), persisted_object("w", None)]);
     let mut forms = journal.forms().unwrap();
     assert_eq!(forms("u"), Some((*object("u")).clone()));
     assert_eq!((forms("w"), forms("nobody")), (None, None));
-    assert_eq!(loaded.kept.timers, [timer]);
+    assert_eq!(loaded.persisted.timers, [timer]);
     let state = PersistedState {
         slot: slot(),
         kind: Some(SlotKind::Object),
@@ -176,10 +176,13 @@ fn what_was_committed_is_there_after_a_restart() {
         value: "v".to_owned(),
         expires_at: Some(Timestamp::from_millis(7)),
     };
-    assert_eq!(loaded.kept.state, [state]);
-    assert_eq!(loaded.kept.expiries, [(slot(), Timestamp::from_millis(8))]);
-    assert_eq!(loaded.kept.backfills, [backfill]);
-    assert_eq!((loaded.kept.history, loaded.kept.now), (4, Some(Timestamp::from_millis(99))));
+    assert_eq!(loaded.persisted.state, [state]);
+    assert_eq!(loaded.persisted.expiries, [(slot(), Timestamp::from_millis(8))]);
+    assert_eq!(loaded.persisted.backfills, [backfill]);
+    assert_eq!(
+        (loaded.persisted.history, loaded.persisted.now),
+        (4, Some(Timestamp::from_millis(99)))
+    );
     assert_eq!(loaded.watches["Pod"].cursor.as_deref(), Some("41"));
 }
 
@@ -226,15 +229,15 @@ fn state_is_kept_for_each_version_and_goes_for_all() {
         let write = Write::Put { key, value, expires_at: None };
         StoreOp::State(slot(), SlotKind::Shared, version, vec![write], Timestamp::default())
     };
-    let kept = || -> Vec<(u32, String)> {
-        let state = Journal::open(folder.path()).unwrap().load().unwrap().kept.state;
+    let stored = || -> Vec<(u32, String)> {
+        let state = Journal::open(folder.path()).unwrap().load().unwrap().persisted.state;
         state.into_iter().map(|one| (one.version, one.value)).collect()
     };
     let run = |keep: Vec<StoreOp>| {
         let handle = start(folder.path());
         handle.commit_and_wait(group(keep, vec![], vec![])).unwrap();
         handle.close().unwrap();
-        kept()
+        stored()
     };
     let entry = |version: u32, value: &str| (version, value.to_owned());
     assert_eq!(run(vec![put(1, "old")]), [entry(1, "old")]);
@@ -261,7 +264,7 @@ fn what_is_parked_comes_back_in_order_until_it_is_not_parked_any_longer() {
     handle.commit_and_wait(group(vec![StoreOp::NoBacklog(2)], vec![], vec![])).unwrap();
     handle.close().unwrap();
     let loaded = Journal::open(folder.path()).unwrap().load().unwrap();
-    assert_eq!(loaded.kept.backlog, [backlog(1, b"A"), backlog(3, b"c")]);
+    assert_eq!(loaded.persisted.backlog, [backlog(1, b"A"), backlog(3, b"c")]);
 }
 
 /// Makes a verdict that takes 1.5 kB with its delivery.

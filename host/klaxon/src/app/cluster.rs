@@ -116,14 +116,14 @@ async fn lost_journal(
     journal: &Journal,
     is_new: bool,
 ) -> Option<Timestamp> {
-    let held = match lease.read(client).await {
-        Ok(held) => held?,
+    let record = match lease.read(client).await {
+        Ok(record) => record?,
         Err(error) => {
             warn!(%error, "the Lease cannot be read: a journal that was lost would look like a first start");
             return None;
         }
     };
-    if held.holder == journal.id() {
+    if record.holder == journal.id() {
         return None;
     }
     if !is_new {
@@ -132,8 +132,8 @@ async fn lost_journal(
         );
         return None;
     }
-    warn!(since = ?held.renewed_at, "the journal of the last run is lost: what happened since is compared with nothing");
-    held.renewed_at
+    warn!(since = ?record.renewed_at, "the journal of the last run is lost: what happened since is compared with nothing");
+    record.renewed_at
 }
 
 /// Compares the cluster's uid with the one in the configuration, or else in the journal, and stores it in the
@@ -241,7 +241,7 @@ pub(super) async fn join(
     check_cluster(settings, &signed, journal).await?;
     let cluster = Arc::new(Cluster::new(signed.client.clone(), renewal(&signed), timing, settings));
     let mut tasks = Tasks::default();
-    if let Some(last) = loaded.kept.now
+    if let Some(last) = loaded.persisted.now
         && let Some(output) = clock::not_before(last)
     {
         error!(
@@ -249,7 +249,7 @@ pub(super) async fn join(
             "the journal's clock is more than a day ahead of the machine's and is not trusted: time continues from the machine's clock; hint: timers that were set meanwhile keep their times, see `klaxon journal ls timers`"
         );
         // The pipeline's clock starts with this time.
-        loaded.kept.now = Some(clock::now());
+        loaded.persisted.now = Some(clock::now());
     }
     let (begun, has_begun) = oneshot::channel();
     let mut lost = None;

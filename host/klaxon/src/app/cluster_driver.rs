@@ -28,7 +28,7 @@ const GATHER: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_millis(200);
 
 /// The progress of a watch in the pipeline.
-pub(super) struct Place {
+pub(super) struct WatchProgress {
     plan: WatchPlan,
     cursor: Cursor,
     since: Timestamp,
@@ -55,7 +55,7 @@ enum Turn {
 
 /// The progress of a cluster's watches, on the pipeline thread.
 pub(super) struct ClusterDriver {
-    places: Vec<Place>,
+    watches: Vec<WatchProgress>,
     /// Watches with progress that is not in the journal.
     moved: BTreeSet<usize>,
     /// Notified when a lagging rule has answered.
@@ -73,7 +73,7 @@ pub(super) fn prepare(
     forms: ReadForm,
     lost: Option<Timestamp>,
 ) -> (ClusterDriver, Vec<Resume>) {
-    let Loaded { kept, watches } = loaded;
+    let Loaded { persisted, watches: saved_watches } = loaded;
     let setups: Vec<WatchSetup<'_>> = plans
         .iter()
         .map(|plan| WatchSetup {
@@ -83,14 +83,14 @@ pub(super) fn prepare(
             backfills: true,
         })
         .collect();
-    let backfills_now = pipeline.resume(&setups, kept, state, forms);
+    let backfills_now = pipeline.resume(&setups, persisted, state, forms);
     // The time since which a known object may have changed unseen, regardless of the watch that followed it.
-    let last = watches.values().map(|saved| saved.since).min();
-    let is_new = watches.is_empty();
-    let mut places = Vec::new();
+    let last = saved_watches.values().map(|saved| saved.since).min();
+    let is_new = saved_watches.is_empty();
+    let mut watches = Vec::new();
     let mut resumes = Vec::new();
     for (plan, backfill) in plans.iter().zip(backfills_now) {
-        let saved = watches.get(&*plan.name);
+        let saved = saved_watches.get(&*plan.name);
         let knows_some = pipeline.watch(&plan.name, plan.coverage()).knows_any();
         let known_until = knows_some.then_some(last).flatten();
         let lost = if is_new { lost } else { None };
@@ -101,13 +101,13 @@ pub(super) fn prepare(
             Resume::List(ListStart::First) => (Cursor::Listing, clock::now()),
             Resume::Absent { since, .. } => (Cursor::Absent, *since),
         };
-        places.push(Place { plan: plan.clone(), cursor, since, backfilled_at: None });
+        watches.push(WatchProgress { plan: plan.clone(), cursor, since, backfilled_at: None });
         resumes.push(resume);
     }
     // The time that the Lease reported must be in the journal before the Lease reports another one.
     let moved =
-        if is_new && lost.is_some() { (0..places.len()).collect() } else { BTreeSet::new() };
-    (ClusterDriver { places, moved, waker: Arc::default(), is_blocked: false }, resumes)
+        if is_new && lost.is_some() { (0..watches.len()).collect() } else { BTreeSet::new() };
+    (ClusterDriver { watches, moved, waker: Arc::default(), is_blocked: false }, resumes)
 }
 
 /// Returns the start of a watch. `known_until` is the time up to which its objects are known without a saved
@@ -248,13 +248,13 @@ impl ClusterDriver {
     /// Returns the progress since the last call.
     fn progress(&mut self) -> Vec<Progress> {
         let moved = std::mem::take(&mut self.moved);
-        let places = moved.into_iter().filter_map(|at| self.places.get(at));
-        places
-            .map(|place| Progress {
-                watch: place.plan.name.clone(),
-                digest: place.plan.digest.clone(),
-                cursor: place.cursor.clone(),
-                since: place.since,
+        let watches = moved.into_iter().filter_map(|at| self.watches.get(at));
+        watches
+            .map(|watch| Progress {
+                watch: watch.plan.name.clone(),
+                digest: watch.plan.digest.clone(),
+                cursor: watch.cursor.clone(),
+                since: watch.since,
             })
             .collect()
     }
@@ -270,21 +270,22 @@ impl ClusterDriver {
     fn take(&mut self, thread: &mut PipelineThread, item: Item) -> Result<(), RunError> {
         // The item's share of the queued bytes is released when the item has been processed.
         let Item { watch, at, since, message, share: _share } = item;
-        let Some(place) = self.places.get_mut(watch) else { return Ok(()) };
-        let name = place.plan.name.clone();
+        let Some(progress) = self.watches.get_mut(watch) else { return Ok(()) };
+        let name = progress.plan.name.clone();
         match message {
             WatchMessage::Event { event, version } => {
                 self.apply(thread, watch, (at, since), event, version)
             }
             WatchMessage::BackfillListed(version) => {
                 // A watch of Kubernetes Events may get no bookmark that shows that it has come past the list.
-                let version = if place.plan.is_of_events() { None } else { version.parse().ok() };
-                place.backfilled_at = version.or(Some(0));
+                let version =
+                    if progress.plan.is_of_events() { None } else { version.parse().ok() };
+                progress.backfilled_at = version.or(Some(0));
                 self.end_backfill(thread, watch, at);
                 Ok(())
             }
             WatchMessage::Question(question) => {
-                answer(thread.pipeline.watch(&name, place.plan.coverage()), question);
+                answer(thread.pipeline.watch(&name, progress.plan.coverage()), question);
                 Ok(())
             }
         }
@@ -299,22 +300,22 @@ impl ClusterDriver {
         event: SourceEvent,
         version: Option<String>,
     ) -> Result<(), RunError> {
-        let Some(place) = self.places.get_mut(watch) else { return Ok(()) };
-        let name = place.plan.name.clone();
+        let Some(progress) = self.watches.get_mut(watch) else { return Ok(()) };
+        let name = progress.plan.name.clone();
         let mut cursor = version.map(Cursor::At);
         let mut moves = cursor.is_some();
         match &event {
             SourceEvent::ListStarted { start, .. } => {
                 if *start == ListStart::First {
-                    place.since = since;
+                    progress.since = since;
                 }
-                place.cursor = Cursor::Listing;
-                place.backfilled_at = None;
+                progress.cursor = Cursor::Listing;
+                progress.backfilled_at = None;
                 self.moved.insert(watch);
             }
             SourceEvent::ListCompleted { .. } => self.settle(thread)?,
             SourceEvent::NotServed { start, .. } => {
-                place.backfilled_at = None;
+                progress.backfilled_at = None;
                 // Set only after the event was applied: before the comparison, the kind may still have been served.
                 (cursor, moves) = (Some(Cursor::Absent), true);
                 if start.is_some() {
@@ -340,24 +341,24 @@ impl ClusterDriver {
 
     /// Ends the backfill of new rules once the watch has come past the list that was made for them.
     fn end_backfill(&mut self, thread: &mut PipelineThread, watch: usize, at: Timestamp) {
-        let Some(place) = self.places.get_mut(watch) else { return };
-        let Some(version) = place.backfilled_at else { return };
-        let has_come_past = match &place.cursor {
+        let Some(progress) = self.watches.get_mut(watch) else { return };
+        let Some(version) = progress.backfilled_at else { return };
+        let has_come_past = match &progress.cursor {
             Cursor::At(cursor) => cursor.parse::<u64>().is_ok_and(|cursor| cursor >= version),
             Cursor::Absent | Cursor::Listing => false,
         };
         if has_come_past {
-            place.backfilled_at = None;
-            thread.pipeline.apply(&place.plan.name, at, SourceEvent::BackfillCompleted);
+            progress.backfilled_at = None;
+            thread.pipeline.apply(&progress.plan.name, at, SourceEvent::BackfillCompleted);
         }
     }
 
     fn move_to(&mut self, watch: usize, cursor: Option<Cursor>, since: Timestamp) {
-        let Some(place) = self.places.get_mut(watch) else { return };
+        let Some(progress) = self.watches.get_mut(watch) else { return };
         if let Some(cursor) = cursor {
-            place.cursor = cursor;
+            progress.cursor = cursor;
         }
-        place.since = place.since.max(since);
+        progress.since = progress.since.max(since);
         self.moved.insert(watch);
     }
 }

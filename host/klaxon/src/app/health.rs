@@ -107,8 +107,8 @@ impl Vitals {
                 self.metrics.backlog_skipped(&failed.rule);
             }
         }
-        for held in &output.suppressed {
-            self.metrics.suppressed(&held.rule, held.reason.as_str());
+        for one in &output.suppressed {
+            self.metrics.suppressed(&one.rule, one.reason.as_str());
         }
         for over in &output.over_budget {
             self.metrics.over_budget(&over.rule, &over.target);

@@ -1,6 +1,6 @@
 //! Classes of fields: tables for the built-in API groups, and rules for all others.
 
-use super::place::Place;
+use super::value_path::ValuePath;
 use super::vocabulary::is_listed;
 
 /// Class of a string, which determines its redaction.
@@ -58,35 +58,31 @@ impl Api {
     }
 
     /// Returns `true` within a schema, where keys are names of fields and do not have their usual meaning.
-    pub(super) fn is_schema(&self, place: &Place<'_>) -> bool {
-        self.is_kind("CustomResourceDefinition") && place.keys().any(|key| key == "openAPIV3Schema")
+    pub(super) fn is_schema(&self, path: &ValuePath<'_>) -> bool {
+        self.is_kind("CustomResourceDefinition") && path.keys().any(|key| key == "openAPIV3Schema")
     }
 
     /// Returns `true` for a map whose values are the user's data.
-    pub(super) fn is_data(&self, place: &Place<'_>) -> bool {
+    pub(super) fn is_data(&self, path: &ValuePath<'_>) -> bool {
         let holds_data = self.is_kind("Secret") || self.is_kind("ConfigMap");
-        holds_data && ["data", "stringData", "binaryData"].iter().any(|key| place.is_up(&[key]))
+        holds_data && ["data", "stringData", "binaryData"].iter().any(|key| path.is_up(&[key]))
     }
 
-    /// Returns the class of the string at this place.
-    pub(super) fn class(&self, place: &Place<'_>) -> Class {
-        if self.is_schema(place) {
-            return if matches!(place.key(), "type" | "format") {
-                Class::Keep
-            } else {
-                Class::Text
-            };
+    /// Returns the class of the string at this path.
+    pub(super) fn class(&self, path: &ValuePath<'_>) -> Class {
+        if self.is_schema(path) {
+            return if matches!(path.key(), "type" | "format") { Class::Keep } else { Class::Text };
         }
         match self {
-            Self::BuiltIn(kind) => built_in(kind, place),
-            Self::Custom => custom(place),
+            Self::BuiltIn(kind) => built_in(kind, path),
+            Self::Custom => custom(path),
         }
     }
 }
 
-fn custom(place: &Place<'_>) -> Class {
-    let is_condition = place.is_up(&[place.key(), "conditions", "status"]);
-    match (place.holder(), place.key()) {
+fn custom(path: &ValuePath<'_>) -> Class {
+    let is_condition = path.is_up(&[path.key(), "conditions", "status"]);
+    match (path.holder(), path.key()) {
         ("" | "ownerReferences", "apiVersion" | "kind") => Class::Keep,
         (_, "type" | "status" | "reason") if is_condition => Class::Enum,
         (_, "message") if is_condition => Class::Text,
@@ -106,8 +102,8 @@ fn metadata(key: &str) -> Class {
     }
 }
 
-fn built_in(kind: &str, place: &Place<'_>) -> Class {
-    match (place.holder(), place.key()) {
+fn built_in(kind: &str, path: &ValuePath<'_>) -> Class {
+    match (path.holder(), path.key()) {
         ("env" | "httpHeaders", "value") | (_, "command" | "args") => Class::Whole,
         ("source" | "deprecatedSource", "component") => Class::Component,
         ("metadata", "name") if kind == "Namespace" => Class::Namespace,

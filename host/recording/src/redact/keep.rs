@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::place::Place;
+use super::value_path::ValuePath;
 use super::vocabulary;
 
 /// Allowlist of the user's data. Empty by default: then only public text stays.
@@ -125,15 +125,15 @@ impl Kept {
         }
     }
 
-    /// Returns `true` if everything below this place stays.
-    pub(super) fn below(&self, place: &Place<'_>) -> bool {
-        self.fields.iter().any(|path| place.is(path))
+    /// Returns `true` if everything below this path stays.
+    pub(super) fn below(&self, path: &ValuePath<'_>) -> bool {
+        self.fields.iter().any(|field| path.is(field))
     }
 
-    /// Returns `true` if a field to keep lies at or below this place: then the keys on its path must stay
+    /// Returns `true` if a field to keep lies at or below this path: then the keys on its path must stay
     /// too.
-    pub(super) fn on_the_way(&self, place: &Place<'_>) -> bool {
-        let depth = place.depth();
-        self.fields.iter().any(|path| path.get(..depth).is_some_and(|start| place.is(start)))
+    pub(super) fn on_the_way(&self, path: &ValuePath<'_>) -> bool {
+        let depth = path.depth();
+        self.fields.iter().any(|field| field.get(..depth).is_some_and(|start| path.is(start)))
     }
 }

@@ -14,11 +14,11 @@ mod fields;
 mod keep;
 mod labels;
 mod name;
-mod place;
 mod pseudonym;
 mod public;
 mod shape;
 mod text;
+mod value_path;
 mod vocabulary;
 mod walk;
 

@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use super::fields::{self, Api, Class};
 use super::keep::Kept;
-use super::place::Place;
 use super::pseudonym::Pseudonyms;
 use super::shape::{is_identifier, is_measure, is_time};
+use super::value_path::ValuePath;
 use super::{Redactor, public, text};
 
 /// A walk over one object, or over a list of them.
@@ -41,66 +41,66 @@ impl<'a> Walk<'a> {
     pub(super) fn root(&mut self, object: Value) -> Value {
         let field = |name| object.get(name).and_then(Value::as_str);
         self.api = Api::of(field("apiVersion"), field("kind"));
-        self.value(object, &Place::root())
+        self.value(object, &ValuePath::root())
     }
 
-    /// Redacts the value at a place.
-    pub(super) fn value(&mut self, value: Value, place: &Place<'_>) -> Value {
+    /// Redacts the value at a path.
+    pub(super) fn value(&mut self, value: Value, path: &ValuePath<'_>) -> Value {
         // A path to keep does not apply to one kind only, so it must not expose all Secrets too.
-        if self.api.is_data(place) && (self.api.is_kind("Secret") || !self.kept().below(place)) {
+        if self.api.is_data(path) && (self.api.is_kind("Secret") || !self.kept().below(path)) {
             return self.data(value);
         }
-        if self.kept().below(place) {
+        if self.kept().below(path) {
             return value;
         }
         match value {
-            Value::String(text) => Value::String(self.string(&text, place)),
-            Value::Array(list) if place.is_up(&["items"]) => {
-                list.into_iter().map(|item| self.item(item, place)).collect()
+            Value::String(text) => Value::String(self.string(&text, path)),
+            Value::Array(list) if path.is_up(&["items"]) => {
+                list.into_iter().map(|item| self.item(item, path)).collect()
             }
             Value::Array(list) => {
-                list.into_iter().map(|value| self.value(value, &place.element())).collect()
+                list.into_iter().map(|value| self.value(value, &path.element())).collect()
             }
-            Value::Object(map) => self.map(map, place),
+            Value::Object(map) => self.map(map, path),
             Value::Null | Value::Bool(_) | Value::Number(_) => value,
         }
     }
 
     /// Redacts an item of a list, as an object of its own if it has an `apiVersion`.
-    fn item(&mut self, item: Value, place: &Place<'_>) -> Value {
+    fn item(&mut self, item: Value, path: &ValuePath<'_>) -> Value {
         if item.get("apiVersion").is_some_and(Value::is_string) {
             let mut walk = Walk::new(self.redactor);
             let item = walk.root(item);
             self.names.append(&mut walk.names);
             return item;
         }
-        self.value(item, &place.element())
+        self.value(item, &path.element())
     }
 
-    fn map(&mut self, map: Map<String, Value>, place: &Place<'_>) -> Value {
-        let key = place.key();
-        if self.api.is_schema(place) {
-            self.plain(map, place)
+    fn map(&mut self, map: Map<String, Value>, path: &ValuePath<'_>) -> Value {
+        let key = path.key();
+        if self.api.is_schema(path) {
+            self.plain(map, path)
         } else if fields::is_label_map(key) && map.values().all(Value::is_string) {
-            self.labels(map, place)
+            self.labels(map, path)
         } else if fields::is_quantity_map(key) {
-            self.quantities(map, place)
+            self.quantities(map, path)
         } else if fields::is_requirement(key) && map.contains_key("key") {
-            self.requirement(map, place)
+            self.requirement(map, path)
         } else {
-            self.plain(map, place)
+            self.plain(map, path)
         }
     }
 
     /// Redacts a map whose keys are names of fields. A key that cannot be a field's name comes from the user.
-    fn plain(&mut self, mut map: Map<String, Value>, place: &Place<'_>) -> Value {
-        if !self.api.is_schema(place) {
-            self.remove(&mut map, place);
+    fn plain(&mut self, mut map: Map<String, Value>, path: &ValuePath<'_>) -> Value {
+        if !self.api.is_schema(path) {
+            self.remove(&mut map, path);
         }
-        self.entries(map, place, |walk, key, value, place| {
-            let value = walk.value(value, place);
+        self.entries(map, path, |walk, key, value, path| {
+            let value = walk.value(value, path);
             let stays = is_identifier(&key) || walk.kept().literal_key(&key);
-            let stays = stays || walk.is_wanted(place);
+            let stays = stays || walk.is_wanted(path);
             (if stays { key } else { walk.pseudonyms().name(&key) }, value)
         })
     }
@@ -109,24 +109,24 @@ impl<'a> Walk<'a> {
     pub(super) fn entries(
         &mut self,
         map: Map<String, Value>,
-        place: &Place<'_>,
-        change: impl Fn(&mut Self, String, Value, &Place<'_>) -> (String, Value),
+        path: &ValuePath<'_>,
+        change: impl Fn(&mut Self, String, Value, &ValuePath<'_>) -> (String, Value),
     ) -> Value {
         let mut changed = Map::new();
         for (key, value) in map {
-            let (key, value) = change(self, key.clone(), value, &place.key_of(&key));
+            let (key, value) = change(self, key.clone(), value, &path.key_of(&key));
             changed.insert(key, value);
         }
         Value::Object(changed)
     }
 
     /// Removes fields that no rule reads and many clients write.
-    fn remove(&self, map: &mut Map<String, Value>, place: &Place<'_>) {
-        if place.key() == "metadata" {
+    fn remove(&self, map: &mut Map<String, Value>, path: &ValuePath<'_>) {
+        if path.key() == "metadata" {
             map.remove("managedFields");
             map.remove("selfLink");
         }
-        let annotations = place.key_of("annotations");
+        let annotations = path.key_of("annotations");
         if let Some(Value::Object(found)) = map.get_mut("annotations") {
             found.retain(|key, _| self.is_wanted(&annotations.key_of(key)));
             if found.is_empty() {
@@ -136,9 +136,9 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns `true` for an annotation that stays, and for a key on the path to a field that stays.
-    fn is_wanted(&self, place: &Place<'_>) -> bool {
-        (place.holder() == "annotations" && self.kept().annotation(place.key()))
-            || self.kept().on_the_way(place)
+    fn is_wanted(&self, path: &ValuePath<'_>) -> bool {
+        (path.holder() == "annotations" && self.kept().annotation(path.key()))
+            || self.kept().on_the_way(path)
     }
 
     /// Redacts the data of a Secret or a ConfigMap: only the number of entries remains.
@@ -155,17 +155,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn string(&mut self, original: &str, place: &Place<'_>) -> String {
-        if place.holder() == "annotations" && self.kept().annotation(place.key()) {
+    fn string(&mut self, original: &str, path: &ValuePath<'_>) -> String {
+        if path.holder() == "annotations" && self.kept().annotation(path.key()) {
             return original.to_owned();
         }
-        let class = self.api.class(place);
+        let class = self.api.class(path);
         if class != Class::Whole && is_time(original) {
             return original.to_owned();
         }
         match class {
             Class::Keep => original.to_owned(),
-            Class::Enum => self.listed(original, place),
+            Class::Enum => self.listed(original, path),
             Class::Name => self.name(original, fields::is_public_object),
             Class::Namespace => self.name(original, public::is_namespace),
             Class::Component => self.name(original, public::is_component),
@@ -182,14 +182,14 @@ impl<'a> Walk<'a> {
     /// Redacts a value that an API lists: it stays. A condition's type may be any text in the form of a
     /// label's key. A reason should be one word; if it is a sentence, it is redacted as a message, unless a
     /// rule's module contains it.
-    fn listed(&self, original: &str, place: &Place<'_>) -> String {
+    fn listed(&self, original: &str, path: &ValuePath<'_>) -> String {
         let is_cron = |c: char| c.is_ascii_digit() || " */,-?@".contains(c);
-        let is_schedule = place.key() == "schedule"
+        let is_schedule = path.key() == "schedule"
             && (original.chars().all(is_cron) || original.starts_with('@'));
         let is_known = is_schedule || self.kept().literal_key(original) || original.is_empty();
         if is_identifier(original) || is_measure(original) || is_known {
             original.to_owned()
-        } else if matches!(place.key(), "type" | "conditionType") {
+        } else if matches!(path.key(), "type" | "conditionType") {
             self.label_key(original)
         } else {
             text::redact(self.redactor, original)

@@ -26,7 +26,7 @@ const LONGEST_SUBJECT: usize = 2048;
 pub(super) struct Nats {
     connector: Connector,
     timeout: Duration,
-    held: Mutex<Option<Arc<Connection>>>,
+    current: Mutex<Option<Arc<Connection>>>,
 }
 
 /// Renders a verdict as a message.
@@ -41,7 +41,7 @@ impl Nats {
             connector: Connector::new(settings)?,
             timeout: settings.timeout,
 
-            held: Mutex::new(None),
+            current: Mutex::new(None),
         })
     }
 
@@ -88,32 +88,36 @@ impl Nats {
     /// Returns the present connection, or a new one. A lost connection reconnects for some seconds; after it
     /// has given up, connecting anew reports the cause.
     async fn connection(&self) -> Result<Arc<Connection>, String> {
-        let held = self.held.lock().await.clone();
-        if let Some(connection) = held {
+        let current = self.current.lock().await.clone();
+        if let Some(connection) = current {
             if connection.is_there().await {
                 return Ok(connection);
             }
             self.forget(&connection).await;
         }
-        let mut held = self.held.lock().await;
-        if let Some(connection) = &*held {
+        let mut current = self.current.lock().await;
+        if let Some(connection) = &*current {
             // Another task has connected meanwhile.
             return Ok(connection.clone());
         }
         let connection = Arc::new(self.connector.connect().await?);
-        *held = Some(connection.clone());
+        *current = Some(connection.clone());
         Ok(connection)
     }
 
     async fn forget(&self, connection: &Arc<Connection>) {
-        let mut held = self.held.lock().await;
-        held.take_if(|held| Arc::ptr_eq(held, connection));
+        let mut current = self.current.lock().await;
+        current.take_if(|current| Arc::ptr_eq(current, connection));
     }
 
     /// Returns the last error of the present connection. Empty while another task holds the lock to connect:
     /// there is no error yet.
     async fn said(&self) -> String {
-        self.held.try_lock().ok().and_then(|held| Some(held.as_ref()?.said())).unwrap_or_default()
+        self.current
+            .try_lock()
+            .ok()
+            .and_then(|current| Some(current.as_ref()?.said()))
+            .unwrap_or_default()
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::place::Place;
+use super::journal_path::JournalPath;
 use super::table::size;
 use super::{CommandError, Exit, OutputFormat};
 use klaxon_journal::inspect;
@@ -22,9 +22,12 @@ pub(super) struct BackupArguments {
     output: OutputFormat,
 }
 
-pub(super) fn backup(place: &Place, arguments: &BackupArguments) -> Result<Exit, CommandError> {
-    let copied = inspect::backup(&place.folder, &arguments.file, arguments.force)
-        .map_err(|error| place.explain(error))?;
+pub(super) fn backup(
+    journal: &JournalPath,
+    arguments: &BackupArguments,
+) -> Result<Exit, CommandError> {
+    let copied = inspect::backup(&journal.folder, &arguments.file, arguments.force)
+        .map_err(|error| journal.explain(error))?;
     let text = format!(
         "{}: {}, checked and on disk after {:.1} s\n",
         arguments.file.display(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::place::Place;
+use super::journal_path::JournalPath;
 use super::table::{size, some};
 use super::{CommandError, Exit, OutputFormat};
 use klaxon_journal::inspect::{self, Check};
@@ -18,8 +18,11 @@ pub(super) struct CheckArguments {
     output: OutputFormat,
 }
 
-pub(super) fn check(place: &Place, arguments: &CheckArguments) -> Result<Exit, CommandError> {
-    let reader = place.reader()?;
+pub(super) fn check(
+    journal: &JournalPath,
+    arguments: &CheckArguments,
+) -> Result<Exit, CommandError> {
+    let reader = journal.reader()?;
     let found = inspect::check(&reader)?;
     super::print(arguments.output, &found, &text(&found, reader.path()))?;
     Ok(if found.problems.is_empty() { Exit::Success } else { Exit::Failure })

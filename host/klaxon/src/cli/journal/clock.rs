@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::place::Place;
+use super::journal_path::JournalPath;
 use super::{CommandError, Exit, OutputFormat};
 use klaxon_journal::inspect::{self, Clock};
 use klaxon_model::clock;
@@ -20,13 +20,16 @@ pub(super) struct ClockArguments {
     output: OutputFormat,
 }
 
-pub(super) fn clock(place: &Place, arguments: &ClockArguments) -> Result<Exit, CommandError> {
+pub(super) fn clock(
+    journal: &JournalPath,
+    arguments: &ClockArguments,
+) -> Result<Exit, CommandError> {
     // The machine's clock is read here, since the service's own clock may differ from it.
     let machine = clock::wall();
     let found = if arguments.reset {
-        inspect::reset_clock(&place.folder, machine).map_err(|error| place.explain(error))?
+        inspect::reset_clock(&journal.folder, machine).map_err(|error| journal.explain(error))?
     } else {
-        inspect::clock(&place.reader()?, machine)?
+        inspect::clock(&journal.reader()?, machine)?
     };
     super::print(arguments.output, &found, &text(&found))?;
     Ok(Exit::Success)

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::place::Place;
+use super::journal_path::JournalPath;
 use super::table::some;
 use super::{CommandError, Exit, OutputFormat};
 use klaxon_journal::inspect::{self, Enabled};
@@ -18,8 +18,11 @@ pub(super) struct EnableArguments {
     output: OutputFormat,
 }
 
-pub(super) fn enable(place: &Place, arguments: &EnableArguments) -> Result<Exit, CommandError> {
-    let enabled = inspect::enable(&mut place.editor()?, &arguments.target)?;
+pub(super) fn enable(
+    journal: &JournalPath,
+    arguments: &EnableArguments,
+) -> Result<Exit, CommandError> {
+    let enabled = inspect::enable(&mut journal.editor()?, &arguments.target)?;
     super::print(arguments.output, &enabled, &text(&enabled))?;
     Ok(Exit::Success)
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::arguments::FilterArguments;
-use super::place::Place;
+use super::journal_path::JournalPath;
 use super::table::some;
 use super::{CommandError, Exit, line, say};
 use klaxon_journal::inspect::{
@@ -46,8 +46,11 @@ enum What {
     Quarantine,
 }
 
-pub(super) fn export(place: &Place, arguments: &ExportArguments) -> Result<Exit, CommandError> {
-    let reader = place.reader()?;
+pub(super) fn export(
+    journal: &JournalPath,
+    arguments: &ExportArguments,
+) -> Result<Exit, CommandError> {
+    let reader = journal.reader()?;
     if let Some(path) = &arguments.out {
         let lines = to_file(&reader, arguments, path).map_err(|error| error.of(path))?;
         say(&format!("{}: {}", path.display(), some(lines, "line", "lines")));

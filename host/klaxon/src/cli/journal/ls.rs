@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::arguments::FilterArguments;
 use super::cells::Cells;
-use super::place::Place;
+use super::journal_path::JournalPath;
 use super::table::{some, table};
 use super::{CommandError, Exit, OutputFormat, line, say};
 use klaxon_journal::inspect::{
@@ -59,11 +59,11 @@ enum What {
     State,
 }
 
-pub(super) fn ls(place: &Place, arguments: &LsArguments) -> Result<Exit, CommandError> {
+pub(super) fn ls(journal: &JournalPath, arguments: &LsArguments) -> Result<Exit, CommandError> {
     let now = clock::now();
     let filter = arguments.filter.filter_in(arguments.state, now);
     let Some(what) = arguments.what else {
-        return overview(place, arguments, &filter);
+        return overview(journal, arguments, &filter);
     };
     let dead = || match arguments.state {
         None | Some(State::Dead) => Ok(Filter { state: Some(State::Dead), ..filter.clone() }),
@@ -71,7 +71,7 @@ pub(super) fn ls(place: &Place, arguments: &LsArguments) -> Result<Exit, Command
             "dead letters are dead; hint: list deliveries, or leave --state",
         )),
     };
-    let reader = place.reader()?;
+    let reader = journal.reader()?;
     match what {
         What::Verdicts => list::<VerdictRow>(&reader, &filter, arguments),
         What::Deliveries => list::<DeliveryRow>(&reader, &filter, arguments),
@@ -87,13 +87,17 @@ pub(super) fn ls(place: &Place, arguments: &LsArguments) -> Result<Exit, Command
     }
 }
 
-fn overview(place: &Place, arguments: &LsArguments, filter: &Filter) -> Result<Exit, CommandError> {
+fn overview(
+    journal: &JournalPath,
+    arguments: &LsArguments,
+    filter: &Filter,
+) -> Result<Exit, CommandError> {
     if *filter != Filter::default() {
         return Err(CommandError::usage(
             "filters are for one kind; hint: say what to list, such as `ls dead`",
         ));
     }
-    let reader = place.reader()?;
+    let reader = journal.reader()?;
     let overview = inspect::overview(&reader)?;
     let text = super::overview::text(&overview, reader.path(), clock::now());
     super::print(arguments.output, &overview, &text)?;

@@ -7,9 +7,9 @@ mod check;
 mod clock;
 mod enable;
 mod export;
+mod journal_path;
 mod ls;
 mod overview;
-mod place;
 mod remove;
 mod retry;
 mod show;
@@ -39,7 +39,7 @@ pub(super) const HELP: &str = "Examples:\n  klaxon journal ls\n  \
 #[derive(Debug, Args)]
 pub(super) struct JournalArguments {
     #[command(flatten)]
-    place: place::PlaceArguments,
+    path: journal_path::JournalPathArguments,
     #[command(subcommand)]
     command: JournalCommand,
 }
@@ -153,16 +153,16 @@ impl From<InspectError> for CommandError {
 }
 
 pub(super) fn journal(arguments: &JournalArguments) -> Exit {
-    let done = arguments.place.find().and_then(|place| match &arguments.command {
-        JournalCommand::Ls(arguments) => ls::ls(&place, arguments),
-        JournalCommand::Show(arguments) => show::show(&place, arguments),
-        JournalCommand::Retry(arguments) => retry::retry(&place, arguments),
-        JournalCommand::Drop(arguments) => remove::remove(&place, arguments),
-        JournalCommand::Export(arguments) => export::export(&place, arguments),
-        JournalCommand::Backup(arguments) => backup::backup(&place, arguments),
-        JournalCommand::Check(arguments) => check::check(&place, arguments),
-        JournalCommand::Enable(arguments) => enable::enable(&place, arguments),
-        JournalCommand::Clock(arguments) => clock::clock(&place, arguments),
+    let done = arguments.path.find().and_then(|journal| match &arguments.command {
+        JournalCommand::Ls(arguments) => ls::ls(&journal, arguments),
+        JournalCommand::Show(arguments) => show::show(&journal, arguments),
+        JournalCommand::Retry(arguments) => retry::retry(&journal, arguments),
+        JournalCommand::Drop(arguments) => remove::remove(&journal, arguments),
+        JournalCommand::Export(arguments) => export::export(&journal, arguments),
+        JournalCommand::Backup(arguments) => backup::backup(&journal, arguments),
+        JournalCommand::Check(arguments) => check::check(&journal, arguments),
+        JournalCommand::Enable(arguments) => enable::enable(&journal, arguments),
+        JournalCommand::Clock(arguments) => clock::clock(&journal, arguments),
     });
     done.unwrap_or_else(|CommandError { exit, why }| fail(exit, &why))
 }

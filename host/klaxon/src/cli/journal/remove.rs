@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::arguments::SelectionArguments;
-use super::place::Place;
+use super::journal_path::JournalPath;
 use super::table::{counts, some, sum};
 use super::{CommandError, Exit, OutputFormat, say};
 use klaxon_journal::inspect::{self, Doomed, State};
@@ -27,26 +27,29 @@ pub(super) struct DropArguments {
     output: OutputFormat,
 }
 
-pub(super) fn remove(place: &Place, arguments: &DropArguments) -> Result<Exit, CommandError> {
+pub(super) fn remove(
+    journal: &JournalPath,
+    arguments: &DropArguments,
+) -> Result<Exit, CommandError> {
     match arguments.selection.ids.split_first() {
         Some((what, numbers)) if what == "quarantine" => {
-            numbered(place, arguments, Doomed::Quarantine, numbers)
+            numbered(journal, arguments, Doomed::Quarantine, numbers)
         }
         Some((what, numbers)) if what == "refusals" => {
-            numbered(place, arguments, Doomed::Refusals, numbers)
+            numbered(journal, arguments, Doomed::Refusals, numbers)
         }
-        _ => deliveries(place, arguments),
+        _ => deliveries(journal, arguments),
     }
 }
 
-fn deliveries(place: &Place, arguments: &DropArguments) -> Result<Exit, CommandError> {
+fn deliveries(journal: &JournalPath, arguments: &DropArguments) -> Result<Exit, CommandError> {
     let selection = arguments.selection.selection(clock::now());
     let (state, one, many) = if arguments.pending {
         (State::Pending, "pending delivery", "pending deliveries")
     } else {
         (State::Dead, "dead letter", "dead letters")
     };
-    let found = inspect::removal(&place.reader()?, &selection, state)?;
+    let found = inspect::removal(&journal.reader()?, &selection, state)?;
     let all = sum(&found.letters);
     if all == 0 {
         let pending = match arguments.pending {
@@ -66,14 +69,14 @@ fn deliveries(place: &Place, arguments: &DropArguments) -> Result<Exit, CommandE
         return Ok(Exit::Failure);
     }
     let mut told = super::progress(format!("of {all} removed"));
-    let removed = inspect::remove(&mut place.editor()?, &selection, state, &mut told)?;
+    let removed = inspect::remove(&mut journal.editor()?, &selection, state, &mut told)?;
     let text = format!("{} removed\n", some(removed, one, many));
     super::print(arguments.output, &json!({"removed": removed}), &text)?;
     Ok(Exit::Success)
 }
 
 fn numbered(
-    place: &Place,
+    journal: &JournalPath,
     arguments: &DropArguments,
     what: Doomed,
     numbers: &[String],
@@ -93,7 +96,7 @@ fn numbered(
     }
     let told = some(numbers.len() as u64, one, many);
     // Opened before the confirmation, so that an error is reported first.
-    let mut editor = place.editor()?;
+    let mut editor = journal.editor()?;
     if !confirmed(arguments, &told)? {
         return Ok(Exit::Failure);
     }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::arguments::SelectionArguments;
-use super::place::Place;
+use super::journal_path::JournalPath;
 use super::table::{counts, some, sum};
 use super::{CommandError, Exit, OutputFormat, say};
 use klaxon_journal::inspect::{self, Resend, Resent};
@@ -22,9 +22,12 @@ pub(super) struct RetryArguments {
     output: OutputFormat,
 }
 
-pub(super) fn retry(place: &Place, arguments: &RetryArguments) -> Result<Exit, CommandError> {
+pub(super) fn retry(
+    journal: &JournalPath,
+    arguments: &RetryArguments,
+) -> Result<Exit, CommandError> {
     let selection = arguments.selection.selection(clock::now());
-    let found = inspect::resendable(&place.reader()?, &selection)?;
+    let found = inspect::resendable(&journal.reader()?, &selection)?;
     if let Some(note) = disabled(&found) {
         say(&note);
     }
@@ -39,7 +42,7 @@ pub(super) fn retry(place: &Place, arguments: &RetryArguments) -> Result<Exit, C
         return Ok(Exit::Success);
     }
     let mut told = super::progress(format!("of {} dead letters", sum(&found.letters)));
-    let resent = inspect::resend(&mut place.editor()?, &selection, &mut told)?;
+    let resent = inspect::resend(&mut journal.editor()?, &selection, &mut told)?;
     let value = json!({"dry_run": false, "letters": resent.letters, "refusals": resent.refusals});
     super::print(arguments.output, &value, &text(resent))?;
     Ok(Exit::Success)

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::place::Place;
+use super::journal_path::JournalPath;
 use super::table::{plain_lines, size};
 use super::{CommandError, Exit, OutputFormat};
 use klaxon_journal::inspect::{self, Letter, Quarantined, Shown, ShownGap};
@@ -23,15 +23,15 @@ pub(super) struct ShowArguments {
     output: OutputFormat,
 }
 
-pub(super) fn show(place: &Place, arguments: &ShowArguments) -> Result<Exit, CommandError> {
+pub(super) fn show(journal: &JournalPath, arguments: &ShowArguments) -> Result<Exit, CommandError> {
     let output = arguments.output;
     match (arguments.id.as_str(), arguments.number) {
         ("gap" | "gaps", Some(number)) => {
-            let gap = inspect::gap(&place.reader()?, number)?;
+            let gap = inspect::gap(&journal.reader()?, number)?;
             super::print(output, &gap, &gap_text(&gap))?;
         }
         ("quarantine", Some(number)) => {
-            let event = inspect::quarantined(&place.reader()?, number)?;
+            let event = inspect::quarantined(&journal.reader()?, number)?;
             super::print(output, &event, &quarantined_text(&event))?;
         }
         (what @ ("gap" | "gaps" | "quarantine"), None) => {
@@ -45,7 +45,7 @@ pub(super) fn show(place: &Place, arguments: &ShowArguments) -> Result<Exit, Com
             )));
         }
         (id, None) => {
-            let shown = inspect::show(&place.reader()?, id)?;
+            let shown = inspect::show(&journal.reader()?, id)?;
             super::print(output, &shown, &text(&shown))?;
         }
     }

@@ -19,7 +19,7 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
         })
         .collect();
     let columns: Vec<Column> =
-        heads.iter().enumerate().map(|(place, head)| Column::of(head, &rows, place)).collect();
+        heads.iter().enumerate().map(|(column, head)| Column::of(head, &rows, column)).collect();
     let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
     std::iter::once(&heads).chain(&rows).map(|row| aligned(row, &columns)).collect()
 }
@@ -30,8 +30,8 @@ struct Column {
 }
 
 impl Column {
-    fn of(head: &str, rows: &[Vec<String>], place: usize) -> Self {
-        let cells = || rows.iter().filter_map(|row| row.get(place));
+    fn of(head: &str, rows: &[Vec<String>], column: usize) -> Self {
+        let cells = || rows.iter().filter_map(|row| row.get(column));
         let width = cells().map(|cell| cell.chars().count()).chain([head.chars().count()]).max();
         let is_digit = |byte: u8| byte.is_ascii_digit();
         let is_number = cells().all(|cell| !cell.is_empty() && cell.bytes().all(is_digit));

@@ -10,12 +10,12 @@ enum Step<'a> {
 
 /// A path in an object. It lives on the stack of the walk, whose depth serde_json's nesting limit bounds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    above: Option<&'a Place<'a>>,
+pub(super) struct ValuePath<'a> {
+    above: Option<&'a ValuePath<'a>>,
     step: Step<'a>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> ValuePath<'a> {
     pub(super) fn root() -> Self {
         Self { above: None, step: Step::Root }
     }
@@ -28,9 +28,9 @@ impl<'a> Place<'a> {
         Self { above: Some(self), step: Step::Element }
     }
 
-    /// Returns this place and all above it, the root last.
-    fn upwards(&self) -> impl Iterator<Item = &Place<'a>> {
-        std::iter::successors(Some(self), |place| place.above)
+    /// Returns this path and all above it, the root last.
+    fn upwards(&self) -> impl Iterator<Item = &ValuePath<'a>> {
+        std::iter::successors(Some(self), |part| part.above)
     }
 
     /// Returns the nearest key: for an element that of its array; empty at the root.
@@ -45,7 +45,7 @@ impl<'a> Place<'a> {
 
     /// Returns the keys on the way up, without array elements.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.upwards().filter_map(|place| match place.step {
+        self.upwards().filter_map(|part| match part.step {
             Step::Key(key) => Some(key),
             Step::Root | Step::Element => None,
         })
@@ -61,16 +61,16 @@ impl<'a> Place<'a> {
         self.upwards().count().saturating_sub(1)
     }
 
-    /// Returns `true` if a path leads to this place; `*` in the path stands for any element.
+    /// Returns `true` if this is the path of a field; `*` in `path` stands for any element.
     pub(super) fn is(&self, path: &[String]) -> bool {
         let mut steps = self.upwards();
         let matches = path.iter().rev().all(|wanted| {
-            steps.next().is_some_and(|place| match place.step {
+            steps.next().is_some_and(|part| match part.step {
                 Step::Key(key) => key == wanted,
                 Step::Element => wanted == "*",
                 Step::Root => false,
             })
         });
-        matches && steps.next().is_some_and(|place| matches!(place.step, Step::Root))
+        matches && steps.next().is_some_and(|part| matches!(part.step, Step::Root))
     }
 }

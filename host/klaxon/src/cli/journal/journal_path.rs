@@ -14,7 +14,7 @@ const CONFIG: &str = "klaxon.yaml";
 
 /// The arguments that locate the journal.
 #[derive(Debug, Args)]
-pub(super) struct PlaceArguments {
+pub(super) struct JournalPathArguments {
     /// The configuration that says where the journal is [default: klaxon.yaml, if there is one]
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "path")]
     config: Option<PathBuf>,
@@ -25,22 +25,22 @@ pub(super) struct PlaceArguments {
 
 /// A journal's folder, and the reason for choosing it.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct JournalPath {
     pub(super) folder: PathBuf,
     why: String,
 }
 
-impl PlaceArguments {
-    pub(super) fn find(&self) -> Result<Place, CommandError> {
+impl JournalPathArguments {
+    pub(super) fn find(&self) -> Result<JournalPath, CommandError> {
         if let Some(path) = &self.path {
-            return Ok(Place { folder: path.clone(), why: "as --path says".to_owned() });
+            return Ok(JournalPath { folder: path.clone(), why: "as --path says".to_owned() });
         }
         let file = match &self.config {
             Some(file) => file,
             None if Path::new(CONFIG).exists() => Path::new(CONFIG),
             None => {
                 let why = format!("the usual folder, for there is no {CONFIG} here");
-                return Ok(Place { folder: DEFAULT_FOLDER.into(), why });
+                return Ok(JournalPath { folder: DEFAULT_FOLDER.into(), why });
             }
         };
         let config = Config::read_without_targets(file).map_err(|errors| {
@@ -50,16 +50,16 @@ impl PlaceArguments {
         })?;
         let file = file.display();
         Ok(match config.journal.path {
-            Some(folder) => Place { folder, why: format!("journal.path of {file}") },
+            Some(folder) => JournalPath { folder, why: format!("journal.path of {file}") },
             None => {
                 let why = format!("the usual folder, for {file} has no journal.path");
-                Place { folder: DEFAULT_FOLDER.into(), why }
+                JournalPath { folder: DEFAULT_FOLDER.into(), why }
             }
         })
     }
 }
 
-impl Place {
+impl JournalPath {
     pub(super) fn reader(&self) -> Result<Reader, CommandError> {
         Reader::open(&self.folder).map_err(|error| self.explain(error))
     }
