@@ -108,9 +108,9 @@ fn what_is_no_rule_is_told() {
         (["schema", "settings", "text.wasm"], "no WebAssembly module (it begins with \"text\")"),
     ] {
         let output = klaxon(folder.path(), &arguments);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{told}");
-        assert!(told.contains(says), "{arguments:?}: {told}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(says), "{arguments:?}: {stderr}");
     }
 }
 

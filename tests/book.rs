@@ -47,10 +47,10 @@ fn run(page: &str, folder: &Path, after_first: impl Fn()) -> String {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        let told = [output.stdout, output.stderr].concat();
-        let told = String::from_utf8_lossy(&told);
-        assert!(output.status.success(), "{page}:{line}:\n{block}\n{told}");
-        printed.push_str(&told);
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert!(output.status.success(), "{page}:{line}:\n{block}\n{text}");
+        printed.push_str(&text);
     }
     printed
 }

@@ -228,8 +228,8 @@ fn a_rule_over_its_rate_of_verdicts_says_all_of_them_later() {
     };
     let (free, bound) = (run(1000), run(10));
     assert_eq!(hits(&free.output, Limit::Verdicts), 0);
-    let told = bound.output.limited.iter().find(|one| one.limit == Limit::Verdicts).unwrap();
-    assert!(told.what.as_ref().unwrap().contains("limits.verdicts_per_minute"), "{told:?}");
+    let limited = bound.output.limited.iter().find(|one| one.limit == Limit::Verdicts).unwrap();
+    assert!(limited.what.as_ref().unwrap().contains("limits.verdicts_per_minute"), "{limited:?}");
     assert!(bound.output.failures.is_empty(), "{:?}", bound.output.failures);
     for rule in ["hostile", "neighbour"] {
         let lines = |ran: &Ran| of(ran, rule).map(|one| one.to_line().unwrap()).collect::<Vec<_>>();
@@ -319,9 +319,9 @@ fn log_lines_over_the_rate_are_dropped_and_counted() {
     assert_eq!((bytes, of(&ran, "hostile").count()), (50_000, PODS));
     let dropped = hits(&ran.output, Limit::Log);
     assert_eq!(dropped, PODS as u64 * 30 - 50);
-    let told: Vec<_> = ran.output.limited.iter().filter_map(|one| one.what.as_deref()).collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("limits.log_per_minute"), "{told:?}");
+    let limited: Vec<_> = ran.output.limited.iter().filter_map(|one| one.what.as_deref()).collect();
+    assert_eq!(limited.len(), 1, "{limited:?}");
+    assert!(limited[0].contains("limits.log_per_minute"), "{limited:?}");
 }
 
 #[test]

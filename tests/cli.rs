@@ -202,8 +202,8 @@ fn every_fault_of_a_configuration_is_reported_at_once() {
     .unwrap();
     let output = klaxon(&["run", "--config", path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
-    let told = text(&output.stderr).replace(folder.path().to_str().unwrap(), "DIR");
-    assert_snapshot!("all_faults_of_form", told);
+    let stderr = text(&output.stderr).replace(folder.path().to_str().unwrap(), "DIR");
+    assert_snapshot!("all_faults_of_form", stderr);
 
     std::fs::write(
         &path,
@@ -216,8 +216,8 @@ fn every_fault_of_a_configuration_is_reported_at_once() {
     .unwrap();
     let output = klaxon(&["run", "--config", path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
-    let told = text(&output.stderr).replace(folder.path().to_str().unwrap(), "DIR");
-    assert_snapshot!("all_faults_of_meaning", told);
+    let stderr = text(&output.stderr).replace(folder.path().to_str().unwrap(), "DIR");
+    assert_snapshot!("all_faults_of_meaning", stderr);
 }
 
 /// Runs the service until it has logged or printed a line that contains `sign`, then sends the signal to
@@ -234,15 +234,15 @@ fn stop_after(config: &serde_json::Value, folder: &std::path::Path, sign: &str) 
         .stderr(log)
         .spawn()
         .unwrap();
-    let told = || std::fs::read_to_string(folder.join("log")).unwrap();
-    while !told().contains(sign) {
-        assert!(child.try_wait().unwrap().is_none(), "it ended: {}", told());
+    let read_log = || std::fs::read_to_string(folder.join("log")).unwrap();
+    while !read_log().contains(sign) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended: {}", read_log());
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let status = child.wait().unwrap();
-    Output { status, stdout: Vec::new(), stderr: told().into_bytes() }
+    Output { status, stdout: Vec::new(), stderr: read_log().into_bytes() }
 }
 
 #[test]
@@ -266,9 +266,9 @@ fn told_to_stop_the_service_drains_and_exits_with_0() {
         "targets": {"out": {"stdout": {}}},
     });
     let output = stop_after(&config, folder.path(), "\"name\":\"crashed\"");
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("to out: 1 delivered") && !told.contains("H20"), "{told}");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("to out: 1 delivered") && !stderr.contains("H20"), "{stderr}");
 }
 
 #[test]
@@ -289,9 +289,9 @@ fn a_dead_receiver_with_a_full_queue_does_not_hold_up_the_end() {
         "targets": {"notify": {"webhook": {"url": format!("http://{closed}/"), "allow": ["loopback"]}}},
     });
     let output = stop_after(&config, folder.path(), "will be tried again");
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("deliveries were still under way after 1s"), "{told}");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("deliveries were still under way after 1s"), "{stderr}");
 }
 
 #[test]

@@ -17,9 +17,9 @@ fn explain(arguments: &[&str], streams: &[PathBuf]) -> (String, Value) {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    let summary = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let summary = serde_json::from_str(stderr.lines().last().unwrap()).unwrap();
     (String::from_utf8(output.stdout).unwrap(), summary)
 }
 
@@ -117,10 +117,10 @@ fn a_replay_without_an_event_refers_to_the_explanation() {
         .env("KLAXON_CACHE", options().cache.unwrap())
         .output()
         .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        told.contains("no rule got an event; hint: `klaxon replay --explain` says why"),
-        "{told}"
+        stderr.contains("no rule got an event; hint: `klaxon replay --explain` says why"),
+        "{stderr}"
     );
 }
 

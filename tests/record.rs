@@ -290,8 +290,8 @@ fn a_file_that_exists_is_replaced_only_with_force() {
     std::fs::write(&old, "old").unwrap();
     let output = record(folder.path(), &["--from", "pods.jsonl", "-o", "old.jsonl"]);
     assert_eq!(output.status.code(), Some(2));
-    let told = "error: old.jsonl: it is there already; hint: name another -o, or replace it with --force\n";
-    assert_eq!(stderr(&output), told);
+    let message = "error: old.jsonl: it is there already; hint: name another -o, or replace it with --force\n";
+    assert_eq!(stderr(&output), message);
     assert_eq!(std::fs::read_to_string(&old).unwrap(), "old");
     let output = record(folder.path(), &["--force", "--from", "pods.jsonl", "-o", "old.jsonl"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -380,11 +380,11 @@ fn several_streams_are_not_written_to_a_folder_with_the_name_of_a_file() {
     stream(folder.path(), "b.jsonl", &[line]);
     let output = record(folder.path(), &["--from", "a.jsonl", "b.jsonl", "-o", "two.jsonl"]);
     assert_eq!(output.status.code(), Some(2));
-    let told = "-o two.jsonl: 2 streams are written to a folder, and this is the name of a file";
-    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+    let message = "-o two.jsonl: 2 streams are written to a folder, and this is the name of a file";
+    assert!(stderr(&output).contains(message), "{}", stderr(&output));
     assert!(!folder.path().join("two.jsonl").exists());
     let output = record(folder.path(), &["--kinds", "pods,events", "-o", "two.jsonl"]);
-    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+    assert!(stderr(&output).contains(message), "{}", stderr(&output));
 }
 
 #[test]

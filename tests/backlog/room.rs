@@ -132,9 +132,9 @@ fn a_timer_that_fires_among_skipped_events_carries_the_newest_state_of_its_objec
     assert_eq!(skipped, 2);
     run.restart();
     run.drain(calls.last().unwrap().0);
-    let told = run.came.verdicts.iter().filter(|one| &*one.rule == "left");
-    let told: Vec<&str> = told.map(|one| one.payload.get()).collect();
-    assert!(told.iter().any(|one| one.contains("Timer b pod-0@14")), "{told:#?}");
+    let verdicts = run.came.verdicts.iter().filter(|one| &*one.rule == "left");
+    let verdicts: Vec<&str> = verdicts.map(|one| one.payload.get()).collect();
+    assert!(verdicts.iter().any(|one| one.contains("Timer b pod-0@14")), "{verdicts:#?}");
 }
 
 #[test]
@@ -156,8 +156,8 @@ fn what_comes_and_goes_unseen_by_a_rule_takes_no_more_room_than_there_is() {
     run.restart();
     run.drain(calls.last().unwrap().0);
     // The newest events are left, and no state outlives its object.
-    let told = run.came.verdicts.iter().rfind(|one| &*one.rule == "left").unwrap();
-    assert_eq!(told.event.as_ref().unwrap().object.meta.resource_version.to_string(), "4010");
+    let verdict = run.came.verdicts.iter().rfind(|one| &*one.rule == "left").unwrap();
+    assert_eq!(verdict.event.as_ref().unwrap().object.meta.resource_version.to_string(), "4010");
     assert_eq!(run.state.entries(), []);
 }
 
@@ -203,8 +203,8 @@ fn what_is_skipped_after_a_restart_takes_no_timer_with_it() {
     assert_eq!(skipped, ["timer", "added"]);
     run.restart();
     run.drain(calls[2].0);
-    let told = run.came.verdicts.iter().filter(|one| &*one.rule == "left");
-    let woken = told.filter(|one| one.payload.get().contains("Timer b pod-0"));
+    let verdicts = run.came.verdicts.iter().filter(|one| &*one.rule == "left");
+    let woken = verdicts.filter(|one| one.payload.get().contains("Timer b pod-0"));
     assert_eq!(woken.count(), 1, "as it was set anew");
 }
 

@@ -61,9 +61,9 @@ async fn after_a_short_break_counts_are_complete_and_a_record_says_what_may_not_
     site.wait("the comparison", |seen| seen.len() == 4);
     site.wait_until_following(&WATCHES);
     running.stop();
-    let mut told = deltas(&site);
-    told.sort();
-    assert_eq!(told, ["added 3", "modified 2", "snapshot 0", "snapshot 0"]);
+    let mut found = deltas(&site);
+    found.sort();
+    assert_eq!(found, ["added 3", "modified 2", "snapshot 0", "snapshot 0"]);
     assert!(!site.seen().iter().any(|one| one.ends_with("gap")), "{:?}", site.seen());
     let gaps = site.gaps();
     assert_eq!(gaps.len(), 1, "{gaps:?}");

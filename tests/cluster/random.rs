@@ -145,7 +145,7 @@ fn place(what: What, number: u8) -> (&'static str, String) {
 
 /// The reports about an object so far.
 #[derive(Default)]
-struct Told {
+struct Reported {
     is_there: bool,
     versions: BTreeSet<u64>,
     count: Option<u64>,
@@ -252,7 +252,7 @@ impl World {
 
     /// Checks the verdicts, as a receiver gets them that deduplicates by id.
     fn judge(&self) -> Result<(), TestCaseError> {
-        let mut told: BTreeMap<String, Told> = BTreeMap::new();
+        let mut reported: BTreeMap<String, Reported> = BTreeMap::new();
         let mut belief: BTreeMap<String, (String, u64)> = BTreeMap::new();
         let mut seen: BTreeSet<(String, u64)> = BTreeSet::new();
         for verdict in self.site.sights("witness") {
@@ -261,7 +261,7 @@ impl World {
             let version: u64 = sight["version"].as_str().unwrap().parse().unwrap();
             let status = verdict["status"].as_str().unwrap().to_owned();
             belief.insert(verdict["key"].as_str().unwrap().to_owned(), (status, version));
-            let so_far = told.entry(uid.clone()).or_default();
+            let so_far = reported.entry(uid.clone()).or_default();
             self.judge_sight(so_far, sight, version)?;
             seen.insert((uid, version));
         }
@@ -271,29 +271,29 @@ impl World {
 
     fn judge_sight(
         &self,
-        told: &mut Told,
+        reported: &mut Reported,
         sight: &Value,
         version: u64,
     ) -> Result<(), TestCaseError> {
         let uid = sight["uid"].as_str().unwrap();
         if sight["change"] == "deleted" {
-            prop_assert!(told.is_there, "an end of what was not there: {}", sight);
+            prop_assert!(reported.is_there, "an end of what was not there: {}", sight);
             let is_given_up = self.may_give_up && sight["kind"] == "Widget";
             prop_assert!(self.ended.contains(uid) || is_given_up, "it did not end: {}", sight);
-            *told = Told::default();
+            *reported = Reported::default();
             return Ok(());
         }
-        prop_assert!(told.versions.insert(version), "twice: {}", sight);
-        told.is_there = true;
+        prop_assert!(reported.versions.insert(version), "twice: {}", sight);
+        reported.is_there = true;
         if sight["kind"] == "Event" {
             let (count, delta) = (sight["count"].as_u64().unwrap(), sight["delta"].as_u64());
-            let expected = match told.count {
+            let expected = match reported.count {
                 Some(before) => count - before,
                 None if sight["change"] == "snapshot" => 0,
                 None => count,
             };
             prop_assert_eq!(delta, Some(expected), "{}", sight);
-            told.count = Some(count);
+            reported.count = Some(count);
         }
         Ok(())
     }

@@ -32,13 +32,13 @@ fn spawn(config: &Path, log: &Path) -> Child {
 
 /// Sends a signal, and a second one when the service drains. Returns the exit code and the last line of
 /// the log.
-fn tell_twice(mut child: Child, log: &Path, first: Signal, second: Signal) -> (i32, String) {
-    let told = || std::fs::read_to_string(log).unwrap();
+fn signal_twice(mut child: Child, log: &Path, first: Signal, second: Signal) -> (i32, String) {
+    let read_log = || std::fs::read_to_string(log).unwrap();
     let pid = Pid::from_child(&child);
     kill_process(pid, first).unwrap();
-    wait("draining", || told().contains("shutting down: draining"));
+    wait("draining", || read_log().contains("shutting down: draining"));
     std::thread::sleep(Duration::from_millis(300));
-    assert!(child.try_wait().unwrap().is_none(), "it drains: {}", told());
+    assert!(child.try_wait().unwrap().is_none(), "it drains: {}", read_log());
     let since = Stopwatch::start();
     kill_process(pid, second).unwrap();
     let mut status = None;
@@ -51,8 +51,8 @@ fn tell_twice(mut child: Child, log: &Path, first: Signal, second: Signal) -> (i
         child.wait().unwrap();
     }
     let code = status.and_then(|status| status.code());
-    let code = code.unwrap_or_else(|| panic!("it did not end at once: {}", told()));
-    (code, told().lines().last().unwrap().to_owned())
+    let code = code.unwrap_or_else(|| panic!("it did not end at once: {}", read_log()));
+    (code, read_log().lines().last().unwrap().to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +69,7 @@ async fn told_twice_it_ends_at_once_and_the_next_run_delivers() {
     let pending = "SELECT count(*) FROM deliveries WHERE state = 'pending'";
     site.wait_for_rows(pending, &["100"]);
     let under_way = silent.accept().unwrap();
-    let (code, last) = tell_twice(child, &log, Signal::TERM, Signal::INT);
+    let (code, last) = signal_twice(child, &log, Signal::TERM, Signal::INT);
     assert_eq!(code, 130, "{last}");
     assert_eq!(
         last,
@@ -108,7 +108,7 @@ fn where_the_journal_is_a_temporary_one_it_is_said_that_deliveries_are_lost() {
     std::fs::write(&path, config.to_string()).unwrap();
     let child = spawn(&path, &log);
     let under_way = silent.accept().unwrap();
-    let (code, last) = tell_twice(child, &log, Signal::INT, Signal::TERM);
+    let (code, last) = signal_twice(child, &log, Signal::INT, Signal::TERM);
     drop(under_way);
     assert_eq!(code, 143, "{last}");
     assert_eq!(

@@ -44,7 +44,7 @@ fn greet(mut stream: &TcpStream, announced: &str) {
 fn listening() -> (String, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (tell, told) = sync_channel(64);
+    let (tell, received) = sync_channel(64);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let is_heard = stream.is_ok_and(|_| tell.send(()).is_ok());
@@ -53,7 +53,7 @@ fn listening() -> (String, Receiver<()>) {
             }
         }
     });
-    (address, told)
+    (address, received)
 }
 
 fn made(address: &str, discover: bool) -> (Target, Delivery) {
@@ -67,13 +67,13 @@ fn made(address: &str, discover: bool) -> (Target, Delivery) {
 #[tokio::test(flavor = "multi_thread")]
 async fn announced_servers_get_our_credentials_only_where_they_are_allowed() {
     for discover in [true, false] {
-        let (announced, told) = listening();
+        let (announced, received) = listening();
         let (target, delivery) = made(&fleeting(announced), discover);
         let sender = endpoint(&target);
         // Returns once the connection attempt fails, after each server has been tried.
         let attempt = sender.send(&delivery).await;
         assert!(matches!(attempt, Attempt::Retry(_)), "{attempt:?}");
-        let is_asked = told.recv_timeout(Duration::from_millis(10)).is_ok();
+        let is_asked = received.recv_timeout(Duration::from_millis(10)).is_ok();
         assert_eq!(is_asked, discover);
     }
 }

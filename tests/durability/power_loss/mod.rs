@@ -285,10 +285,10 @@ async fn a_request_that_comes_before_its_sync_is_found() {
             (call.begun, call.ended) = (written - 1, written - 1);
         }
         hasty.calls.sort_by_key(|call| call.begun);
-        let mut told = truth.clone();
-        told.find_moments(&hasty);
-        assert!(told.deliveries[n].sent < told.deliveries[n].on_disk);
-        let fault = judge_at(&hasty, &told, written - 1, Luck::NONE).unwrap_err();
+        let mut hasty_truth = truth.clone();
+        hasty_truth.find_moments(&hasty);
+        assert!(hasty_truth.deliveries[n].sent < hasty_truth.deliveries[n].on_disk);
+        let fault = judge_at(&hasty, &hasty_truth, written - 1, Luck::NONE).unwrap_err();
         assert!(fault.contains("is not there"), "{fault}");
     }
 }

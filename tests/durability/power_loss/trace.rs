@@ -214,9 +214,9 @@ fn a_trace_is_read_with_calls_that_overlap() {
     std::fs::write(&path, lines.join("\n")).unwrap();
     let mut trace = Trace::default();
     trace.read_on(&path, Path::new("/j"));
-    let told: Vec<String> = trace.calls.iter().map(|call| format!("{call:?}")).collect();
+    let calls: Vec<String> = trace.calls.iter().map(|call| format!("{call:?}")).collect();
     assert_eq!(
-        told,
+        calls,
         [
             "Call { begun: 1, ended: 3, deed: Write { name: \"klaxon.db\", offset: 32, data: [119, 111, 114] } }",
             "Call { begun: 2, ended: 2, deed: Sync(\"klaxon.db\") }",

@@ -191,12 +191,12 @@ impl Comparison<'_> {
         for sight in self.sights.iter().filter(|sight| sight.kind == "Pod") {
             ends.entry(&sight.uid).or_default().push(sight.is_end());
         }
-        for (uid, told) in ends {
-            let times = told.iter().filter(|is_end| **is_end).count();
+        for (uid, reported) in ends {
+            let times = reported.iter().filter(|is_end| **is_end).count();
             if times != usize::from(!alive.contains(uid)) {
                 faults.push(format!("the end of pod {uid} was told {times} times"));
             }
-            if told.iter().rev().skip(1).any(|is_end| *is_end) {
+            if reported.iter().rev().skip(1).any(|is_end| *is_end) {
                 faults.push(format!("pod {uid} was seen after its end"));
             }
         }

@@ -16,14 +16,14 @@ pub(super) fn judge(run: &Evidence<'_>) -> Judged {
     let entries = run.ledger.deliveries.values().filter(|entry| entry.rule == "fuse");
     let made_at: HashMap<&str, i64> =
         entries.map(|entry| (entry.key.as_str(), entry.made_at)).collect();
-    let mut told: HashMap<&str, u32> = HashMap::new();
+    let mut reported: HashMap<&str, u32> = HashMap::new();
     for heard in run.record.of_rule("fuse") {
-        *told.entry(heard.verdict.key.as_str()).or_default() += 1;
+        *reported.entry(heard.verdict.key.as_str()).or_default() += 1;
     }
-    for (uid, times) in told.iter().filter(|(_, times)| **times > 1) {
+    for (uid, times) in reported.iter().filter(|(_, times)| **times > 1) {
         faults.push(format!("the fuse of {uid} burnt down {times} times"));
     }
-    for uid in run.made.left_burning.iter().filter(|uid| !told.contains_key(uid.as_str())) {
+    for uid in run.made.left_burning.iter().filter(|uid| !reported.contains_key(uid.as_str())) {
         faults.push(format!("the fuse of {uid} burnt down, and nobody said so"));
     }
     for cut in &run.deeds.cuts {
@@ -33,10 +33,10 @@ pub(super) fn judge(run: &Evidence<'_>) -> Judged {
             faults.push(format!("pod {uid} was gone at {since}, and its fuse burnt down at {at}"));
         }
     }
-    let in_time = run.deeds.cuts.iter().filter(|cut| !told.contains_key(cut.uid.as_str()));
+    let in_time = run.deeds.cuts.iter().filter(|cut| !reported.contains_key(cut.uid.as_str()));
     let cut_in_time = in_time.count();
     if cut_in_time == 0 {
         faults.push("no fuse was cut while it burnt".to_owned());
     }
-    Judged { faults, burnt: told.len(), cut_in_time }
+    Judged { faults, burnt: reported.len(), cut_in_time }
 }

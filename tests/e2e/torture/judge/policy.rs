@@ -102,7 +102,7 @@ pub(in crate::torture) fn sums(record: &Record<'_>) -> Vec<String> {
         }
         counts
     };
-    let (said, mut told) = (count("alarm"), count("throttled"));
+    let (said, mut reported) = (count("alarm"), count("throttled"));
     let mut faults = Vec::new();
     for digest in digests(record) {
         let sum: u64 = digest.codes.values().sum();
@@ -110,11 +110,11 @@ pub(in crate::torture) fn sums(record: &Record<'_>) -> Vec<String> {
             faults.push(format!("a digest reports {} of {:?}", digest.suppressed, digest.codes));
         }
         for (code, suppressed) in digest.codes {
-            *told.entry(code).or_default() += suppressed;
+            *reported.entry(code).or_default() += suppressed;
         }
     }
-    if said != told {
-        faults.push(format!("throttled: {told:?} were delivered or in a digest, of {said:?}"));
+    if said != reported {
+        faults.push(format!("throttled: {reported:?} were delivered or in a digest, of {said:?}"));
     }
     faults
 }

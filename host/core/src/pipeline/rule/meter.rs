@@ -252,9 +252,9 @@ mod tests {
         let limited = limited.unwrap();
         assert_eq!((taken.len(), limited.count, limited.what), (0, 3, None));
         assert_eq!(meter.advance_to(at(59_999)), None);
-        let told = meter.advance_to(at(60_000)).unwrap();
+        let hit = meter.advance_to(at(60_000)).unwrap();
         assert_eq!(
-            (told.count, told.what.as_deref()),
+            (hit.count, hit.what.as_deref()),
             (0, Some("5 log lines of the rule were dropped (`limits.log_per_minute`)"))
         );
         assert_eq!(meter.take_lines(lines(2), &limits).0.len(), 2);

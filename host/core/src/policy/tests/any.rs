@@ -90,7 +90,7 @@ proptest! {
         for said in verdicts(&play) {
             let (is_over, about, id) = (said.status == Status::Resolved, spot(&said), said.id);
             let decision = incidents.decide(said);
-            let is_told = decision.verdicts.iter().any(|one| one.id == id);
+            let is_delivered = decision.verdicts.iter().any(|one| one.id == id);
             for one in decision.verdicts.iter().filter(|one| !is_digest(one)) {
                 if one.status == Status::Firing {
                     heard.insert(spot(one));
@@ -100,8 +100,8 @@ proptest! {
             let fires = heard.contains(&about);
             if is_over {
                 let rule = policies.iter().find(|(name, _)| *name == about.0).unwrap();
-                prop_assert!(!fires || is_told, "the end of {:?} is not told", about);
-                prop_assert!(!is_told || fires || !rule.1.pair, "{:?} never began", about);
+                prop_assert!(!fires || is_delivered, "the end of {:?} is not told", about);
+                prop_assert!(!is_delivered || fires || !rule.1.pair, "{:?} never began", about);
                 heard.remove(&about);
             }
         }
@@ -156,16 +156,16 @@ proptest! {
         all.verdicts.extend(last.verdicts);
         all.suppressed.extend(last.suppressed);
         let digests: Vec<&Verdict> = all.verdicts.iter().filter(|one| is_digest(one)).collect();
-        let mut told = 0;
+        let mut counted = 0;
         for digest in &digests {
             let body: serde_json::Value = serde_json::from_str(digest.payload.get()).unwrap();
             let codes = body["codes"].as_object().unwrap().values();
             let codes: u64 = codes.map(|count| count.as_u64().unwrap()).sum();
             prop_assert_eq!(body["suppressed"].as_u64(), Some(codes));
-            told += codes;
+            counted += codes;
         }
         let throttled = all.suppressed.iter().filter(|one| one.reason == Reason::Throttled);
-        prop_assert_eq!(told, throttled.count() as u64);
+        prop_assert_eq!(counted, throttled.count() as u64);
         let ids: BTreeSet<Id> = digests.iter().map(|one| one.id).collect();
         prop_assert_eq!(ids.len(), digests.len());
         prop_assert_eq!((incidents.next_due(), incidents.sizes().map(|(_, open, _)| open).sum::<usize>()), (None, 0));

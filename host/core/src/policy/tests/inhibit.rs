@@ -220,9 +220,9 @@ fn what_was_refused_of_a_verdict_that_waits_comes_with_it_also_after_a_restart()
         }
         let up = verdict("up", "nodes/NotReady n1", Status::Resolved, second(2));
         let decision = play.incidents.decide(about(up, "Node/n1"));
-        let told: Vec<_> =
+        let found: Vec<_> =
             decision.verdicts.iter().map(|one| (&*one.title, &one.refused)).collect();
-        assert_eq!(told, [("up", &Vec::new()), ("a", &refused)]);
+        assert_eq!(found, [("up", &Vec::new()), ("a", &refused)]);
     }
 }
 

@@ -32,7 +32,7 @@ fn filters_name_rows_and_the_newest_come_first() {
 
 #[test]
 fn deliveries_have_the_status_and_object_of_their_verdict_if_it_can_be_read() {
-    let told = |body: &str| {
+    let listed = |body: &str| {
         let sample = furnished();
         sample.service().execute("UPDATE verdicts SET body = ?1 WHERE n = 2", [body]).unwrap();
         let dead = Filter { state: Some(State::Dead), ..Filter::default() };
@@ -42,12 +42,12 @@ fn deliveries_have_the_status_and_object_of_their_verdict_if_it_can_be_read() {
     };
     let firing = || Some("firing".to_owned());
     let node = r#"{"status":"firing","object":{"kind":"Node","namespace":"","name":"n1"}}"#;
-    assert_eq!(told(node), (firing(), "Node/n1".to_owned()));
+    assert_eq!(listed(node), (firing(), "Node/n1".to_owned()));
     let null = r#"{"status":null,"object":{"kind":"Pod","namespace":null,"name":"web"}}"#;
-    assert_eq!(told(null), (None, "Pod/web".to_owned()));
-    assert_eq!(told(r#"{"status":"firing","object":null}"#), (firing(), String::new()));
+    assert_eq!(listed(null), (None, "Pod/web".to_owned()));
+    assert_eq!(listed(r#"{"status":"firing","object":null}"#), (firing(), String::new()));
     for unreadable in ["{}", "null", "{", ""] {
-        assert_eq!(told(unreadable), (None, String::new()), "{unreadable}");
+        assert_eq!(listed(unreadable), (None, String::new()), "{unreadable}");
     }
 }
 
