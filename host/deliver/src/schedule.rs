@@ -24,9 +24,9 @@ pub(super) struct Line {
     /// The keys of which a delivery is in memory or under way.
     claimed: HashMap<Key, Claim>,
     fresh: VecDeque<Waiting>,
-    delayed: BTreeMap<Place, Delayed>,
+    delayed: BTreeMap<Position, Delayed>,
     /// The places in `delayed` of tried deliveries, by the end of their retry time and their number.
-    deadlines: BTreeMap<(Instant, i64), Place>,
+    deadlines: BTreeMap<(Instant, i64), Position>,
     /// The keys with their next delivery in the journal, and the number from which on to read it.
     behind: Vec<(Key, i64)>,
     /// The number up to which the journal was read.
@@ -38,7 +38,7 @@ pub(super) struct Line {
 }
 
 /// The time of a delivery's next attempt, and the delivery's number.
-type Place = (Instant, i64);
+type Position = (Instant, i64);
 
 /// A delivery that was tried.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ struct Claim {
     /// The number of the key's next delivery that was read.
     behind: Option<i64>,
     /// The delivery's place in `delayed`, if it waits for its next attempt.
-    delayed: Option<Place>,
+    delayed: Option<Position>,
     /// `true` if a newer delivery was read since the delivery was last taken, and may have superseded it.
     has_newer: bool,
 }
@@ -106,22 +106,22 @@ impl Line {
     /// which is found when it is taken.
     fn look_at(&mut self, order: &Key, now: Instant) {
         let Some(claim) = self.claimed.get_mut(order) else { return };
-        let Some(place) = claim.delayed.filter(|(due, _)| *due > now) else { return };
-        let earlier = (now, place.1);
+        let Some(position) = claim.delayed.filter(|(due, _)| *due > now) else { return };
+        let earlier = (now, position.1);
         claim.delayed = Some(earlier);
-        if let Some(delayed) = self.remove(place) {
+        if let Some(delayed) = self.remove(position) {
             self.insert(earlier, delayed);
         }
     }
 
-    fn insert(&mut self, place: Place, delayed: Delayed) {
-        self.deadlines.insert((delayed.deadline, place.1), place);
-        self.delayed.insert(place, delayed);
+    fn insert(&mut self, position: Position, delayed: Delayed) {
+        self.deadlines.insert((delayed.deadline, position.1), position);
+        self.delayed.insert(position, delayed);
     }
 
-    fn remove(&mut self, place: Place) -> Option<Delayed> {
-        let delayed = self.delayed.remove(&place)?;
-        self.deadlines.remove(&(delayed.deadline, place.1));
+    fn remove(&mut self, position: Position) -> Option<Delayed> {
+        let delayed = self.delayed.remove(&position)?;
+        self.deadlines.remove(&(delayed.deadline, position.1));
         Some(delayed)
     }
 
@@ -141,8 +141,8 @@ impl Line {
     pub(super) fn take(&mut self, now: Instant, rather_fresh: bool) -> Option<Waiting> {
         let is_due = self.next_due().is_some_and(|due| due <= now);
         let waiting = if is_due && (self.fresh.is_empty() || !rather_fresh) {
-            let place = self.delayed.first_key_value().map(|(place, _)| *place);
-            place.and_then(|place| self.remove(place)).map(|delayed| delayed.waiting)
+            let position = self.delayed.first_key_value().map(|(position, _)| *position);
+            position.and_then(|position| self.remove(position)).map(|delayed| delayed.waiting)
         } else {
             self.fresh.pop_front()
         }?;
@@ -166,12 +166,12 @@ impl Line {
 
     /// Returns a delivery that was tried and whose retry time is over.
     pub(super) fn take_expired(&mut self, now: Instant) -> Option<Waiting> {
-        let ((deadline, _), place) = self.deadlines.first_key_value()?;
+        let ((deadline, _), position) = self.deadlines.first_key_value()?;
         if *deadline > now {
             return None;
         }
-        let place = *place;
-        self.remove(place).map(|delayed| delayed.waiting)
+        let position = *position;
+        self.remove(position).map(|delayed| delayed.waiting)
     }
 
     /// Delays a failed delivery until `until`, or to the end of its retry time if that is earlier, or until now
@@ -182,14 +182,14 @@ impl Line {
     }
 
     fn put(&mut self, delayed: Delayed, now: Instant, until: Instant) {
-        let mut place = (until, delayed.waiting.number);
+        let mut position = (until, delayed.waiting.number);
         if let Some(claim) = self.claimed.get_mut(&delayed.waiting.order) {
             if claim.has_newer {
-                place.0 = now;
+                position.0 = now;
             }
-            claim.delayed = Some(place);
+            claim.delayed = Some(position);
         }
-        self.insert(place, delayed);
+        self.insert(position, delayed);
     }
 
     /// Makes all delayed deliveries due now, because the receiver works again.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use klaxon_model::{MAX_TIMERS, Outcome, PersistedTimer, Timestamp};
 
-type Place = (Timestamp, Arc<str>, String);
+type Position = (Timestamp, Arc<str>, String);
 
 /// Bytes that each timer counts for in addition to its key and payload: the memory that it takes.
 const TIMER_BYTES: usize = 256;
@@ -18,7 +18,7 @@ fn size(key: &str, payload: &str) -> usize {
 /// The timers of one rule.
 #[derive(Debug, Default)]
 pub(in crate::pipeline) struct Timers {
-    queue: BTreeMap<Place, PersistedTimer>,
+    queue: BTreeMap<Position, PersistedTimer>,
     /// The times at which timers are due, by partition and key.
     due: HashMap<Arc<str>, BTreeMap<String, Timestamp>>,
     /// The number of timers that concern an object, by the object's distinguishing key.
@@ -58,7 +58,7 @@ impl Timers {
 
     fn find(&self, partition: &Arc<str>, key: &str) -> Option<&PersistedTimer> {
         let due = self.due.get(partition)?.get(key)?;
-        self.queue.get(&place(*due, partition, key))
+        self.queue.get(&position(*due, partition, key))
     }
 
     /// Returns `true` if a timer concerns the object.
@@ -79,10 +79,10 @@ impl Timers {
         let partition = timer.slot.partition.clone();
         let keys = self.due.entry(partition.clone()).or_default();
         let before = keys.insert(timer.key.clone(), timer.due);
-        let moved = before.and_then(|due| self.drop_one(&place(due, &partition, &timer.key)));
+        let moved = before.and_then(|due| self.drop_one(&position(due, &partition, &timer.key)));
         self.note(&timer.object.meta.identity.unique());
         self.used = self.used.saturating_add(size(&timer.key, &timer.payload));
-        self.queue.insert(place(timer.due, &partition, &timer.key), timer);
+        self.queue.insert(position(timer.due, &partition, &timer.key), timer);
         moved
     }
 
@@ -93,7 +93,7 @@ impl Timers {
         key: &str,
     ) -> Option<PersistedTimer> {
         let due = self.forget_due(partition, key)?;
-        self.drop_one(&place(due, partition, key))
+        self.drop_one(&position(due, partition, key))
     }
 
     /// Removes all timers of a partition.
@@ -101,7 +101,7 @@ impl Timers {
         let keys: Vec<(String, Timestamp)> =
             self.due.remove(partition).into_iter().flatten().collect();
         keys.into_iter()
-            .filter_map(|(key, due)| self.drop_one(&place(due, partition, &key)))
+            .filter_map(|(key, due)| self.drop_one(&position(due, partition, &key)))
             .collect()
     }
 
@@ -126,12 +126,12 @@ impl Timers {
     /// form of the object must still be known if the answer comes after a restart.
     pub(in crate::pipeline) fn take(&mut self, due: Timestamp, most: usize) -> Vec<PersistedTimer> {
         let mut taken: Vec<PersistedTimer> = Vec::new();
-        while let Some((place, _)) = self.queue.first_key_value()
-            && place.0 <= due
-            && (taken.len() < most || is_of_last(&taken, &place.1))
+        while let Some((position, _)) = self.queue.first_key_value()
+            && position.0 <= due
+            && (taken.len() < most || is_of_last(&taken, &position.1))
         {
-            let place = place.clone();
-            let Some(timer) = self.drop_one(&place) else { break };
+            let position = position.clone();
+            let Some(timer) = self.drop_one(&position) else { break };
             self.note(&timer.object.meta.identity.unique());
             self.forget_due(&timer.slot.partition, &timer.key);
             taken.push(timer);
@@ -163,8 +163,8 @@ impl Timers {
         due
     }
 
-    fn drop_one(&mut self, place: &Place) -> Option<PersistedTimer> {
-        let timer = self.queue.remove(place)?;
+    fn drop_one(&mut self, position: &Position) -> Option<PersistedTimer> {
+        let timer = self.queue.remove(position)?;
         self.used = self.used.saturating_sub(size(&timer.key, &timer.payload));
         self.answered(&timer.object.meta.identity.unique());
         Some(timer)
@@ -176,7 +176,7 @@ fn is_of_last(taken: &[PersistedTimer], partition: &str) -> bool {
     taken.last().is_some_and(|last| *last.slot.partition == *partition)
 }
 
-fn place(due: Timestamp, partition: &Arc<str>, key: &str) -> Place {
+fn position(due: Timestamp, partition: &Arc<str>, key: &str) -> Position {
     (due, partition.clone(), key.to_owned())
 }
 
