@@ -54,7 +54,9 @@ fn deliveries(journal: &JournalPath, arguments: &DropArguments) -> Result<Exit, 
     if all == 0 {
         let pending = match arguments.pending {
             true => 0,
-            false => sum(&inspect::removal(&place.reader()?, &selection, State::Pending)?.letters),
+            false => {
+                sum(&inspect::removal(&journal.reader()?, &selection, State::Pending)?.letters)
+            }
         };
         let hint = match pending {
             0 => "see `klaxon journal ls deliveries`".to_owned(),
