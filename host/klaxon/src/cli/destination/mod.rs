@@ -41,7 +41,13 @@ impl Destination {
                 _ => Ok(()),
             };
         }
-        let Ok(entries) = std::fs::read_dir(out) else { return Ok(()) };
+        let entries = match std::fs::read_dir(out) {
+            // It is made later.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            entries => {
+                entries.map_err(|error| format!("{}: {error}; hint: check -o", out.display()))?
+            }
+        };
         let mut files = entries.flatten().map(|entry| entry.path());
         let stream = files.find(|path| path.extension().is_some_and(|end| end == "jsonl"));
         match stream {

@@ -131,6 +131,8 @@ fn a_destination_that_cannot_be_written_is_found_early() {
         Destination::check(Path::new(out), true, streams).unwrap_err();
     }
     Destination::check(&at("file"), true, 2).unwrap_err();
+    Destination::check(&at("file/"), true, 1).unwrap_err();
+    Destination::check(&at("folder/"), true, 1).unwrap();
     Destination::check(&at("new"), false, 2).unwrap();
     Destination::check(&at("file"), true, 1).unwrap();
     assert_eq!(names(folder.path()), ["file"]);

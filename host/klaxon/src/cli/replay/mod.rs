@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::exit::fail;
-use super::{EngineArguments, Exit, OutputFormat};
+use super::{EngineArguments, Exit, OutputFormat, some};
 use crate::assembly::{AssembleError, assemble};
 use explanation::Explanation;
 use klaxon_config::{self as config, Config};
@@ -38,7 +38,7 @@ pub(super) struct ReplayArguments {
     #[arg(value_name = "STREAM", required = true)]
     streams: Vec<PathBuf>,
     /// Objects before this time are state, not news (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = super::time)]
     snapshot_until: Option<Timestamp>,
     /// Let timers fire for so long after the last event, such as 90s
     #[arg(long, value_name = "SPAN", value_parser = super::span)]
@@ -219,19 +219,19 @@ impl Told {
             },
             OutputFormat::Text => {
                 eprintln!(
-                    "{} objects from {} streams ({} ignored, {} repeated, {} unknown, {} undecodable), \
-                     {} events for rules ({} timers, {} not due yet), {} verdicts, {} failures",
-                    counts.observed,
-                    summary.streams,
+                    "{} from {} ({} ignored, {} repeated, {} unknown, {} undecodable), {} for rules ({}, {} not \
+                     due yet), {}, {}",
+                    some(counts.observed, "object", "objects"),
+                    some(summary.streams, "stream", "streams"),
                     counts.ignored,
                     counts.repeated,
                     counts.unknown,
                     counts.undecodable,
-                    counts.events,
-                    counts.timers,
+                    some(counts.events, "event", "events"),
+                    some(counts.timers, "timer", "timers"),
                     counts.pending_timers,
-                    counts.verdicts,
-                    counts.failures
+                    some(counts.verdicts, "verdict", "verdicts"),
+                    some(counts.failures, "failure", "failures")
                 );
                 if let Some(line) = super::suppressed(counts) {
                     eprintln!("{line}");
@@ -244,7 +244,7 @@ impl Told {
                     eprintln!("no rule got an event; hint: `klaxon replay --explain` says why");
                 }
                 if summary.skipped > 0 {
-                    eprintln!("{} lines of other types were skipped", summary.skipped);
+                    eprintln!("skipped: {} of other types", some(summary.skipped, "line", "lines"));
                 }
                 for (code, count) in &self.codes {
                     eprintln!("  {code}: {count}");
