@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
+use wasmparser::Parser;
 use wasmtime::component::Component;
 
 use super::abi::Loaded;
@@ -14,7 +15,9 @@ use super::instance::Code;
 use super::sandbox::Sandbox;
 use super::trap::failure_in;
 use super::{diagnose, instance, settings};
-use klaxon_model::{Capability, Failure, FailureKind, Limits, Manifest, RuleId, RuleInfo, cut};
+use klaxon_model::{
+    Capability, Failure, FailureKind, Limits, Manifest, RuleId, RuleInfo, beginning, cut,
+};
 
 /// Maximum number of functions of a module. An interpreter has some 30,000, and each is compiled at load.
 const MOST_FUNCTIONS: usize = 200_000;
@@ -95,6 +98,9 @@ pub struct LoadError {
     pub what: LoadErrorKind,
 }
 
+/// The bytes at the beginning of a WebAssembly file.
+const MAGIC: &[u8] = b"\0asm";
+
 /// Kind of problem with a rule.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadErrorKind {
@@ -109,7 +115,12 @@ pub enum LoadErrorKind {
     /// The module has more functions than are compiled.
     #[error("the module has {0} functions, and may have {MOST_FUNCTIONS}; hint: link less into it")]
     TooManyFunctions(usize),
-    /// The bytes are not WebAssembly, or are truncated.
+    /// The bytes are not WebAssembly.
+    #[error(
+        "this is no WebAssembly module ({0}); hint: name the .wasm that `klaxon rule build` makes, or the rule's folder"
+    )]
+    NoWasm(String),
+    /// The bytes are truncated or damaged WebAssembly.
     #[error("this is no complete WebAssembly module: {0}; hint: build the rule again")]
     NotWasm(String),
     /// A core module without bindings, or with bindings that do not fit it.
@@ -122,6 +133,12 @@ pub enum LoadErrorKind {
         if .0.is_empty() { "nothing" } else { .0 }
     )]
     NotARule(String),
+    /// A core module does not have the `rule` interface.
+    #[error(
+        "this is a core module without the interface of a rule, and no component; hint: build it with `klaxon rule \
+         build`"
+    )]
+    CoreModule,
     /// An import that the sandbox does not provide.
     #[error("{0}")]
     ForeignImport(String),
@@ -210,7 +227,11 @@ fn compile(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Compiled, LoadErrorKind
         return Err(LoadErrorKind::TooLarge { limit });
     }
     // Parsed completely before anything else, to tell a truncated file from a wrong one.
-    let outline = diagnose::outline(&spec.bytes).map_err(LoadErrorKind::NotWasm)?;
+    let outline =
+        diagnose::outline(&spec.bytes).map_err(|error| match spec.bytes.starts_with(MAGIC) {
+            true => LoadErrorKind::NotWasm(error),
+            false => LoadErrorKind::NoWasm(beginning(&spec.bytes)),
+        })?;
     if outline.functions > MOST_FUNCTIONS {
         return Err(LoadErrorKind::TooManyFunctions(outline.functions));
     }
@@ -227,7 +248,10 @@ fn compile(sandbox: &Sandbox, spec: &RuleSpec) -> Result<Compiled, LoadErrorKind
         return Err(LoadErrorKind::ForeignImport(foreign));
     }
     if !diagnose::exports_rule(&outline) {
-        return Err(LoadErrorKind::NotARule(outline.exports.join(", ")));
+        return Err(match Parser::is_core_wasm(&spec.bytes) {
+            true => LoadErrorKind::CoreModule,
+            false => LoadErrorKind::NotARule(outline.exports.join(", ")),
+        });
     }
     let capabilities = Capability::ALL
         .into_iter()

@@ -22,7 +22,6 @@ mod snapshot;
 mod state;
 pub mod strategies;
 mod suite;
-mod wrong_file;
 
 pub use case::{CaseReport, DearestEvent, Failure, FailureKind};
 pub use coverage::Coverage;
@@ -34,7 +33,6 @@ pub use replay::{Replay, ReplayError, Summary};
 pub use rule::{Input, Mode, Ran, RuleError, RuleUnderTest, Sandboxes};
 pub use runner::{CaseError, FileReport, TestOptions, TestReport, run_tests};
 pub use snapshot::Update;
-pub use wrong_file::{check_stream, wrong_module};
 
 /// Returns the JSON Schema of a test file, for editors.
 pub fn schema() -> serde_json::Value {

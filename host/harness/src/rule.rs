@@ -23,7 +23,6 @@ use klaxon_model::{
 use klaxon_recording::{StreamError, StreamFile};
 
 use super::state::WatchedState;
-use super::wrong_file::{check_stream, wrong_module};
 
 /// Batch size of whole batches: not less than the maximum size of a pipeline round.
 const WHOLE: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
@@ -111,14 +110,12 @@ pub enum RuleError {
         source: std::io::Error,
     },
     /// The rule cannot be loaded.
-    #[error("{origin}: {}", wrong.as_ref().map_or_else(|| what.to_string(), Clone::clone))]
+    #[error("{origin}: {what}")]
     Load {
         /// The module's file.
         origin: PathBuf,
         /// The cause.
         what: LoadErrorKind,
-        /// A better description of the cause, if the file explains it.
-        wrong: Option<String>,
     },
     /// An interest of the rule cannot be used.
     #[error(transparent)]
@@ -129,15 +126,11 @@ pub enum RuleError {
     /// A stream cannot be read.
     #[error(transparent)]
     Stream(#[from] StreamError),
-    /// A stream's file is of another kind.
-    #[error("{0}")]
-    NotAStream(String),
 }
 
 impl From<LoadError> for RuleError {
     fn from(error: LoadError) -> Self {
-        let wrong = wrong_module(&error.origin, &error.what);
-        Self::Load { origin: error.origin, what: error.what, wrong }
+        Self::Load { origin: error.origin, what: error.what }
     }
 }
 
@@ -305,7 +298,6 @@ impl RuleUnderTest {
         input: &Input,
         mode: Mode,
     ) -> Result<Ran, RuleError> {
-        input.streams.iter().try_for_each(check_stream).map_err(RuleError::NotAStream)?;
         let mut engine = Engine::on(sandbox.clone(), mode.options())?;
         engine.add(loaded.clone());
         let origin = Origin { cluster: "test".to_owned(), source: "test".to_owned() };

@@ -59,7 +59,7 @@ pub use subject::{
     EventType, Image, Job, KubernetesEvent, Node, Pod, PodPhase, QosClass, Running, Subject, Taint,
     Terminated, Workload,
 };
-pub use text::plain;
+pub use text::{beginning, plain};
 pub use timestamp::Timestamp;
 pub use verdict::{Refused, Verdict};
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::de::IgnoredAny;
 
 use super::{StreamError, StreamFile};
+use klaxon_model::beginning;
 
 /// Reads a file document by document. A document may span lines, but begins on a new line.
 pub(super) struct Documents {
@@ -14,6 +15,8 @@ pub(super) struct Documents {
     reader: Box<dyn BufRead + Send>,
     line: u64,
     buffer: Vec<u8>,
+    /// `true` until the beginning of a file was looked at.
+    is_new: bool,
 }
 
 /// Maximum number of lines of a document; a longer one is reported as broken on its first line.
@@ -24,7 +27,8 @@ impl Documents {
         let path = &stream.path;
         if let Some(text) = &stream.text {
             let reader = Box::new(Cursor::new(text.clone()));
-            return Ok(Self { path: path.clone(), reader, line: 0, buffer: Vec::new() });
+            let path = path.clone();
+            return Ok(Self { path, reader, line: 0, buffer: Vec::new(), is_new: false });
         }
         let fail = |source| StreamError::File { path: path.clone(), source };
         // Looked at before it is opened: opening a named pipe waits for its writer.
@@ -39,7 +43,7 @@ impl Documents {
             _ => Box::new(file),
         };
         let reader = Box::new(BufReader::with_capacity(1 << 16, reader));
-        Ok(Self { path: path.clone(), reader, line: 0, buffer: Vec::new() })
+        Ok(Self { path: path.clone(), reader, line: 0, buffer: Vec::new(), is_new: true })
     }
 
     pub(super) fn error(&self, line: u64, why: String) -> StreamError {
@@ -49,11 +53,15 @@ impl Documents {
     /// Returns the next document and its line; `None` at the end of the file.
     ///
     /// # Errors
-    /// If the file cannot be read, or a line is not the beginning of a JSON document.
+    /// If the file cannot be read, is no JSON at all, or a line is not the beginning of a JSON document.
     pub(super) fn next(&mut self) -> Result<Option<(u64, Vec<u8>)>, StreamError> {
         self.buffer.clear();
         if !self.read_line()? {
             return Ok(None);
+        }
+        if std::mem::take(&mut self.is_new) && !self.buffer.trim_ascii_start().starts_with(b"{") {
+            let beginning = beginning(&self.buffer);
+            return Err(StreamError::NoJson { path: self.path.clone(), beginning });
         }
         let first = self.line;
         let mut depth = Depth::default();

@@ -48,6 +48,17 @@ pub enum StreamError {
         /// The problem, with a hint.
         why: String,
     },
+    /// A file is something else than a stream.
+    #[error(
+        "stream {path}: this is no JSON ({beginning}); hint: a stream is what `kubectl get … -w -o json \
+         --output-watch-events` prints, or what `klaxon record` writes"
+    )]
+    NoJson {
+        /// The file.
+        path: PathBuf,
+        /// Its beginning.
+        beginning: String,
+    },
     /// A pattern matches no file.
     #[error("no stream matches {pattern}; hint: check the path, or quote the pattern")]
     NoMatch {

@@ -197,6 +197,21 @@ fn an_object_that_is_null_is_an_object_and_not_a_mark() {
 }
 
 #[test]
+fn a_file_that_is_no_json_is_no_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |name: &str, text: &str| read(&[write(folder.path(), name, text)]);
+    for right in ["", "\n\n"] {
+        assert_eq!(text("right", right).unwrap(), [""; 0]);
+    }
+    let good = line("2026-01-01T00:00:01Z", "ADDED", "a");
+    assert_eq!(text("blank", &format!(" \n{good}\n")).unwrap(), ["1 a"]);
+    let error = text("wrong", "import sys\nprint()\n").unwrap_err();
+    assert!(error.contains("this is no JSON (it begins with \"import sys\"); hint: "), "{error}");
+    let error = text("later", &format!("{good}\nnonsense\n")).unwrap_err();
+    assert!(error.contains("line 2: "), "{error}");
+}
+
+#[test]
 fn a_pipe_without_a_writer_is_refused_and_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pipe.jsonl");

@@ -12,7 +12,6 @@ use klaxon_config::{Config, Rule, warnings};
 use klaxon_core::pipeline::Pipeline;
 use klaxon_core::verdict::Targets;
 use klaxon_engine::{LoadErrorKind, Options};
-use klaxon_harness::wrong_module;
 use klaxon_model::Origin;
 use klaxon_yaml::{Document, FileError, FileErrors, Found};
 
@@ -188,10 +187,7 @@ fn load(rule: &Rule, cache: &CacheArguments) -> Result<(), (String, String)> {
         Err(AssembleError::Load(error)) => Err(match &error.what {
             LoadErrorKind::Settings(pointer, why) => (format!("/settings{pointer}"), why.clone()),
             LoadErrorKind::NotGranted(_) => ("/grants".to_owned(), error.what.to_string()),
-            what => {
-                let why = wrong_module(&rule.module, what).unwrap_or_else(|| what.to_string());
-                ("/module".to_owned(), format!("{}: {why}", rule.module.display()))
-            }
+            what => ("/module".to_owned(), format!("{}: {what}", rule.module.display())),
         }),
         Err(AssembleError::Interest { source, .. }) => {
             Err(("/interests".to_owned(), source.to_string()))

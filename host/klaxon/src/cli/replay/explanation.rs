@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io::Write;
 
-use super::{EngineArguments, Prepared, assemble, assemble_error, config};
+use super::{EngineArguments, Prepared, assemble, config};
 use klaxon_core::pipeline::{Output, Pipeline};
 use klaxon_harness::{
     Decisions, ExplainedRule, Explainer, Outcomes, Replay, ReplayError, RuleUnderTest, Sandboxes,
@@ -45,7 +45,7 @@ impl Explanation {
             let (targets, origin) = (prepared.targets.clone(), prepared.origin.clone());
             assemble(&plain, targets, origin, engine.options())
         });
-        let plain = plain.transpose().map_err(|error| assemble_error(&error))?;
+        let plain = plain.transpose().map_err(|error| error.to_string())?;
         let collected = match plain {
             None => Collected::Outcomes(Outcomes::new(None)),
             Some(pipeline) => Collected::Decisions(Decisions::default(), Box::new(pipeline)),

@@ -13,13 +13,12 @@ use clap::Args;
 
 use super::exit::fail;
 use super::{EngineArguments, Exit, OutputFormat, some};
-use crate::assembly::{AssembleError, assemble};
+use crate::assembly::assemble;
 use explanation::Explanation;
 use klaxon_config::{self as config, Config};
 use klaxon_core::pipeline::{Output, Pipeline};
 use klaxon_core::verdict::Targets;
-use klaxon_engine::LoadError;
-use klaxon_harness::{Replay, ReplayError, Summary, wrong_module};
+use klaxon_harness::{Replay, ReplayError, Summary};
 use klaxon_model::{Limits, Narrowing, Origin, Timestamp, plain};
 
 #[derive(Debug, Args)]
@@ -120,21 +119,11 @@ fn prepare(arguments: &ReplayArguments) -> Result<Prepared, String> {
     let streams = super::streams(&arguments.streams, arguments.snapshot_until)?;
     let origin = Origin { cluster, source: "replay".to_owned() };
     let pipeline = assemble(&rules, targets.clone(), origin.clone(), arguments.engine.options())
-        .map_err(|error| assemble_error(&error))?;
+        .map_err(|error| error.to_string())?;
     let advance = arguments.advance.unwrap_or_default();
     let advance_ms = i64::try_from(advance.as_millis()).map_err(|_| "--advance is too long")?;
     let replay = Replay { streams, advance_ms };
     Ok(Prepared { replay, pipeline, rules, targets, origin })
-}
-
-/// Formats an error of loading rules; the module's file may explain it better.
-fn assemble_error(error: &AssembleError) -> String {
-    let wrong = match error {
-        AssembleError::Load(LoadError { rule, origin, what }) => wrong_module(origin, what)
-            .map(|why| format!("rule {rule}: {}: {why}", origin.display())),
-        _ => None,
-    };
-    wrong.unwrap_or_else(|| error.to_string())
 }
 
 fn single_rule(module: &Path, settings: Option<&Path>) -> Result<config::Rule, String> {
