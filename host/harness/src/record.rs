@@ -7,7 +7,6 @@ use super::rule::{Input, Mode, RuleError, RuleUnderTest};
 use klaxon_model::{Coverage, SourceEvent};
 use klaxon_recording::redact::{RedactError, Redactor};
 use klaxon_recording::{self as recording, Merged, Record, StreamError, StreamFile};
-use serde_json::{Value, json};
 
 /// Error of copying a stream.
 #[derive(Debug, thiserror::Error)]
@@ -93,21 +92,12 @@ fn redact(from: &StreamFile, record: &Record, redactor: &Redactor) -> Result<Rec
             coverage: Some(Coverage { group, kind, namespace: Some(namespace) }),
         } => {
             let (group, kind) = (group.clone(), kind.clone());
-            let namespace = Some(redact_namespace(namespace, redactor));
+            let namespace = Some(redactor.namespace(namespace));
             SourceEvent::ListCompleted { coverage: Some(Coverage { group, kind, namespace }) }
         }
         event => event.clone(),
     };
     Ok(Record { at: record.at, line: record.line, event })
-}
-
-/// Returns the pseudonym of a namespace, as the objects in it have it.
-fn redact_namespace(namespace: &str, redactor: &Redactor) -> String {
-    let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace}});
-    let redacted = redactor.object(&object.to_string()).unwrap_or_default();
-    let redacted: Value = serde_json::from_str(&redacted).unwrap_or_default();
-    let namespace = redacted.pointer("/metadata/namespace").and_then(Value::as_str);
-    namespace.unwrap_or_default().to_owned()
 }
 
 fn each(

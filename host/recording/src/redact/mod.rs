@@ -89,6 +89,12 @@ impl Redactor {
         Ok(serde_json::to_string(&redacted)?)
     }
 
+    /// Returns the pseudonym of a namespace, as the objects in it have it.
+    #[must_use]
+    pub fn namespace(&self, namespace: &str) -> String {
+        Walk::new(self).namespace(namespace)
+    }
+
     /// Returns a message with all but the kept words, numbers and times replaced.
     #[must_use]
     pub fn text(&self, message: &str) -> String {

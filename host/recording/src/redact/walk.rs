@@ -44,6 +44,17 @@ impl<'a> Walk<'a> {
         self.value(object, &ValuePath::root())
     }
 
+    /// Redacts the namespace of an object.
+    pub(super) fn namespace(&mut self, namespace: &str) -> String {
+        let root = ValuePath::root();
+        let metadata = root.key_of("metadata");
+        let path = metadata.key_of("namespace");
+        if self.kept().below(&path) {
+            return namespace.to_owned();
+        }
+        self.string(namespace, &path)
+    }
+
     /// Redacts the value at a path.
     pub(super) fn value(&mut self, value: Value, path: &ValuePath<'_>) -> Value {
         // A path to keep does not apply to one kind only, so it must not expose all Secrets too.
