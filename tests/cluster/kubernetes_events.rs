@@ -3,7 +3,7 @@
 use klaxon_model::clock;
 use serde_json::json;
 
-use super::{WATCHES, assert_one_gap_covers, kubernetes_event, pod, site};
+use super::{WATCHES, admin, assert_one_gap_covers, kubernetes_event, pod, site};
 use crate::fake_api::{FakeApi, Fault, Matching, Verb};
 use crate::support::live::Site;
 
@@ -154,8 +154,7 @@ async fn without_bookmarks_the_server_is_asked_whether_it_is_there() {
     let mut site = site(&api);
     // Only the probe can notice it within this test.
     site.timing.stall = std::time::Duration::from_secs(60);
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    site.admin(&free.to_string());
+    let address = admin(&mut site);
     let running = site.start();
     site.wait("the list", |seen| seen.len() == 1);
     site.wait_until_following(&WATCHES);
@@ -177,7 +176,7 @@ async fn without_bookmarks_the_server_is_asked_whether_it_is_there() {
     api.fault(Fault::Status(500), Matching::of(Verb::List, "events"), 1);
     let restarted = r#"klaxon_watch_restarts_total{watch="Event",reason="broken"} 1"#;
     loop {
-        let metrics = reqwest::get(format!("http://{free}/metrics")).await.unwrap();
+        let metrics = reqwest::get(format!("http://{address}/metrics")).await.unwrap();
         if metrics.text().await.unwrap().contains(restarted) {
             break;
         }

@@ -26,6 +26,7 @@ use klaxon_test_support::manifests;
 use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;
+use crate::support::http::free_address;
 use crate::support::live::Site;
 
 const WATCHES: [&str; 3] = ["Pod", "Deployment.apps", "Event"];
@@ -50,9 +51,9 @@ fn site(api: &FakeApi) -> Site {
 
 /// Serves health and metrics of a site on a free port, and returns the address.
 fn admin(site: &mut Site) -> String {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    site.admin(&free.to_string());
-    free.to_string()
+    let address = free_address();
+    site.admin(&address);
+    address
 }
 
 /// Waits until a page of the admin server contains a text, and returns its status and the page.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use klaxon_model::clock::Stopwatch;
 use serde_json::{Value, json};
 
-use super::{WATCHES, kubernetes_event, pod, site};
+use super::{WATCHES, admin, kubernetes_event, pod, site};
 use crate::fake_api::{FakeApi, Verb};
+use crate::support::http::get;
 use crate::support::{KLAXON, module};
 
 fn klaxon(arguments: &[&str]) -> Output {
@@ -18,21 +19,13 @@ fn text(output: &[u8]) -> String {
     String::from_utf8_lossy(output).into_owned()
 }
 
-async fn get(address: &str, path: &str) -> (u16, String) {
-    let response = reqwest::get(format!("http://{address}{path}")).await;
-    let Ok(response) = response else { return (0, String::new()) };
-    (response.status().as_u16(), response.text().await.unwrap())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn it_says_when_it_is_ready_and_what_holds_it_up() {
     let api = FakeApi::start().await;
     api.put(pod("one", "web"));
     api.deny("*", "deployments", "");
     let mut site = site(&api);
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = free.to_string();
-    site.admin(&address);
+    let address = admin(&mut site);
     let running = site.start();
     site.wait_until_following(&["Pod", "Event"]);
     assert_eq!(get(&address, "/healthz").await, (200, "ok\n".to_owned()));

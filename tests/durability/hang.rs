@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{log, log_of, strace};
 use crate::fake_api::FakeApi;
 use crate::receivers::{answering, pod, site, wait, webhook};
+use crate::support::http::{free_address, get};
 use crate::support::live::Site;
 use crate::support::{KLAXON, module};
 
@@ -18,17 +19,6 @@ use crate::support::{KLAXON, module};
 const HANGS: &str = "delay_enter=20000000";
 /// Time limit of the shutdown, to detect that the process never ends.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
-async fn get(address: &str, path: &str) -> (u16, String) {
-    let Ok(response) = reqwest::get(format!("http://{address}{path}")).await else {
-        return (0, String::new());
-    };
-    (response.status().as_u16(), response.text().await.unwrap_or_default())
-}
 
 /// Waits until a probe answers with a status and a text.
 async fn wait_for(address: &str, path: &str, status: u16, text: &str, site: &Site) -> String {

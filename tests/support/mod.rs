@@ -1,5 +1,6 @@
 //! Shared support of the tests: built rules, fixtures, and replays in process.
 
+pub(crate) mod http;
 pub(crate) mod live;
 pub(crate) mod targets;
 

@@ -8,14 +8,10 @@ use tempfile::TempDir;
 
 use crate::fake_api::FakeApi;
 use crate::receivers::wait;
+use crate::support::http::{free_address, get};
 use crate::support::live::Site;
 use crate::support::module;
 use crate::support::targets::{bytes, delivery, endpoint, refused, retried, target, verdict};
-
-fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
 
 #[tokio::test]
 async fn firing_closes_a_gate_and_the_last_resolved_opens_it() {
@@ -49,11 +45,9 @@ async fn a_folder_that_is_missing_is_retried_and_a_verdict_without_status_is_ref
     assert_eq!(why, "a gate needs the status firing or resolved, not \"\"");
 }
 
-/// Asks the gate of a service; the status is 0 while it does not listen.
+/// Returns the status that the gate of a service answers with; 0 while it does not listen.
 async fn ask(address: &str, path: &str) -> u16 {
-    let response = reqwest::Client::builder().no_proxy().build().unwrap();
-    let response = response.get(format!("http://{address}{path}")).send().await;
-    response.map_or(0, |response| response.status().as_u16())
+    get(address, path).await.0
 }
 
 #[tokio::test(flavor = "multi_thread")]
