@@ -104,10 +104,7 @@ fn run_server(arguments: &GateArguments) -> Result<(), RunError> {
             .await
             .map_err(|source| RunError::Bind { port, source })?;
         info!(address = %server.address(), file = %gate.path().display(), "gate ready");
-        let down = match arguments.readme_status {
-            true => DownStatus::Unavailable,
-            false => DownStatus::Ok,
-        };
+        let down = DownStatus::new(arguments.readme_status);
         let stopped = async {
             tokio::select! {
                 _ = terminate.recv() => {}

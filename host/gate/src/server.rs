@@ -25,6 +25,13 @@ pub enum DownStatus {
     Unavailable,
 }
 
+impl DownStatus {
+    /// Returns the status that appup's README describes, or else the one that appup answers with.
+    pub fn new(as_in_readme: bool) -> Self {
+        if as_in_readme { Self::Unavailable } else { Self::Ok }
+    }
+}
+
 /// Serves a gate until `shutdown` completes.
 pub async fn serve(
     server: Server,

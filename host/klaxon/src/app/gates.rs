@@ -27,10 +27,7 @@ pub(super) async fn serve(
             fail(format!("it cannot listen at {listen}: {error}; hint: choose another `listen`"))
         })?;
         info!(target = name, address = %server.address(), "gate ready");
-        let down = match gate.readme_status {
-            true => DownStatus::Unavailable,
-            false => DownStatus::Ok,
-        };
+        let down = DownStatus::new(gate.readme_status);
         tokio::spawn(klaxon_gate::serve(server, file, down, ended.clone().cancelled_owned()));
     }
     Ok(())
