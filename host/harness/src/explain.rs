@@ -4,6 +4,7 @@
 //! rule does not get is found too, with the reason. The outcomes are those of the pipeline.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::replay::ReplayError;
@@ -12,18 +13,16 @@ use klaxon_core::pipeline::{Decoded, Output, decode};
 use klaxon_core::route::{InterestError, Router, Routing};
 use klaxon_model::{
     Change, Changes, Event, GapEffect, GapStart, Id, Identity, Interest, Manifest, Narrowing,
-    Object, Observation, Origin, PartitionBy, RuleId, Seen, SourceEvent, Timestamp,
+    Object, Observation, Origin, PartitionBy, RuleId, RuleInfo, Seen, SourceEvent, Timestamp,
     are_kubernetes_events, plain,
 };
-use klaxon_recording::{Merged, StreamFile};
+use klaxon_recording::{Merged, StreamEvent, StreamFile};
 
 /// A rule of an explained replay.
 #[derive(Debug, Clone)]
 pub struct ExplainedRule {
-    /// The rule's configured name.
-    pub name: Arc<str>,
-    /// Its manifest.
-    pub manifest: Manifest,
+    /// The description of the rule.
+    pub info: Arc<RuleInfo>,
     /// The operator's narrowing of its interests.
     pub narrowing: Narrowing,
 }
@@ -31,33 +30,38 @@ pub struct ExplainedRule {
 /// The decisions of the policy in a replay.
 #[derive(Debug, Default)]
 pub struct Decisions {
-    /// The verdicts that passed; `true` for those that an inhibitor delayed.
-    passed: HashMap<Id, bool>,
+    /// The verdicts that passed.
+    passed: HashSet<Id>,
     suppressed: HashMap<Id, String>,
-    /// The verdicts without an event: digests, and verdicts that were delayed.
-    without_event: Vec<(Timestamp, Id, Arc<str>, String)>,
+    /// The passed verdicts without an event: digests, and verdicts that an inhibitor delayed. Those are removed when the
+    /// rule's verdict is met.
+    without_event: BTreeMap<Id, (Timestamp, Arc<str>, String)>,
 }
 
 impl Decisions {
     /// Adds an output of the replay.
     pub fn add(&mut self, output: &Output) {
         for verdict in &output.verdicts {
-            self.passed.insert(verdict.id, verdict.event.is_none());
+            self.passed.insert(verdict.id);
             if verdict.event.is_none() {
-                let (rule, code) = (verdict.rule.clone(), verdict.code.clone());
-                self.without_event.push((verdict.time, verdict.id, rule, code));
+                let about = (verdict.time, verdict.rule.clone(), verdict.code.clone());
+                self.without_event.insert(verdict.id, about);
             }
         }
         let suppressed = output.suppressed.iter();
         self.suppressed.extend(suppressed.map(|one| (one.verdict, one.reason.as_str().to_owned())));
     }
 
-    fn of(&self, verdict: Id) -> String {
-        match (self.suppressed.get(&verdict), self.passed.get(&verdict)) {
-            (Some(reason), _) => format!(", suppressed by policy ({reason})"),
-            (None, Some(false)) => String::new(),
-            (None, Some(true)) => ", delivered when no longer inhibited".to_owned(),
-            (None, None) => ", pending at the end (inhibited)".to_owned(),
+    /// Describes the decision about a rule's verdict.
+    fn take(&mut self, verdict: Id) -> String {
+        if let Some(reason) = self.suppressed.get(&verdict) {
+            format!(", suppressed by policy ({reason})")
+        } else if self.without_event.remove(&verdict).is_some() {
+            ", delivered when no longer inhibited".to_owned()
+        } else if self.passed.contains(&verdict) {
+            String::new()
+        } else {
+            ", pending at the end (inhibited)".to_owned()
         }
     }
 }
@@ -73,8 +77,6 @@ pub struct Outcomes {
     others: BTreeMap<(Timestamp, usize), String>,
     /// The policy's decisions about the rules' verdicts. `None` if there is no policy.
     decisions: Option<Decisions>,
-    /// The verdicts of the rules, if there is a policy.
-    of_rules: HashSet<Id>,
 }
 
 impl Outcomes {
@@ -86,10 +88,7 @@ impl Outcomes {
     /// Adds an output of a replay without policy.
     pub fn add(&mut self, output: &Output) {
         for verdict in &output.verdicts {
-            let decision = self.decisions.as_ref().map(|decisions| decisions.of(verdict.id));
-            if decision.is_some() {
-                self.of_rules.insert(verdict.id);
-            }
+            let decision = self.decisions.as_mut().map(|decisions| decisions.take(verdict.id));
             let (status, decision) = (verdict.status.as_str(), decision.unwrap_or_default());
             let text = format!("emits {} {status}, key {:?}{decision}", verdict.code, verdict.key);
             self.add_text(&verdict.rule, verdict.event.as_deref(), verdict.time, text);
@@ -104,10 +103,8 @@ impl Outcomes {
     /// Adds the verdicts that the policy itself made. All outputs must have been added.
     fn add_verdicts_of_the_policy(&mut self) {
         let made = self.decisions.take().map(|decisions| decisions.without_event);
-        for (time, id, rule, code) in made.into_iter().flatten() {
-            if !self.of_rules.contains(&id) {
-                self.add_text(&rule, None, time, format!("emits {code}, made by the policy"));
-            }
+        for (time, rule, code) in made.into_iter().flat_map(BTreeMap::into_values) {
+            self.add_text(&rule, None, time, format!("emits {code}, made by the policy"));
         }
     }
 
@@ -122,8 +119,8 @@ impl Outcomes {
                 let cause = timer.map_or_else(String::new, |(timer, object)| {
                     format!("timer {:?} of {}: ", timer.key, named(&object.meta.identity))
                 });
-                let place = (time, self.others.len());
-                self.others.insert(place, format!("{time} {cause}{rule} {text}\n"));
+                let position = (time, self.others.len());
+                self.others.insert(position, format!("{time} {cause}{rule} {text}\n"));
             }
         }
     }
@@ -156,14 +153,11 @@ pub fn explain<E>(
     mut sink: impl FnMut(&str) -> Result<(), E>,
 ) -> Result<(), ReplayError<E>> {
     let mut merged = Merged::open(streams)?;
-    while let Some((stream, record)) = merged.next_record()? {
-        let scope = merged.path(stream).display().to_string();
-        let name = merged.path(stream).file_name().unwrap_or_default().to_string_lossy();
-        let name = plain(&name);
-        let at: Timestamp = record.at.into();
+    while let Some(StreamEvent { scope, line, at, event }) = merged.next_event()? {
+        let name = Path::new(&scope).file_name().unwrap_or_default().to_string_lossy();
         let before = explainer.outcomes.others_before(Some(at));
-        let place = format!("{at} {name}:{}", record.line);
-        let text = explainer.apply(&scope, at, &place, record.event);
+        let location = format!("{at} {}:{line}", plain(&name));
+        let text = explainer.apply(&scope, at, &location, event);
         sink(&format!("{before}{text}")).map_err(ReplayError::Sink)?;
     }
     let mut rest = explainer.outcomes.others_before(None);
@@ -190,10 +184,10 @@ impl Explainer {
         mut outcomes: Outcomes,
     ) -> Result<Self, InterestError> {
         let mut router = Router::new(origin);
-        for ExplainedRule { name, manifest, narrowing } in &rules {
-            let mut manifest = manifest.clone();
+        for ExplainedRule { info, narrowing } in &rules {
+            let mut manifest = info.manifest.clone();
             manifest.interests.iter_mut().for_each(|interest| interest.changes = Changes::ALL);
-            router.add_rule(name.clone(), &manifest, narrowing)?;
+            router.add_rule(info.name.clone(), &manifest, narrowing)?;
         }
         let wanted = router.wanted();
         outcomes.add_verdicts_of_the_policy();
@@ -201,16 +195,17 @@ impl Explainer {
     }
 
     /// Applies a record as the pipeline does, and explains it.
-    fn apply(&mut self, scope: &str, at: Timestamp, place: &str, event: SourceEvent) -> String {
+    fn apply(&mut self, scope: &str, at: Timestamp, location: &str, event: SourceEvent) -> String {
         match event {
             SourceEvent::Object { seen, json, is_change } => {
-                let ended = if is_change { self.end_gap(scope, at, place) } else { String::new() };
-                ended + &self.object(scope, at, place, seen, &json)
+                let ended =
+                    if is_change { self.end_gap(scope, at, location) } else { String::new() };
+                ended + &self.object(scope, at, location, seen, &json)
             }
             SourceEvent::GapStarted { from, reason } => {
                 let complete_at = self.router.complete_at(scope);
                 let (effect, is_other_epoch) = (GapEffect::Marked, false);
-                let text = format!("{place} a gap begins: {}\n", plain(&reason));
+                let text = format!("{location} a gap begins: {}\n", plain(&reason));
                 let start = GapStart { from, reason, effect, complete_at, is_other_epoch };
                 self.router.begin_gap(scope, start);
                 text
@@ -219,18 +214,18 @@ impl Explainer {
                 if let Some(coverage) = coverage {
                     self.router.cover(scope, coverage);
                 }
-                self.end_gap(scope, at, place)
+                self.end_gap(scope, at, location)
             }
             // The other events come from watches of a cluster only.
             _ => String::new(),
         }
     }
 
-    fn end_gap(&mut self, scope: &str, at: Timestamp, place: &str) -> String {
+    fn end_gap(&mut self, scope: &str, at: Timestamp, location: &str) -> String {
         let Some(end) = self.router.end_gap(scope, at, &mut |_| None) else {
             return String::new();
         };
-        let mut text = format!("{place} the gap ends\n");
+        let mut text = format!("{location} the gap ends\n");
         for (rule, event) in end.routed {
             text.push_str(&format!("  {}:\n  ", named(&event.object.meta.identity)));
             text.push_str(&self.event(rule, &event));
@@ -242,7 +237,7 @@ impl Explainer {
         &mut self,
         scope: &str,
         time: Timestamp,
-        place: &str,
+        location: &str,
         seen: Seen,
         json: &str,
     ) -> String {
@@ -251,17 +246,17 @@ impl Explainer {
             Decoded::Object(object) => (object, String::new()),
             Decoded::Ignored => {
                 let identity = normalize::head(json).map(|meta| meta.identity).unwrap_or_default();
-                return format!("{place} {}: no rule asks for this kind\n", named(&identity));
+                return format!("{location} {}: no rule asks for this kind\n", named(&identity));
             }
             Decoded::Undecodable { reason, deleted: None } => {
-                return format!("{place} {}; no rule gets it\n", plain(&reason));
+                return format!("{location} {}; no rule gets it\n", plain(&reason));
             }
             Decoded::Undecodable { reason, deleted: Some(object) } => {
                 (object, format!(" ({}; its deletion is reported)", plain(&reason)))
             }
         };
         let identity = &object.meta.identity;
-        let mut text = format!("{place} {}{note}", named(identity));
+        let mut text = format!("{location} {}{note}", named(identity));
         let observation = Observation { time, seen, object: object.clone(), digest: 0 };
         match self.router.route(scope, observation) {
             Routing::Repeated => text + ": this version was seen before\n",
@@ -277,7 +272,7 @@ impl Explainer {
                     {
                         text.push_str(&format!(
                             "  {}: {}\n",
-                            rule.name,
+                            rule.info.name,
                             rule.why_not(&object, seen)
                         ));
                     }
@@ -289,14 +284,15 @@ impl Explainer {
 
     /// Explains an event that a rule would get if its interests asked for all changes.
     fn event(&mut self, rule: RuleId, event: &Event) -> String {
-        let Some(ExplainedRule { name, manifest, .. }) = self.rules.get(rule.0) else {
+        let Some(ExplainedRule { info, .. }) = self.rules.get(rule.0) else {
             return String::new();
         };
+        let RuleInfo { name, manifest, .. } = &**info;
         let change = event.change.as_str();
         let Some(interest) = manifest.interests.get(event.interest as usize) else {
             return String::new();
         };
-        if !wants(interest.changes, event.change) {
+        if !interest.changes.include(event.change) {
             return format!("  {name}: interest {:?} does not ask for {change:?}\n", interest.name);
         }
         let key = (name.clone(), event.id, event.change, event.time);
@@ -315,7 +311,7 @@ impl ExplainedRule {
             let bare = Interest { namespaces: Vec::new(), ..bare(interest) };
             self.probe(bare, None).is_some_and(|router| router.wants_kind(group, kind))
         };
-        let interests: Vec<&Interest> = self.manifest.interests.iter().filter(own).collect();
+        let interests: Vec<&Interest> = self.info.manifest.interests.iter().filter(own).collect();
         if interests.is_empty() {
             return format!("it has no interest in {kind}");
         }
@@ -367,8 +363,8 @@ impl ExplainedRule {
     fn probe(&self, interest: Interest, narrowed: Option<&Vec<String>>) -> Option<Router> {
         let mut router = Router::new(Origin { cluster: String::new(), source: String::new() });
         let narrowing = narrowed.map(|to| (interest.name.clone(), to.clone())).into_iter();
-        let manifest = Manifest { interests: vec![interest], ..self.manifest.clone() };
-        router.add_rule(self.name.clone(), &manifest, &narrowing.collect()).ok()?;
+        let manifest = Manifest { interests: vec![interest], ..self.info.manifest.clone() };
+        router.add_rule(self.info.name.clone(), &manifest, &narrowing.collect()).ok()?;
         Some(router)
     }
 }
@@ -382,17 +378,6 @@ fn bare(interest: &Interest) -> Interest {
         partition: PartitionBy::Object,
         fields: Vec::new(),
         ..interest.clone()
-    }
-}
-
-fn wants(changes: Changes, change: Change) -> bool {
-    match change {
-        Change::Added => changes.added,
-        Change::Modified => changes.modified,
-        Change::Deleted => changes.deleted,
-        Change::Left => changes.left,
-        Change::Snapshot => changes.snapshot,
-        Change::Timer | Change::Tick => true,
     }
 }
 

@@ -49,7 +49,7 @@ impl Replay {
     ) -> Result<Summary, ReplayError<E>> {
         let mut merged = Merged::open(&self.streams)?;
         let mut last = None;
-        while let Some(StreamEvent { scope, at, event }) = merged.next_event()? {
+        while let Some(StreamEvent { scope, at, event, .. }) = merged.next_event()? {
             pipeline.apply(&scope, at, event);
             last = Some(at);
             if let Some(output) = pipeline.take_output() {

@@ -176,7 +176,7 @@ impl RuleUnderTest {
         module: &Path,
         settings: Value,
     ) -> Result<Self, RuleError> {
-        Self::load_spec(sandboxes, Self::spec(module, settings, Limits::default())?)
+        Self::load_spec(sandboxes, Self::spec(module, settings)?)
     }
 
     /// Returns a module's manifest without checking settings.
@@ -184,22 +184,11 @@ impl RuleUnderTest {
     /// # Errors
     /// If the module is wrong.
     pub fn describe(sandboxes: &Arc<Sandboxes>, module: &Path) -> Result<Manifest, RuleError> {
-        Self::describe_within(sandboxes, module, Limits::default())
+        Ok(sandboxes.running.describe(&Self::spec(module, Value::Null)?)?)
     }
 
-    /// Returns the manifest of a module with other limits.
-    ///
-    /// # Errors
-    /// If the module is wrong.
-    pub fn describe_within(
-        sandboxes: &Arc<Sandboxes>,
-        module: &Path,
-        limits: Limits,
-    ) -> Result<Manifest, RuleError> {
-        Ok(sandboxes.running.describe(&Self::spec(module, Value::Null, limits)?)?)
-    }
-
-    fn spec(module: &Path, settings: Value, limits: Limits) -> Result<RuleSpec, RuleError> {
+    fn spec(module: &Path, settings: Value) -> Result<RuleSpec, RuleError> {
+        let limits = Limits::default();
         let bytes = read_module(module, &limits)
             .map_err(|source| RuleError::File { path: module.to_owned(), source })?;
         let name =

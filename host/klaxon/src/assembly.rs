@@ -8,7 +8,7 @@ use std::sync::Arc;
 use klaxon_config as config;
 use klaxon_core::pipeline::{MemoryState, Pipeline, PipelineRule};
 use klaxon_core::policy::{UnknownCode, check_codes};
-use klaxon_core::route::InterestError;
+use klaxon_core::route::{InterestError, Router};
 use klaxon_core::verdict::{Targets, VerdictBuilder};
 use klaxon_engine::{Engine, EngineError, LoadError, Options, RuleSpec, read_module};
 use klaxon_model::{Capability, Origin, RuleId, RuleInfo};
@@ -74,13 +74,7 @@ pub fn assemble_with(
     for (index, rule) in rules.iter().enumerate() {
         loaded.push(load(&mut engine, RuleId(index), rule)?);
     }
-    let codes = |name: &str| {
-        let rule: &Arc<RuleInfo> = loaded.iter().find(|rule| *rule.name == *name)?;
-        Some(rule.manifest.codes.iter().map(|code| code.name.as_str()).collect())
-    };
-    for rule in rules {
-        check_codes(&rule.name, &rule.policy, codes)?;
-    }
+    check_policies(rules, &loaded)?;
     let parts = rules.iter().zip(loaded).map(|(rule, info)| PipelineRule {
         verdicts: VerdictBuilder {
             rule: info.name.clone(),
@@ -95,6 +89,30 @@ pub fn assemble_with(
     });
     Pipeline::new(engine, origin, state, parts.collect())
         .map_err(|(id, source)| AssembleError::Interest { rule: rules[id.0].name.clone(), source })
+}
+
+/// Checks that the codes that policies name are declared. `loaded` has the descriptions of the rules.
+///
+/// # Errors
+/// The first code that is not declared.
+pub fn check_policies(rules: &[config::Rule], loaded: &[Arc<RuleInfo>]) -> Result<(), UnknownCode> {
+    let codes = |name: &str| {
+        let rule = loaded.iter().find(|rule| *rule.name == *name)?;
+        Some(rule.manifest.codes.iter().map(|code| code.name.as_str()).collect())
+    };
+    rules.iter().try_for_each(|rule| check_codes(&rule.name, &rule.policy, codes))
+}
+
+/// Loads one rule and checks its interests. The codes of its policy are left to [`check_policies`].
+///
+/// # Errors
+/// Returns the errors of [`assemble`].
+pub fn check_rule(rule: &config::Rule, options: Options) -> Result<Arc<RuleInfo>, AssembleError> {
+    let info = load(&mut Engine::start(options)?, RuleId(0), rule)?;
+    let mut router = Router::new(Origin { cluster: String::new(), source: String::new() });
+    let added = router.add_rule(info.name.clone(), &info.manifest, &rule.narrowing);
+    added.map_err(|source| AssembleError::Interest { rule: rule.name.clone(), source })?;
+    Ok(info)
 }
 
 /// Loads a rule from its module's file.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Change;
+
 /// A rule's manifest. The contract documents each item.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "mirrors the contract, which documents each")]
@@ -80,6 +82,18 @@ impl Changes {
     /// All changes, the default for a rule that names none.
     pub const ALL: Self =
         Self { added: true, modified: true, deleted: true, left: true, snapshot: true };
+
+    /// Returns `true` if a change is among them. Timers and ticks always are: a rule sets them itself.
+    pub fn include(self, change: Change) -> bool {
+        match change {
+            Change::Added => self.added,
+            Change::Modified => self.modified,
+            Change::Deleted => self.deleted,
+            Change::Left => self.left,
+            Change::Snapshot => self.snapshot,
+            Change::Timer | Change::Tick => true,
+        }
+    }
 }
 
 /// Parts of an event that are costly and that many rules do not need.

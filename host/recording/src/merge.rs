@@ -13,6 +13,8 @@ use klaxon_model::{SourceEvent, Timestamp};
 pub struct StreamEvent {
     /// The stream's file, which names the stream in records of gaps and of the quarantine.
     pub scope: String,
+    /// The line of the file on which it begins.
+    pub line: u64,
     /// The time at which it was recorded.
     pub at: Timestamp,
     /// The event.
@@ -64,7 +66,8 @@ impl Merged {
     pub fn next_event(&mut self) -> Result<Option<StreamEvent>, StreamError> {
         let Some((stream, record)) = self.next_record()? else { return Ok(None) };
         let scope = self.path(stream).display().to_string();
-        Ok(Some(StreamEvent { scope, at: record.at.into(), event: record.event }))
+        let Record { at, line, event } = record;
+        Ok(Some(StreamEvent { scope, line, at: at.into(), event }))
     }
 
     /// Returns the file of a stream.

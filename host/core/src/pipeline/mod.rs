@@ -108,8 +108,8 @@ pub struct Status<'a> {
     pub counts: Counts,
     /// The number of known objects.
     pub known_objects: usize,
-    /// The number of pending timers that do not fire with the clock: a watch or stream that feeds their rule is out of sync, or
-    /// their rule is lagging.
+    /// The number of pending timers that do not fire with the clock: a watch or stream that feeds their rule is out of
+    /// sync, or their rule is lagging.
     pub suspended_timers: u64,
     /// The backlog of each rule.
     pub backlogs: Vec<RuleBacklog>,
@@ -285,6 +285,11 @@ impl Pipeline {
         let pending_verdicts = sizes.map(|(_, _, pending)| pending as u64).sum();
         let pending_timers = self.rules.iter().map(|rule| rule.timers.len() as u64).sum();
         Counts { pending_timers, pending_verdicts, ..self.shared.counts.clone() }
+    }
+
+    /// Returns the descriptions of the rules, in the order of their ids.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<RuleInfo>> {
+        self.rules.iter().map(|rule| &rule.info)
     }
 
     /// Returns the state of the pipeline.

@@ -138,14 +138,7 @@ impl Compiled {
     }
 
     pub(super) fn wants(&self, change: Change) -> bool {
-        match change {
-            Change::Added => self.changes.added,
-            Change::Modified => self.changes.modified,
-            Change::Deleted => self.changes.deleted,
-            Change::Left => self.changes.left,
-            Change::Snapshot => self.changes.snapshot,
-            Change::Timer | Change::Tick => true,
-        }
+        self.changes.include(change)
     }
 
     pub(super) fn fields(&self, object: &Object) -> Fields {

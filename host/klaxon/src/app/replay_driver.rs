@@ -67,7 +67,7 @@ impl PipelineThread {
     fn take_records(&mut self, inbox: &Receiver<StreamEvent>) -> Result<(), RunError> {
         loop {
             match inbox.recv_timeout(IDLE) {
-                Ok(StreamEvent { scope, at, event }) => self.pipeline.apply(&scope, at, event),
+                Ok(StreamEvent { scope, at, event, .. }) => self.pipeline.apply(&scope, at, event),
                 Err(RecvTimeoutError::Timeout) => self.pipeline.flush(),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }

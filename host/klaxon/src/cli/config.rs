@@ -1,18 +1,17 @@
 //! `klaxon config`: checks a configuration before it is run, and prints the roles that it needs.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::exit::fail;
 use super::{CacheArguments, Exit, OutputFormat};
-use crate::assembly::{AssembleError, assemble};
+use crate::assembly::{AssembleError, check_policies, check_rule};
 use klaxon_config::{Config, Rule, warnings};
-use klaxon_core::pipeline::Pipeline;
-use klaxon_core::verdict::Targets;
 use klaxon_engine::{LoadErrorKind, Options};
-use klaxon_model::Origin;
+use klaxon_model::RuleInfo;
 use klaxon_yaml::{Document, FileError, FileErrors, Found};
 
 #[derive(Debug, Subcommand)]
@@ -148,26 +147,22 @@ fn print(errors: &FileErrors, output: OutputFormat) {
 /// Returns the errors of rules and targets, with their pointers into the file.
 fn rules(config: &Config, cache: &CacheArguments) -> Found {
     let mut found = Found::new();
+    let mut loaded = Vec::new();
     for (index, rule) in config.rules.iter().enumerate() {
-        if let Err((part, why)) = load(rule, cache) {
-            found.push((format!("/rules/{index}{part}"), why));
+        match load(rule, cache) {
+            Ok(info) => loaded.push(info),
+            Err((part, why)) => found.push((format!("/rules/{index}{part}"), why)),
         }
     }
     // The codes of all rules are known only if all rules can be loaded.
     if found.is_empty()
-        && let Err(AssembleError::Code(error)) = assemble_all(&config.rules, cache)
+        && let Err(error) = check_policies(&config.rules, &loaded)
     {
         let index = config.rules.iter().position(|rule| rule.name == error.rule).unwrap_or(0);
         found.push((format!("/rules/{index}/policy/inhibited_by"), error.to_string()));
     }
     found.extend(targets(config));
     found
-}
-
-fn assemble_all(rules: &[Rule], cache: &CacheArguments) -> Result<Pipeline, AssembleError> {
-    let options = Options { cache: cache.directory(), ..Options::default() };
-    let origin = Origin { cluster: "check".to_owned(), source: "check".to_owned() };
-    assemble(rules, Targets::Any, origin, options)
 }
 
 /// Returns the errors of targets that only appear when the targets are prepared for deliveries.
@@ -180,10 +175,10 @@ fn targets(config: &Config) -> Found {
 }
 
 /// Loads a rule as `run` does. On failure, returns the pointer to the responsible part of its entry, and the reason.
-fn load(rule: &Rule, cache: &CacheArguments) -> Result<(), (String, String)> {
-    match assemble_all(std::slice::from_ref(rule), cache) {
-        // The codes of a policy are checked together with all rules.
-        Ok(_) | Err(AssembleError::Code(_)) => Ok(()),
+fn load(rule: &Rule, cache: &CacheArguments) -> Result<Arc<RuleInfo>, (String, String)> {
+    let options = Options { cache: cache.directory(), ..Options::default() };
+    match check_rule(rule, options) {
+        Ok(info) => Ok(info),
         Err(AssembleError::Load(error)) => Err(match &error.what {
             LoadErrorKind::Settings(pointer, why) => (format!("/settings{pointer}"), why.clone()),
             LoadErrorKind::NotGranted(_) => ("/grants".to_owned(), error.what.to_string()),

@@ -5,10 +5,7 @@ use std::io::Write;
 
 use super::{EngineArguments, Prepared, assemble, config};
 use klaxon_core::pipeline::{Output, Pipeline};
-use klaxon_harness::{
-    Decisions, ExplainedRule, Explainer, Outcomes, Replay, ReplayError, RuleUnderTest, Sandboxes,
-    explain,
-};
+use klaxon_harness::{Decisions, ExplainedRule, Explainer, Outcomes, Replay, ReplayError, explain};
 use klaxon_model::Origin;
 
 /// The explanation of a replay, with what is collected for it.
@@ -28,16 +25,12 @@ enum Collected {
 
 impl Explanation {
     pub(super) fn new(prepared: &mut Prepared, engine: &EngineArguments) -> Result<Self, String> {
-        let sandboxes =
-            Sandboxes::start(engine.cache.directory()).map_err(|error| error.to_string())?;
-        let explained = |rule: &config::Rule| {
-            let limits = rule.limits.clone();
-            let manifest = RuleUnderTest::describe_within(&sandboxes, &rule.module, limits)
-                .map_err(|error| error.to_string())?;
-            let narrowing = rule.narrowing.clone();
-            Ok(ExplainedRule { name: rule.name.as_str().into(), manifest, narrowing })
-        };
-        let rules = prepared.rules.iter().map(explained).collect::<Result<_, String>>()?;
+        let narrowed = prepared.pipeline.rules().zip(&prepared.rules);
+        let rules = narrowed.map(|(info, rule)| ExplainedRule {
+            info: info.clone(),
+            narrowing: rule.narrowing.clone(),
+        });
+        let rules = rules.collect();
         let mut plain = std::mem::take(&mut prepared.rules);
         let has_policy = plain.iter().any(|rule| !rule.policy.is_empty());
         plain.iter_mut().for_each(|rule| rule.policy = config::Policy::unlimited());
