@@ -41,11 +41,9 @@ enum Action {
 /// The outcome of a gate's command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The server has ended, or the gate was switched.
+    /// The server has ended, the gate was switched, or the gate that was looked at is open.
     Done,
-    /// The gate is open.
-    Open,
-    /// The gate is closed.
+    /// The gate that was looked at is closed.
     Closed,
 }
 
@@ -87,7 +85,7 @@ pub fn run(arguments: &GateArguments) -> Result<Outcome, RunError> {
         }
         // Looking needs no permission to write.
         Some(Action::Health) => match GateFile::new(&arguments.file).is_open()? {
-            true => Ok(Outcome::Open),
+            true => Ok(Outcome::Done),
             false => Ok(Outcome::Closed),
         },
     }

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let ended = klaxon_gate::run(&arguments.gate);
     logging.end();
     match ended {
-        Ok(Outcome::Done | Outcome::Open) => ExitCode::SUCCESS,
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Closed) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");

@@ -14,7 +14,7 @@ Examples:
 
 pub(super) fn gate(arguments: &GateArguments) -> Exit {
     match klaxon_gate::run(arguments) {
-        Ok(Outcome::Done | Outcome::Open) => Exit::Success,
+        Ok(Outcome::Done) => Exit::Success,
         Ok(Outcome::Closed) => Exit::Failure,
         Err(error) => fail(Exit::CouldNotRun, &error),
     }
